@@ -1,0 +1,130 @@
+#include "base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct secret {
+    size_t len;
+    size_t cap;
+    uint8_t *data; /* sodium_malloc: guard pages on both sides, MADV_DONTDUMP */
+};
+
+struct secret *secret_new(size_t len, struct err *e)
+{
+    _cleanup_secret_ struct secret *s = calloc(1, sizeof(*s));
+
+    if (s)
+        s->data = sodium_malloc(len ? len : 1);
+    if (!s || !s->data) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for a secret of %zu bytes", len);
+        return NULL;
+    }
+    /* sodium_malloc locks too, but does not say when it could not. */
+    if (sodium_mlock(s->data, len ? len : 1) != 0) {
+        err_errno(e, errno, "cannot lock memory for a secret (RLIMIT_MEMLOCK)");
+        return NULL;
+    }
+    s->len = s->cap = len;
+    memset(s->data, 0, len);
+    return TAKE_PTR(s);
+}
+
+struct secret *secret_copy(const void *data, size_t len, struct err *e)
+{
+    struct secret *s = secret_new(len, e);
+
+    if (s && len)
+        memcpy(s->data, data, len);
+    return s;
+}
+
+static int check_file(int fd, const char *path, bool private_only, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_errno(e, errno, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: not a regular file", path);
+    if (private_only && (st.st_mode & 0007))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "%s: holds a secret but is open to all users (mode %04o); use chmod 0600", path,
+                (unsigned)st.st_mode & 07777);
+    return 0;
+}
+
+struct secret *secret_read_file(const char *path, size_t max, bool private_only, struct err *e)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    _cleanup_secret_ struct secret *s = NULL;
+    size_t len = 0;
+    ssize_t n;
+
+    if (fd < 0) {
+        err_errno(e, errno, "%s", path);
+        return NULL;
+    }
+    if (check_file(fd, path, private_only, e) < 0)
+        return NULL;
+    s = secret_new(max + 1, e); /* one more, to notice a longer file */
+    if (!s)
+        return NULL;
+    while (len <= max && (n = read(fd, s->data + len, max + 1 - len)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            err_errno(e, errno, "%s", path);
+            return NULL;
+        }
+        len += (size_t)n;
+    }
+    if (len > max) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: longer than %zu bytes", path, max);
+        return NULL;
+    }
+    secret_truncate(s, len);
+    return TAKE_PTR(s);
+}
+
+uint8_t *secret_data(struct secret *s)
+{
+    return s->data;
+}
+
+const uint8_t *secret_const_data(const struct secret *s)
+{
+    return s->data;
+}
+
+size_t secret_len(const struct secret *s)
+{
+    return s->len;
+}
+
+void secret_truncate(struct secret *s, size_t len)
+{
+    sodium_memzero(s->data + len, s->len - len);
+    s->len = len;
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+    return a->len == b->len && sodium_memcmp(a->data, b->data, a->len) == 0;
+}
+
+void secret_free(struct secret *s)
+{
+    if (!s)
+        return;
+    sodium_free(s->data); /* wipes; NULL is fine */
+    free(s);
+}
+
+void secret_wipe(void *p, size_t len)
+{
+    sodium_memzero(p, len);
+}
