@@ -1,0 +1,39 @@
+/*
+ * name.h: object names <-> instants. Pure.
+ *
+ *     <prefix>-<timestamp>.dump        <prefix>-<timestamp>.key
+ *
+ * Ours alone: the prefix matches to the byte and all that follows is a time stamp and a suffix, so `a` never claims
+ * `a-b-2024-12-06T21:22:25Z.dump`, and foreign objects are left alone. We write UTC with Z and read numeric offsets; an
+ * object is always addressed by the name that it was listed under, never by a rebuilt one.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* S3 allows keys of 1,024 bytes (S3 API, "Object key names"). */
+enum { NAME_MAX_LEN = 1024, NAME_TEXT_MAX = NAME_MAX_LEN + 1 };
+
+enum name_kind {
+    NAME_FOREIGN,    /* not of this prefix, or not of our shape at all */
+    NAME_UNREADABLE, /* <prefix>-<something>.dump or .key where <something> begins like a date but is none */
+    NAME_DUMP,
+    NAME_KEY,
+};
+
+/* What `object` (NUL-terminated) is under `prefix`; the instant, seconds since the epoch, for NAME_DUMP and NAME_KEY.
+ */
+enum name_kind name_parse(const char *prefix, const char *object, int64_t *instant);
+
+/* Writes the name of a new dump or key. Errors: ERR_CONFIG when it would be longer than S3 allows. */
+int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, enum name_kind kind, struct err *e);
+
+/* Writes the name of the key that belongs to a dump as it was listed: the same spelling with another suffix. `dump` is
+ * one that name_parse called NAME_DUMP. */
+void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump);
+
+/* What to list: "<prefix>-". Errors: ERR_CONFIG when too long. */
+int name_list_prefix(char out[NAME_TEXT_MAX], const char *prefix, struct err *e);

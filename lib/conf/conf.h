@@ -1,0 +1,105 @@
+/*
+ * conf.h: the YAML file -> struct conf, with defaults, or one line that says what is wrong and where.
+ *
+ * The keys and their meanings are those of the Go tool `etcd-backup`, whose config.yml must work unchanged, and ours
+ * beside them; etcd-backupd.conf.example lists them all at their defaults, and a test keeps the three in step. Strict:
+ * an unknown key, a duplicate, a wrong type, `15x`, an empty value: each is an ERR_CONFIG whose text is
+ *
+ *     FILE:LINE:COLUMN: s3_client.region: what is wrong
+ *
+ * with the position of the key or value that is wrong. Loading reads the one file; conf_check_files looks at the files
+ * that it names, and conf_read_credentials reads one of them. A struct conf never changes after it was loaded.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/secret.h"
+
+enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARNING, CONF_LOG_INFO, CONF_LOG_DEBUG };
+enum conf_addressing { CONF_ADDRESSING_AUTO, CONF_ADDRESSING_PATH, CONF_ADDRESSING_VIRTUAL };
+
+struct conf_etcd {
+    char **endpoints; /* at least one, as written: "host:port" (TLS), "https://...", "http://...", "unix://PATH" */
+    size_t n_endpoints;
+    uint64_t connection_timeout_ms; /* default 1m; connecting and the TLS handshake, for each address */
+    uint64_t request_timeout_ms;    /* default 1m; time without progress */
+    uint64_t retries;               /* default 10; attempts after the first */
+    bool use_learner;               /* always false for now: a learner is read only if configured */
+    char *ca_cert;                  /* NULL: the system's CAs */
+    char *password_auth;            /* path of a YAML file with username and password, or NULL */
+    char *client_cert;              /* both or neither */
+    char *client_key;
+};
+
+struct conf_s3 {
+    char *objects_prefix; /* default "backup" */
+    char *endpoint;       /* "host:port" (TLS) or with a scheme; no path */
+    char *bucket;
+    char *region;                   /* default "us-east-1" */
+    uint64_t connection_timeout_ms; /* default 1m */
+    uint64_t request_timeout_ms;    /* default 1m; time without progress */
+    char *ca_cert;                  /* NULL: the system's CAs */
+    char *key_auth;                 /* path of a YAML file with access_key and secret_key (session_token optional) */
+    enum conf_addressing addressing;
+    uint64_t part_size;       /* bytes, 5 MiB to 5 GiB; 0 (default): chosen from the size of the snapshot */
+    unsigned parts_in_flight; /* 1 to 16, default 3 */
+    uint64_t spool_size;      /* bytes of sealed data that may wait on disk for a slow S3; default 8GiB; 0: none */
+};
+
+struct conf_control {
+    char *socket; /* default /run/etcd-backupd/control.sock */
+    char *group;  /* members may use the socket, beside root and the daemon's own user; NULL: none */
+};
+
+struct conf {
+    char *file; /* the path that it was loaded from */
+    struct conf_etcd etcd;
+    struct conf_s3 s3;
+    struct conf_control control;
+    char *snapshot_path;           /* NULL if left out: restore then needs --output */
+    char *encryption_key_path;     /* NULL: backups are not encrypted */
+    enum conf_log_level log_level; /* default info; the Go tool's words: error, warning, info, debug, in any case */
+};
+
+/* Loads and checks. The caller frees. Errors: ERR_CONFIG (text as above), ERR_NOT_FOUND, ERR_RESOURCE. */
+struct conf *conf_load(const char *path, struct err *e);
+
+/*
+ * What is legal and yet worth a word at start, each one line: `http://` to other than loopback, no encryption. Calls
+ * `each` with a text valid during the call.
+ */
+void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx);
+
+/*
+ * Looks at every file that the configuration names: exists, is a file, can be read, holds what it should (a master key
+ * of 64 digits, PEM certificates, a credentials file with its two keys), and secrets are not open to other users; the
+ * directory of snapshot_path exists; the control group exists. The first objection is the error, with the position in
+ * the configuration of the key that names the file.
+ */
+int conf_check_files(const struct conf *c, struct err *e);
+
+/* Name and secret of a credentials file. Owned by whoever called conf_read_credentials. */
+struct conf_credentials {
+    char *id;              /* username, access_key: not a secret */
+    struct secret *secret; /* password, secret_key: the bytes, without NUL */
+    struct secret *token;  /* session_token of key_auth, or NULL */
+};
+
+enum conf_credentials_kind { CONF_CREDENTIALS_ETCD, CONF_CREDENTIALS_S3 };
+
+/* Reads a `password_auth` or `key_auth` file into *out. Errors: ERR_CONFIG (FILE:LINE:COLUMN: ..., never the content),
+ * ERR_NOT_FOUND, ERR_RESOURCE. */
+int conf_read_credentials(
+        const char *path, enum conf_credentials_kind kind, struct conf_credentials *out, struct err *e);
+
+/* Wipes and releases what *c holds. */
+void conf_credentials_clear(struct conf_credentials *c);
+
+/* NULL is fine. */
+void conf_free(struct conf *c);
+CLEANUP_FUNC(struct conf *, conf_free)

@@ -1,0 +1,51 @@
+/*
+ * key.h: the master key, data keys, and how one wraps the other.
+ *
+ * Each backup has a random data key of its own; what lies in the bucket beside the dump is that key, wrapped by the
+ * master key and bound to the instant of the backup (format.md, ".key"):
+ *
+ *     wrapped = nonce (24) || XChaCha20-Poly1305(master key, nonce, data key) (32) || tag (16)
+ *     nonce   = EB 'K' '2' 00 || r: 8 random bytes || m: 12 bytes
+ *     m       = the first 12 of BLAKE2b-16, keyed with k_bind, over (r || "YYYY-MM-DDTHH:MM:SSZ")
+ *     k_bind  = crypto_kdf_derive_from_key(master key, subkey 1, context "etcdbkey")
+ *
+ * Keys that the Go tool wrapped carry no binding (any nonce that does not begin with the magic) and are accepted.
+ *
+ * No I/O but reading the master key's file. sodium_init must have been called.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/secret.h"
+
+enum { KEY_LEN = 32, KEY_WRAPPED_LEN = 72 };
+
+/*
+ * Reads the file of a master key: 64 hexadecimal digits, white space around them allowed. The caller frees; KEY_LEN
+ * bytes. Errors name the path and what is wrong, never the content: ERR_NOT_FOUND, ERR_CONFIG (not hexadecimal, with
+ * the position; too short or long, with the count of digits; open to others), ERR_RESOURCE.
+ */
+struct secret *key_read_master(const char *path, struct err *e);
+
+/* A new random data key of KEY_LEN bytes. The caller frees. Errors: ERR_RESOURCE. */
+struct secret *key_new_data(struct err *e);
+
+/* Wraps `data_key` for the backup of `instant` (seconds since the epoch) into `out`. Errors: ERR_RESOURCE. */
+int key_wrap(const struct secret *master, const struct secret *data_key, int64_t instant, uint8_t out[KEY_WRAPPED_LEN],
+        struct err *e);
+
+/*
+ * Unwraps what was read from the bucket for the backup of `instant`. The caller frees. With `allow_renamed` the binding
+ * is not checked. Errors: ERR_INTEGRITY: not KEY_WRAPPED_LEN bytes (says how many); does not authenticate ("wrong
+ * master key, or the key object is damaged"); bound to another instant than the name says (names that instant); nonce
+ * begins with EB but an unknown magic ("written by a newer version"). ERR_RESOURCE.
+ */
+struct secret *key_unwrap(
+        const struct secret *master, struct bytes wrapped, int64_t instant, bool allow_renamed, struct err *e);
+
+/* Whether `wrapped` is bound to `instant`: false also for keys without a binding. To find which backup a key is of. */
+bool key_is_bound_to(const struct secret *master, struct bytes wrapped, int64_t instant);
