@@ -1,0 +1,74 @@
+/*
+ * request.h: one S3 request, retried until it is answered.
+ *
+ * Each attempt is signed anew. Tried again with backoff and jitter, `max_attempts` in all: connections that fail or
+ * stall, answers 500, 502, 503, 504, 429, 408, and the codes SlowDown, InternalError, RequestTimeout,
+ * ServiceUnavailable, also as an <Error> inside a 200 (S3 API, CompleteMultipartUpload, CopyObject, DeleteObjects).
+ * RequestTimeTooSkewed and a 403 whose Date is far from ours correct the clock and are tried again once. All else is an
+ * answer.
+ *
+ * Errors of S3 become: 403, 401 ERR_AUTH; 404 ERR_NOT_FOUND; 5xx and transport ERR_TRANSIENT; certificates ERR_AUTH;
+ * other 4xx ERR_CONFIG; unparsable answers ERR_PROTOCOL. The text reads "HTTP 503 SlowDown: <message> (5 attempts over
+ * 61 s)".
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "s3/client.h"
+
+enum s3_method { S3_GET, S3_PUT, S3_POST, S3_HEAD, S3_DELETE };
+
+struct s3_param {
+    const char *name;
+    const char *value; /* "" for a query like ?uploads */
+};
+
+enum { S3_ETAG_MAX = 128, S3_BODY_LIMIT = 8 << 20 };
+
+struct s3_response {
+    int status;              /* HTTP status, 2xx */
+    char etag[S3_ETAG_MAX];  /* with its quotes, as received; "" if there was none */
+    uint64_t content_length; /* bytes announced; UINT64_MAX if not */
+    int64_t last_modified;   /* seconds since the epoch; 0 if not announced */
+    struct bytes body;       /* at most S3_BODY_LIMIT bytes; valid during the callback; empty when `into` was given */
+    const struct s3_param *metadata; /* x-amz-meta-NAME headers, names in lower case without that prefix; during the
+                                        callback; at most 32 */
+    size_t n_metadata;
+    unsigned attempts;
+};
+
+struct s3_request_spec {
+    enum s3_method method;
+    const char *key;              /* of the object, not encoded; NULL: the bucket itself. Copied. */
+    const struct s3_param *query; /* not encoded; copied */
+    size_t n_query;
+    const struct s3_param *headers; /* beside those that the request makes itself, all of them signed; copied */
+    size_t n_headers;
+    struct bytes body; /* borrowed until done or cancelled: retries send it again */
+
+    /*
+     * Where the body of a successful GET goes instead of s3_response.body: exactly `into_len` bytes, borrowed until
+     * done or cancelled. An answer broken in the middle is continued by a Range request from the byte where it broke,
+     * with If-Match on the first answer's ETag, so that two versions of an object are never spliced. Shorter or longer
+     * answers are ERR_INTEGRITY.
+     */
+    uint8_t *into;
+    size_t into_len;
+    uint64_t range_start; /* with `into`: the first byte wanted of the object; a Range header asks for into_len bytes */
+    const char *if_match; /* ETag that the object must still have, or NULL; copied */
+
+    void *ctx;
+    /* Once, unless cancelled; never inside s3_request_start. Exactly one of res and err is not NULL; both end with the
+     * call. The request is gone when this returns. */
+    void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
+    /* Bytes of this request's body (or answer) that have moved in this attempt; may be NULL. */
+    void (*on_progress)(void *ctx, uint64_t bytes);
+};
+
+struct s3_request;
+
+/* Starts it. Errors: ERR_RESOURCE, ERR_CONFIG (key too long); then nothing is started. */
+struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request_spec *spec, struct err *e);
+
+/* Stops it without a callback. The borrowed memory is free to go when this returns. */
+void s3_request_cancel(struct s3_request *r);

@@ -1,0 +1,88 @@
+/*
+ * upload.h: a stream of bytes of known length becomes one object, or nothing.
+ *
+ * A multipart upload (S3 API, CreateMultipartUpload ... CompleteMultipartUpload). The owner writes while there is room;
+ * full parts are sent several at a time, each retried by itself. Nothing is visible in the bucket before
+ * s3_upload_commit, the only commit point. The owner drives it like this:
+ *
+ *     start -> write, write, ... -> end -> on_flushed -> commit -> on_committed
+ *     at any time: on_failed, or abort -> on_aborted
+ *
+ * Memory: parts_in_flight + 1 buffers of one part, allocated as they are needed. When all are full, s3_upload_room is 0
+ * and the owner waits for on_room. A slow S3 must not hold etcd's read transaction open for long: once the owner has
+ * been kept waiting for `patience_ms` in all, full parts go into the spool, an unlinked file in `spool_dir`, up to
+ * `spool_limit` bytes, and come back from there in order. What is written must therefore be sealed already; whoever
+ * uploads plaintext gives no spool_dir.
+ *
+ * The size of a part: `part_size`, or if 0 8 MiB; more where 10,000 parts (S3's limit) of that would not hold `size`.
+ *
+ * A lost answer to the commit is settled by a HEAD: the object is there with the right size and the ETag of these parts
+ * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error.
+ */
+#pragma once
+
+#include "s3/request.h"
+
+struct s3_upload_spec {
+    const char *key;                 /* copied */
+    uint64_t size;                   /* bytes that will be written in all, > 0; exact */
+    uint64_t part_size;              /* bytes, 0: chosen */
+    unsigned parts_in_flight;        /* >= 1 */
+    const struct s3_param *metadata; /* names without x-amz-meta-; copied */
+    size_t n_metadata;
+    const char *spool_dir; /* or NULL: no spool, the owner waits as long as S3 takes */
+    uint64_t spool_limit;  /* bytes */
+    uint64_t patience_ms;  /* of waiting in all before the spool is used */
+
+    void *ctx;
+    /* There is as much room as s3_upload_want asked for. Once for each time it was asked. */
+    void (*on_room)(void *ctx);
+    /* After s3_upload_end: every part is stored. */
+    void (*on_flushed)(void *ctx);
+    /* The upload cannot succeed any more; call s3_upload_abort. At most once, not after abort. */
+    void (*on_failed)(void *ctx, const struct err *err);
+    /* The object is visible, err NULL; or it is not, and the upload has to be aborted. */
+    void (*on_committed)(void *ctx, const struct err *err);
+    /* The upload is gone from the store, err NULL; or it stays behind there, and prune will find it. */
+    void (*on_aborted)(void *ctx, const struct err *err);
+};
+
+struct s3_upload_stats {
+    uint64_t written;    /* bytes taken from the owner */
+    uint64_t stored;     /* bytes of parts that S3 has acknowledged */
+    uint64_t in_spool;   /* bytes on disk now */
+    uint64_t spooled;    /* bytes that went through the spool */
+    uint64_t blocked_ms; /* time without room while the owner wanted some */
+    uint64_t part_size;
+    unsigned retries; /* attempts beyond the first, all requests of the upload added up */
+};
+
+struct s3_upload;
+
+/* Starts with CreateMultipartUpload; writing may begin at once. Errors: ERR_CONFIG (no part size can hold `size`),
+ * ERR_RESOURCE. The owner frees. */
+struct s3_upload *s3_upload_start(struct s3_client *c, const struct s3_upload_spec *spec, struct err *e);
+
+/* Bytes that s3_upload_write takes now. */
+uint64_t s3_upload_room(const struct s3_upload *u);
+
+/* Asks for on_room once room is at least `bytes` (never called back from inside). Counts as waiting. */
+void s3_upload_want(struct s3_upload *u, uint64_t bytes);
+
+/* Copies them; bytes.len <= s3_upload_room. Errors: ERR_RESOURCE, ERR_INTEGRITY when more than `size` in all. */
+int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e);
+
+/* No more bytes. Errors: ERR_INTEGRITY when fewer than `size` were written. Leads to on_flushed. */
+int s3_upload_end(struct s3_upload *u, struct err *e);
+
+/* After on_flushed: CompleteMultipartUpload, then HEAD shows the size. Leads to on_committed. */
+void s3_upload_commit(struct s3_upload *u);
+
+/* Cancels what is in flight and aborts, retried. Leads to on_aborted, also when there is nothing to abort. */
+void s3_upload_abort(struct s3_upload *u);
+
+void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out);
+
+/* Cancels everything without a callback; an upload that was neither committed nor aborted stays behind in the store.
+ * NULL is fine. Memory that the thread pool still uses goes when it is done. */
+void s3_upload_free(struct s3_upload *u);
