@@ -1,0 +1,238 @@
+#include "catalog/list.h"
+
+#include <string.h>
+
+#include "catalog/name.h"
+
+/* One object of the listing; after catalog_list_finish, one backup. */
+struct entry {
+    struct catalog_backup backup;
+    uint16_t stem_len; /* of the name without its suffix, which a dump shares with its key */
+    bool is_key;
+    bool is_readable;
+};
+
+struct catalog_list {
+    char *prefix;
+    struct entry *entries; /* each owns its name */
+    size_t n;
+    size_t cap;
+};
+
+struct catalog_list *catalog_list_new(const char *prefix, struct err *e)
+{
+    struct catalog_list *l = calloc(1, sizeof(*l));
+
+    if (l)
+        l->prefix = strdup(prefix);
+    if (!l || !l->prefix) {
+        catalog_list_free(l);
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the list of backups");
+        return NULL;
+    }
+    return l;
+}
+
+static int make_room(struct catalog_list *l, struct err *e)
+{
+    size_t cap = l->cap ? l->cap * 2 : 64;
+    struct entry *grown;
+
+    if (l->n >= CATALOG_MAX)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "more than %d objects named '%s-...' in the bucket",
+                CATALOG_MAX, l->prefix);
+    if (l->n < l->cap)
+        return 0;
+    grown = reallocarray(l->entries, cap, sizeof(*grown));
+    if (!grown)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for a list of %zu backups", cap);
+    l->entries = grown;
+    l->cap = cap;
+    return 0;
+}
+
+int catalog_list_add(struct catalog_list *l, const char *object, uint64_t size, int64_t last_modified, struct err *e)
+{
+    int64_t instant = 0;
+    enum name_kind kind = name_parse(l->prefix, object, &instant);
+    size_t stem_len;
+    char *name;
+
+    if (kind == NAME_FOREIGN)
+        return 0;
+    if (make_room(l, e) < 0)
+        return -1;
+    name = strdup(object);
+    if (!name)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the list of backups");
+    stem_len = (size_t)(strrchr(name, '.') - name);
+    l->entries[l->n++] = (struct entry){
+            .backup = {.instant = kind == NAME_UNREADABLE ? 0 : instant,
+                    .name = name,
+                    .size = size,
+                    .last_modified = last_modified},
+            .stem_len = (uint16_t)stem_len,
+            .is_key = strcmp(name + stem_len, ".key") == 0,
+            .is_readable = kind != NAME_UNREADABLE,
+    };
+    return 0;
+}
+
+static int compare(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_stems(const struct entry *a, const struct entry *b)
+{
+    size_t shorter = a->stem_len < b->stem_len ? a->stem_len : b->stem_len;
+    int order = memcmp(a->backup.name, b->backup.name, shorter);
+
+    return order ? order : compare(a->stem_len, b->stem_len);
+}
+
+/* A dump directly before its key; of an object that was listed twice, the state known last comes first. */
+static int order_to_pair(const void *pa, const void *pb)
+{
+    const struct entry *a = pa, *b = pb;
+    int order = compare(b->backup.instant, a->backup.instant);
+
+    if (!order)
+        order = compare_stems(a, b);
+    if (!order)
+        order = compare(a->is_key, b->is_key);
+    if (!order)
+        order = compare(b->backup.last_modified, a->backup.last_modified);
+    if (!order && a->backup.size != b->backup.size)
+        order = a->backup.size > b->backup.size ? -1 : 1;
+    return order;
+}
+
+static int order_to_show(const void *pa, const void *pb)
+{
+    const struct catalog_backup *a = &((const struct entry *)pa)->backup, *b = &((const struct entry *)pb)->backup;
+    int order = compare(b->instant, a->instant);
+
+    return order ? order : strcmp(a->name, b->name);
+}
+
+/* bbolt's pages and etcd's SHA-256: the size of a snapshot that was stored as it is. */
+static bool is_plain_size(uint64_t size)
+{
+    return size > 32 && size % 512 == 32;
+}
+
+static enum catalog_state judge(const struct entry *entry)
+{
+    if (entry->is_key)
+        return CATALOG_ORPHAN_KEY;
+    if (!entry->is_readable)
+        return CATALOG_UNREADABLE;
+    return entry->backup.has_key || is_plain_size(entry->backup.size) ? CATALOG_COMPLETE : CATALOG_KEY_MISSING;
+}
+
+/*
+ * Takes what stands at `*i`, and moves on past what belongs to it: its key, and repetitions by a server that lists an
+ * object on two pages. Returns whether it is to be shown; what is not has been freed.
+ */
+static bool take_group(struct catalog_list *l, size_t *i, struct entry *out)
+{
+    *out = l->entries[(*i)++];
+    for (; *i < l->n && out->backup.instant == l->entries[*i].backup.instant &&
+            compare_stems(out, &l->entries[*i]) == 0;
+            (*i)++) {
+        out->backup.has_key = out->backup.has_key || (l->entries[*i].is_key && !out->is_key);
+        free(l->entries[*i].backup.name);
+    }
+    out->backup.state = judge(out);
+    /* A key that we cannot read the name of and that has no dump: not a backup, and not ours to remove. */
+    if (out->is_key && !out->is_readable) {
+        free(out->backup.name);
+        return false;
+    }
+    return true;
+}
+
+void catalog_list_finish(struct catalog_list *l)
+{
+    size_t kept = 0, i = 0;
+    struct entry entry;
+
+    if (l->n == 0)
+        return;
+    qsort(l->entries, l->n, sizeof(*l->entries), order_to_pair);
+    while (i < l->n)
+        if (take_group(l, &i, &entry))
+            l->entries[kept++] = entry;
+    l->n = kept;
+    qsort(l->entries, l->n, sizeof(*l->entries), order_to_show);
+}
+
+size_t catalog_list_count(const struct catalog_list *l)
+{
+    return l->n;
+}
+
+const struct catalog_backup *catalog_list_at(const struct catalog_list *l, size_t i)
+{
+    return &l->entries[i].backup;
+}
+
+const struct catalog_backup *catalog_list_latest(const struct catalog_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->entries[i].backup.state == CATALOG_COMPLETE)
+            return &l->entries[i].backup;
+    return NULL;
+}
+
+static bool is_utc_spelling(const struct entry *entry)
+{
+    return entry->backup.name[entry->stem_len - 1] == 'Z';
+}
+
+const struct catalog_backup *catalog_list_find(const struct catalog_list *l, int64_t instant)
+{
+    const struct entry *found = NULL;
+
+    for (size_t i = 0; i < l->n && l->entries[i].backup.instant >= instant; i++) {
+        const struct entry *entry = &l->entries[i];
+
+        if (entry->backup.instant != instant || entry->backup.state != CATALOG_COMPLETE)
+            continue;
+        if (!found || (is_utc_spelling(entry) && !is_utc_spelling(found)))
+            found = entry;
+    }
+    return found ? &found->backup : NULL;
+}
+
+/* Seconds between two instants; any two, without overflow. */
+static uint64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
+}
+
+const struct catalog_backup *catalog_list_nearest(const struct catalog_list *l, int64_t instant)
+{
+    const struct catalog_backup *nearest = NULL;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct catalog_backup *backup = &l->entries[i].backup;
+
+        if (backup->state == CATALOG_COMPLETE &&
+                (!nearest || distance(backup->instant, instant) < distance(nearest->instant, instant)))
+            nearest = backup;
+    }
+    return nearest;
+}
+
+void catalog_list_free(struct catalog_list *l)
+{
+    if (!l)
+        return;
+    for (size_t i = 0; i < l->n; i++)
+        free(l->entries[i].backup.name);
+    free(l->entries);
+    free(l->prefix);
+    free(l);
+}

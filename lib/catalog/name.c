@@ -1,0 +1,115 @@
+#include "catalog/name.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/timestamp.h"
+
+static const char dump_suffix[] = ".dump", key_suffix[] = ".key";
+
+enum {
+    DUMP_SUFFIX_LEN = sizeof(dump_suffix) - 1,
+    KEY_SUFFIX_LEN = sizeof(key_suffix) - 1,
+    OFFSET_TIMESTAMP_LEN = 25, /* YYYY-MM-DDTHH:MM:SS+HH:MM */
+};
+
+static bool ends_with(const char *s, size_t len, const char *suffix, size_t suffix_len)
+{
+    return len >= suffix_len && memcmp(s + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+static bool is_timestamp(const char *s, size_t len, int64_t *instant)
+{
+    struct err e;
+
+    return timestamp_parse(s, len, instant, &e) == 0;
+}
+
+/* "2024-12-06" and so on, were it only in shape. */
+static bool begins_like_date(const char *s, size_t len)
+{
+    static const char shape[] = "dddd-dd-dd";
+
+    if (len < sizeof(shape) - 1)
+        return false;
+    for (size_t i = 0; shape[i]; i++)
+        if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != shape[i])
+            return false;
+    return true;
+}
+
+/* Whether `s` is <something>-<timestamp>: then the object belongs to a longer prefix, which may itself look like a
+ * date. */
+static bool is_of_longer_prefix(const char *s, size_t len)
+{
+    static const size_t lens[] = {TIMESTAMP_TEXT_LEN, OFFSET_TIMESTAMP_LEN};
+    int64_t instant;
+
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+        if (len > lens[i] && s[len - lens[i] - 1] == '-' && is_timestamp(s + len - lens[i], lens[i], &instant))
+            return true;
+    return false;
+}
+
+enum name_kind name_parse(const char *prefix, const char *object, int64_t *instant)
+{
+    size_t prefix_len = strlen(prefix), len = strnlen(object, NAME_TEXT_MAX);
+    enum name_kind kind;
+
+    /* No server may have longer names; what is built from one must fit. */
+    if (len > NAME_MAX_LEN || len <= prefix_len || memcmp(object, prefix, prefix_len) != 0 || object[prefix_len] != '-')
+        return NAME_FOREIGN;
+    object += prefix_len + 1;
+    len -= prefix_len + 1;
+    if (ends_with(object, len, dump_suffix, DUMP_SUFFIX_LEN)) {
+        kind = NAME_DUMP;
+        len -= DUMP_SUFFIX_LEN;
+    } else if (ends_with(object, len, key_suffix, KEY_SUFFIX_LEN)) {
+        kind = NAME_KEY;
+        len -= KEY_SUFFIX_LEN;
+    } else {
+        return NAME_FOREIGN;
+    }
+    if (is_timestamp(object, len, instant))
+        return kind;
+    return begins_like_date(object, len) && !is_of_longer_prefix(object, len) ? NAME_UNREADABLE : NAME_FOREIGN;
+}
+
+static int too_long(const char *prefix, struct err *e)
+{
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "the prefix of %zu bytes makes names of objects longer than the %d bytes that S3 allows", strlen(prefix),
+            NAME_MAX_LEN);
+}
+
+int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, enum name_kind kind, struct err *e)
+{
+    char timestamp[TIMESTAMP_TEXT_MAX];
+
+    assert(kind == NAME_DUMP || kind == NAME_KEY);
+    /* The longer of the two suffixes counts for both, so that no key is stored whose dump then has no name. */
+    if (strlen(prefix) > NAME_MAX_LEN - 1 - TIMESTAMP_TEXT_LEN - DUMP_SUFFIX_LEN)
+        return too_long(prefix, e);
+    (void)snprintf(out, NAME_TEXT_MAX, "%s-%s%s", prefix, timestamp_format(instant, timestamp),
+            kind == NAME_DUMP ? dump_suffix : key_suffix);
+    return 0;
+}
+
+void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump)
+{
+    size_t len = strlen(dump);
+
+    assert(len <= NAME_MAX_LEN && ends_with(dump, len, dump_suffix, DUMP_SUFFIX_LEN));
+    memcpy(out, dump, len - DUMP_SUFFIX_LEN);
+    memcpy(out + len - DUMP_SUFFIX_LEN, key_suffix, sizeof(key_suffix));
+}
+
+int name_list_prefix(char out[NAME_TEXT_MAX], const char *prefix, struct err *e)
+{
+    if (strlen(prefix) > NAME_MAX_LEN - 1)
+        return too_long(prefix, e);
+    (void)snprintf(out, NAME_TEXT_MAX, "%s-", prefix);
+    return 0;
+}

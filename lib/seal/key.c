@@ -1,0 +1,169 @@
+#include "seal/key.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "base/timestamp.h"
+#include "seal/nonce.h"
+
+enum {
+    MASTER_DIGITS = 2 * KEY_LEN,
+    MASTER_FILE_MAX = 1024, /* digits and much white space */
+    MAGIC_LEN = 4,
+    RANDOM_LEN = 8,
+    MAC_LEN = 12,
+    MAC_COMPUTED_LEN = 16, /* the shortest that BLAKE2b makes here */
+};
+
+static_assert(MAGIC_LEN + RANDOM_LEN + MAC_LEN == NONCE_LEN, "the nonce's three fields");
+
+static const uint8_t magic[MAGIC_LEN] = {NONCE_FIRST_BYTE, 'K', '2', 0};
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_hex_digit(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* The 64 digits within the file's content, without the white space around them; {NULL, 0} when that is not it. */
+static struct bytes find_digits(const char *path, struct bytes file, struct err *e)
+{
+    static const struct bytes none = {0};
+    size_t begin = 0, end = file.len;
+
+    while (begin < end && is_space(file.data[begin]))
+        begin++;
+    while (end > begin && is_space(file.data[end - 1]))
+        end--;
+    for (size_t i = begin; i < end; i++)
+        if (!is_hex_digit(file.data[i])) {
+            err_set(e, ERR_CONFIG, ERR_DOMAIN_FORMAT, (int64_t)i, "%s: byte %zu is not a hexadecimal digit", path,
+                    i + 1);
+            return none;
+        }
+    if (end - begin != MASTER_DIGITS) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_FORMAT, 0, "%s: %zu hexadecimal digits instead of %d", path, end - begin,
+                MASTER_DIGITS);
+        return none;
+    }
+    return (struct bytes){.data = file.data + begin, .len = MASTER_DIGITS};
+}
+
+struct secret *key_read_master(const char *path, struct err *e)
+{
+    _cleanup_secret_ struct secret *file = secret_read_file(path, MASTER_FILE_MAX, true, e);
+    _cleanup_secret_ struct secret *key = NULL;
+    struct bytes digits;
+
+    if (!file)
+        return NULL;
+    digits = find_digits(path, (struct bytes){secret_const_data(file), secret_len(file)}, e);
+    if (!digits.data)
+        return NULL;
+    key = secret_new(KEY_LEN, e);
+    if (!key)
+        return NULL;
+    (void)sodium_hex2bin(secret_data(key), KEY_LEN, (const char *)digits.data, digits.len, NULL, NULL, NULL);
+    return TAKE_PTR(key);
+}
+
+struct secret *key_new_data(struct err *e)
+{
+    struct secret *key = secret_new(KEY_LEN, e);
+
+    if (key)
+        randombytes_buf(secret_data(key), KEY_LEN);
+    return key;
+}
+
+/* m of the header's formula: what only the holder of the master key can compute for a nonce's r and an instant. */
+static void compute_binding(
+        const struct secret *master, const uint8_t r[RANDOM_LEN], int64_t instant, uint8_t m[MAC_COMPUTED_LEN])
+{
+    uint8_t k_bind[KEY_LEN];
+    crypto_generichash_state state;
+    char timestamp[TIMESTAMP_TEXT_MAX];
+
+    timestamp_format(instant, timestamp);
+    (void)crypto_kdf_derive_from_key(k_bind, sizeof(k_bind), 1, "etcdbkey", secret_const_data(master));
+    (void)crypto_generichash_init(&state, k_bind, sizeof(k_bind), MAC_COMPUTED_LEN);
+    (void)crypto_generichash_update(&state, r, RANDOM_LEN);
+    (void)crypto_generichash_update(&state, (const uint8_t *)timestamp, TIMESTAMP_TEXT_LEN);
+    (void)crypto_generichash_final(&state, m, MAC_COMPUTED_LEN);
+    secret_wipe(k_bind, sizeof(k_bind));
+    secret_wipe(&state, sizeof(state));
+}
+
+int key_wrap(const struct secret *master, const struct secret *data_key, int64_t instant, uint8_t out[KEY_WRAPPED_LEN],
+        struct err *e)
+{
+    uint8_t m[MAC_COMPUTED_LEN];
+
+    assert(secret_len(master) == KEY_LEN && secret_len(data_key) == KEY_LEN);
+    memcpy(out, magic, MAGIC_LEN);
+    randombytes_buf(out + MAGIC_LEN, RANDOM_LEN);
+    compute_binding(master, out + MAGIC_LEN, instant, m);
+    memcpy(out + MAGIC_LEN + RANDOM_LEN, m, MAC_LEN);
+    if (crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE_LEN, NULL, secret_const_data(data_key), KEY_LEN, NULL, 0,
+                NULL, out, secret_const_data(master)) != 0)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libsodium failed to wrap the data key");
+    return 0;
+}
+
+static bool has_magic(struct bytes wrapped)
+{
+    return memcmp(wrapped.data, magic, MAGIC_LEN) == 0;
+}
+
+bool key_is_bound_to(const struct secret *master, struct bytes wrapped, int64_t instant)
+{
+    uint8_t m[MAC_COMPUTED_LEN];
+
+    assert(secret_len(master) == KEY_LEN);
+    if (wrapped.len != KEY_WRAPPED_LEN || !has_magic(wrapped))
+        return false;
+    compute_binding(master, wrapped.data + MAGIC_LEN, instant, m);
+    return sodium_memcmp(m, wrapped.data + MAGIC_LEN + RANDOM_LEN, MAC_LEN) == 0;
+}
+
+/* What can be said of a wrapped key without any key. */
+static int check_shape(struct bytes wrapped, struct err *e)
+{
+    if (wrapped.len != KEY_WRAPPED_LEN)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "the key object has %zu bytes instead of %d",
+                wrapped.len, KEY_WRAPPED_LEN);
+    if (wrapped.data[0] == NONCE_FIRST_BYTE && !has_magic(wrapped))
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "the key object was written by a newer version");
+    return 0;
+}
+
+struct secret *key_unwrap(
+        const struct secret *master, struct bytes wrapped, int64_t instant, bool allow_renamed, struct err *e)
+{
+    _cleanup_secret_ struct secret *data_key = NULL;
+    char name[TIMESTAMP_TEXT_MAX];
+
+    assert(secret_len(master) == KEY_LEN);
+    if (check_shape(wrapped, e) < 0)
+        return NULL;
+    data_key = secret_new(KEY_LEN, e);
+    if (!data_key)
+        return NULL;
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(secret_data(data_key), NULL, NULL, wrapped.data + NONCE_LEN,
+                wrapped.len - NONCE_LEN, NULL, 0, wrapped.data, secret_const_data(master)) != 0) {
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "wrong master key, or the key object is damaged");
+        return NULL;
+    }
+    if (has_magic(wrapped) && !allow_renamed && !key_is_bound_to(master, wrapped, instant)) {
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
+                "the key is bound to another instant than %s: the backup was renamed, or its key exchanged",
+                timestamp_format(instant, name));
+        return NULL;
+    }
+    return TAKE_PTR(data_key);
+}
