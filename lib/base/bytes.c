@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BUF_FIRST = 256 }; /* bytes: what a first append allocates, if the limit allows */
+
 int buf_reserve(struct buf *b, size_t len, struct err *e)
 {
     size_t want, cap;
@@ -13,9 +15,11 @@ int buf_reserve(struct buf *b, size_t len, struct err *e)
     want = b->len + len;
     if (want <= b->cap)
         return 0;
-    cap = b->cap ? b->cap : 256;
+    cap = b->cap ? b->cap : BUF_FIRST;
     while (cap < want)
         cap = cap > b->limit / 2 ? b->limit : cap * 2;
+    if (cap > b->limit)
+        cap = b->limit;
     grown = realloc(b->data, cap);
     if (!grown)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for %zu bytes", cap);

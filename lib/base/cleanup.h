@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -72,7 +72,7 @@ int duration_parse(const char *text, uint64_t *ms, struct err *e)
     do {
         if (!read_term(&p, &term) || __builtin_add_overflow(total, term, &total) || total > INT64_MAX)
             return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                    "'%s' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)", text);
+                    "'%.40s' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)", text);
     } while (*p);
     *ms = total;
     return 0;

@@ -16,6 +16,6 @@ int duration_parse(const char *text, uint64_t *ms, struct err *e);
 
 enum { DURATION_TEXT_MAX = 32 };
 
-/* The two largest units that are not zero: "1h30m", "15d", "4.2s" below a minute, "250ms" below a second. Returns out.
- */
+/* The largest unit that is not zero and the one below it: "1h30m", "15d" (weeks are shown as days), "4.2s" below a
+ * minute, "250ms" below a second. Rounds down. Returns out. */
 char *duration_format(uint64_t ms, char out[DURATION_TEXT_MAX]);

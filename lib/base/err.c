@@ -4,25 +4,86 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One line, whatever was quoted: bytes below 0x20 and DEL would break lines or drive a terminal. */
-static void make_printable(char *s)
+/* Length of the well-formed UTF-8 sequence at `s` (RFC 3629, section 4), 2 to 4; 0 when there is none. */
+static size_t sequence_len(const unsigned char *s)
 {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
+    size_t len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    unsigned char first_min = 0x80, first_max = 0xbf;
+
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    if (s[0] == 0xe0) /* overlong */
+        first_min = 0xa0;
+    else if (s[0] == 0xed) /* surrogates */
+        first_max = 0x9f;
+    else if (s[0] == 0xf0) /* overlong */
+        first_min = 0x90;
+    else if (s[0] == 0xf4) /* beyond U+10FFFF */
+        first_max = 0x8f;
+    if (s[1] < first_min || s[1] > first_max)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if (s[i] < 0x80 || s[i] > 0xbf)
+            return 0;
+    return len;
+}
+
+/* C0, DEL, C1 and the separators of lines and paragraphs: what breaks a line or drives a terminal. */
+static bool is_control(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return true;
+    return (s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9));
+}
+
+/* One line of well-formed UTF-8, whatever was quoted and wherever it was cut. */
+static void make_printable(char *text)
+{
+    unsigned char *s = (unsigned char *)text;
+
+    while (*s) {
+        size_t len = *s < 0x80 ? 1 : sequence_len(s);
+
+        if (len == 0 || is_control(s))
+            *s++ = '?'; /* a sequence's other bytes stand alone then, and become '?' too */
+        else
+            s += len;
+    }
+}
+
+/*
+ * Puts `context` before `cause` into `text`. If both do not fit the context is shortened, and the cause only where
+ * it would leave nothing of the context: a long path must not push out what is wrong with it.
+ */
+static void join(char text[ERR_TEXT_MAX], const char *context, const char *cause)
+{
+    static const char dots[] = "... ";
+    size_t context_len = strlen(context), cause_len = strlen(cause), room = ERR_TEXT_MAX / 4;
+
+    if (cause_len < ERR_TEXT_MAX - 1 - room)
+        room = ERR_TEXT_MAX - 1 - cause_len;
+    if (context_len <= room) {
+        (void)snprintf(text, ERR_TEXT_MAX, "%s%s", context, cause);
+    } else {
+        room -= sizeof(dots) - 1;
+        (void)snprintf(text, ERR_TEXT_MAX, "%.*s%s%s", (int)room, context, dots, cause);
+    }
+    make_printable(text);
 }
 
 int err_set(struct err *e, enum err_kind kind, enum err_domain domain, int64_t code, const char *fmt, ...)
 {
+    char text[ERR_TEXT_MAX]; /* not e->text at once: an argument may be just that */
     va_list ap;
 
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    make_printable(text);
     e->kind = kind;
     e->domain = domain;
     e->code = code;
-    va_start(ap, fmt);
-    (void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
-    va_end(ap);
-    make_printable(e->text);
+    memcpy(e->text, text, sizeof(text));
     return -1;
 }
 
@@ -58,26 +119,31 @@ static enum err_kind kind_of_errno(int number)
 
 int err_errno(struct err *e, int number, const char *fmt, ...)
 {
-    char what[ERR_TEXT_MAX];
+    char what[ERR_TEXT_MAX], reason[128], cause[sizeof(reason) + 2];
     va_list ap;
 
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
-    return err_set(e, kind_of_errno(number), ERR_DOMAIN_ERRNO, number, "%s: %s", what, strerror(number));
+    /* Not strerror, whose buffer threads share. */
+    (void)snprintf(cause, sizeof(cause), ": %s", strerror_r(number, reason, sizeof(reason)));
+    e->kind = kind_of_errno(number);
+    e->domain = ERR_DOMAIN_ERRNO;
+    e->code = number;
+    join(e->text, what, cause);
+    return -1;
 }
 
 int err_prepend(struct err *e, const char *fmt, ...)
 {
-    char context[ERR_TEXT_MAX], tail[ERR_TEXT_MAX];
+    char context[ERR_TEXT_MAX], cause[ERR_TEXT_MAX];
     va_list ap;
 
     va_start(ap, fmt);
     (void)vsnprintf(context, sizeof(context), fmt, ap);
     va_end(ap);
-    memcpy(tail, e->text, sizeof(tail));
-    (void)snprintf(e->text, sizeof(e->text), "%.*s%s", (int)sizeof(context) - 1, context, tail);
-    make_printable(e->text);
+    memcpy(cause, e->text, sizeof(cause));
+    join(e->text, context, cause);
     return -1;
 }
 

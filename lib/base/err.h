@@ -57,9 +57,9 @@ struct err {
 #define ERR_INIT ((struct err){.kind = ERR_NONE})
 
 /*
- * Sets all of *e. The text is cut at ERR_TEXT_MAX - 1 bytes; control characters, which a hostile server may have put
- * into a message that is quoted here, become '?', so that an error is always one line. Always returns -1, so that
- * `return err_set(...)` reads well.
+ * Sets all of *e. The text is cut at ERR_TEXT_MAX - 1 bytes; what a hostile server may have put into a message that is
+ * quoted here (control characters, broken UTF-8) becomes '?', so that an error is always one line of UTF-8. The
+ * arguments may point into *e. Always returns -1, so that `return err_set(...)` reads well.
  */
 int err_set(struct err *e, enum err_kind kind, enum err_domain domain, int64_t code, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
@@ -68,7 +68,8 @@ int err_set(struct err *e, enum err_kind kind, enum err_domain domain, int64_t c
  * ERR_TRANSIENT, ENOENT is ERR_NOT_FOUND, EACCES ERR_CONFIG) and appends ": " and strerror(number). Returns -1. */
 int err_errno(struct err *e, int number, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Puts context in front of the text: err_prepend(e, "part %u: ", n). Keeps kind, domain and code. Returns -1. */
+/* Puts context in front of the text: err_prepend(e, "part %u: ", n). Keeps kind, domain and code. When both are too
+ * long it is the context that is cut, not the cause. Returns -1. */
 int err_prepend(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The kind in one word for machines and logs: "transient", "auth", ...; a static string. */

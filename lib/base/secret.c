@@ -8,7 +8,6 @@
 
 struct secret {
     size_t len;
-    size_t cap;
     uint8_t *data; /* sodium_malloc: guard pages on both sides, MADV_DONTDUMP */
 };
 
@@ -25,9 +24,10 @@ struct secret *secret_new(size_t len, struct err *e)
     /* sodium_malloc locks too, but does not say when it could not. */
     if (sodium_mlock(s->data, len ? len : 1) != 0) {
         err_errno(e, errno, "cannot lock memory for a secret (RLIMIT_MEMLOCK)");
+        e->kind = ERR_RESOURCE; /* EPERM and EAGAIN too */
         return NULL;
     }
-    s->len = s->cap = len;
+    s->len = len;
     memset(s->data, 0, len);
     return TAKE_PTR(s);
 }

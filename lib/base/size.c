@@ -1,6 +1,7 @@
 #include "base/size.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,15 +27,17 @@ static const struct {
 int size_parse(const char *text, uint64_t *bytes, struct err *e)
 {
     const char *p = text;
-    uint64_t n = 0;
+    uint64_t n = 0, product;
     bool fits = true;
 
     for (; *p >= '0' && *p <= '9'; p++)
         fits = fits && !__builtin_mul_overflow(n, 10, &n) && !__builtin_add_overflow(n, (uint64_t)(*p - '0'), &n);
     for (size_t i = 0; fits && p != text && i < ARRAY_LEN(units); i++)
-        if (strcmp(p, units[i].name) == 0 && !__builtin_mul_overflow(n, units[i].bytes, bytes))
+        if (strcmp(p, units[i].name) == 0 && !__builtin_mul_overflow(n, units[i].bytes, &product)) {
+            *bytes = product;
             return 0;
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%s' is not a size (examples: 8MiB, 512KiB, 1GiB)", text);
+        }
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%.40s' is not a size (examples: 8MiB, 512KiB, 1GiB)", text);
 }
 
 char *size_format(uint64_t bytes, char out[SIZE_TEXT_MAX])
