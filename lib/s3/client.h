@@ -52,6 +52,9 @@ struct s3_client;
  * CA file), ERR_RESOURCE. curl_global_init is done here, once for the process. */
 struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, struct err *e);
 
+/* The loop it was made for: what is built on requests keeps its timers there. */
+uv_loop_t *s3_client_loop(const struct s3_client *c);
+
 /* Whether bytes travel encrypted; if not, the daemon warns. */
 bool s3_client_is_tls(const struct s3_client *c);
 

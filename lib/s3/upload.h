@@ -8,11 +8,13 @@
  *     start -> write, write, ... -> end -> on_flushed -> commit -> on_committed
  *     at any time: on_failed, or abort -> on_aborted
  *
- * Memory: parts_in_flight + 1 buffers of one part, allocated as they are needed. When all are full, s3_upload_room is 0
- * and the owner waits for on_room. A slow S3 must not hold etcd's read transaction open for long: once the owner has
- * been kept waiting for `patience_ms` in all, full parts go into the spool, an unlinked file in `spool_dir`, up to
- * `spool_limit` bytes, and come back from there in order. What is written must therefore be sealed already; whoever
- * uploads plaintext gives no spool_dir.
+ * Memory: parts_in_flight + 1 buffers of one part, allocated as they are needed, and one more once the spool is in use,
+ * so that bytes are taken while another part is on its way to the disk. When all are full, s3_upload_room is 0 and the
+ * owner waits for on_room. A slow S3 must not hold etcd's read transaction open for long: once the owner has been kept
+ * waiting for `patience_ms` in all, full parts go into the spool, an unlinked file in `spool_dir`, up to `spool_limit`
+ * bytes, and come back from there in order. What is written must therefore be sealed already; whoever uploads plaintext
+ * gives no spool_dir. A spool that cannot be used, or that would leave the file system short of space, only means that
+ * the owner waits as long as S3 takes (s3_upload_stats.spool_err says why).
  *
  * The size of a part: `part_size`, or if 0 8 MiB; more where 10,000 parts (S3's limit) of that would not hold `size`.
  *
@@ -41,9 +43,11 @@ struct s3_upload_spec {
     void (*on_flushed)(void *ctx);
     /* The upload cannot succeed any more; call s3_upload_abort. At most once, not after abort. */
     void (*on_failed)(void *ctx, const struct err *err);
-    /* The object is visible, err NULL; or it is not, and the upload has to be aborted. */
+    /* The object is visible, err NULL; or the upload has to be aborted, and s3_upload_outcome says whether the object
+     * may be visible in spite of the error. */
     void (*on_committed)(void *ctx, const struct err *err);
-    /* The upload is gone from the store, err NULL; or it stays behind there, and prune will find it. */
+    /* The upload is gone from the store (unless s3_upload_outcome says that the commit did succeed), err NULL; or it
+     * stays behind there, and prune will find it. */
     void (*on_aborted)(void *ctx, const struct err *err);
 };
 
@@ -54,7 +58,19 @@ struct s3_upload_stats {
     uint64_t spooled;    /* bytes that went through the spool */
     uint64_t blocked_ms; /* time without room while the owner wanted some */
     uint64_t part_size;
-    unsigned retries; /* attempts beyond the first, all requests of the upload added up */
+    unsigned retries;            /* attempts beyond the first, all requests of the upload added up */
+    const struct err *spool_err; /* why the spool takes no more, or NULL; valid until s3_upload_free */
+};
+
+/*
+ * What is known about the object. UNKNOWN is what a commit leaves behind whose answer was lost and that no HEAD could
+ * settle; s3_upload_abort settles it as far as the store lets it, and destroys nothing when the object is visible. The
+ * owner may remove what belongs to the object (its wrapped key) only if the outcome is ABSENT.
+ */
+enum s3_outcome {
+    S3_OUTCOME_ABSENT,  /* not visible, and this upload will not make it so */
+    S3_OUTCOME_UNKNOWN, /* it may be visible, or become so */
+    S3_OUTCOME_VISIBLE, /* visible and whole */
 };
 
 struct s3_upload;
@@ -66,10 +82,12 @@ struct s3_upload *s3_upload_start(struct s3_client *c, const struct s3_upload_sp
 /* Bytes that s3_upload_write takes now. */
 uint64_t s3_upload_room(const struct s3_upload *u);
 
-/* Asks for on_room once room is at least `bytes` (never called back from inside). Counts as waiting. */
+/* Asks for on_room once room is at least `bytes`, or a whole part if that is less (never called back from inside).
+ * Counts as waiting. Asking again before on_room changes the number alone. */
 void s3_upload_want(struct s3_upload *u, uint64_t bytes);
 
-/* Copies them; bytes.len <= s3_upload_room. Errors: ERR_RESOURCE, ERR_INTEGRITY when more than `size` in all. */
+/* Copies them; bytes.len <= s3_upload_room. Errors: ERR_RESOURCE, ERR_INTEGRITY when more than `size` in all,
+ * ERR_CANCELLED after on_failed. */
 int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e);
 
 /* No more bytes. Errors: ERR_INTEGRITY when fewer than `size` were written. Leads to on_flushed. */
@@ -80,6 +98,9 @@ void s3_upload_commit(struct s3_upload *u);
 
 /* Cancels what is in flight and aborts, retried. Leads to on_aborted, also when there is nothing to abort. */
 void s3_upload_abort(struct s3_upload *u);
+
+/* Changes up to on_committed, and once more up to on_aborted. */
+enum s3_outcome s3_upload_outcome(const struct s3_upload *u);
 
 void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out);
 
