@@ -142,7 +142,7 @@ user() {
         >/dev/null
 }
 
-trap 'kill_all; exit 1' TERM INT
+on_signals
 # Somebody may have taken a port since we looked: then once more, with others.
 bring_up || { echo "once more, with other ports"; kill_all; bring_up; } || { tail -n 5 "$dir"/*.log; kill_all; exit 1; }
 ready

@@ -63,6 +63,7 @@ case $version in
     3.5) bin=${ETCD_35_DIR:-} ;;
     *) bin= ;;
 esac
+extra=$*
 [ -x "$bin/etcd" ] || { echo "etcd.sh: there is no etcd $version on this machine" >&2; exit 1; }
 [ "$tls" = none ] || [ -e "$ca/ca.crt" ] || sh "$here/ca.sh" "$ca"
 
@@ -95,13 +96,13 @@ nth() { echo "$1" | cut -d, -f"$2"; }
 
 start_member() {
     n=$1
-    shift
     url=$(nth "$endpoints" "$n")
     peer=$(nth "$peers" "$n")
     peer=${peer#*=}
+    # shellcheck disable=SC2086 # a list of options
     set -- --name="n$n" --data-dir="$dir/n$n.data" --listen-client-urls="$url" --advertise-client-urls="$url" \
         --listen-peer-urls="$peer" --initial-advertise-peer-urls="$peer" --initial-cluster="$peers" \
-        --initial-cluster-state=new --quota-backend-bytes=$((16 << 30)) --logger=zap "$@"
+        --initial-cluster-state=new --quota-backend-bytes=$((16 << 30)) --logger=zap $extra
     # Alone, it need not wait a second for votes that nobody else has.
     [ "$members" != 1 ] || set -- --heartbeat-interval=20 --election-timeout=200 "$@"
     [ "$tls" = none ] || set -- --cert-file="$ca/$cert.crt" --key-file="$ca/$cert.key" "$@"
@@ -130,13 +131,13 @@ healthy_or_dead() {
 again() {
     n=1
     while [ $n -le "$members" ]; do
-        alive "$dir/n$n.pid" || start_member "$n" "$@"
+        alive "$dir/n$n.pid" || start_member "$n"
         n=$((n + 1))
     done
 }
 
 serve() {
-    again "$@"
+    again
     wait_until 60 healthy_or_dead && healthy
 }
 
@@ -156,10 +157,10 @@ users() {
 
 restart_members() { serve && ready; }
 
-trap 'kill_all; exit 1' TERM INT
+on_signals
 # Somebody may have taken a port since we looked: then once more, with others.
 configure
-serve "$@" || { echo "once more, with other ports"; kill_all; configure; serve "$@"; } ||
+serve || { echo "once more, with other ports"; kill_all; configure; serve; } ||
     { tail -n 5 "$dir"/n*.log; kill_all; exit 1; }
 users || { kill_all; exit 1; }
 [ "$auth" != password ] || echo user=root:rootpw >>"$dir/state"

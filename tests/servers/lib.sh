@@ -63,18 +63,23 @@ kill_all() {
     wait
 }
 
-# hold: what `run` does once its servers serve. $1 is the function that starts again what has died.
+# on_signals: what `run` does first, so that no signal comes too early.
+on_signals() {
+    again=
+    trap 'kill_all; exit 1' TERM INT
+    trap 'again=1' HUP
+}
+
+# hold FUNCTION: what `run` does once its servers serve. The function starts again what has died.
 hold() {
     trap 'kill_all; exit 0' TERM INT
-    trap 'again=1' HUP
     while :; do
-        again=
         # Something to wait for that never ends: `wait` is the one place where the shell notices a signal at once.
         setpriv --pdeathsig KILL sleep infinity &
         echo $! >"$dir/hold.pid"
-        wait $! || :
-        kill -KILL "$(cat "$dir/hold.pid")" || :
-        [ -z "$again" ] || "$1" || :
+        [ -n "$again" ] || wait $! || :
+        kill -KILL $! || :
+        [ -z "$again" ] || { again= && "$1" || :; }
     done
 }
 

@@ -1,0 +1,148 @@
+"""Fixtures: the servers that tests share, and a site (configuration, keys, programs) for each test that wants one."""
+
+import itertools
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import servers  # noqa: E402
+
+numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    # TERM ends the run as ^C does: fixtures are torn down.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """A folder with a short name (sockets have names of at most 107 bytes), gone at the end."""
+    path = Path(tempfile.mkdtemp(prefix="ebd-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(scratch):
+    """A folder of the test's own."""
+    path = scratch / f"t{next(numbers)}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ca(scratch):
+    return servers.Ca(scratch / "ca")
+
+
+@pytest.fixture(scope="session")
+def ceph(scratch, ca):
+    """An S3 store that all tests share: leave it as you found it. Who breaks one makes one with `new_ceph`."""
+    with servers.Ceph(scratch / "ceph", ca) as server:
+        yield server
+
+
+@pytest.fixture
+def new_ceph(folder, ca):
+    """new_ceph(store=..., rgw=...): an S3 store for this test alone."""
+    made = []
+
+    def make(**options):
+        made.append(servers.Ceph(folder / f"ceph{len(made)}", ca, **options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_etcd(scratch, ca):
+    """shared_etcd(version=..., tls=..., auth=...): a cluster for all tests that ask for the same. Read it only."""
+    made = {}
+
+    def get(**options):
+        key = tuple(sorted(options.items()))
+        if key not in made:
+            made[key] = servers.Etcd(scratch / f"etcd{len(made)}", ca, **options)
+            if made[key].auth != "cn":
+                made[key].fill(2 * servers.MIB, value_size=4096)
+        return made[key]
+
+    yield get
+    for server in made.values():
+        server.stop()
+
+
+@pytest.fixture
+def new_etcd(folder, ca):
+    """new_etcd(version=..., members=..., tls=..., auth=..., cert=..., extra=[...]): a cluster for this test alone."""
+    made = []
+
+    def make(**options):
+        made.append(servers.Etcd(folder / f"etcd{len(made)}", ca, **options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def etcd(shared_etcd):
+    """The ordinary etcd: client certificates, 2 MiB of data, shared."""
+    return shared_etcd(version="3.5", tls="mutual")
+
+
+@pytest.fixture
+def new_bucket(ceph):
+    """new_bucket(): a bucket for this test alone, in the shared store or in another one."""
+    made = []
+
+    def make(store=None, name=None):
+        made.append(servers.Bucket(store or ceph, name or f"test-{os.getpid()}-{next(numbers)}"))
+        return made[-1]
+
+    yield make
+    for bucket in made:
+        if bucket.ceph.process.poll() is None and bucket.ceph is ceph:
+            bucket.remove()
+
+
+@pytest.fixture
+def bucket(new_bucket):
+    return new_bucket()
+
+
+@pytest.fixture(scope="session")
+def programs():
+    return servers.Programs()
+
+
+@pytest.fixture
+def new_site(folder, programs):
+    """new_site(etcd, bucket, https=..., encrypted=..., changes={...}, user=...): see servers.Site."""
+    made = []
+
+    def make(etcd, bucket, **options):
+        made.append(servers.Site(folder / f"site{len(made)}", programs, etcd, bucket, **options))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.stop()
+
+
+@pytest.fixture
+def site(new_site, etcd, bucket):
+    """The ordinary case: etcd with client certificates, encrypted, S3 over https."""
+    return new_site(etcd, bucket)
