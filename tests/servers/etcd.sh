@@ -12,7 +12,7 @@
 #   --auth      password: user root with password rootpw, and backup with backuppw, both with the root role, and nobody
 #               with nobodypw, without any; cn: users by the common name of the client certificate, root and backup (none)
 #   --ca        where ca.sh has made the certificates; left out: made in DIR/ca
-# DIR/ready says ETCD_ENDPOINTS (URLs, with commas between), ETCD_VERSION, ETCD_CA. The processes are n1, n2, …
+# DIR/ready says ETCD_ENDPOINTS (URLs, with commas between), ETCD_VERSION, ETCD_BIN (a folder), ETCD_CA. The processes are n1, n2, …
 
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -58,6 +58,7 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
+[ -n "${ETCD_35_DIR+set}" ] || . "$here/../setup.sh"
 case $version in
     3.4) bin=${ETCD_34_DIR:-/usr/bin} ;;
     3.5) bin=${ETCD_35_DIR:-} ;;
@@ -142,7 +143,12 @@ serve() {
 }
 
 ready() {
-    printf 'ETCD_ENDPOINTS=%s\nETCD_VERSION=%s\nETCD_CA=%s\n' "$endpoints" "$version" "$ca" >"$dir/ready.new"
+    cat >"$dir/ready.new" <<READY
+ETCD_ENDPOINTS=$endpoints
+ETCD_VERSION=$version
+ETCD_BIN=$bin
+ETCD_CA=$ca/ca.crt
+READY
     mv "$dir/ready.new" "$dir/ready"
 }
 

@@ -79,7 +79,9 @@ hold() {
         echo $! >"$dir/hold.pid"
         [ -n "$again" ] || wait $! || :
         kill -KILL $! || :
-        [ -z "$again" ] || { again= && "$1" || :; }
+        [ -n "$again" ] || continue
+        again=
+        "$1" || :
     done
 }
 

@@ -155,8 +155,7 @@ class Etcd(Server):
 
     def binary(self, name):
         """Path of etcdctl, or of etcdutl, which 3.4 lacks."""
-        folder = os.environ.get("ETCD_34_DIR", "/usr/bin") if self.version == "3.4" else os.environ["ETCD_35_DIR"]
-        return os.path.join(folder, name)
+        return os.path.join(self.ready["ETCD_BIN"], name)
 
     def status(self, member=0):
         """Maintenance/Status of one member, as etcdctl prints it in JSON."""
