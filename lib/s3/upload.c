@@ -1,10 +1,8 @@
 #include "s3/upload.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/timestamp.h"
 #include "s3/upload_state.h"
@@ -19,16 +17,16 @@ void upload_enter(struct s3_upload *u, enum upload_state next)
 {
     enum { ANYWAY = TO(UPLOAD_ABORTING) | TO(UPLOAD_CLOSED) };
     static const unsigned allowed[] = {
-        [UPLOAD_CREATING] = TO(UPLOAD_SENDING) | TO(UPLOAD_FAILED) | ANYWAY,
-        [UPLOAD_SENDING] = TO(UPLOAD_FLUSHED) | TO(UPLOAD_FAILED) | ANYWAY,
-        [UPLOAD_FLUSHED] = TO(UPLOAD_COMPLETING) | ANYWAY,
-        [UPLOAD_COMPLETING] = TO(UPLOAD_CHECKING) | TO(UPLOAD_FAILED) | ANYWAY,
-        [UPLOAD_CHECKING] = TO(UPLOAD_COMMITTED) | TO(UPLOAD_FAILED) | ANYWAY,
-        [UPLOAD_COMMITTED] = ANYWAY,
-        [UPLOAD_FAILED] = ANYWAY,
-        [UPLOAD_ABORTING] = TO(UPLOAD_ABORTED) | TO(UPLOAD_CLOSED),
-        [UPLOAD_ABORTED] = TO(UPLOAD_CLOSED),
-        [UPLOAD_CLOSED] = 0,
+            [UPLOAD_CREATING] = TO(UPLOAD_SENDING) | TO(UPLOAD_FAILED) | ANYWAY,
+            [UPLOAD_SENDING] = TO(UPLOAD_FLUSHED) | TO(UPLOAD_FAILED) | ANYWAY,
+            [UPLOAD_FLUSHED] = TO(UPLOAD_COMPLETING) | ANYWAY,
+            [UPLOAD_COMPLETING] = TO(UPLOAD_CHECKING) | TO(UPLOAD_FAILED) | ANYWAY,
+            [UPLOAD_CHECKING] = TO(UPLOAD_COMMITTED) | TO(UPLOAD_FAILED) | ANYWAY,
+            [UPLOAD_COMMITTED] = ANYWAY,
+            [UPLOAD_FAILED] = ANYWAY,
+            [UPLOAD_ABORTING] = TO(UPLOAD_ABORTED) | TO(UPLOAD_CLOSED),
+            [UPLOAD_ABORTED] = TO(UPLOAD_CLOSED),
+            [UPLOAD_CLOSED] = 0,
     };
 
     assert(allowed[u->state] & TO(next));
@@ -68,84 +66,6 @@ void upload_kick(struct s3_upload *u)
     (void)uv_timer_start(&u->kick, on_kick, 0, 0); /* fails only on a closing handle */
 }
 
-/* Buffers. */
-
-static unsigned usable_buffers(const struct s3_upload *u)
-{
-    return u->spec.parts_in_flight + 1 + (u->spooling ? 1 : 0);
-}
-
-static unsigned count_buffers(const struct s3_upload *u, enum upload_place place)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < usable_buffers(u); i++)
-        n += u->buffers[i].place == place;
-    return n;
-}
-
-bool upload_has_free_buffer(const struct s3_upload *u)
-{
-    return count_buffers(u, BUFFER_FREE) > 0;
-}
-
-unsigned upload_in_flight(const struct s3_upload *u)
-{
-    return count_buffers(u, BUFFER_SENDING) + count_buffers(u, BUFFER_LOADING);
-}
-
-/* An object smaller than a part needs no more than itself. */
-static size_t buffer_size(const struct s3_upload *u)
-{
-    return parts_len(u->parts, 1);
-}
-
-static int map_buffer(struct s3_upload *u, struct upload_buffer *b, struct err *e)
-{
-    /* Mapped and not from malloc: what is unmapped is the system's again at once. */
-    void *data = mmap(NULL, buffer_size(u), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (data == MAP_FAILED)
-        return err_errno(e, errno, "no memory for a part of %zu bytes", buffer_size(u));
-    /* Without encryption this is etcd's data: not for core dumps. */
-    (void)madvise(data, buffer_size(u), MADV_DONTDUMP);
-    b->data = data;
-    return 0;
-}
-
-int upload_take_buffer(struct s3_upload *u, struct upload_buffer **out, struct err *e)
-{
-    struct upload_buffer *found = NULL;
-
-    for (unsigned i = 0; i < usable_buffers(u); i++) {
-        struct upload_buffer *b = &u->buffers[i];
-
-        /* One that has its memory already is better. */
-        if (b->place == BUFFER_FREE && (!found || (b->data && !found->data)))
-            found = b;
-    }
-    if (found && !found->data && map_buffer(u, found, e) < 0)
-        return -1;
-    *out = found;
-    return 0;
-}
-
-void upload_release_buffers(struct s3_upload *u)
-{
-    for (unsigned i = 0; i < u->spec.parts_in_flight + 2; i++) {
-        struct upload_buffer *b = &u->buffers[i];
-
-        if (b->place == BUFFER_SPOOLING || b->place == BUFFER_LOADING)
-            continue;
-        if (b->data)
-            (void)munmap(b->data, buffer_size(u));
-        b->data = NULL;
-        b->place = BUFFER_FREE;
-    }
-}
-
-/* The owner's side. */
-
 const char *upload_id(const struct s3_upload *u)
 {
     return u->n_ids ? u->ids[0] : NULL;
@@ -174,7 +94,7 @@ static struct spool *make_spool(const struct s3_upload *u, const struct s3_uploa
             &(struct spool_spec){
                     .loop = u->loop,
                     .dir = spec->spool_dir,
-                    .slot_size = buffer_size(u),
+                    .slot_size = upload_buffer_size(u),
                     .max_parts = fitting < count ? (uint32_t)fitting : count,
                     .limit = spec->spool_limit,
                     .keep_free = SPOOL_KEEP_FREE,
@@ -236,14 +156,6 @@ struct s3_upload *s3_upload_start(struct s3_client *c, const struct s3_upload_sp
     return u;
 }
 
-static struct upload_buffer *filling(const struct s3_upload *u)
-{
-    for (unsigned i = 0; i < usable_buffers(u); i++)
-        if (u->buffers[i].place == BUFFER_FILLING)
-            return &u->buffers[i];
-    return NULL;
-}
-
 static bool takes_bytes(const struct s3_upload *u)
 {
     return u->state == UPLOAD_CREATING || u->state == UPLOAD_SENDING;
@@ -251,15 +163,14 @@ static bool takes_bytes(const struct s3_upload *u)
 
 uint64_t s3_upload_room(const struct s3_upload *u)
 {
-    const struct upload_buffer *b = filling(u);
+    const struct upload_buffer *b = upload_filling(u);
     uint64_t rest = b ? parts_len(u->parts, b->number) - b->len : 0;
 
-    return takes_bytes(u) ? rest + count_buffers(u, BUFFER_FREE) * u->part_size : 0;
+    return takes_bytes(u) ? rest + upload_count(u, BUFFER_FREE) * u->part_size : 0;
 }
 
 void s3_upload_want(struct s3_upload *u, uint64_t bytes)
 {
-    /* Before the first write of all there may be a whole part less than N whole parts: more can not be promised. */
     if (!u->want)
         u->want_since = uv_now(u->loop);
     u->want = bytes < u->part_size ? bytes : u->part_size;
@@ -274,7 +185,7 @@ uint64_t upload_blocked_ms(const struct s3_upload *u)
 /* The buffer that the next byte goes into. */
 static int buffer_to_fill(struct s3_upload *u, struct upload_buffer **out, struct err *e)
 {
-    *out = filling(u);
+    *out = upload_filling(u);
     if (*out)
         return 0;
     if (upload_take_buffer(u, out, e) < 0)

@@ -1,7 +1,8 @@
 /*
  * upload_state.h: what the files of the upload share. Nobody else includes it.
  *
- *     upload.c         the owner's side: start, write, end, free; the buffers; the states
+ *     upload.c         the owner's side: start, write, end, free; the states
+ *     upload_buffers.c memory for parts
  *     upload_parts.c   from buffers to stored parts, by way of the spool if need be
  *     upload_commit.c  CompleteMultipartUpload, and the HEAD that settles it
  *     upload_abort.c   leaving nothing behind in the store
@@ -80,7 +81,7 @@ struct s3_upload {
     uint64_t want_since;
     uint64_t blocked_ms; /* without the wait that goes on */
 
-    int64_t started; /* our clock, seconds */
+    int64_t started;           /* our clock, seconds */
     char *ids[UPLOAD_IDS_MAX]; /* the first is ours once CreateMultipartUpload was answered */
     unsigned n_ids;
     bool id_lost;         /* an upload may exist whose id we do not know */
@@ -105,21 +106,26 @@ struct s3_upload {
 void upload_enter(struct s3_upload *u, enum upload_state next);
 void upload_pump(struct s3_upload *u);
 void upload_kick(struct s3_upload *u);
+/* Frees what s3_upload_free has left, once libuv uses none of it. */
 void upload_free_when_idle(struct s3_upload *u);
-/* Before the first byte and after the last the upload does without buffers. One that the spool works on is left. */
-void upload_release_buffers(struct s3_upload *u);
-/* A free buffer with memory, or NULL when all are in use (*e untouched, returns 0) or memory has run out (-1). */
-int upload_take_buffer(struct s3_upload *u, struct upload_buffer **out, struct err *e);
-/* Whether one is free; how many are on their way to S3. */
-bool upload_has_free_buffer(const struct s3_upload *u);
-unsigned upload_in_flight(const struct s3_upload *u);
 /* Time without room, in ms, with the wait that goes on. */
 uint64_t upload_blocked_ms(const struct s3_upload *u);
 /* Our id, or NULL while it is not known. */
 const char *upload_id(const struct s3_upload *u);
 
+/* upload_buffers.c */
+size_t upload_buffer_size(const struct s3_upload *u); /* an object smaller than a part needs no more than itself */
+unsigned upload_count(const struct s3_upload *u, enum upload_place place);
+unsigned upload_in_flight(const struct s3_upload *u);            /* parts that have a place among the requests */
+struct upload_buffer *upload_filling(const struct s3_upload *u); /* or NULL */
+/* A free buffer with memory into *out, NULL when all are in use. Errors: ERR_RESOURCE. */
+int upload_take_buffer(struct s3_upload *u, struct upload_buffer **out, struct err *e);
+/* Gives all memory back; what the spool works on is left to its callback. */
+void upload_release_buffers(struct s3_upload *u);
+
 /* upload_parts.c */
-int upload_create(struct s3_upload *u, struct err *e);
+/* Starts CreateMultipartUpload. Errors: ERR_RESOURCE. */
+int upload_create(struct s3_upload *u, const struct s3_upload_spec *spec, struct err *e);
 void upload_parts_step(struct s3_upload *u);
 /* Ends all work on parts, without a callback. */
 void upload_cancel_parts(struct s3_upload *u);
@@ -129,5 +135,10 @@ void upload_commit_step(struct s3_upload *u);
 /* Whether a HEAD shows the object that these parts make. */
 bool upload_is_ours(const struct s3_upload *u, const struct s3_response *head);
 
+/* Whether the store says that this happened after our start, by its clock. */
+bool upload_since_start(const struct s3_upload *u, int64_t instant);
+
 /* upload_abort.c */
 void upload_abort_step(struct s3_upload *u);
+/* Ends the requests other than parts, without a callback. */
+void upload_cancel_requests(struct s3_upload *u);

@@ -1,0 +1,140 @@
+#include "s3/upload_state.h"
+#include "s3/xml.h"
+
+/* A Date header is cut to the second, and was written before we read it. */
+enum { CLOCK_SLACK_S = 2 };
+
+bool upload_since_start(const struct s3_upload *u, int64_t instant)
+{
+    return instant >= u->started + s3_client_clock_skew(u->client) - CLOCK_SLACK_S;
+}
+
+bool upload_is_ours(const struct s3_upload *u, const struct s3_response *head)
+{
+    return head->content_length == u->spec.size &&
+           (parts_match_etag(u->parts, head->etag) ||
+                   (head->last_modified && upload_since_start(u, head->last_modified)));
+}
+
+/* Nothing may be touched after these two. */
+
+static void committed(struct s3_upload *u)
+{
+    u->outcome = S3_OUTCOME_VISIBLE;
+    upload_enter(u, UPLOAD_COMMITTED);
+    u->spec.on_committed(u->spec.ctx, NULL);
+}
+
+static void not_committed(struct s3_upload *u, enum s3_outcome outcome, const struct err *err)
+{
+    u->outcome = outcome;
+    upload_enter(u, UPLOAD_FAILED);
+    u->spec.on_committed(u->spec.ctx, err);
+}
+
+/* S3 has said that it is done: then the object must be there, whole. */
+static void settle_completed(struct s3_upload *u, const struct s3_response *res, const struct err *err)
+{
+    struct err e;
+
+    if (res && res->content_length == u->spec.size) {
+        committed(u);
+        return;
+    }
+    if (res) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the object in the store has %llu bytes instead of %llu",
+                (unsigned long long)res->content_length, (unsigned long long)u->spec.size);
+    } else if (err->kind == ERR_NOT_FOUND) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the store completed the upload, but the object is not there");
+    } else {
+        e = *err;
+        err_prepend(&e, "the store completed the upload, but whether the object is whole is unknown: ");
+    }
+    not_committed(u, S3_OUTCOME_UNKNOWN, &e);
+}
+
+/*
+ * The answer was an error, or there was none. Also then the object may be there: an earlier attempt may have made it
+ * (the next one is then told NoSuchUpload, or 500 by Ceph), and it may still appear: only the abort can tell for sure.
+ */
+static void settle_lost(struct s3_upload *u, const struct s3_response *res, const struct err *err)
+{
+    struct err e = u->commit_err;
+
+    if (res && upload_is_ours(u, res)) {
+        committed(u);
+        return;
+    }
+    if (err && err->kind != ERR_NOT_FOUND)
+        err_set(&e, e.kind, e.domain, e.code, "%s; whether the object is visible is unknown", u->commit_err.text);
+    not_committed(u, S3_OUTCOME_UNKNOWN, &e);
+}
+
+static void on_head(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct s3_upload *u = ctx;
+
+    u->request = NULL;
+    if (res)
+        u->retries += res->attempts - 1;
+    if (u->completed)
+        settle_completed(u, res, err);
+    else
+        settle_lost(u, res, err);
+}
+
+static void on_completed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct s3_upload *u = ctx;
+    char etag[XML_ETAG_MAX];
+
+    u->request = NULL;
+    buf_reset(&u->body);
+    if (err)
+        u->commit_err = *err;
+    else
+        u->retries += res->attempts - 1;
+    u->completed = !err && xml_parse_complete(res->body, etag, &u->commit_err) == 0;
+    if (!u->completed)
+        err_prepend(&u->commit_err, "completing the upload: ");
+    upload_enter(u, UPLOAD_CHECKING);
+    upload_pump(u);
+}
+
+static int complete(struct s3_upload *u, struct err *e)
+{
+    if (parts_write_xml(u->parts, &u->body, e) < 0)
+        return -1;
+    u->request = s3_request_start(u->client,
+            &(struct s3_request_spec){
+                    .method = S3_POST,
+                    .key = u->spec.key,
+                    .query = &(struct s3_param){"uploadId", upload_id(u)},
+                    .n_query = 1,
+                    .headers = &(struct s3_param){"content-type", "application/xml"},
+                    .n_headers = 1,
+                    .body = buf_bytes(&u->body),
+                    .ctx = u,
+                    .on_done = on_completed,
+            },
+            e);
+    return u->request ? 0 : -1;
+}
+
+void upload_commit_step(struct s3_upload *u)
+{
+    struct err e;
+
+    if (u->request)
+        return;
+    if (u->state == UPLOAD_COMPLETING && complete(u, &e) < 0) {
+        err_prepend(&e, "completing the upload: ");
+        not_committed(u, S3_OUTCOME_ABSENT, &e);
+        return;
+    }
+    if (u->state == UPLOAD_CHECKING) {
+        u->request = s3_head(u->client, u->spec.key, u, on_head, &e);
+        if (!u->request)
+            on_head(u, NULL, &e);
+    }
+}
