@@ -26,7 +26,7 @@ struct etcd_conf {
     const char *ca_cert;         /* PEM paths; NULL as in conn.h; read anew for each connection */
     const char *client_cert;
     const char *client_key;
-    uint32_t window; /* bytes of flow control; 0: 4 MiB */
+    uint32_t window; /* bytes of flow control; 0: 4 MiB; less than 1 MiB is 1 MiB, which a message must fit into */
 
     /* Password authentication, or NULL for none. Asked before each authentication, so that a changed file is used at
      * once. What it returns stays valid until its next call. */
@@ -38,10 +38,11 @@ enum { ETCD_VERSION_MAX = 32, ETCD_ENDPOINT_MAX = 320, ETCD_ALARMS_MAX = 128, ET
 
 /* What a member says of itself (rpc.proto, StatusResponse). */
 struct etcd_status {
-    char endpoint[ETCD_ENDPOINT_MAX]; /* as configured */
-    char version[ETCD_VERSION_MAX];   /* "3.5.16" */
-    char name[ETCD_NAME_MAX];         /* of the member, by MemberList; "" if that was not to be had */
-    char alarms[ETCD_ALARMS_MAX];     /* "NOSPACE", "CORRUPT", both joined by a comma, or "" */
+    char endpoint[ETCD_ENDPOINT_MAX];  /* as configured */
+    char version[ETCD_VERSION_MAX];    /* "3.5.16" */
+    char name[ETCD_NAME_MAX];          /* of the member, by MemberList; "" if that was not to be had */
+    char alarms[ETCD_ALARMS_MAX];      /* of the whole cluster: "NOSPACE", "CORRUPT", both joined by a comma, or "" */
+    bool alarm_nospace, alarm_corrupt; /* raised for this very member */
     uint64_t cluster_id, member_id, leader_id;
     uint64_t raft_index, raft_applied_index;
     int64_t revision;
@@ -51,7 +52,8 @@ struct etcd_status {
 
 struct etcd_client;
 
-/* Copies the configuration. The caller frees after its sessions. Errors: ERR_CONFIG, ERR_RESOURCE. */
+/* Copies the configuration. The caller frees after its sessions. Errors: ERR_CONFIG (an endpoint that cannot be read,
+ * none, or more than 64), ERR_RESOURCE. */
 struct etcd_client *etcd_client_new(uv_loop_t *loop, const struct etcd_conf *conf, struct err *e);
 
 /* NULL is fine. */
@@ -79,7 +81,8 @@ struct etcd_session *etcd_session_open(struct etcd_client *c, const struct etcd_
 int etcd_session_status(struct etcd_session *s, void *ctx,
         void (*on_status)(void *ctx, const struct etcd_status *status, const struct err *err), struct err *e);
 
-/* What the owner found out about the member of this session: the next session of this client prefers another one. */
+/* What the owner found out about the member of this session: the next sessions of this client prefer others, until a
+ * snapshot has succeeded. A session that fails by itself has done it already. */
 void etcd_session_blame(struct etcd_session *s);
 
 /* Ends it, with what runs on it. Never calls back. NULL is fine. */

@@ -1,0 +1,77 @@
+#include "etcd/choose.h"
+
+enum fitness {
+    FOLLOWER,
+    LEADER,
+    OUT_OF_SPACE,
+    BEHIND,
+    LEADERLESS,
+    CORRUPT,
+    LEARNER,
+};
+
+static uint64_t highest_index(const struct etcd_choose_candidate *c, size_t n)
+{
+    uint64_t highest = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (c[i].status && c[i].status->raft_index > highest)
+            highest = c[i].status->raft_index;
+    return highest;
+}
+
+/* The log that a member knows is committed is not yet in its database; what it has applied is. */
+static uint64_t index_in_database(const struct etcd_status *s)
+{
+    if (s->raft_applied_index > 0 && s->raft_applied_index < s->raft_index)
+        return s->raft_applied_index;
+    return s->raft_index;
+}
+
+static enum fitness fitness_of(const struct etcd_status *s, uint64_t highest)
+{
+    if (s->is_learner)
+        return LEARNER;
+    if (s->alarm_corrupt)
+        return CORRUPT;
+    if (s->leader_id == 0)
+        return LEADERLESS;
+    if (highest - index_in_database(s) > ETCD_CHOOSE_LAG_MAX)
+        return BEHIND;
+    if (s->leader_id == s->member_id)
+        return LEADER;
+    return s->alarm_nospace ? OUT_OF_SPACE : FOLLOWER;
+}
+
+/* Smaller is better. The most significant digit is what outweighs all else. */
+static uint64_t badness(const struct etcd_choose_candidate *c, uint64_t highest)
+{
+    enum fitness f = fitness_of(c->status, highest);
+
+    return (uint64_t)(f == CORRUPT) << 40 | (uint64_t)c->blamed << 8 | (uint64_t)f;
+}
+
+int etcd_choose_best(const struct etcd_choose_candidate *candidates, size_t n)
+{
+    uint64_t highest = highest_index(candidates, n), least = UINT64_MAX;
+    int best = ETCD_CHOOSE_NONE;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!candidates[i].status || candidates[i].status->is_learner)
+            continue;
+        if (badness(&candidates[i], highest) < least) {
+            least = badness(&candidates[i], highest);
+            best = (int)i;
+        }
+    }
+    return best;
+}
+
+bool etcd_choose_is_good(const struct etcd_choose_candidate *candidates, size_t n, size_t i)
+{
+    const struct etcd_status *s = candidates[i].status;
+
+    if (!s || candidates[i].blamed || s->alarm_nospace)
+        return false;
+    return fitness_of(s, highest_index(candidates, n)) <= LEADER;
+}

@@ -1,0 +1,37 @@
+/*
+ * choose.h: which member to take the snapshot from. Pure.
+ *
+ * A snapshot costs its server a long read and the page cache, so the leader, which all writes wait for, is spared where
+ * a follower will do. In this order:
+ *
+ *     1. a healthy follower: it knows a leader, has no alarm of its own, has applied nearly all that anybody has
+ *     2. the leader
+ *     3. a follower out of space: it serves snapshots all the same
+ *     4. a follower that is far behind: what it has is whole, but old
+ *     5. one that knows no leader: cut off, and nobody knows for how long
+ *
+ * Those that failed a moment ago come after all others, the last one to fail last; a member whose data etcd itself
+ * calls corrupt comes after them; a learner is never taken. Among equals the order of the configuration decides.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "etcd/client.h"
+
+/* Entries of the raft log that a follower may be behind and still count as healthy. */
+enum { ETCD_CHOOSE_LAG_MAX = 1000 };
+
+struct etcd_choose_candidate {
+    const struct etcd_status *status; /* NULL: does not answer (yet) */
+    unsigned blamed;                  /* 0: no; else the higher, the more recently */
+};
+
+enum { ETCD_CHOOSE_NONE = -1 };
+
+/* The index of the best, or ETCD_CHOOSE_NONE. */
+int etcd_choose_best(const struct etcd_choose_candidate *candidates, size_t n);
+
+/* Whether waiting for more answers is hardly worth it: candidate `i` is a healthy follower or the leader without an
+ * alarm, and not blamed. */
+bool etcd_choose_is_good(const struct etcd_choose_candidate *candidates, size_t n, size_t i);

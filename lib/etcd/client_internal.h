@@ -1,0 +1,24 @@
+/*
+ * client_internal.h: what the rest of lib/etcd sees of a client. What is returned is valid as long as the client.
+ */
+#pragma once
+
+#include "etcd/client.h"
+#include "h2/endpoint.h"
+
+enum { ETCD_CLIENT_ENDPOINTS_MAX = 64 };
+
+/* As given, with the defaults filled in: `window` is what a connection really gets. */
+const struct etcd_conf *etcd_client_conf(const struct etcd_client *c);
+
+uv_loop_t *etcd_client_loop(const struct etcd_client *c);
+
+/* Of endpoint i, i < conf->n_endpoints. */
+const struct h2_endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i);
+
+/* 0 if endpoint i has not failed; else the higher, the more recently. */
+unsigned etcd_client_blamed(const struct etcd_client *c, size_t i);
+void etcd_client_blame(struct etcd_client *c, size_t i);
+
+/* What failed before is forgotten: a snapshot has succeeded. */
+void etcd_client_forgive(struct etcd_client *c);

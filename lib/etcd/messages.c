@@ -1,0 +1,187 @@
+#include "etcd/messages.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "etcd.pb-c.h"
+
+static int undecodable(const char *what, struct err *e)
+{
+    return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "%s cannot be decoded", what);
+}
+
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t i;
+
+    for (i = 0; i + 1 < size && text[i]; i++)
+        out[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+    out[i] = '\0';
+}
+
+static uint64_t not_negative(int64_t n)
+{
+    return n < 0 ? 0 : (uint64_t)n;
+}
+
+/* One of `errors`: "memberID:10501334649042878790 alarm:NOSPACE " (or two spaces, as Go's text format likes to vary).
+ */
+static void read_alarm(const char *text, struct etcd_status *out)
+{
+    const char *member = strstr(text, "memberID:");
+    bool own = member && strtoull(member + strlen("memberID:"), NULL, 10) == out->member_id;
+    struct {
+        const char *text;
+        bool *own;
+    } kinds[] = {{"NOSPACE", &out->alarm_nospace}, {"CORRUPT", &out->alarm_corrupt}};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (!strstr(text, "alarm:") || !strstr(text, kinds[i].text))
+            continue;
+        *kinds[i].own = *kinds[i].own || own;
+        if (!strstr(out->alarms, kinds[i].text)) {
+            if (out->alarms[0])
+                strcat(out->alarms, ","); /* both fit with room to spare */
+            strcat(out->alarms, kinds[i].text);
+        }
+    }
+}
+
+int etcd_messages_status(struct bytes message, struct etcd_status *out, struct err *e)
+{
+    Etcdserverpb__StatusResponse *m = etcdserverpb__status_response__unpack(NULL, message.len, message.data);
+
+    if (!m)
+        return undecodable("Status", e);
+    copy_text(out->version, sizeof(out->version), m->version);
+    out->cluster_id = m->header ? m->header->cluster_id : 0;
+    out->member_id = m->header ? m->header->member_id : 0;
+    out->revision = m->header ? m->header->revision : 0;
+    out->leader_id = m->leader;
+    out->raft_index = m->raftindex;
+    out->raft_applied_index = m->raftappliedindex;
+    out->db_size = not_negative(m->dbsize);
+    out->db_size_in_use = not_negative(m->dbsizeinuse);
+    out->is_learner = m->islearner;
+    out->alarms[0] = '\0';
+    out->alarm_nospace = out->alarm_corrupt = false;
+    for (size_t i = 0; i < m->n_errors; i++)
+        read_alarm(m->errors[i], out);
+    etcdserverpb__status_response__free_unpacked(m, NULL);
+    return 0;
+}
+
+struct secret *etcd_messages_authenticate(const char *username, const struct secret *password, struct err *e)
+{
+    Etcdserverpb__AuthenticateRequest m = ETCDSERVERPB__AUTHENTICATE_REQUEST__INIT;
+    _cleanup_secret_ struct secret *text = NULL;
+    size_t len = secret_len(password);
+    struct secret *out;
+
+    if (len > ETCD_PASSWORD_MAX || memchr(secret_const_data(password), '\0', len)) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the password for etcd is too long or holds a zero byte");
+        return NULL;
+    }
+    text = secret_new(len + 1, e); /* with the NUL that protobuf-c wants */
+    if (!text)
+        return NULL;
+    memcpy(secret_data(text), secret_const_data(password), len);
+    m.name = (char *)(uintptr_t)username; /* only read */
+    m.password = (char *)secret_data(text);
+    out = secret_new(etcdserverpb__authenticate_request__get_packed_size(&m), e);
+    if (out)
+        etcdserverpb__authenticate_request__pack(&m, secret_data(out));
+    return out;
+}
+
+/* An allocator for protobuf-c that wipes what it gives back. */
+union wiped {
+    size_t len;
+    max_align_t align;
+};
+
+static void *wiped_alloc(void *ctx, size_t len)
+{
+    union wiped *w = len < SIZE_MAX - sizeof(*w) ? malloc(sizeof(*w) + len) : NULL;
+
+    (void)ctx;
+    if (!w)
+        return NULL;
+    w->len = len;
+    return w + 1;
+}
+
+static void wiped_free(void *ctx, void *p)
+{
+    union wiped *w = p;
+
+    (void)ctx;
+    if (!w)
+        return;
+    secret_wipe(p, w[-1].len);
+    free(w - 1);
+}
+
+static bool fits_into_a_header(const char *token, size_t len)
+{
+    if (len == 0 || len > ETCD_TOKEN_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (token[i] <= 0x20 || token[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+struct secret *etcd_messages_token(struct bytes message, struct err *e)
+{
+    ProtobufCAllocator wiping = {.alloc = wiped_alloc, .free = wiped_free};
+    Etcdserverpb__AuthenticateResponse *m =
+            etcdserverpb__authenticate_response__unpack(&wiping, message.len, message.data);
+    struct secret *token = NULL;
+
+    if (!m) {
+        undecodable("the answer to Authenticate", e);
+        return NULL;
+    }
+    if (fits_into_a_header(m->token, strlen(m->token)))
+        token = secret_copy(m->token, strlen(m->token), e);
+    else
+        err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "the answer to Authenticate holds no usable token");
+    etcdserverpb__authenticate_response__free_unpacked(m, &wiping);
+    return token;
+}
+
+int etcd_messages_member(struct bytes message, uint64_t id, struct etcd_messages_member *out, struct err *e)
+{
+    Etcdserverpb__MemberListResponse *m = etcdserverpb__member_list_response__unpack(NULL, message.len, message.data);
+
+    if (!m)
+        return undecodable("MemberList", e);
+    for (size_t i = 0; i < m->n_members; i++) {
+        if (m->members[i]->id != id)
+            continue;
+        copy_text(out->name, sizeof(out->name), m->members[i]->name);
+        out->is_learner = m->members[i]->islearner;
+        break;
+    }
+    etcdserverpb__member_list_response__free_unpacked(m, NULL);
+    return 0;
+}
+
+int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *out, struct err *e)
+{
+    Etcdserverpb__SnapshotResponse *m = etcdserverpb__snapshot_response__unpack(NULL, message.len, message.data);
+
+    if (!m)
+        return undecodable("a message of the snapshot", e);
+    out->blob = (struct bytes){.data = m->blob.data, .len = m->blob.len};
+    out->remaining = m->remaining_bytes;
+    out->memory = m;
+    return 0;
+}
+
+void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s)
+{
+    etcdserverpb__snapshot_response__free_unpacked(s->memory, NULL);
+    s->memory = NULL;
+}

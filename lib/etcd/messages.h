@@ -1,0 +1,46 @@
+/*
+ * messages.h: etcd's messages as bytes, and what we want to know from them. Pure.
+ *
+ * All that comes in is hostile: numbers may be absurd, texts may hold anything. Texts are cut to their arrays, and what
+ * is not printable ASCII becomes '?', so that they can be shown. Memory that has held a password or a token is wiped.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/secret.h"
+#include "etcd/client.h"
+
+enum { ETCD_TOKEN_MAX = 8192, ETCD_PASSWORD_MAX = 4096 };
+
+/* StatusResponse. Fills all of *out but `endpoint` and `name`, which stay. Errors: ERR_PROTOCOL. */
+int etcd_messages_status(struct bytes message, struct etcd_status *out, struct err *e);
+
+/* AuthenticateRequest, encoded. The caller frees. Errors: ERR_CONFIG (a password that holds a zero byte or is longer
+ * than ETCD_PASSWORD_MAX bytes), ERR_RESOURCE. */
+struct secret *etcd_messages_authenticate(const char *username, const struct secret *password, struct err *e);
+
+/* AuthenticateResponse: the token. The caller frees. Errors: ERR_PROTOCOL (none, too long, or nothing that could stand
+ * in a header), ERR_RESOURCE. */
+struct secret *etcd_messages_token(struct bytes message, struct err *e);
+
+/* What MemberList says of one member. */
+struct etcd_messages_member {
+    char name[ETCD_NAME_MAX];
+    bool is_learner;
+};
+
+/* MemberListResponse: the member with `id` into *out; it stays as it is if there is none. Errors: ERR_PROTOCOL. */
+int etcd_messages_member(struct bytes message, uint64_t id, struct etcd_messages_member *out, struct err *e);
+
+/* SnapshotResponse. `blob` is valid until etcd_messages_snapshot_free, which is called with `memory`. */
+struct etcd_messages_snapshot {
+    struct bytes blob;
+    uint64_t remaining;
+    void *memory;
+};
+
+/* Errors: ERR_PROTOCOL. */
+int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *out, struct err *e);
+
+/* Releases what the decoding has allocated; *s may be zeroed. */
+void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s);

@@ -1,0 +1,17 @@
+/*
+ * session_internal.h: what a snapshot needs of the session that it runs on.
+ */
+#pragma once
+
+#include "etcd/member.h"
+
+/* Valid until the session is closed, of which whoever attached is told first. Errors: ERR_TRANSIENT (not ready, or
+ * lost), ERR_BUSY (somebody is attached). */
+struct etcd_member *etcd_session_attach(
+        struct etcd_session *s, void *ctx, void (*on_detached)(void *ctx), struct err *e);
+
+/* What was attached is over. */
+void etcd_session_detach(struct etcd_session *s);
+
+/* A snapshot has succeeded. */
+void etcd_session_praise(struct etcd_session *s);
