@@ -72,15 +72,16 @@ int digest_verdict(struct digest *d, struct err *e)
 
     if (d->total <= DIGEST_LEN)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "too short for a snapshot: %" PRIu64 " bytes", d->total);
+    if (EVP_DigestFinal_ex(d->ctx, sha, NULL) != 1)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcrypto failed to compute a SHA-256");
+    if (memcmp(sha, d->tail, DIGEST_LEN) == 0)
+        return 0;
+    /* It decides nothing, but a length that no snapshot has tells why it does not match. */
     if (d->total % BBOLT_UNIT != DIGEST_LEN)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
                 "the snapshot of %" PRIu64 " bytes ends without etcd's SHA-256", d->total);
-    if (EVP_DigestFinal_ex(d->ctx, sha, NULL) != 1)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcrypto failed to compute a SHA-256");
-    if (memcmp(sha, d->tail, DIGEST_LEN) != 0)
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
-                "SHA-256 does not match: the snapshot of %" PRIu64 " bytes is not what etcd sent", d->total);
-    return 0;
+    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
+            "SHA-256 does not match: the snapshot of %" PRIu64 " bytes is not what etcd sent", d->total);
 }
 
 void digest_free(struct digest *d)

@@ -1,0 +1,425 @@
+#include "expect.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "failing.h"
+#include "fixed_random.h"
+#include "seal/key.h"
+
+/*
+ * Known answers, computed from format.md with Python's hashlib (BLAKE2b with salt and person) and PyNaCl's
+ * XChaCha20-Poly1305: this master key, the data key 00 01 ... 1f, r = a0 a1 ... a7, 2024-12-06T21:22:25Z.
+ */
+static const char master_hex[] = "5525212737270d24feb43a688215865da747059fc00d0f427da9d5fcd8171f23";
+static const char wrapped_hex[] = "eb4b3200a0a1a2a3a4a5a6a7ab2c1aea7987743a4d7b0b37475b0b08e2cf3c016589e70230316834"
+                                  "6a91d3877566fcb5fe4381550b3066207cec0c877da0e88660e015db1dbc4098";
+static const uint8_t r[] = {0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7};
+static const int64_t instant = 1733520145;
+
+/* The same, but the nonce begins with EB 'K' '3' 00: authentic, and of a version that does not exist yet. */
+static const char newer_hex[] = "eb4b3300a0a1a2a3a4a5a6a7ab2c1aea7987743a4d7b0b375d2f1bb92e5d035f103deb1ffc1d05f1"
+                                "edfcbaf4dcef464a0f234c9432835e3bc32d0afb1bfe988022a6842e7bd08294";
+
+/* Beside backup-2024-12-06T21:22:21Z.dump the Go tool wrote this key, which wraps that data key. */
+static const char go_wrapped_hex[] = "18ea743b566f661a683ce4a332b11ded0dade2875662d33a6bc5b89532b757d45a616f51e6bd1f70"
+                                     "e1372d56a80447a90e550a4a94bc5ff6fb10d4b55acdaadb13fd99b5c8705a99";
+static const char go_data_key_hex[] = "e8c58a35dcd16b3fe5d5e59f18ed2682c0fae41e1c2e378a48fe42ea49e31215";
+
+static struct bytes from_hex(uint8_t *out, size_t size, const char *hex)
+{
+    size_t len;
+
+    assert_int_equal(sodium_hex2bin(out, size, hex, strlen(hex), NULL, &len, NULL), 0);
+    return (struct bytes){.data = out, .len = len};
+}
+
+static struct secret *secret_from_hex(const char *hex)
+{
+    struct err e = ERR_INIT;
+    uint8_t key[KEY_LEN];
+    struct secret *s;
+
+    assert_int_equal(from_hex(key, sizeof(key), hex).len, KEY_LEN);
+    s = secret_copy(key, sizeof(key), &e);
+    expect_success(s, &e);
+    return s;
+}
+
+static struct secret *count_up(void)
+{
+    return secret_from_hex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+}
+
+/* ---- the master key's file ---- */
+
+struct folder {
+    char path[32];
+    char file[64];
+};
+
+static int make_folder(void **state)
+{
+    struct folder *f = test_calloc(1, sizeof(*f));
+
+    strcpy(f->path, "/tmp/test_key.XXXXXX");
+    if (!mkdtemp(f->path))
+        return -1;
+    (void)snprintf(f->file, sizeof(f->file), "%s/master.key", f->path);
+    *state = f;
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    struct folder *f = *state;
+
+    (void)unlink(f->file);
+    if (rmdir(f->path) != 0)
+        return -1;
+    test_free(f);
+    return 0;
+}
+
+static void write_file(const struct folder *f, const char *content, size_t len, mode_t mode)
+{
+    int fd = open(f->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content, len), len);
+    assert_int_equal(fchmod(fd, mode), 0);
+    assert_int_equal(close(fd), 0);
+}
+
+static void a_master_key_is_64_digits_and_white_space(void **state)
+{
+    static const char *const files[] = {
+            "5525212737270d24feb43a688215865da747059fc00d0f427da9d5fcd8171f23",
+            "5525212737270d24feb43a688215865da747059fc00d0f427da9d5fcd8171f23\n",
+            "5525212737270D24FEB43A688215865DA747059FC00D0F427DA9D5FCD8171F23\r\n",
+            " \t\n5525212737270d24feb43a688215865da747059fc00d0f427da9d5fcd8171f23 \v\f\n\n",
+    };
+    struct folder *f = *state;
+    _cleanup_secret_ struct secret *expected = secret_from_hex(master_hex);
+
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *key = NULL;
+
+        write_file(f, files[i], strlen(files[i]), 0600);
+        key = key_read_master(f->file, &e);
+        expect_success(key, &e);
+        assert_true(secret_equal(key, expected));
+    }
+}
+
+#define DIGITS_60 "5525212737270d24feb43a688215865da747059fc00d0f427da9d5fcd817"
+
+static void any_other_file_is_refused_without_its_content(void **state)
+{
+    static const struct {
+        const char *content;
+        size_t len; /* 0: up to the NUL */
+        const char *why;
+    } cases[] = {
+            {"", 0, "0 hexadecimal digits instead of 64"},
+            {" \n", 0, "0 hexadecimal digits instead of 64"},
+            {"5", 0, "1 hexadecimal digits instead of 64"},
+            {DIGITS_60 "1f2", 0, "63 hexadecimal digits instead of 64"},
+            {DIGITS_60 "1f234", 0, "65 hexadecimal digits instead of 64"},
+            {DIGITS_60 DIGITS_60 "1f231f23", 0, "128 hexadecimal digits instead of 64"},
+            {DIGITS_60 "1f2x", 0, "byte 64 is not a hexadecimal digit"},
+            {"g" DIGITS_60 "1f2", 0, "byte 1 is not a hexadecimal digit"},
+            {"\n 0x" DIGITS_60 "1f", 0, "byte 4 is not a hexadecimal digit"},
+            {DIGITS_60 "\n1f23", 0, "byte 61 is not a hexadecimal digit"},
+            {DIGITS_60 "1f23\0", 65, "byte 65 is not a hexadecimal digit"},
+            {"\xef\xbb\xbf" DIGITS_60 "1f23", 0, "byte 1 is not a hexadecimal digit"},
+            {"key: " DIGITS_60 "1f23", 0, "byte 1 is not a hexadecimal digit"},
+    };
+    struct folder *f = *state;
+    char text[256];
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+
+        write_file(f, cases[i].content, cases[i].len ? cases[i].len : strlen(cases[i].content), 0600);
+        assert_null(key_read_master(f->file, &e));
+        (void)snprintf(text, sizeof(text), "%s: %s", f->file, cases[i].why);
+        expect_error(&e, ERR_CONFIG, text);
+    }
+}
+
+static void a_file_that_is_no_key_file_at_all_is_refused(void **state)
+{
+    struct folder *f = *state;
+    struct err e = ERR_INIT;
+    char text[256], blanks[1025];
+
+    assert_null(key_read_master(f->file, &e));
+    (void)snprintf(text, sizeof(text), "%s: No such file or directory", f->file);
+    expect_error(&e, ERR_NOT_FOUND, text);
+
+    write_file(f, DIGITS_60 "1f23", 64, 0644);
+    assert_null(key_read_master(f->file, &e));
+    (void)snprintf(
+            text, sizeof(text), "%s: holds a secret but is open to all users (mode 0644); use chmod 0600", f->file);
+    expect_error(&e, ERR_CONFIG, text);
+
+    memset(blanks, ' ', sizeof(blanks));
+    write_file(f, blanks, sizeof(blanks), 0600);
+    assert_null(key_read_master(f->file, &e));
+    (void)snprintf(text, sizeof(text), "%s: longer than 1024 bytes", f->file);
+    expect_error(&e, ERR_CONFIG, text);
+}
+
+static void reading_fails_cleanly_at_each_allocation(void **state)
+{
+    struct folder *f = *state;
+    bool reached;
+    size_t n = 0;
+
+    write_file(f, DIGITS_60 "1f23", 64, 0600);
+    do {
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *key = NULL;
+
+        failing_arm(++n);
+        key = key_read_master(f->file, &e);
+        reached = failing_disarm();
+        assert_int_equal(reached, key == NULL);
+        assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
+    } while (reached);
+    assert_int_equal(n, 7); /* three for each of two secrets */
+}
+
+/* ---- data keys and wrapping ---- */
+
+static void data_keys_differ(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *a = key_new_data(&e), *b = key_new_data(&e);
+
+    (void)state;
+    assert_int_equal(secret_len(a), KEY_LEN);
+    assert_int_equal(secret_len(b), KEY_LEN);
+    assert_false(secret_equal(a, b));
+}
+
+static void wrapping_gives_the_known_answer(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *data_key = count_up();
+    struct err e = ERR_INIT;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    char hex[2 * KEY_WRAPPED_LEN + 1];
+
+    (void)state;
+    fixed_random_set(r, sizeof(r));
+    expect_success(key_wrap(master, data_key, instant, wrapped, &e) == 0, &e);
+    fixed_random_set(NULL, 0);
+    assert_string_equal(sodium_bin2hex(hex, sizeof(hex), wrapped, sizeof(wrapped)), wrapped_hex);
+}
+
+static void unwrapping_reads_the_known_answer(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *expected = count_up(), *data_key = NULL;
+    struct err e = ERR_INIT;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+
+    (void)state;
+    data_key = key_unwrap(master, bytes, instant, false, &e);
+    expect_success(data_key, &e);
+    assert_true(secret_equal(data_key, expected));
+    assert_true(key_is_bound_to(master, bytes, instant));
+}
+
+static void two_wrappings_of_one_key_differ(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *data_key = count_up();
+    struct err e = ERR_INIT;
+    uint8_t a[KEY_WRAPPED_LEN], b[KEY_WRAPPED_LEN];
+
+    (void)state;
+    assert_int_equal(key_wrap(master, data_key, instant, a, &e), 0);
+    assert_int_equal(key_wrap(master, data_key, instant, b, &e), 0);
+    assert_memory_equal(a, b, 4);
+    for (size_t field = 4; field + 8 <= sizeof(a); field += 8)
+        assert_memory_not_equal(a + field, b + field, 8);
+}
+
+static void what_is_wrapped_can_be_unwrapped(void **state)
+{
+    static const int64_t instants[] = {0, -1, 1733520145, INT64_C(253402300799), -INT64_C(62135596800)};
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(instants); i++) {
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *data_key = key_new_data(&e), *back = NULL;
+        uint8_t wrapped[KEY_WRAPPED_LEN];
+
+        assert_int_equal(key_wrap(master, data_key, instants[i], wrapped, &e), 0);
+        back = key_unwrap(master, (struct bytes){wrapped, sizeof(wrapped)}, instants[i], false, &e);
+        expect_success(back, &e);
+        assert_true(secret_equal(back, data_key));
+    }
+}
+
+static void a_renamed_backup_is_refused_unless_allowed(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *expected = count_up(), *data_key = NULL;
+    struct err e = ERR_INIT;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+
+    (void)state;
+    assert_null(key_unwrap(master, bytes, instant + 1, false, &e));
+    expect_error(&e, ERR_INTEGRITY,
+            "the key is bound to another instant than 2024-12-06T21:22:26Z: the backup was renamed, or its key "
+            "exchanged");
+    assert_false(key_is_bound_to(master, bytes, instant + 1));
+    assert_false(key_is_bound_to(master, bytes, instant - 1));
+    data_key = key_unwrap(master, bytes, instant + 1, true, &e);
+    expect_success(data_key, &e);
+    assert_true(secret_equal(data_key, expected));
+}
+
+/* A thief of the wrapping: takes the binding of another wrapped key, or makes one up, and lacks the master key. */
+static void no_bit_of_a_wrapped_key_can_be_changed(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex);
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+
+    (void)state;
+    for (size_t bit = 0; bit < 8 * sizeof(wrapped); bit++) {
+        struct err e = ERR_INIT;
+
+        wrapped[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_null(key_unwrap(master, bytes, instant, true, &e));
+        wrapped[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        if (bit / 8 >= 1 && bit / 8 <= 3)
+            expect_error(&e, ERR_INTEGRITY, "the key object was written by a newer version");
+        else
+            expect_error(&e, ERR_INTEGRITY, "wrong master key, or the key object is damaged");
+    }
+}
+
+static void another_master_key_opens_nothing(void **state)
+{
+    _cleanup_secret_ struct secret *other = count_up();
+    struct err e = ERR_INIT;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+
+    (void)state;
+    assert_null(key_unwrap(other, bytes, instant, false, &e));
+    expect_error(&e, ERR_INTEGRITY, "wrong master key, or the key object is damaged");
+    assert_false(key_is_bound_to(other, bytes, instant));
+}
+
+static void any_other_length_is_refused(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex);
+    uint8_t wrapped[KEY_WRAPPED_LEN + 1] = {0};
+    char text[64];
+
+    (void)state;
+    (void)from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+    for (size_t len = 0; len <= sizeof(wrapped); len++) {
+        struct err e = ERR_INIT;
+        _cleanup_free_ uint8_t *copy = malloc(len ? len : 1);
+
+        if (len == KEY_WRAPPED_LEN)
+            continue;
+        assert_non_null(copy);
+        memcpy(copy, wrapped, len);
+        assert_null(key_unwrap(master, (struct bytes){copy, len}, instant, true, &e));
+        (void)snprintf(text, sizeof(text), "the key object has %zu bytes instead of 72", len);
+        expect_error(&e, ERR_INTEGRITY, text);
+        assert_false(key_is_bound_to(master, (struct bytes){copy, len}, instant));
+    }
+}
+
+static void a_key_of_a_newer_version_is_told(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex);
+    struct err e = ERR_INIT;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), newer_hex);
+
+    (void)state;
+    assert_null(key_unwrap(master, bytes, instant, true, &e));
+    expect_error(&e, ERR_INTEGRITY, "the key object was written by a newer version");
+    assert_false(key_is_bound_to(master, bytes, instant));
+}
+
+static void a_key_of_the_go_tool_is_of_any_backup(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *expected = secret_from_hex(go_data_key_hex);
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), go_wrapped_hex);
+
+    (void)state;
+    for (int64_t at = 1733520141; at < 1733520143; at++) {
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *data_key = key_unwrap(master, bytes, at, false, &e);
+
+        expect_success(data_key, &e);
+        assert_true(secret_equal(data_key, expected));
+        assert_false(key_is_bound_to(master, bytes, at));
+    }
+}
+
+static void wrapping_allocates_nothing_and_unwrapping_fails_cleanly(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *data_key = count_up();
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct err wrap_e = ERR_INIT;
+    bool reached;
+    size_t n = 0;
+
+    (void)state;
+    failing_arm(1);
+    assert_int_equal(key_wrap(master, data_key, instant, wrapped, &wrap_e), 0);
+    assert_false(failing_disarm());
+    do {
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *back = NULL;
+
+        failing_arm(++n);
+        back = key_unwrap(master, (struct bytes){wrapped, sizeof(wrapped)}, instant, false, &e);
+        reached = failing_disarm();
+        assert_int_equal(reached, back == NULL);
+        assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
+    } while (reached);
+    assert_int_equal(n, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(a_master_key_is_64_digits_and_white_space, make_folder, remove_folder),
+            cmocka_unit_test_setup_teardown(any_other_file_is_refused_without_its_content, make_folder, remove_folder),
+            cmocka_unit_test_setup_teardown(a_file_that_is_no_key_file_at_all_is_refused, make_folder, remove_folder),
+            cmocka_unit_test_setup_teardown(reading_fails_cleanly_at_each_allocation, make_folder, remove_folder),
+            cmocka_unit_test(data_keys_differ),
+            cmocka_unit_test(wrapping_gives_the_known_answer),
+            cmocka_unit_test(unwrapping_reads_the_known_answer),
+            cmocka_unit_test(two_wrappings_of_one_key_differ),
+            cmocka_unit_test(what_is_wrapped_can_be_unwrapped),
+            cmocka_unit_test(a_renamed_backup_is_refused_unless_allowed),
+            cmocka_unit_test(no_bit_of_a_wrapped_key_can_be_changed),
+            cmocka_unit_test(another_master_key_opens_nothing),
+            cmocka_unit_test(any_other_length_is_refused),
+            cmocka_unit_test(a_key_of_a_newer_version_is_told),
+            cmocka_unit_test(a_key_of_the_go_tool_is_of_any_backup),
+            cmocka_unit_test(wrapping_allocates_nothing_and_unwrapping_fails_cleanly),
+    };
+
+    fixed_random_install();
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
