@@ -56,8 +56,11 @@ struct conf_control {
     char *group;  /* members may use the socket, beside root and the daemon's own user; NULL: none */
 };
 
+struct conf_positions;
+
 struct conf {
-    char *file; /* the path that it was loaded from */
+    char *file;                       /* the path that it was loaded from */
+    struct conf_positions *positions; /* where each key stands in it; for lib/conf alone */
     struct conf_etcd etcd;
     struct conf_s3 s3;
     struct conf_control control;
@@ -70,8 +73,26 @@ struct conf {
 struct conf *conf_load(const char *path, struct err *e);
 
 /*
- * What is legal and yet worth a word at start, each one line: `http://` to other than loopback, no encryption. Calls
- * `each` with a text valid during the call.
+ * One key as a person gets to know it. What holds when it is left out is `by_default`; a key without a default is
+ * either mandatory or off.
+ */
+struct conf_schema_entry {
+    const char *key;        /* dotted: "s3_client.auth.ca_cert" */
+    const char *kind;       /* "duration", "size", "number", "path", "name", "word", "endpoint", "list of endpoints" */
+    const char *by_default; /* as it is written in the file, or NULL */
+    const char *example;    /* by_default, or a sample where there is none; never NULL */
+    bool mandatory;
+    const char *help; /* one line */
+};
+
+/* Calls `each` for every key there is, those of a section together. The texts are static. For the tests that keep the
+ * example file and the documentation in step with what is loaded. */
+void conf_schema_each(void (*each)(void *ctx, const struct conf_schema_entry *entry), void *ctx);
+
+/*
+ * What is legal and yet worth a word at start, each one line with the place: `http://` to other than loopback, no
+ * encryption, parts that need a lot of memory, a bucket whose name TLS cannot check. Calls `each` with a text valid
+ * during the call.
  */
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx);
 

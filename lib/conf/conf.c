@@ -1,0 +1,109 @@
+#include "conf/conf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "conf/endpoint.h"
+#include "conf/parse.h"
+#include "conf/place.h"
+#include "conf/positions.h"
+#include "conf/schema.h"
+#include "conf/text.h"
+#include "conf/value.h"
+
+enum { FILE_LEN_MAX = 1 << 20 };
+
+/* What is worth a word: the parts of one upload that are in memory at the same time. */
+#define PARTS_MEMORY_NOTEWORTHY ((uint64_t)1 << 30)
+
+struct conf *conf_load(const char *path, struct err *e)
+{
+    size_t len;
+    _cleanup_free_ char *text = conf_text_read(path, FILE_LEN_MAX, &len, e);
+
+    return text ? conf_parse(path, (struct bytes){(const uint8_t *)text, len}, e) : NULL;
+}
+
+struct warner {
+    const struct conf *conf;
+    void (*each)(void *ctx, const char *text);
+    void *ctx;
+};
+
+/* The place is that of the value of `key`, or the start of the file if it is left out. */
+static void warn(const struct warner *w, const char *key, const char *text)
+{
+    const struct conf_node *node = w->conf->positions ? conf_positions_find(w->conf->positions, key) : NULL;
+    struct conf_place at = {.file = w->conf->file, .line = 1, .column = 1, .key = key};
+    struct err line = ERR_INIT;
+
+    if (node)
+        at = conf_positions_of_value(w->conf->positions, node);
+    conf_place_error(&line, &at, "%s", text);
+    w->each(w->ctx, line.text);
+}
+
+static void warn_if_open(const struct warner *w, const char *key, const char *endpoint, bool etcd)
+{
+    struct conf_endpoint ep;
+    struct err ignored;
+
+    if (conf_endpoint_parse(endpoint, etcd, &ep, &ignored) < 0 || ep.tls || conf_endpoint_is_loopback(&ep))
+        return;
+    warn(w, key,
+            etcd ? "http:// is not encrypted: whoever is on the way can read and change the snapshot, and see the "
+                   "password"
+                 : "http:// is not encrypted: whoever is on the way can read what is sent, and change or delete "
+                   "backups");
+}
+
+static void warn_of_s3(const struct warner *w)
+{
+    const struct conf_s3 *s3 = &w->conf->s3;
+    struct conf_endpoint ep;
+    struct err ignored;
+
+    warn_if_open(w, "s3_client.endpoint", s3->endpoint, false);
+    if (s3->part_size > PARTS_MEMORY_NOTEWORTHY / (s3->parts_in_flight + 1)) {
+        char size[SIZE_TEXT_MAX], text[96];
+
+        size_format(s3->part_size * (s3->parts_in_flight + 1), size);
+        (void)snprintf(text, sizeof(text), "a backup will take %s of memory for its parts in flight", size);
+        warn(w, "s3_client.part_size", text);
+    }
+    if (s3->addressing == CONF_ADDRESSING_VIRTUAL && strchr(s3->bucket, '.') &&
+            conf_endpoint_parse(s3->endpoint, false, &ep, &ignored) == 0 && ep.tls)
+        warn(w, "s3_client.bucket",
+                "has dots, which the store's certificate for *.HOST does not cover; use s3_client.addressing: path");
+}
+
+void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx)
+{
+    const struct warner w = {.conf = c, .each = each, .ctx = ctx};
+
+    for (size_t i = 0; i < c->etcd.n_endpoints; i++) {
+        char key[48];
+
+        (void)snprintf(key, sizeof(key), "etcd_client.endpoints[%zu]", i);
+        warn_if_open(&w, key, c->etcd.endpoints[i], true);
+    }
+    if (!c->encryption_key_path)
+        warn(&w, "encryption_key_path",
+                "is left out: backups are NOT encrypted, and whoever can read the bucket can read the whole cluster");
+    warn_of_s3(&w);
+}
+
+void conf_free(struct conf *c)
+{
+    size_t n;
+    const struct conf_schema_key *keys = conf_schema_keys(&n);
+
+    if (!c)
+        return;
+    for (size_t i = 0; i < n; i++)
+        conf_value_free(c, &keys[i]);
+    conf_positions_free(c->positions);
+    free(c->file);
+    free(c);
+}

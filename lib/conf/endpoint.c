@@ -1,0 +1,155 @@
+#include "conf/endpoint.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "conf/place.h"
+
+/* RFC 1035, section 2.3.4: what a name and its parts may have; sun_path has 108 bytes with the NUL. */
+enum { NAME_LEN_MAX = 253, LABEL_LEN_MAX = 63, SOCKET_PATH_MAX = 107 };
+
+static const char digits[] = "0123456789";
+
+static int bad(const char *text, const char *why, struct err *e)
+{
+    char shown[CONF_QUOTE_MAX];
+
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s is not an endpoint: %s", conf_place_quote(text, shown), why);
+}
+
+/* Letters, digits, `-`, and `_`, which names in containers' networks have. */
+static bool is_label(const char *s, size_t len)
+{
+    static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+    return len > 0 && len <= LABEL_LEN_MAX && strspn(s, ok) >= len && s[0] != '-' && s[len - 1] != '-';
+}
+
+/* A name; one whose last part is a number is none (RFC 3696, section 2), but a mistyped address. */
+static bool is_name(const char *host)
+{
+    const char *label = host, *dot;
+
+    if (strlen(host) > NAME_LEN_MAX)
+        return false;
+    for (; (dot = strchr(label, '.')); label = dot + 1)
+        if (!is_label(label, (size_t)(dot - label)))
+            return false;
+    return is_label(label, strlen(label)) && strspn(label, digits) != strlen(label);
+}
+
+/* An IPv6 address, perhaps with the interface to use, as in fe80::1%eth0. */
+static bool is_ipv6(const char *host)
+{
+    struct in6_addr v6;
+    char bare[INET6_ADDRSTRLEN];
+    size_t len = strcspn(host, "%");
+
+    if (len >= sizeof(bare))
+        return false;
+    memcpy(bare, host, len);
+    bare[len] = '\0';
+    return inet_pton(AF_INET6, bare, &v6) == 1 &&
+           (host[len] == '\0' || is_label(host + len + 1, strlen(host + len + 1)));
+}
+
+static int read_port(const char *text, const char *port, struct conf_endpoint *ep, struct err *e)
+{
+    unsigned long value;
+    size_t len = strlen(port);
+
+    if (len == 0 || strspn(port, digits) != len)
+        return bad(text, "the port is not a number", e);
+    value = len > 5 ? 0 : strtoul(port, NULL, 10);
+    if (value == 0 || value > UINT16_MAX)
+        return bad(text, "the port is not between 1 and 65535", e);
+    ep->port = (uint16_t)value;
+    return 0;
+}
+
+/* `rest` is what follows the scheme, and is taken to pieces. */
+static int read_host(const char *text, char *rest, struct conf_endpoint *ep, struct err *e)
+{
+    bool v6 = rest[0] == '[';
+    char *host = v6 ? rest + 1 : rest, *end = strchr(host, v6 ? ']' : ':'), *port = NULL;
+    struct in_addr v4;
+
+    if (strpbrk(rest, "/?#"))
+        return bad(text, "there is something after host and port; they stand alone", e);
+    if (v6 && (!end || (end[1] != '\0' && end[1] != ':')))
+        return bad(text, "an IPv6 address is written [address]:port", e);
+    if (end) {
+        port = !v6 ? end + 1 : end[1] ? end + 2 : NULL;
+        *end = '\0';
+    }
+    if (!v6 && port && strchr(port, ':'))
+        return bad(text, "an IPv6 address needs brackets around it", e);
+    if (*host == '\0')
+        return bad(text, "the host is missing", e);
+    ep->is_address = v6 || inet_pton(AF_INET, host, &v4) == 1;
+    if (strlen(host) >= sizeof(ep->host) || (v6 ? !is_ipv6(host) : !ep->is_address && !is_name(host)))
+        return bad(text, v6 ? "no such IPv6 address" : "no such host name or IP address", e);
+    memcpy(ep->host, host, strlen(host) + 1);
+    return port ? read_port(text, port, ep, e) : 0;
+}
+
+static int read_unix(const char *text, const char *path, struct conf_endpoint *ep, struct err *e)
+{
+    ep->is_unix = true;
+    if (*path == '\0')
+        return bad(text, "the path of the socket is missing", e);
+    if (strlen(path) > SOCKET_PATH_MAX)
+        return bad(text, "the path of the socket is longer than 107 bytes", e);
+    return 0;
+}
+
+int conf_endpoint_parse(const char *text, bool unix_allowed, struct conf_endpoint *out, struct err *e)
+{
+    static const struct {
+        const char *prefix;
+        bool tls, is_unix;
+    } schemes[] = {
+            {"https://", true, false}, {"http://", false, false}, {"unix://", false, true}, {"unixs://", true, true}};
+    struct conf_endpoint ep = {.tls = true};
+    char rest[CONF_HOST_MAX + 16];
+    const char *p = text;
+
+    for (size_t i = 0; i < ARRAY_LEN(schemes) && p == text; i++)
+        if ((unix_allowed || !schemes[i].is_unix) &&
+                strncasecmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) == 0) {
+            p += strlen(schemes[i].prefix);
+            ep = (struct conf_endpoint){.tls = schemes[i].tls, .is_unix = schemes[i].is_unix};
+        }
+    if (!ep.is_unix && strchr(p, '@')) /* may be a password, so it is not quoted */
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is not an endpoint: a user name does not belong here");
+    if (p == text && strstr(text, "://"))
+        return bad(text,
+                unix_allowed ? "the scheme is none of https, http and unix" : "the scheme is neither https nor http",
+                e);
+    if (strlen(p) >= sizeof(rest))
+        return bad(text, "too long", e);
+    memcpy(rest, p, strlen(p) + 1);
+    if (unix_allowed && !ep.is_unix && *rest && rest[strlen(rest) - 1] == '/') /* copied from etcd's own settings */
+        rest[strlen(rest) - 1] = '\0';
+    if ((ep.is_unix ? read_unix(text, rest, &ep, e) : read_host(text, rest, &ep, e)) < 0)
+        return -1;
+    *out = ep;
+    return 0;
+}
+
+bool conf_endpoint_is_loopback(const struct conf_endpoint *ep)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (ep->is_unix)
+        return true;
+    if (inet_pton(AF_INET, ep->host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, ep->host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcasecmp(ep->host, "localhost") == 0;
+}

@@ -1,0 +1,162 @@
+/*
+ * files.c: conf_check_files, a look at everything that the configuration names. What it reads it throws away: those who
+ * use a file read it again when they need it, for keys and certificates are renewed while the daemon runs.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "conf/conf.h"
+#include "conf/pem.h"
+#include "conf/place.h"
+#include "conf/positions.h"
+#include "conf/schema.h"
+#include "conf/text.h"
+
+enum {
+    CERTIFICATES_LEN_MAX = 8 << 20, /* all authorities of the world are half a megabyte */
+    PRIVATE_KEY_LEN_MAX = 32768,
+    MASTER_KEY_LEN_MAX = 4096,
+    MASTER_KEY_DIGITS = 64,
+    GROUP_BUFFER_MAX = 1 << 20,
+};
+
+static int objection(struct err *e, const char *path, const char *why)
+{
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: %s", path, why);
+}
+
+static int check_certificates(const char *path, struct err *e)
+{
+    size_t len;
+    _cleanup_free_ char *text = conf_text_read(path, CERTIFICATES_LEN_MAX, &len, e);
+
+    return text ? conf_pem_check_certificates(path, (struct bytes){(const uint8_t *)text, len}, e) : -1;
+}
+
+static int check_private_key(const char *path, struct err *e)
+{
+    _cleanup_secret_ struct secret *text = secret_read_file(path, PRIVATE_KEY_LEN_MAX, true, e);
+
+    return text ? conf_pem_check_private_key(path, (struct bytes){secret_const_data(text), secret_len(text)}, e) : -1;
+}
+
+/* 64 hexadecimal digits, white space around them. What is wrong is told without what is there. */
+static int check_master_key(const char *path, struct err *e)
+{
+    _cleanup_secret_ struct secret *text = secret_read_file(path, MASTER_KEY_LEN_MAX, true, e);
+    const uint8_t *p, *end, *start;
+
+    if (!text)
+        return -1;
+    p = secret_const_data(text);
+    end = p + secret_len(text);
+    while (p < end && isspace(*p))
+        p++;
+    while (p < end && isspace(end[-1]))
+        end--;
+    for (start = p; p < end; p++)
+        if (!isxdigit(*p))
+            return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                    "%s: is not a master key: character %td is no hexadecimal digit", path, p - start + 1);
+    if (end - start != MASTER_KEY_DIGITS)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "%s: is not a master key: %td hexadecimal digits instead of %d", path, end - start, MASTER_KEY_DIGITS);
+    return 0;
+}
+
+static int check_credentials(const char *path, enum conf_credentials_kind kind, struct err *e)
+{
+    struct conf_credentials c = {.id = NULL};
+
+    if (conf_read_credentials(path, kind, &c, e) < 0)
+        return -1;
+    conf_credentials_clear(&c);
+    return 0;
+}
+
+/* A file that will be written: it may be missing, its directory not. */
+static int check_output(const char *path, struct err *e)
+{
+    _cleanup_free_ char *dir = strdup(path);
+    char *slash = dir ? strrchr(dir, '/') : NULL;
+    struct stat st;
+
+    if (!dir)
+        return err_errno(e, ENOMEM, "%s", path);
+    if (path[strlen(path) - 1] == '/' || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+        return objection(e, path, "is a directory, not a file");
+    if (slash)
+        slash[slash == dir] = '\0'; /* of "/name" the slash stays */
+    if (stat(slash ? dir : ".", &st) < 0)
+        return err_errno(e, errno, "directory %s", dir);
+    return S_ISDIR(st.st_mode) ? 0 : objection(e, dir, "is not a directory");
+}
+
+static int check_group(const char *name, struct err *e)
+{
+    struct group group, *found = NULL;
+    _cleanup_free_ char *buffer = NULL;
+    int r = ERANGE;
+
+    for (size_t size = 1024; r == ERANGE && size <= GROUP_BUFFER_MAX; size *= 2) { /* a group can have many members */
+        free(buffer);
+        buffer = malloc(size);
+        if (!buffer)
+            return err_errno(e, ENOMEM, "group %s", name);
+        r = getgrnam_r(name, &group, buffer, size, &found);
+    }
+    if (r != 0)
+        return err_errno(e, r, "group %s", name);
+    return found ? 0 : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "there is no group '%s'", name);
+}
+
+static int check_value(const struct conf_schema_key *key, const char *value, struct err *e)
+{
+    switch (key->kind) {
+    case CONF_KIND_CERTIFICATES:
+        return check_certificates(value, e);
+    case CONF_KIND_PRIVATE_KEY:
+        return check_private_key(value, e);
+    case CONF_KIND_MASTER_KEY:
+        return check_master_key(value, e);
+    case CONF_KIND_ETCD_CREDENTIALS:
+        return check_credentials(value, CONF_CREDENTIALS_ETCD, e);
+    case CONF_KIND_S3_CREDENTIALS:
+        return check_credentials(value, CONF_CREDENTIALS_S3, e);
+    case CONF_KIND_OUTPUT:
+        return check_output(value, e);
+    case CONF_KIND_GROUP:
+        return check_group(value, e);
+    default:
+        return 0;
+    }
+}
+
+/* The kinds whose values, strings all of them, name something on this machine. */
+static bool names_something(const struct conf_schema_key *key)
+{
+    return key->kind >= CONF_KIND_GROUP;
+}
+
+int conf_check_files(const struct conf *c, struct err *e)
+{
+    size_t n;
+    const struct conf_schema_key *keys = conf_schema_keys(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        const char *value =
+                names_something(&keys[i]) ? *(char *const *)(const void *)((const char *)c + keys[i].offset) : NULL;
+        const struct conf_node *node = c->positions ? conf_positions_find(c->positions, keys[i].key) : NULL;
+        struct conf_place at = {.file = c->file, .line = 1, .column = 1, .key = keys[i].key};
+
+        if (node)
+            at = conf_positions_of_key(c->positions, node);
+        if (value && check_value(&keys[i], value, e) < 0)
+            return conf_place_prepend(e, &at);
+    }
+    return 0;
+}

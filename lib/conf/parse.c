@@ -1,0 +1,101 @@
+#include "conf/parse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/endpoint.h"
+#include "conf/positions.h"
+#include "conf/raw.h"
+#include "conf/schema.h"
+#include "conf/structure.h"
+#include "conf/text.h"
+#include "conf/value.h"
+
+/* Sets from `text` what `key` names; an objection is told at the value of `node`. */
+static int set_at(struct conf *c, const struct conf_schema_key *key, const char *text, const struct conf_node *node,
+        struct err *e)
+{
+    struct conf_place at = conf_positions_of_value(c->positions, node);
+
+    return conf_value_set(c, key, text, e) < 0 ? conf_place_prepend(e, &at) : 0;
+}
+
+/* The items of the list that `key` is. Its nodes stand behind it, in order. */
+static int set_list(struct conf *c, const struct conf_schema_key *key, const struct conf_raw_value *value,
+        const struct conf_node *node, struct err *e)
+{
+    for (uint32_t i = 0; i < value->n_items; i++)
+        if (set_at(c, key, value->items[i], node + 1 + i, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int set_values(struct conf *c, const struct conf_raw *raw, struct err *e)
+{
+    size_t n;
+    const struct conf_schema_key *keys = conf_schema_keys(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_raw_value *value = conf_raw_value(raw, i);
+        const struct conf_node *node = conf_positions_find(c->positions, keys[i].key);
+        int r = 0;
+
+        if (!node && keys[i].by_default)
+            r = conf_value_set(c, &keys[i], keys[i].by_default, e);
+        else if (node && value->text)
+            r = set_at(c, &keys[i], value->text, node, e);
+        else if (node)
+            r = set_list(c, &keys[i], value, node, e);
+        if (r < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A rule between two keys is broken: told at the one that is there. */
+static int refuse_key(const struct conf *c, const char *key, const char *why, struct err *e)
+{
+    struct conf_place at = conf_positions_of_key(c->positions, conf_positions_find(c->positions, key));
+
+    return conf_place_error(e, &at, "%s", why);
+}
+
+/* What no row of the schema can say alone. */
+static int check_together(const struct conf *c, struct err *e)
+{
+    struct conf_endpoint ep;
+
+    if (c->etcd.client_cert && !c->etcd.client_key)
+        return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);
+    if (c->etcd.client_key && !c->etcd.client_cert)
+        return refuse_key(c, "etcd_client.auth.client_key", "needs client_cert beside it", e);
+    if (conf_endpoint_parse(c->s3.endpoint, false, &ep, e) < 0)
+        return -1;
+    if (c->s3.addressing == CONF_ADDRESSING_VIRTUAL && ep.is_address)
+        return refuse_key(c, "s3_client.addressing",
+                "virtual puts the bucket in front of the host's name, but s3_client.endpoint is an IP address", e);
+    return 0;
+}
+
+struct conf *conf_parse(const char *file, struct bytes text, struct err *e)
+{
+    _cleanup_(cleanup_conf_free) struct conf *c = calloc(1, sizeof(*c));
+    _cleanup_(cleanup_conf_raw_free) struct conf_raw *raw = NULL;
+
+    if (c)
+        c->file = strdup(file);
+    if (!c || !c->file) {
+        err_errno(e, ENOMEM, "configuration");
+        return NULL;
+    }
+    if (conf_text_check(file, text, e) < 0)
+        return NULL;
+    c->positions = conf_positions_scan(file, text, e);
+    if (!c->positions || conf_structure_check(c->positions, e) < 0)
+        return NULL;
+    raw = conf_raw_load(file, text, e);
+    if (!raw || set_values(c, raw, e) < 0 || check_together(c, e) < 0)
+        return NULL;
+    return TAKE_PTR(c);
+}

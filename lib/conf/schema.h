@@ -1,0 +1,61 @@
+/*
+ * schema.h: the table of all keys. A row is the whole truth about a key: what it is called, what may stand there, what
+ * holds when it is left out, where it goes, and how it is explained. Loading, checking, the example file's test and
+ * conf_schema_each read it; to add a key, add a row and a member of struct conf.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+
+enum conf_kind {
+    CONF_KIND_ENDPOINTS, /* a list, of etcd */
+    CONF_KIND_ENDPOINT,  /* one, of S3 */
+    CONF_KIND_BUCKET,
+    CONF_KIND_PREFIX,
+    CONF_KIND_REGION,
+    CONF_KIND_ADDRESSING,
+    CONF_KIND_DURATION, /* min and max in milliseconds */
+    CONF_KIND_COUNT,    /* min and max */
+    CONF_KIND_SIZE,     /* min and max in bytes; 0 is always possible */
+    CONF_KIND_LOG_LEVEL,
+    CONF_KIND_GROUP,
+    CONF_KIND_SOCKET,
+    /* Paths of files, by what conf_check_files expects in them. */
+    CONF_KIND_CERTIFICATES,
+    CONF_KIND_PRIVATE_KEY,
+    CONF_KIND_MASTER_KEY,
+    CONF_KIND_ETCD_CREDENTIALS,
+    CONF_KIND_S3_CREDENTIALS,
+    CONF_KIND_OUTPUT, /* need not exist, but its directory */
+};
+
+struct conf_schema_key {
+    const char *key; /* dotted; the sections are what is before the dots */
+    enum conf_kind kind;
+    bool mandatory;
+    const char *by_default; /* as a user would write it; NULL: none */
+    const char *sample;     /* for the example where there is no default */
+    size_t offset;          /* of the member of struct conf */
+    size_t width;           /* its size in bytes */
+    uint64_t min, max;
+    const char *help; /* one line */
+};
+
+/* The most endpoints that a list may have. */
+enum { CONF_ENDPOINTS_MAX = 64 };
+
+/* All rows, *n of them; those of a section stand together. */
+const struct conf_schema_key *conf_schema_keys(size_t *n);
+
+/* The row of a key, or NULL. */
+const struct conf_schema_key *conf_schema_find(const char *key);
+
+/* Whether there are keys below `path`; "" is the document. */
+bool conf_schema_is_section(const char *path);
+
+/* The words for a kind of value: "duration", "list of endpoints". */
+const char *conf_schema_kind_name(enum conf_kind kind);

@@ -1,0 +1,232 @@
+#include "conf/value.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/duration.h"
+#include "base/size.h"
+#include "conf/endpoint.h"
+#include "conf/place.h"
+
+enum {
+    NUMBER_LEN_MAX = 32,
+    PREFIX_LEN_MAX = 900, /* S3 allows keys of 1024 bytes; the time stamp and the ending want theirs */
+    BUCKET_LEN_MAX = 255,
+    REGION_LEN_MAX = 64,
+    GROUP_LEN_MAX = 255,
+    SOCKET_LEN_MAX = 107, /* sun_path has 108 bytes with the NUL: unix(7) */
+};
+
+#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+/* Names of buckets and regions were once less strict than now (buckets with capitals and `_` still exist), so only what
+ * no store takes is refused. Names of groups: what useradd of any distribution makes, and what directories bring. */
+static const char bucket_letters[] = ALNUM ".-_";
+static const char region_letters[] = ALNUM ".-_";
+static const char group_letters[] = ALNUM ".-_@$+\\";
+
+static void *member_of(struct conf *c, const struct conf_schema_key *key)
+{
+    return (char *)c + key->offset;
+}
+
+static int objection(struct err *e, const char *text, const char *why)
+{
+    char shown[CONF_QUOTE_MAX];
+
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s %s", conf_place_quote(text, shown), why);
+}
+
+static int set_text(char **member, const char *text, struct err *e)
+{
+    *member = strdup(text);
+    return *member ? 0 : err_errno(e, ENOMEM, "configuration");
+}
+
+static int check_text(const char *text, size_t max, const char *letters, struct err *e)
+{
+    char why[64];
+
+    if (strlen(text) > max) {
+        (void)snprintf(why, sizeof(why), "is longer than %zu bytes", max);
+        return objection(e, text, why);
+    }
+    if (letters && text[strspn(text, letters)] != '\0')
+        return objection(e, text, "has a character that cannot be in such a name");
+    return 0;
+}
+
+/* The limits in the words that the user would use. */
+static int check_range(const struct conf_schema_key *key, const char *text, uint64_t value, struct err *e)
+{
+    char low[DURATION_TEXT_MAX], high[DURATION_TEXT_MAX], why[128];
+
+    if (value >= key->min && value <= key->max)
+        return 0;
+    if (key->kind == CONF_KIND_DURATION) {
+        duration_format(key->min, low);
+        duration_format(key->max, high);
+    } else if (key->kind == CONF_KIND_SIZE) {
+        size_format(key->min, low);
+        size_format(key->max, high);
+    } else {
+        (void)snprintf(low, sizeof(low), "%" PRIu64, key->min);
+        (void)snprintf(high, sizeof(high), "%" PRIu64, key->max);
+    }
+    (void)snprintf(why, sizeof(why), "is not between %s and %s", low, high);
+    return objection(e, text, why);
+}
+
+static int parse_count(const char *text, uint64_t *value, struct err *e)
+{
+    const char *p = text;
+
+    *value = 0;
+    for (; isdigit((unsigned char)*p); p++)
+        if (__builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, (uint64_t)(*p - '0'), value))
+            *value = UINT64_MAX; /* sticks: ten times that overflows again */
+    /* 010 is 8 to YAML 1.1 and 10 to a person. */
+    if (p == text || *p || (text[0] == '0' && text[1]))
+        return objection(e, text, "is not a number (decimal digits alone)");
+    return 0;
+}
+
+static int set_number(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
+{
+    uint64_t value = 0;
+    int r;
+
+    if (strlen(text) > NUMBER_LEN_MAX)
+        return objection(e, text, "is too long");
+    r = key->kind == CONF_KIND_DURATION ? duration_parse(text, &value, e)
+        : key->kind == CONF_KIND_SIZE   ? size_parse(text, &value, e)
+                                        : parse_count(text, &value, e);
+    if (r < 0)
+        return -1;
+    if (!(key->kind == CONF_KIND_SIZE && value == 0) && check_range(key, text, value, e) < 0)
+        return -1;
+    if (key->width == sizeof(unsigned))
+        *(unsigned *)member_of(c, key) = (unsigned)value;
+    else
+        *(uint64_t *)member_of(c, key) = value;
+    return 0;
+}
+
+/* Words in the order of the enum; in any case, as in the Go tool. */
+static int set_word(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+    static const char *const addressings[] = {"auto", "path", "virtual", NULL};
+    bool level = key->kind == CONF_KIND_LOG_LEVEL;
+    const char *const *words = level ? levels : addressings;
+
+    for (unsigned i = 0; words[i]; i++) {
+        if (strcasecmp(words[i], text) != 0)
+            continue;
+        if (level)
+            *(enum conf_log_level *)member_of(c, key) = (enum conf_log_level)i;
+        else
+            *(enum conf_addressing *)member_of(c, key) = (enum conf_addressing)i;
+        return 0;
+    }
+    return objection(e, text, level ? "is none of error, warning, info, debug" : "is none of auto, path, virtual");
+}
+
+static int check_bucket(const char *text, struct err *e)
+{
+    if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0) /* would be eaten where paths are normalized */
+        return objection(e, text, "is not the name of a bucket");
+    return check_text(text, BUCKET_LEN_MAX, bucket_letters, e);
+}
+
+static int set_string(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
+{
+    struct conf_endpoint ep;
+    int r;
+
+    switch (key->kind) {
+    case CONF_KIND_ENDPOINT:
+        r = conf_endpoint_parse(text, false, &ep, e);
+        break;
+    case CONF_KIND_BUCKET:
+        r = check_bucket(text, e);
+        break;
+    case CONF_KIND_PREFIX:
+        r = check_text(text, PREFIX_LEN_MAX, NULL, e);
+        break;
+    case CONF_KIND_REGION:
+        r = check_text(text, REGION_LEN_MAX, region_letters, e);
+        break;
+    case CONF_KIND_GROUP:
+        r = check_text(text, GROUP_LEN_MAX, group_letters, e);
+        break;
+    case CONF_KIND_SOCKET:
+        r = check_text(text, SOCKET_LEN_MAX, NULL, e);
+        break;
+    default:
+        r = check_text(text, PATH_MAX - 1, NULL, e);
+        break;
+    }
+    return r < 0 ? -1 : set_text(member_of(c, key), text, e);
+}
+
+static int add_endpoint(struct conf_etcd *etcd, const char *text, struct err *e)
+{
+    struct conf_endpoint ep;
+    char **more;
+
+    if (etcd->n_endpoints == CONF_ENDPOINTS_MAX)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %d endpoints", CONF_ENDPOINTS_MAX);
+    if (conf_endpoint_parse(text, true, &ep, e) < 0)
+        return -1;
+    more = reallocarray(etcd->endpoints, etcd->n_endpoints + 1, sizeof(*more));
+    if (!more)
+        return err_errno(e, ENOMEM, "configuration");
+    etcd->endpoints = more;
+    if (set_text(&more[etcd->n_endpoints], text, e) < 0)
+        return -1;
+    etcd->n_endpoints++;
+    return 0;
+}
+
+int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
+{
+    switch (key->kind) {
+    case CONF_KIND_ENDPOINTS:
+        return add_endpoint(&c->etcd, text, e);
+    case CONF_KIND_DURATION:
+    case CONF_KIND_COUNT:
+    case CONF_KIND_SIZE:
+        return set_number(c, key, text, e);
+    case CONF_KIND_ADDRESSING:
+    case CONF_KIND_LOG_LEVEL:
+        return set_word(c, key, text, e);
+    default:
+        return set_string(c, key, text, e);
+    }
+}
+
+void conf_value_free(struct conf *c, const struct conf_schema_key *key)
+{
+    switch (key->kind) {
+    case CONF_KIND_ENDPOINTS:
+        for (size_t i = 0; i < c->etcd.n_endpoints; i++)
+            free(c->etcd.endpoints[i]);
+        free(c->etcd.endpoints);
+        break;
+    case CONF_KIND_DURATION:
+    case CONF_KIND_COUNT:
+    case CONF_KIND_SIZE:
+    case CONF_KIND_ADDRESSING:
+    case CONF_KIND_LOG_LEVEL:
+        break;
+    default:
+        free(*(char **)member_of(c, key));
+        break;
+    }
+}
