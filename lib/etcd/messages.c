@@ -5,8 +5,56 @@
 
 #include "etcd.pb-c.h"
 
-static int undecodable(const char *what, struct err *e)
+/* An allocator for protobuf-c: it tells us, what protobuf-c does not, whether memory ran out, and may wipe. */
+struct memory {
+    ProtobufCAllocator allocator;
+    bool exhausted;
+};
+
+/* In front of what is allocated. */
+union header {
+    size_t len;
+    max_align_t align;
+};
+
+static void *memory_alloc(void *ctx, size_t len)
 {
+    struct memory *memory = ctx;
+    union header *h = len < SIZE_MAX - sizeof(*h) ? malloc(sizeof(*h) + len) : NULL;
+
+    if (!h) {
+        memory->exhausted = true;
+        return NULL;
+    }
+    h->len = len;
+    return h + 1;
+}
+
+static void memory_free(void *ctx, void *p)
+{
+    union header *h = p;
+
+    (void)ctx;
+    if (h)
+        free(h - 1);
+}
+
+static void memory_wipe(void *ctx, void *p)
+{
+    union header *h = p;
+
+    if (h)
+        secret_wipe(p, h[-1].len);
+    memory_free(ctx, p);
+}
+
+#define MEMORY_INIT(m, release)                                                                                        \
+    ((struct memory){.allocator = {.alloc = memory_alloc, .free = (release), .allocator_data = &(m)}})
+
+static int undecodable(const struct memory *memory, const char *what, struct err *e)
+{
+    if (memory->exhausted)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for %s", what);
     return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "%s cannot be decoded", what);
 }
 
@@ -49,10 +97,12 @@ static void read_alarm(const char *text, struct etcd_status *out)
 
 int etcd_messages_status(struct bytes message, struct etcd_status *out, struct err *e)
 {
-    Etcdserverpb__StatusResponse *m = etcdserverpb__status_response__unpack(NULL, message.len, message.data);
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+    Etcdserverpb__StatusResponse *m =
+            etcdserverpb__status_response__unpack(&memory.allocator, message.len, message.data);
 
     if (!m)
-        return undecodable("Status", e);
+        return undecodable(&memory, "the answer to Status", e);
     copy_text(out->version, sizeof(out->version), m->version);
     out->cluster_id = m->header ? m->header->cluster_id : 0;
     out->member_id = m->header ? m->header->member_id : 0;
@@ -67,13 +117,13 @@ int etcd_messages_status(struct bytes message, struct etcd_status *out, struct e
     out->alarm_nospace = out->alarm_corrupt = false;
     for (size_t i = 0; i < m->n_errors; i++)
         read_alarm(m->errors[i], out);
-    etcdserverpb__status_response__free_unpacked(m, NULL);
+    etcdserverpb__status_response__free_unpacked(m, &memory.allocator);
     return 0;
 }
 
 struct secret *etcd_messages_authenticate(const char *username, const struct secret *password, struct err *e)
 {
-    Etcdserverpb__AuthenticateRequest m = ETCDSERVERPB__AUTHENTICATE_REQUEST__INIT;
+    Etcdserverpb__AuthenticateRequest m;
     _cleanup_secret_ struct secret *text = NULL;
     size_t len = secret_len(password);
     struct secret *out;
@@ -86,40 +136,13 @@ struct secret *etcd_messages_authenticate(const char *username, const struct sec
     if (!text)
         return NULL;
     memcpy(secret_data(text), secret_const_data(password), len);
+    etcdserverpb__authenticate_request__init(&m);
     m.name = (char *)(uintptr_t)username; /* only read */
     m.password = (char *)secret_data(text);
     out = secret_new(etcdserverpb__authenticate_request__get_packed_size(&m), e);
     if (out)
         etcdserverpb__authenticate_request__pack(&m, secret_data(out));
     return out;
-}
-
-/* An allocator for protobuf-c that wipes what it gives back. */
-union wiped {
-    size_t len;
-    max_align_t align;
-};
-
-static void *wiped_alloc(void *ctx, size_t len)
-{
-    union wiped *w = len < SIZE_MAX - sizeof(*w) ? malloc(sizeof(*w) + len) : NULL;
-
-    (void)ctx;
-    if (!w)
-        return NULL;
-    w->len = len;
-    return w + 1;
-}
-
-static void wiped_free(void *ctx, void *p)
-{
-    union wiped *w = p;
-
-    (void)ctx;
-    if (!w)
-        return;
-    secret_wipe(p, w[-1].len);
-    free(w - 1);
 }
 
 static bool fits_into_a_header(const char *token, size_t len)
@@ -134,29 +157,31 @@ static bool fits_into_a_header(const char *token, size_t len)
 
 struct secret *etcd_messages_token(struct bytes message, struct err *e)
 {
-    ProtobufCAllocator wiping = {.alloc = wiped_alloc, .free = wiped_free};
+    struct memory memory = MEMORY_INIT(memory, memory_wipe);
     Etcdserverpb__AuthenticateResponse *m =
-            etcdserverpb__authenticate_response__unpack(&wiping, message.len, message.data);
+            etcdserverpb__authenticate_response__unpack(&memory.allocator, message.len, message.data);
     struct secret *token = NULL;
 
     if (!m) {
-        undecodable("the answer to Authenticate", e);
+        undecodable(&memory, "the answer to Authenticate", e);
         return NULL;
     }
     if (fits_into_a_header(m->token, strlen(m->token)))
         token = secret_copy(m->token, strlen(m->token), e);
     else
         err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "the answer to Authenticate holds no usable token");
-    etcdserverpb__authenticate_response__free_unpacked(m, &wiping);
+    etcdserverpb__authenticate_response__free_unpacked(m, &memory.allocator);
     return token;
 }
 
 int etcd_messages_member(struct bytes message, uint64_t id, struct etcd_messages_member *out, struct err *e)
 {
-    Etcdserverpb__MemberListResponse *m = etcdserverpb__member_list_response__unpack(NULL, message.len, message.data);
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+    Etcdserverpb__MemberListResponse *m =
+            etcdserverpb__member_list_response__unpack(&memory.allocator, message.len, message.data);
 
     if (!m)
-        return undecodable("MemberList", e);
+        return undecodable(&memory, "the answer to MemberList", e);
     for (size_t i = 0; i < m->n_members; i++) {
         if (m->members[i]->id != id)
             continue;
@@ -164,16 +189,18 @@ int etcd_messages_member(struct bytes message, uint64_t id, struct etcd_messages
         out->is_learner = m->members[i]->islearner;
         break;
     }
-    etcdserverpb__member_list_response__free_unpacked(m, NULL);
+    etcdserverpb__member_list_response__free_unpacked(m, &memory.allocator);
     return 0;
 }
 
 int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *out, struct err *e)
 {
-    Etcdserverpb__SnapshotResponse *m = etcdserverpb__snapshot_response__unpack(NULL, message.len, message.data);
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+    Etcdserverpb__SnapshotResponse *m =
+            etcdserverpb__snapshot_response__unpack(&memory.allocator, message.len, message.data);
 
     if (!m)
-        return undecodable("a message of the snapshot", e);
+        return undecodable(&memory, "a message of the snapshot", e);
     out->blob = (struct bytes){.data = m->blob.data, .len = m->blob.len};
     out->remaining = m->remaining_bytes;
     out->memory = m;
@@ -182,6 +209,8 @@ int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *
 
 void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s)
 {
-    etcdserverpb__snapshot_response__free_unpacked(s->memory, NULL);
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+
+    etcdserverpb__snapshot_response__free_unpacked(s->memory, &memory.allocator);
     s->memory = NULL;
 }

@@ -3,6 +3,7 @@
  *
  * All that comes in is hostile: numbers may be absurd, texts may hold anything. Texts are cut to their arrays, and what
  * is not printable ASCII becomes '?', so that they can be shown. Memory that has held a password or a token is wiped.
+ * All of it may fail with ERR_RESOURCE.
  */
 #pragma once
 
