@@ -156,7 +156,7 @@ static bool take_group(struct catalog_list *l, size_t *i, struct entry *out)
 void catalog_list_finish(struct catalog_list *l)
 {
     size_t kept = 0, i = 0;
-    struct entry entry;
+    struct entry entry, *shrunk;
 
     if (l->n == 0)
         return;
@@ -165,6 +165,12 @@ void catalog_list_finish(struct catalog_list *l)
         if (take_group(l, &i, &entry))
             l->entries[kept++] = entry;
     l->n = kept;
+    /* A listing is half keys, and a list may be kept for long. */
+    shrunk = reallocarray(l->entries, kept ? kept : 1, sizeof(*shrunk));
+    if (shrunk) {
+        l->entries = shrunk;
+        l->cap = kept ? kept : 1;
+    }
     qsort(l->entries, l->n, sizeof(*l->entries), order_to_show);
 }
 
