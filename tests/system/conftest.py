@@ -20,6 +20,8 @@ numbers = itertools.count(1)
 def pytest_configure(config):
     # TERM ends the run as ^C does: fixtures are torn down.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+    # A shell starts what runs in its background with INT ignored, and so would be every program started by a test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

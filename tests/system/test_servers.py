@@ -46,7 +46,7 @@ def test_nothing_is_left_behind(folder, number):
         assert len(processes_of(folder)) >= 6  # two scripts, etcd, and three of Ceph
     finally:
         os.kill(holder.pid, number)
-        holder.wait()
+        holder.wait(60)
         holder.stdout.close()
     servers.wait_for(lambda: not processes_of(folder), what="all servers to end")
 

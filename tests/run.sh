@@ -1,0 +1,151 @@
+#!/bin/sh
+# sh tests/run.sh        builds in three ways and runs all tests; the last line is "N passed, N failed"
+#
+#   style        clang-format over all C in the repository
+#   gcc, clang   warnings as errors; the unit tests, and the fuzz targets over their corpus (with clang, also made-up inputs)
+#   sanitize     gcc with the address and the undefined-behaviour sanitizer: the same
+#   system       tests/system against real etcd and real S3, with the gcc build and once more with the sanitize build
+#
+# Installs what is missing first (tests/setup.sh). What was built is kept in build/ for the next time; all else goes at the
+# end, interrupted or not. Several may run at once. The exit status is 0 when something ran and nothing failed.
+
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/tests/setup.sh"
+. "$top/tests/build.sh"
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/ebd-run.XXXXXX") || exit 1
+jobs=
+results=$scratch/results
+: >"$results"
+# Tests keep their own folders in there too.
+export TMPDIR="$scratch" PYTHONDONTWRITEBYTECODE=1
+
+clean_up() {
+    trap '' INT TERM
+    for job in $jobs; do
+        kill -TERM "$job" 2>/dev/null
+    done
+    wait
+    rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# start NAME COMMAND...: in the background, its output in $scratch/NAME.log. finish NAME: waits for it; its exit status.
+# Everything runs this way, since a shell that waits takes signals at once. INT from a terminal does not reach what runs in
+# the background: the TERM of clean_up does.
+start() {
+    name=$1
+    shift
+    "$@" >"$scratch/$name.log" 2>&1 </dev/null &
+    echo $! >"$scratch/$name.pid"
+    jobs="$jobs $!"
+}
+finish() {
+    wait "$(cat "$scratch/$1.pid")"
+}
+
+# result NAME PASSED FAILED: for the sum at the end. With failures, all that was printed is shown.
+result() {
+    printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$results"
+    if [ "$3" = 0 ]; then
+        printf '%-28s %5s passed\n' "$1" "$2"
+    else
+        printf '%-28s %5s passed, %s FAILED:\n' "$1" "$2" "$3"
+        sed 's/^/    /' "$scratch/$1.log"
+        printf '\n'
+    fi
+}
+
+# one NAME COMMAND...: something that works or does not.
+one() {
+    start "$@"
+    if finish "$1"; then
+        result "$1" 1 0
+    else
+        result "$1" 0 1
+        return 1
+    fi
+}
+
+style() (
+    cd "$top" && git ls-files -z --cached --others --exclude-standard '*.c' '*.h' |
+        xargs -0 -r clang-format --dry-run -Werror
+)
+
+# unit BUILD: what meson knows as tests. A test that hangs is ended after ten minutes.
+unit() {
+    log=unit-$$
+    start "unit-$1" setpriv --pdeathsig TERM meson test -C "$build_root/$1" --no-rebuild --print-errorlogs \
+        --timeout-multiplier 20 --logbase "$log"
+    finish "unit-$1"
+    status=$?
+    rm -f "$build_root/$1/meson-logs/$log".*
+    counts=$("$PYTHON" - "$scratch/unit-$1.log" $status <<'COUNT'
+import re, sys
+text, status = open(sys.argv[1], encoding="utf-8", errors="replace").read(), int(sys.argv[2])
+n = {name: int(number) for name, number in re.findall(r"^([A-Z][A-Za-z ]+?): +(\d+) *$", text, re.M)}
+passed = n.get("Ok", 0) + n.get("Expected Fail", 0)
+failed = n.get("Fail", 0) + n.get("Unexpected Pass", 0) + n.get("Timeout", 0) + n.get("Skipped", 0)
+# Something went wrong that no test stands for, or nothing ran at all.
+if not failed and (status or not passed):
+    failed = 1
+print(passed, failed)
+COUNT
+    )
+    # shellcheck disable=SC2086 # two numbers
+    result "unit-$1" $counts
+}
+
+# system_start BUILD, system_finish BUILD: the tests of tests/system with the programs of that build.
+system_start() {
+    mkdir "$scratch/t-$1"
+    start "system-$1" env BUILD_DIR="$build_root/$1" TMPDIR="$scratch/t-$1" \
+        setpriv --pdeathsig TERM "$PYTHON" -m pytest "$top/tests/system" --junitxml="$scratch/$1.xml" \
+        --rootdir="$top/tests/system" -o junit_family=xunit2 -q --durations=5
+}
+system_finish() {
+    finish "system-$1"
+    status=$?
+    counts=$("$PYTHON" - "$scratch/$1.xml" $status <<'COUNT'
+import sys, xml.etree.ElementTree as tree
+status, passed, failed = int(sys.argv[2]), 0, 0
+try:
+    for suite in tree.parse(sys.argv[1]).getroot().iter("testsuite"):
+        bad = sum(int(suite.get(k, 0)) for k in ("failures", "errors", "skipped"))
+        passed, failed = passed + max(0, int(suite.get("tests")) - bad), failed + bad
+except (OSError, tree.ParseError):
+    pass
+# Something went wrong that no test stands for, or nothing ran at all.
+if not failed and (status or not passed):
+    failed = 1
+print(passed, failed)
+COUNT
+    )
+    # shellcheck disable=SC2086 # two numbers
+    result "system-$1" $counts
+}
+
+one style style
+if one build-gcc build gcc gcc; then
+    system_start gcc # goes on beside the other builds
+    unit gcc
+fi
+if one build-clang build clang clang; then
+    unit clang
+fi
+if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
+    unit sanitize
+fi
+[ ! -e "$scratch/system-gcc.pid" ] || system_finish gcc
+if [ -e "$scratch/unit-sanitize.log" ]; then
+    system_start sanitize
+    system_finish sanitize
+fi
+
+sums=$(awk -F '\t' '{ p += $2; f += $3 } END { print p + 0, f + 0 }' "$results")
+passed=${sums% *} failed=${sums#* }
+printf '\n%s passed, %s failed\n' "$passed" "$failed"
+[ "$passed" -gt 0 ] && [ "$failed" = 0 ]

@@ -1,0 +1,161 @@
+"""A misbehaving S3: a proxy before the real store, which does what a rule of the test says and else passes everything on.
+
+The signature covers the Host header and the path, which go on unchanged, so the store checks what the client signed.
+A rule is a function that gets the Request and returns None (not mine) or what to do with it:
+
+    Answer(503, b"<Error>...")   answer so, and tell the store nothing
+    DROP                         close the connection, and tell the store nothing
+    LOSE                         tell the store, throw its answer away and close the connection
+    Hold(then)                   wait for proxy.release(), then do `then` (None: pass it on)
+    After(function)              tell the store; function(status, headers, body) gives the answer in place of its own
+"""
+
+import http.client
+import http.server
+
+import socketserver
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+DROP, LOSE = "drop", "lose"
+
+class Answer:
+    def __init__(self, status, body=b"", headers=()):
+        self.status, self.body, self.headers = status, body, dict(headers)
+
+class Hold:
+    def __init__(self, then=None):
+        self.then = then
+
+class After:
+    def __init__(self, change):
+        self.change = change
+
+def error(code):
+    """The document of an error."""
+    return b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code><Message>m</Message></Error>' % code.encode()
+
+class Request:
+    """What was asked. `call` is one of create, part, complete, abort, uploads, head, or the method; `nth` counts the
+    requests that asked for the same before, so that 0 is the first attempt."""
+
+    def __init__(self, method, target):
+        self.method, url = method, urlsplit(target)
+        self.path, self.query = url.path, parse_qs(url.query, keep_blank_values=True)
+        self.number = int(self.query.get("partNumber", ["0"])[0])
+        self.call = {
+            ("POST", "uploads"): "create", ("PUT", "partNumber"): "part", ("POST", "uploadId"): "complete",
+            ("DELETE", "uploadId"): "abort", ("GET", "uploads"): "uploads",
+        }.get((method, next((n for n in ("partNumber", "uploadId", "uploads") if n in self.query), None)), method.lower())
+        self.nth = 0
+        self.status = None  # of the answer, once it is sent
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer_anything(self):
+        proxy = self.server.proxy
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request, action = proxy.decide(self.command, self.path)
+        while isinstance(action, Hold):
+            proxy.wait(request)
+            action = action.then
+        if action == DROP:
+            self.close_connection = True
+            return
+        if isinstance(action, Answer):
+            status, headers, answer = action.status, action.headers, action.body
+        else:
+            status, headers, answer = self.ask_store(body)
+        if action == LOSE:
+            self.close_connection = True
+            return
+        if isinstance(action, After):
+            status, headers, answer = action.change(status, headers, answer)
+        request.status = status
+        self.send_answer(status, headers, answer)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer_anything
+
+    def ask_store(self, body):
+        connection = http.client.HTTPConnection(*self.server.proxy.store)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("connection", "transfer-encoding")}
+            return answer.status, headers, answer.read()
+        finally:
+            connection.close()
+
+    def send_answer(self, status, headers, body):
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() != "content-length" or self.command == "HEAD":
+                self.send_header(name, value)
+        if self.command != "HEAD" and status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD" and status != 204:
+            self.wfile.write(body)
+
+    def handle(self):
+        try:
+            super().handle()
+        except (ConnectionError, http.client.HTTPException):
+            pass  # either side may go at any time: the tests do that
+
+    def log_message(self, *_):
+        pass
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+class Proxy:
+    """with Proxy(ceph, rule) as proxy: proxy.url is the endpoint, proxy.requests what came, proxy.rule may change."""
+
+    def __init__(self, ceph, rule=lambda request: None):
+        self.rule, self.requests, self.held = rule, [], []
+        self.store = ("127.0.0.1", urlsplit(ceph.http).port)
+        self.condition = threading.Condition()
+        self.released = False
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.proxy = self
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+
+    def decide(self, method, target):
+        request = Request(method, target)
+        with self.condition:
+            request.nth = sum((r.call, r.number, r.path) == (request.call, request.number, request.path)
+                              for r in self.requests)
+            self.requests.append(request)
+            return request, self.rule(request)
+
+    def wait(self, request):
+        with self.condition:
+            self.held.append(request)
+            self.condition.wait_for(lambda: self.released)
+            self.held.remove(request)
+
+    def release(self):
+        """Lets go what is held, and whatever would be held from now on."""
+        with self.condition:
+            self.released = True
+            self.condition.notify_all()
+
+    def calls(self, call):
+        return [r for r in self.requests if r.call == call]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
