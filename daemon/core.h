@@ -1,0 +1,46 @@
+/*
+ * core.h: what the jobs of one daemon share: loop, configuration, and the clients of etcd and S3.
+ *
+ * The clients are made for a job and dropped after it (core_release), so that certificates, keys and passwords are read
+ * anew each time and an idle daemon is small and holds no connection. Credentials files are read again within a job
+ * when they change on disk.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "etcd/client.h"
+#include "s3/client.h"
+
+struct core;
+
+/* Borrows loop and conf, which must outlive it. The caller frees. Errors: ERR_RESOURCE. */
+struct core *core_new(uv_loop_t *loop, const struct conf *conf, struct err *e);
+
+uv_loop_t *core_loop(const struct core *c);
+const struct conf *core_conf(const struct core *c);
+
+/* A job brackets its use of the clients with these. The last release closes connections, forgets credentials, and gives
+ * memory back to the system. */
+void core_acquire(struct core *c);
+void core_release(struct core *c);
+
+/* The clients, made on demand; valid until core_release. Errors: those of s3_client_new, etcd_client_new and of reading
+ * the credentials. */
+struct s3_client *core_s3(struct core *c, struct err *e);
+struct etcd_client *core_etcd(struct core *c, struct err *e);
+
+/* The instant of a new backup: now, or 0 if this daemon has begun one in this very second already, whose name it would
+ * take. Seconds since the epoch. */
+int64_t core_new_instant(struct core *c);
+
+/* "https://host/bucket/prefix-": where backups go, for people. Valid until core_free. */
+const char *core_bucket_url(const struct core *c);
+
+/* NULL is fine. */
+void core_free(struct core *c);
+CLEANUP_FUNC(struct core *, core_free)

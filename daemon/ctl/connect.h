@@ -1,0 +1,21 @@
+/*
+ * connect.h: a daemon to talk to: the running one by its socket, or a private one, started for this call, over a socket
+ * pair. One code path, two ways to reach it.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "ctl.h"
+
+struct connection {
+    int fd;        /* blocking stream socket */
+    pid_t private; /* the private daemon's, or 0 */
+};
+
+/* Errors: ERR_NOT_FOUND (no daemon listens there), ERR_AUTH (may not use the socket), ERR_RESOURCE. */
+int connect_daemon(const struct ctl *ctl, struct connection *c, struct err *e);
+
+/* Closes it and waits for a private daemon to end. Returns that one's exit status, 0 for a running daemon. */
+int connect_close(struct connection *c);

@@ -1,0 +1,193 @@
+#include "json.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/timestamp.h"
+
+/* A quoted string; bytes from 0x80 up pass as the UTF-8 that they are. */
+static void put_string(const char *s)
+{
+    (void)putchar('"');
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            (void)printf("\\%c", *s);
+        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            (void)printf("\\u%04x", (unsigned)(unsigned char)*s);
+        else
+            (void)putchar(*s);
+    }
+    (void)putchar('"');
+}
+
+/* `,"name":` or `{"name":` for the first of an object. */
+static void put_name(bool *first, const char *name)
+{
+    (void)printf("%c\"%s\":", *first ? '{' : ',', name);
+    *first = false;
+}
+
+static void put_text(bool *first, const char *name, const char *value)
+{
+    put_name(first, name);
+    put_string(value);
+}
+
+static void put_number(bool *first, const char *name, uint64_t value)
+{
+    put_name(first, name);
+    (void)printf("%" PRIu64, value);
+}
+
+static void put_signed(bool *first, const char *name, int64_t value)
+{
+    put_name(first, name);
+    (void)printf("%" PRId64, value);
+}
+
+static void put_bool(bool *first, const char *name, bool value)
+{
+    put_name(first, name);
+    (void)fputs(value ? "true" : "false", stdout);
+}
+
+/* null for an instant that is not known. */
+static void put_instant(bool *first, const char *name, int64_t instant)
+{
+    char text[TIMESTAMP_TEXT_MAX];
+
+    put_name(first, name);
+    if (instant)
+        put_string(timestamp_format(instant, text));
+    else
+        (void)fputs("null", stdout);
+}
+
+void json_failure(const char *kind, const char *text)
+{
+    bool first = true;
+
+    put_name(&first, "failure");
+    first = true;
+    put_text(&first, "kind", kind);
+    put_text(&first, "text", text);
+    (void)puts("}}");
+}
+
+void json_entry(const Control__Entry *e)
+{
+    bool first = true;
+
+    put_text(&first, "name", e->name);
+    put_instant(&first, "instant", e->instant);
+    put_number(&first, "size", e->size);
+    put_bool(&first, "encrypted", e->encrypted);
+    put_text(&first, "state", e->state);
+    put_instant(&first, "last_modified", e->last_modified);
+    (void)puts("}");
+}
+
+static void put_backup(const Control__BackupResult *b)
+{
+    bool first = true;
+
+    put_text(&first, "name", b->name);
+    put_instant(&first, "instant", b->instant);
+    put_number(&first, "snapshot_size", b->snapshot_size);
+    put_number(&first, "stored_size", b->stored_size);
+    put_number(&first, "elapsed_ms", b->elapsed_ms);
+    put_bool(&first, "encrypted", b->encrypted);
+    put_text(&first, "endpoint", b->endpoint);
+    put_text(&first, "member", b->member);
+    put_text(&first, "etcd_version", b->etcd_version);
+    put_signed(&first, "revision_before", b->revision_before);
+    put_signed(&first, "revision_after", b->revision_after);
+    put_number(&first, "attempts", b->attempts);
+    put_number(&first, "spooled", b->spooled);
+    (void)putchar('}');
+}
+
+static void put_restore(const Control__RestoreResult *r)
+{
+    bool first = true;
+
+    put_text(&first, "name", r->name);
+    put_instant(&first, "instant", r->instant);
+    put_number(&first, "snapshot_size", r->snapshot_size);
+    put_number(&first, "elapsed_ms", r->elapsed_ms);
+    put_text(&first, "output", r->output);
+    put_bool(&first, "encrypted", r->encrypted);
+    put_bool(&first, "hash_checked", r->hash_checked);
+    (void)putchar('}');
+}
+
+static void put_running(const Control__Running *r)
+{
+    bool first = true;
+
+    put_text(&first, "job", r->job);
+    put_instant(&first, "since", r->since);
+    if (r->progress) {
+        put_text(&first, "phase", r->progress->phase);
+        put_number(&first, "done", r->progress->done);
+        put_number(&first, "total", r->progress->total);
+    }
+    (void)putchar('}');
+}
+
+static void put_last_failure(const Control__Failure *f)
+{
+    bool first = true;
+
+    put_text(&first, "job", f->job);
+    put_instant(&first, "instant", f->instant);
+    put_text(&first, "kind", f->kind);
+    put_text(&first, "text", f->text);
+    (void)putchar('}');
+}
+
+static void put_status(const Control__StatusResult *s)
+{
+    bool first = true;
+
+    put_text(&first, "program", s->program);
+    put_number(&first, "pid", s->pid);
+    put_instant(&first, "started", s->started);
+    put_text(&first, "config", s->config);
+    put_text(&first, "bucket", s->bucket);
+    put_bool(&first, "encrypting", s->encrypting);
+    put_name(&first, "endpoints");
+    (void)putchar('[');
+    for (size_t i = 0; i < s->n_endpoints; i++) {
+        if (i)
+            (void)putchar(',');
+        put_string(s->endpoints[i]);
+    }
+    (void)putchar(']');
+    put_name(&first, "running");
+    s->running ? put_running(s->running) : (void)fputs("null", stdout);
+    put_name(&first, "last_success");
+    s->last_success ? put_backup(s->last_success) : (void)fputs("null", stdout);
+    put_name(&first, "last_failure");
+    s->last_failure ? put_last_failure(s->last_failure) : (void)fputs("null", stdout);
+    (void)putchar('}');
+}
+
+void json_done(const Control__Done *done)
+{
+    switch (done->result_case) {
+    case CONTROL__DONE__RESULT_BACKUP:
+        put_backup(done->backup);
+        break;
+    case CONTROL__DONE__RESULT_RESTORE:
+        put_restore(done->restore);
+        break;
+    case CONTROL__DONE__RESULT_STATUS:
+        put_status(done->status);
+        break;
+    default:
+        return;
+    }
+    (void)putchar('\n');
+}

@@ -1,0 +1,141 @@
+/*
+ * etcd-backupctl: options, and which command is meant. The commands are rows of command.c.
+ *
+ * The common options may stand before or after the command, since runbooks of the Go tool have `-c FILE` behind it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "command.h"
+#include "ctl.h"
+#include "version.h"
+
+enum { OPT_JSON = 1000, MAX_OPTIONS = 32 };
+
+#define COMMON_LETTERS "s:c:qhV"
+
+static const struct option common_options[] = {
+        {"socket", required_argument, NULL, 's'},
+        {"config", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, OPT_JSON},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+};
+
+static void print_usage(const struct command *command)
+{
+    (void)puts("usage: etcd-backupctl [-s SOCKET | -c FILE] [--json] [-q] COMMAND [OPTION...]\n");
+    if (command) {
+        (void)printf("%s: %s\n%s", command->name, command->help, command->usage);
+    } else {
+        (void)puts("Asks etcd-backupd to back up etcd, and shows what is there.\n");
+        for (unsigned i = 0; i < command_count; i++)
+            (void)printf("  %-10s %s\n", command_table[i].name, command_table[i].help);
+    }
+    (void)puts("\n  -s, --socket SOCKET  of the daemon (default: " DEFAULT_SOCKET ")\n"
+               "  -c, --config FILE    no daemon: start a private one with this configuration, for this command\n"
+               "      --json           results as JSON, one object a line\n"
+               "  -q, --quiet          no progress\n"
+               "  -h, --help           this text; with a command, its options\n"
+               "  -V, --version        the version\n"
+               "\nexit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon, 4 busy, 5 integrity");
+}
+
+static int usage_error(void)
+{
+    (void)fputs("try: etcd-backupctl --help\n", stderr);
+    return CTL_USAGE;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (unsigned i = 0; i < command_count; i++)
+        if (strcmp(command_table[i].name, name) == 0)
+            return &command_table[i];
+    return NULL;
+}
+
+/* The common options and those of the command, for getopt. */
+static void join_options(const struct command *command, struct option out[MAX_OPTIONS], char letters[64])
+{
+    size_t n = ARRAY_LEN(common_options);
+
+    (void)memcpy(out, common_options, sizeof(common_options));
+    for (const struct option *o = command ? command->options : NULL; o && o->name && n < MAX_OPTIONS - 1; o++)
+        out[n++] = *o;
+    out[n] = (struct option){0};
+    /* "+": the first pass stops at the command. */
+    (void)snprintf(letters, 64, "%s" COMMON_LETTERS "%s", command ? "" : "+", command ? command->letters : "");
+}
+
+/* Reads options up to the end, or up to the command if that is not known yet. Returns -1 to go on, else an exit status.
+ */
+static int read_options(int argc, char **argv, const struct command *command, struct ctl *ctl)
+{
+    struct option options[MAX_OPTIONS];
+    char letters[64];
+    int letter;
+
+    join_options(command, options, letters);
+    while ((letter = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        switch (letter) {
+        case 's':
+            ctl->socket = optarg;
+            break;
+        case 'c':
+            ctl->config = optarg;
+            break;
+        case OPT_JSON:
+            ctl->json = true;
+            break;
+        case 'q':
+            ctl->quiet = true;
+            break;
+        case 'h':
+            print_usage(command);
+            return CTL_DONE;
+        case 'V':
+            (void)puts("etcd-backupctl " VERSION);
+            return CTL_DONE;
+        case '?':
+            return usage_error();
+        default:
+            if (command->set(letter, optarg) < 0)
+                return CTL_USAGE;
+        }
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {.socket = DEFAULT_SOCKET};
+    const struct command *command;
+    int status = read_options(argc, argv, NULL, &ctl);
+
+    if (status >= 0)
+        return status;
+    if (optind == argc) {
+        (void)fputs("etcd-backupctl: which command?\n", stderr);
+        return usage_error();
+    }
+    command = find_command(argv[optind]);
+    if (!command) {
+        (void)fprintf(stderr, "etcd-backupctl: no command '%s'\n", argv[optind]);
+        return usage_error();
+    }
+    argc -= optind;
+    argv += optind;
+    optind = 0; /* getopt begins again: here options may stand between other words (getopt(3), NOTES) */
+    status = read_options(argc, argv, command, &ctl);
+    if (status >= 0)
+        return status;
+    if (optind < argc) {
+        (void)fprintf(stderr, "etcd-backupctl: '%s' is not expected here\n", argv[optind]);
+        return usage_error();
+    }
+    return command->run(&ctl);
+}

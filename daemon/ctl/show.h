@@ -1,0 +1,34 @@
+/*
+ * show.h: results for people. Results go to stdout, progress and failures to stderr.
+ *
+ * Progress on a terminal is one line that is written over: phase, bar, bytes, rate, time left. Elsewhere it is a line
+ * when the phase changes and every ten seconds.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control.pb-c.h"
+
+struct show_progress {
+    bool is_terminal;
+    bool is_open;     /* an unfinished line stands on the terminal */
+    uint64_t told_ms; /* elapsed when a line was last written elsewhere */
+    char phase[32];
+};
+
+void show_progress_init(struct show_progress *s);
+void show_progress(struct show_progress *s, const Control__Progress *p);
+
+/* Removes the unfinished line, before something else is written. */
+void show_progress_clear(struct show_progress *s);
+
+void show_note(const char *text);
+void show_failure(const char *text);
+
+void show_entry_header(void);
+void show_entry(const Control__Entry *e, int64_t now);
+void show_backup(const Control__BackupResult *b);
+void show_restore(const Control__RestoreResult *r);
+void show_status(const Control__StatusResult *s, int64_t now);

@@ -1,0 +1,230 @@
+#include "talk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "connect.h"
+#include "json.h"
+#include "show.h"
+#include "wire.h"
+
+struct session {
+    const struct ctl *ctl;
+    const struct talk *talk;
+    struct connection connection;
+    struct buf in;
+    bool welcomed;
+    bool ended; /* Done has come */
+    int status;
+};
+
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+    (void)number;
+    signals++;
+}
+
+/* Blocked outside ppoll, so that none is missed between looking and waiting. */
+static void catch_signals(sigset_t *waiting)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigset_t caught;
+
+    (void)sigemptyset(&caught);
+    (void)sigaddset(&caught, SIGINT);
+    (void)sigaddset(&caught, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &caught, waiting);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int send_request(struct session *s, const Control__Request *request, struct err *e)
+{
+    _cleanup_buf_ struct buf out = BUF_INIT(WIRE_FRAME_MAX + 4);
+    size_t sent = 0;
+
+    if (wire_append(&out, &request->base, e) < 0)
+        return -1;
+    while (sent < out.len) {
+        ssize_t n = send(s->connection.fd, out.data + sent, out.len - sent, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, errno, "the daemon closed the connection");
+        sent += (size_t)n;
+    }
+    return 0;
+}
+
+static int send_hello(struct session *s, struct err *e)
+{
+    Control__Hello hello = CONTROL__HELLO__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    hello.version = WIRE_VERSION;
+    hello.wants_progress = s->talk->on_progress != NULL;
+    request.body_case = CONTROL__REQUEST__BODY_HELLO;
+    request.hello = &hello;
+    return send_request(s, &request, e);
+}
+
+static int send_cancel(struct session *s, struct err *e)
+{
+    Control__Cancel cancel = CONTROL__CANCEL__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    request.body_case = CONTROL__REQUEST__BODY_CANCEL;
+    request.cancel = &cancel;
+    return send_request(s, &request, e);
+}
+
+static int status_of_kind(const char *kind)
+{
+    if (strcmp(kind, "busy") == 0)
+        return CTL_BUSY;
+    return strcmp(kind, "integrity") == 0 ? CTL_INTEGRITY : CTL_FAILED;
+}
+
+static void tell_failure(const struct session *s, const char *kind, const char *text)
+{
+    if (s->ctl->json)
+        json_failure(kind, text);
+    show_failure(text);
+}
+
+static void on_done(struct session *s, const Control__Done *done)
+{
+    s->ended = true;
+    if (done->failure) {
+        s->status = status_of_kind(done->failure->kind);
+        tell_failure(s, done->failure->kind, done->failure->text);
+        return;
+    }
+    s->status = CTL_DONE;
+    if (s->talk->on_done)
+        s->talk->on_done(s->talk->ctx, done);
+}
+
+static void on_reply(struct session *s, const Control__Reply *reply)
+{
+    const struct talk *t = s->talk;
+
+    switch (reply->body_case) {
+    case CONTROL__REPLY__BODY_WELCOME:
+        s->welcomed = true;
+        break;
+    case CONTROL__REPLY__BODY_PROGRESS:
+        if (t->on_progress)
+            t->on_progress(t->ctx, reply->progress);
+        break;
+    case CONTROL__REPLY__BODY_NOTE:
+        if (t->on_note)
+            t->on_note(t->ctx, reply->note->text);
+        break;
+    case CONTROL__REPLY__BODY_ENTRY:
+        if (t->on_entry)
+            t->on_entry(t->ctx, reply->entry);
+        break;
+    case CONTROL__REPLY__BODY_DONE:
+        on_done(s, reply->done);
+        break;
+    default:
+        break;
+    }
+}
+
+static int take_replies(struct session *s, struct err *e)
+{
+    struct bytes message;
+    size_t used;
+    int n = 0;
+
+    while (!s->ended && (n = wire_next(buf_bytes(&s->in), &message, &used, e)) > 0) {
+        Control__Reply *reply = control__reply__unpack(NULL, message.len, message.data);
+
+        if (!reply)
+            return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the daemon sent something that is no reply");
+        on_reply(s, reply);
+        control__reply__free_unpacked(reply, NULL);
+        buf_drop_front(&s->in, used);
+    }
+    return n;
+}
+
+/* Waits for bytes or a signal. Returns 1 when there are bytes, 0 after a signal. */
+static int wait_for_bytes(struct session *s, const sigset_t *waiting, struct err *e)
+{
+    struct pollfd fd = {.fd = s->connection.fd, .events = POLLIN};
+
+    if (ppoll(&fd, 1, NULL, waiting) >= 0)
+        return 1;
+    return errno == EINTR ? 0 : err_errno(e, errno, "poll");
+}
+
+static int receive(struct session *s, struct err *e)
+{
+    ssize_t n;
+
+    if (buf_reserve(&s->in, 65536, e) < 0)
+        return -1;
+    n = recv(s->connection.fd, s->in.data + s->in.len, s->in.cap - s->in.len, 0);
+    if (n < 0)
+        return errno == EINTR ? 0 : err_errno(e, errno, "reading from the daemon");
+    if (n == 0)
+        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the daemon ended before it had answered");
+    s->in.len += (size_t)n;
+    return take_replies(s, e);
+}
+
+static int converse(struct session *s, const Control__Request *request, struct err *e)
+{
+    sigset_t waiting;
+    int asked_to_cancel = 0, n;
+
+    catch_signals(&waiting);
+    if (send_hello(s, e) < 0 || send_request(s, request, e) < 0)
+        if (!s->connection.private)
+            return -1; /* a refused connection still has the reason to be read; so has a private daemon's end */
+    while (!s->ended) {
+        n = wait_for_bytes(s, &waiting, e);
+        if (n < 0 || (n > 0 && receive(s, e) < 0))
+            return -1;
+        if (signals >= 2)
+            return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "left without waiting for the daemon to end the job");
+        if (signals && !asked_to_cancel++ && send_cancel(s, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t)
+{
+    struct session s = {.ctl = ctl, .talk = t, .status = CTL_FAILED, .in = BUF_INIT(1 << 20)};
+    struct err e = ERR_INIT;
+    int left;
+
+    if (connect_daemon(ctl, &s.connection, &e) < 0) {
+        tell_failure(&s, err_kind_name(e.kind), e.text);
+        return e.kind == ERR_NOT_FOUND ? CTL_NO_DAEMON : CTL_FAILED;
+    }
+    if (converse(&s, request, &e) < 0)
+        s.status = CTL_FAILED;
+    left = connect_close(&s.connection);
+    buf_reset(&s.in);
+    if (s.ended)
+        return s.status;
+    if (!s.welcomed && left != 0) /* a private daemon that did not start has said why */
+        return left == CTL_USAGE ? CTL_USAGE : CTL_FAILED;
+    tell_failure(&s, err_kind_name(e.kind), e.text);
+    return s.status;
+}

@@ -1,0 +1,22 @@
+/*
+ * talk.h: one request to a daemon, and its replies until Done.
+ *
+ * SIGINT and SIGTERM ask the daemon to cancel; it then ends the job in order and says so. A second one leaves at once.
+ */
+#pragma once
+
+#include "control.pb-c.h"
+#include "ctl.h"
+
+struct talk {
+    void *ctx;
+    /* Any may be NULL. The messages end with the call. */
+    void (*on_progress)(void *ctx, const Control__Progress *p);
+    void (*on_note)(void *ctx, const char *text);
+    void (*on_entry)(void *ctx, const Control__Entry *entry);
+    void (*on_done)(void *ctx, const Control__Done *done); /* not for a failure */
+};
+
+/* Connects, asks, and hands the replies over. Failures are printed to stderr, one line each, as JSON to stdout with
+ * --json. Returns the exit status. */
+int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t);

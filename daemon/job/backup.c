@@ -1,0 +1,540 @@
+#include "backup.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "etcd/snapshot.h"
+#include "key_object.h"
+#include "s3/upload.h"
+#include "seal/key.h"
+#include "seal/seal.h"
+#include "stage.h"
+
+/*
+ * The life of a backup. Each state names what is waited for; advance() looks at what has arrived and moves on. What
+ * has to come together before the commit are the bits of `have`.
+ */
+enum state {
+    CONNECTING, /* a session with an etcd member, and the first message of its snapshot */
+    STREAMING,  /* chunks from etcd through the stage into the upload */
+    FLUSHING,   /* all bytes are in the upload; S3 has yet to take them, and etcd and the digest have yet to agree */
+    COMMITTING, /* CompleteMultipartUpload is on its way */
+    ABORTING,   /* something failed: the upload is taken back */
+    FINISHED,
+};
+
+static const char *const phase_names[] = {"connecting", "streaming", "flushing", "committing", "aborting", "finished"};
+
+/* What the commit waits for. */
+enum {
+    HAVE_END = 1,     /* etcd: all announced bytes, the trailer, grpc-status 0 */
+    HAVE_VERDICT = 2, /* the trailer is the SHA-256 of the bytes that went by */
+    HAVE_KEY = 4,     /* S3 has the wrapped key, or there is none */
+    HAVE_PARTS = 8,   /* S3 has every part */
+    HAVE_ALL = 15,
+};
+
+/* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
+enum { S3_PATIENCE_MS = 2000 };
+
+struct backup {
+    struct core *core;
+    struct job_sink sink;
+    enum state state;
+    unsigned have;
+    uint64_t started_ms;
+    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn */
+    struct etcd_session *session;
+    struct etcd_snapshot *snapshot;
+    struct stage *stage;
+    struct s3_upload *upload;
+    struct key_object *key;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    bool aborting;      /* s3_upload_abort was called */
+    struct err failure; /* the first, once ABORTING */
+    struct backup_result result;
+};
+
+static void advance(struct backup *b);
+
+static bool encrypts(const struct backup *b)
+{
+    return core_conf(b->core)->encryption_key_path != NULL;
+}
+
+static void tell_progress(struct backup *b)
+{
+    struct job_progress p = {.phase = phase_names[b->state], .total = b->result.stored_size};
+    struct s3_upload_stats stats;
+
+    if (b->upload) {
+        s3_upload_get_stats(b->upload, &stats);
+        p.done = stats.stored;
+    }
+    b->sink.progress(b->sink.ctx, &p);
+}
+
+static void set_state(struct backup *b, enum state state)
+{
+    b->state = state;
+    tell_progress(b);
+}
+
+/* It has failed: the first reason counts, and what follows is only cleaning up. */
+static void fail(struct backup *b, const struct err *err, const char *doing)
+{
+    if (b->state >= ABORTING)
+        return;
+    b->failure = *err;
+    if (doing)
+        err_prepend(&b->failure, "%s: ", doing);
+    set_state(b, ABORTING);
+    advance(b);
+}
+
+static void fail_etcd(struct backup *b, const struct err *err, const char *doing)
+{
+    if (b->session)
+        etcd_session_blame(b->session);
+    fail(b, err, doing);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct backup *b = h->data;
+    struct core *core = b->core;
+
+    free(b);
+    core_release(core);
+}
+
+/* The only end. The stage is not busy. */
+static void finish(struct backup *b, const struct err *err)
+{
+    struct job_sink sink = b->sink;
+    struct backup_result result = b->result;
+
+    b->state = FINISHED;
+    etcd_snapshot_free(TAKE_PTR(b->snapshot));
+    etcd_session_close(TAKE_PTR(b->session));
+    stage_free(TAKE_PTR(b->stage));
+    s3_upload_free(TAKE_PTR(b->upload));
+    key_object_free(TAKE_PTR(b->key));
+    result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
+    uv_close((uv_handle_t *)&b->timer, on_timer_closed);
+    sink.done(sink.ctx, err ? NULL : &(struct job_result){.backup = &result}, err);
+}
+
+static void succeed(struct backup *b)
+{
+    struct s3_upload_stats stats;
+
+    s3_upload_get_stats(b->upload, &stats);
+    b->result.spooled = stats.spooled;
+    b->result.blocked_ms = stats.blocked_ms;
+    finish(b, NULL);
+}
+
+/* ---- taking back ---- */
+
+static void on_aborted(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+    enum s3_outcome outcome = s3_upload_outcome(b->upload);
+    char note[ERR_TEXT_MAX + 64];
+
+    if (outcome == S3_OUTCOME_VISIBLE) { /* it was the answer to the commit that got lost, not the commit */
+        succeed(b);
+        return;
+    }
+    if (outcome == S3_OUTCOME_UNKNOWN) /* the dump may be there: its key must be, too */
+        key_object_free(TAKE_PTR(b->key));
+    s3_upload_free(TAKE_PTR(b->upload));
+    if (err) {
+        (void)snprintf(
+                note, sizeof(note), "the unfinished upload stays in the bucket until the next prune: %s", err->text);
+        b->sink.note(b->sink.ctx, note);
+    }
+    advance(b);
+}
+
+static void on_key_removed(void *ctx)
+{
+    struct backup *b = ctx;
+
+    key_object_free(TAKE_PTR(b->key));
+    advance(b);
+}
+
+/* In this order: the stage lets go of etcd's chunk, etcd's transaction ends, the upload goes, then the key. */
+static void advance_abort(struct backup *b)
+{
+    if (b->stage && stage_is_busy(b->stage))
+        return;
+    etcd_snapshot_free(TAKE_PTR(b->snapshot));
+    etcd_session_close(TAKE_PTR(b->session));
+    if (b->upload && !b->aborting) {
+        b->aborting = true;
+        s3_upload_abort(b->upload);
+    }
+    if (b->upload)
+        return;
+    if (b->key && key_object_remove(b->key, b, on_key_removed))
+        return;
+    finish(b, &b->failure);
+}
+
+/* ---- from etcd through the stage into the upload ---- */
+
+static void on_chunk_ready(void *ctx, struct bytes out, const struct err *err)
+{
+    struct backup *b = ctx;
+    struct err e = ERR_INIT;
+    bool last;
+
+    if (b->state == ABORTING) {
+        advance(b);
+        return;
+    }
+    (void)etcd_snapshot_peek(b->snapshot, &last);
+    if (err) {
+        fail(b, err, "sealing");
+        return;
+    }
+    if (s3_upload_write(b->upload, out, &e) < 0) {
+        fail(b, &e, "uploading");
+        return;
+    }
+    etcd_snapshot_consume(b->snapshot);
+    if (last) {
+        if (s3_upload_end(b->upload, &e) < 0) {
+            fail(b, &e, "uploading");
+            return;
+        }
+        set_state(b, FLUSHING);
+    }
+    advance(b);
+}
+
+static void advance_stream(struct backup *b)
+{
+    struct bytes chunk;
+    uint64_t room;
+    bool last;
+
+    if (stage_is_busy(b->stage))
+        return;
+    chunk = etcd_snapshot_peek(b->snapshot, &last);
+    if (chunk.len == 0)
+        return;
+    room = stage_output_size(b->stage, chunk.len);
+    if (s3_upload_room(b->upload) < room) {
+        s3_upload_want(b->upload, room);
+        return;
+    }
+    stage_run(b->stage, chunk, last, b, on_chunk_ready);
+}
+
+static void on_room(void *ctx)
+{
+    advance(ctx);
+}
+
+static void on_readable(void *ctx)
+{
+    advance(ctx);
+}
+
+/* etcd says that this was all: now the digest must agree, and only then is a commit thinkable. */
+static void on_stream_end(void *ctx)
+{
+    struct backup *b = ctx;
+
+    b->have |= HAVE_END;
+    advance(b);
+}
+
+static void on_stream_failed(void *ctx, const struct err *err)
+{
+    fail_etcd(ctx, err, "reading the snapshot");
+}
+
+/* ---- storing and committing ---- */
+
+static void on_flushed(void *ctx)
+{
+    struct backup *b = ctx;
+
+    b->have |= HAVE_PARTS;
+    tell_progress(b);
+    advance(b);
+}
+
+static void on_upload_failed(void *ctx, const struct err *err)
+{
+    fail(ctx, err, NULL);
+}
+
+static void on_committed(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (err) {
+        fail(b, err, NULL);
+        return;
+    }
+    succeed(b);
+}
+
+static void on_key_stored(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (err) {
+        fail(b, err, "storing the data key");
+        return;
+    }
+    b->have |= HAVE_KEY;
+    advance(b);
+}
+
+static void store_key(struct backup *b)
+{
+    struct key_object_spec spec = {
+            .dump = b->result.name,
+            .wrapped = b->wrapped,
+            .revision_before = b->result.member.revision,
+            .revision_after = b->result.revision_after,
+            .ctx = b,
+            .on_stored = on_key_stored,
+    };
+    struct err e = ERR_INIT;
+
+    if (!encrypts(b)) {
+        b->have |= HAVE_KEY;
+        advance(b);
+        return;
+    }
+    b->key = key_object_store(core_s3(b->core, &e), &spec, &e);
+    if (!b->key)
+        fail(b, &e, "storing the data key");
+}
+
+static void on_status_after(void *ctx, const struct etcd_status *status, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    /* A member that cannot say its revision any more has given a whole snapshot all the same. */
+    b->result.revision_after = err ? 0 : status->revision;
+    store_key(b);
+}
+
+/* All bytes are in the upload. The digest agrees, then the key is stored, then the upload is committed. */
+static void advance_flush(struct backup *b)
+{
+    struct err e = ERR_INIT;
+
+    if ((b->have & HAVE_END) && !(b->have & HAVE_VERDICT)) {
+        if (stage_verdict(b->stage, &e) < 0) {
+            fail_etcd(b, &e, "the snapshot as it arrived");
+            return;
+        }
+        b->have |= HAVE_VERDICT;
+        if (etcd_session_status(b->session, b, on_status_after, &e) < 0)
+            store_key(b);
+        return;
+    }
+    if (b->have == HAVE_ALL) {
+        set_state(b, COMMITTING);
+        s3_upload_commit(b->upload);
+    }
+}
+
+/* ---- beginning ---- */
+
+/* Where sealed bytes may wait for a slow S3: beside snapshot_path. The caller frees; NULL: nowhere. */
+static char *spool_directory(const struct conf *conf)
+{
+    const char *slash = conf->snapshot_path ? strrchr(conf->snapshot_path, '/') : NULL;
+
+    if (!conf->snapshot_path || conf->s3.spool_size == 0)
+        return NULL;
+    if (!slash)
+        return strdup(".");
+    return slash == conf->snapshot_path ? strdup("/")
+                                        : strndup(conf->snapshot_path, (size_t)(slash - conf->snapshot_path));
+}
+
+static void start_upload(struct backup *b, struct err *e)
+{
+    const struct conf *conf = core_conf(b->core);
+    _cleanup_free_ char *dir = NULL;
+    char revision[24], cluster[24];
+    const struct s3_param metadata[] = {
+            {"etcd-version", b->result.member.version},
+            {"etcd-revision", revision},
+            {"etcd-cluster-id", cluster},
+            {"encryption", encrypts(b) ? "xchacha20poly1305-stream2" : "none"},
+    };
+    struct s3_upload_spec spec = {
+            .key = b->result.name,
+            .size = b->result.stored_size,
+            .part_size = conf->s3.part_size,
+            .parts_in_flight = conf->s3.parts_in_flight,
+            .metadata = metadata,
+            .n_metadata = ARRAY_LEN(metadata),
+            .spool_limit = conf->s3.spool_size,
+            .patience_ms = S3_PATIENCE_MS,
+            .ctx = b,
+            .on_room = on_room,
+            .on_flushed = on_flushed,
+            .on_failed = on_upload_failed,
+            .on_committed = on_committed,
+            .on_aborted = on_aborted,
+    };
+
+    (void)snprintf(revision, sizeof(revision), "%" PRId64, b->result.member.revision);
+    (void)snprintf(cluster, sizeof(cluster), "%" PRIx64, b->result.member.cluster_id);
+    /* Never a byte of plaintext on disk: only what is sealed may wait there. */
+    if (encrypts(b))
+        spec.spool_dir = dir = spool_directory(conf);
+    b->upload = s3_upload_start(core_s3(b->core, e), &spec, e);
+}
+
+/* The first message has said how large the snapshot is. */
+static void on_begin(void *ctx, uint64_t total)
+{
+    struct backup *b = ctx;
+    struct err e = ERR_INIT;
+
+    b->result.snapshot_size = total;
+    b->result.stored_size = stage_output_size(b->stage, total);
+    start_upload(b, &e);
+    if (!b->upload) {
+        fail(b, &e, NULL);
+        return;
+    }
+    set_state(b, STREAMING);
+}
+
+static void on_session_ready(void *ctx, const struct etcd_status *status)
+{
+    struct backup *b = ctx;
+    struct etcd_snapshot_spec spec = {
+            .chunk = SEAL_CHUNK,
+            .ctx = b,
+            .on_begin = on_begin,
+            .on_readable = on_readable,
+            .on_end = on_stream_end,
+            .on_failed = on_stream_failed,
+    };
+    struct err e = ERR_INIT;
+
+    b->result.member = *status;
+    b->snapshot = etcd_snapshot_start(b->session, &spec, &e);
+    if (!b->snapshot)
+        fail_etcd(b, &e, "asking for a snapshot");
+}
+
+static void on_session_failed(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (!(b->have & HAVE_END)) {
+        fail_etcd(b, err, NULL);
+        return;
+    }
+    /* The snapshot is whole, and the session was only good for one more question: it stays unanswered. */
+    if ((b->have & HAVE_VERDICT) && !(b->have & HAVE_KEY) && !b->key)
+        store_key(b);
+}
+
+/* The backup's name, its own data key, and the stage that uses it. */
+static int prepare(struct backup *b, struct err *e)
+{
+    const struct conf *conf = core_conf(b->core);
+    _cleanup_secret_ struct secret *master = NULL, *data_key = NULL;
+
+    if (name_format(b->result.name, conf->s3.objects_prefix, b->result.instant, NAME_DUMP, e) < 0)
+        return -1;
+    if (encrypts(b)) {
+        /* Read anew for each backup: a rotation needs no restart. */
+        master = key_read_master(conf->encryption_key_path, e);
+        data_key = master ? key_new_data(e) : NULL;
+        if (!data_key || key_wrap(master, data_key, b->result.instant, b->wrapped, e) < 0)
+            return -1;
+    }
+    b->stage = stage_new(core_loop(b->core), data_key, e);
+    return b->stage ? 0 : -1;
+}
+
+static void begin(uv_timer_t *timer)
+{
+    struct backup *b = CONTAINER_OF(timer, struct backup, timer);
+    struct etcd_session_spec spec = {.ctx = b, .on_ready = on_session_ready, .on_failed = on_session_failed};
+    struct etcd_client *etcd;
+    struct err e = ERR_INIT;
+
+    set_state(b, CONNECTING);
+    etcd = core_etcd(b->core, &e);
+    if (!etcd || !core_s3(b->core, &e) || prepare(b, &e) < 0 || !(b->session = etcd_session_open(etcd, &spec, &e)))
+        fail(b, &e, NULL);
+}
+
+static void advance(struct backup *b)
+{
+    switch (b->state) {
+    case STREAMING:
+        advance_stream(b);
+        break;
+    case FLUSHING:
+        advance_flush(b);
+        break;
+    case ABORTING:
+        advance_abort(b);
+        break;
+    case CONNECTING:
+    case COMMITTING:
+    case FINISHED:
+        break;
+    }
+}
+
+struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+{
+    struct backup *b = calloc(1, sizeof(*b));
+
+    if (!b) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    core_acquire(core);
+    b->core = core;
+    b->sink = *sink;
+    b->started_ms = uv_now(core_loop(core));
+    b->result.instant = instant;
+    b->result.encrypted = encrypts(b);
+    b->timer.data = b;
+    (void)uv_timer_init(core_loop(core), &b->timer);
+    (void)uv_timer_start(&b->timer, begin, 0, 0);
+    return b;
+}
+
+static void cancel_now(uv_timer_t *timer)
+{
+    struct backup *b = CONTAINER_OF(timer, struct backup, timer);
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    if (b->state < COMMITTING) /* a commit on its way is let through: it is quick, and its outcome is then known */
+        fail(b, &e, NULL);
+}
+
+void backup_cancel(struct backup *b)
+{
+    if (b->state != FINISHED)
+        (void)uv_timer_start(&b->timer, cancel_now, 0, 0);
+}

@@ -1,0 +1,40 @@
+/*
+ * key_object.h: the wrapped data key beside a dump, put without ever touching somebody else's.
+ *
+ * Two daemons that begin a backup in the same second choose the same names. The key is therefore put only where there
+ * is none (If-None-Match: *); an existing one that is not ours to the byte means that the name is taken, and the
+ * attempt is transient: the next has another time stamp. A store that does not know the condition (501) is asked first
+ * with a HEAD.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "s3/client.h"
+#include "seal/key.h"
+
+struct key_object;
+
+struct key_object_spec {
+    const char *dump;        /* name of the dump; the key's name is derived from it; copied */
+    const uint8_t *wrapped;  /* KEY_WRAPPED_LEN bytes; copied */
+    int64_t revision_before; /* as metadata; 0: unknown */
+    int64_t revision_after;
+    void *ctx;
+    void (*on_stored)(void *ctx, const struct err *err); /* once, never inside the start */
+};
+
+/* Starts storing it. `s3` NULL passes on the error that is in *e. The caller frees. Errors: ERR_RESOURCE. */
+struct key_object *key_object_store(struct s3_client *s3, const struct key_object_spec *spec, struct err *e);
+
+/*
+ * Takes it back after a failure, if it was stored by us for sure. Only for a caller who knows that the dump is not
+ * there (s3_upload_outcome): a dump without its key must never exist. Best effort; `on_removed` comes once. Returns
+ * false when there is nothing to take back: then there is no callback.
+ */
+bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx));
+
+/* Cancels what runs. NULL is fine. */
+void key_object_free(struct key_object *k);

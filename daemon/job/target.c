@@ -1,0 +1,128 @@
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct target {
+    char *path;
+    char *dir;
+    char *hidden; /* name of the unfinished file; "" while it has none */
+    int fd;
+};
+
+static void choose_hidden_name(struct target *t)
+{
+    _cleanup_free_ char *copy = strdup(t->path);
+
+    /* Room was made by target_open. */
+    (void)sprintf(t->hidden, "%s/.%s.%08x", t->dir, copy ? basename(copy) : "etcd-backupd", randombytes_random());
+}
+
+static int open_unfinished(struct target *t, struct err *e)
+{
+    t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (t->fd >= 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+        return err_errno(e, errno, "%s", t->dir);
+    choose_hidden_name(t);
+    t->fd = open(t->hidden, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (t->fd >= 0)
+        return 0;
+    err_errno(e, errno, "%s", t->hidden);
+    t->hidden[0] = '\0';
+    return -1;
+}
+
+struct target *target_open(const char *path, struct err *e)
+{
+    _cleanup_(cleanup_target_free) struct target *t = calloc(1, sizeof(*t));
+    _cleanup_free_ char *copy = strdup(path);
+    struct stat st;
+
+    if (t) {
+        t->fd = -1;
+        t->path = strdup(path);
+        t->dir = copy ? strdup(dirname(copy)) : NULL;
+        t->hidden = calloc(1, strlen(path) + 32);
+    }
+    if (!t || !t->path || !t->dir || !t->hidden) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a regular file", path);
+        return NULL;
+    }
+    if (open_unfinished(t, e) < 0)
+        return NULL;
+    return TAKE_PTR(t);
+}
+
+int target_write(struct target *t, struct bytes bytes, struct err *e)
+{
+    while (bytes.len) {
+        ssize_t n = write(t->fd, bytes.data, bytes.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, errno, "writing %s", t->path);
+        bytes.data += n;
+        bytes.len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* linkat cannot replace what is there, so a file without a name gets a hidden one first (open(2), O_TMPFILE). */
+static int give_name(struct target *t, struct err *e)
+{
+    char link[32];
+
+    if (!t->hidden[0]) {
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", t->fd);
+        choose_hidden_name(t);
+        if (linkat(AT_FDCWD, link, AT_FDCWD, t->hidden, AT_SYMLINK_FOLLOW) < 0) {
+            err_errno(e, errno, "%s", t->hidden);
+            t->hidden[0] = '\0';
+            return -1;
+        }
+    }
+    if (rename(t->hidden, t->path) < 0)
+        return err_errno(e, errno, "%s", t->path);
+    t->hidden[0] = '\0';
+    return 0;
+}
+
+int target_commit(struct target *t, struct err *e)
+{
+    _cleanup_close_ int dir = -1;
+
+    if (fsync(t->fd) < 0)
+        return err_errno(e, errno, "syncing %s", t->path);
+    if (give_name(t, e) < 0)
+        return -1;
+    dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || fsync(dir) < 0)
+        return err_errno(e, errno, "syncing %s", t->dir);
+    return 0;
+}
+
+void target_free(struct target *t)
+{
+    if (!t)
+        return;
+    if (t->hidden && t->hidden[0])
+        (void)unlink(t->hidden);
+    if (t->fd >= 0)
+        close(t->fd);
+    free(t->hidden);
+    free(t->dir);
+    free(t->path);
+    free(t);
+}

@@ -1,0 +1,27 @@
+/*
+ * target.h: a file that appears whole or not at all.
+ *
+ * The bytes go into a file without a name (O_TMPFILE) in the target's directory, or where the file system has none of
+ * that into a hidden one of mode 0600. target_commit syncs it, gives it its name in one step over whatever was there,
+ * and syncs the directory. Killed at any moment, the target is what it was before or whole.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct target;
+
+/* `path` is copied; its directory must exist. The caller frees. Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_RESOURCE. */
+struct target *target_open(const char *path, struct err *e);
+
+/* Appends. Blocks; for the thread pool. Errors: ERR_RESOURCE (disk full), naming the path. */
+int target_write(struct target *t, struct bytes bytes, struct err *e);
+
+/* Blocks; for the thread pool. Errors as above; the target is then untouched. */
+int target_commit(struct target *t, struct err *e);
+
+/* Without a commit nothing is left of it. NULL is fine. */
+void target_free(struct target *t);
+CLEANUP_FUNC(struct target *, target_free)

@@ -1,0 +1,186 @@
+#include "jobs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/size.h"
+#include "base/timestamp.h"
+#include "job/attempts.h"
+#include "log.h"
+
+struct jobs {
+    struct core *core;
+    bool quiet;
+    struct attempts *backup; /* at most one of the two */
+    struct restore *restore;
+    struct job_sink watcher; /* ctx NULL: nobody */
+    struct jobs_state state;
+    void *idle_ctx;
+    void (*idle)(void *ctx);
+};
+
+struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
+{
+    struct jobs *j = calloc(1, sizeof(*j));
+
+    if (!j) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    j->core = core;
+    j->quiet = quiet;
+    return j;
+}
+
+static double megabytes_per_second(uint64_t bytes, uint64_t ms)
+{
+    return (double)bytes / 1000.0 / (double)(ms ? ms : 1);
+}
+
+static void log_backup(const struct backup_result *r)
+{
+    char size[SIZE_TEXT_MAX];
+
+    log_info("backup done: %s, %s in %.1f s, %.0f MB/s, %s, from %s%s%s (etcd %s), revision %" PRId64 " to %" PRId64
+             ", attempt %u",
+            r->name, size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
+            megabytes_per_second(r->snapshot_size, r->elapsed_ms), r->encrypted ? "encrypted" : "NOT ENCRYPTED",
+            r->member.endpoint, r->member.name[0] ? " " : "", r->member.name, r->member.version, r->member.revision,
+            r->revision_after, r->attempts);
+}
+
+static void log_restore(const struct restore_result *r)
+{
+    char size[SIZE_TEXT_MAX];
+
+    log_info("restore done: %s to %s, %s in %.1f s, %.0f MB/s%s", r->name, r->output,
+            size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
+            megabytes_per_second(r->snapshot_size, r->elapsed_ms),
+            r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
+}
+
+static void on_progress(void *ctx, const struct job_progress *p)
+{
+    struct jobs *j = ctx;
+
+    j->state.progress = *p;
+    if (j->watcher.ctx)
+        j->watcher.progress(j->watcher.ctx, p);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct jobs *j = ctx;
+
+    if (!j->quiet)
+        log_warning("%s: %s", j->state.running, text);
+    if (j->watcher.ctx)
+        j->watcher.note(j->watcher.ctx, text);
+}
+
+static void remember_failure(struct jobs *j, const struct err *err)
+{
+    j->state.has_failure = true;
+    j->state.last_failure = *err;
+    j->state.failed_job = j->state.running;
+    j->state.failed_at = timestamp_now();
+    if (!j->quiet)
+        log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", j->state.running, err->text);
+}
+
+static void on_done(void *ctx, const struct job_result *result, const struct err *err)
+{
+    struct jobs *j = ctx;
+    struct job_sink watcher = j->watcher;
+
+    j->watcher = (struct job_sink){0};
+    j->backup = NULL;
+    j->restore = NULL;
+    if (err)
+        remember_failure(j, err);
+    else if (result->backup) {
+        j->state.has_success = true;
+        j->state.last_success = *result->backup;
+        if (!j->quiet)
+            log_backup(result->backup);
+    } else if (!j->quiet)
+        log_restore(result->restore);
+    j->state.running = NULL;
+    if (watcher.ctx)
+        watcher.done(watcher.ctx, result, err);
+    if (j->idle)
+        j->idle(j->idle_ctx);
+}
+
+static int take_slot(struct jobs *j, const char *name, const struct job_sink *watcher, struct err *e)
+{
+    char since[TIMESTAMP_TEXT_MAX];
+
+    if (j->state.running)
+        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running since %s", j->state.running,
+                timestamp_format(j->state.running_since, since));
+    j->state.running = name;
+    j->state.running_since = timestamp_now();
+    j->state.progress = (struct job_progress){.phase = "starting"};
+    j->watcher = watcher ? *watcher : (struct job_sink){0};
+    return 0;
+}
+
+static int give_slot_back(struct jobs *j)
+{
+    j->state.running = NULL;
+    j->watcher = (struct job_sink){0};
+    return -1;
+}
+
+int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e)
+{
+    struct job_sink sink = {.ctx = j, .progress = on_progress, .note = on_note, .done = on_done};
+
+    if (take_slot(j, "backup", watcher, e) < 0)
+        return -1;
+    j->backup = attempts_start(j->core, &sink, e);
+    return j->backup ? 0 : give_slot_back(j);
+}
+
+int jobs_start_restore(
+        struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e)
+{
+    struct job_sink sink = {.ctx = j, .progress = on_progress, .note = on_note, .done = on_done};
+
+    if (take_slot(j, "restore", watcher, e) < 0)
+        return -1;
+    j->restore = restore_start(j->core, request, &sink, e);
+    return j->restore ? 0 : give_slot_back(j);
+}
+
+void jobs_unwatch(struct jobs *j, const void *ctx)
+{
+    if (j->watcher.ctx == ctx)
+        j->watcher = (struct job_sink){0};
+}
+
+void jobs_cancel(struct jobs *j)
+{
+    if (j->backup)
+        attempts_cancel(j->backup);
+    if (j->restore)
+        restore_cancel(j->restore);
+}
+
+const struct jobs_state *jobs_state(const struct jobs *j)
+{
+    return &j->state;
+}
+
+void jobs_on_idle(struct jobs *j, void *ctx, void (*idle)(void *ctx))
+{
+    j->idle_ctx = ctx;
+    j->idle = idle;
+}
+
+void jobs_free(struct jobs *j)
+{
+    free(j);
+}

@@ -1,0 +1,51 @@
+/*
+ * jobs.h: one job at a time, what it is doing, and how the last ones ended.
+ *
+ * Whoever wants a job done starts it here and may watch it; the slot also keeps what `status` shows and writes the one
+ * line that the log gets for each job. A second job is refused with ERR_BUSY while one runs.
+ */
+#pragma once
+
+#include "core.h"
+#include "job/job.h"
+#include "job/restore.h"
+
+struct jobs;
+
+/* What `status` shows. */
+struct jobs_state {
+    const char *running;          /* "backup", "restore", or NULL */
+    int64_t running_since;        /* seconds since the epoch */
+    struct job_progress progress; /* of the running one */
+    bool has_success;
+    struct backup_result last_success; /* of a backup */
+    bool has_failure;
+    struct err last_failure; /* of the last job that failed */
+    const char *failed_job;
+    int64_t failed_at; /* seconds since the epoch */
+};
+
+/* Borrows the core. With `quiet` the log keeps silent about outcomes: the one client of a private daemon is told them.
+ * The caller frees when no job runs. Errors: ERR_RESOURCE. */
+struct jobs *jobs_new(struct core *core, bool quiet, struct err *e);
+
+/* Start a job. `watcher` is told as in job.h; copied; NULL for nobody. Errors: ERR_BUSY naming the running job, and
+ * those of the job's start. */
+int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e);
+int jobs_start_restore(
+        struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e);
+
+/* The watcher with this ctx is told nothing more; the job goes on. */
+void jobs_unwatch(struct jobs *j, const void *ctx);
+
+/* Asks the running job, if any, to stop. */
+void jobs_cancel(struct jobs *j);
+
+/* Valid until the loop turns. */
+const struct jobs_state *jobs_state(const struct jobs *j);
+
+/* `idle` is called whenever a job has ended and its watcher was told. */
+void jobs_on_idle(struct jobs *j, void *ctx, void (*idle)(void *ctx));
+
+/* NULL is fine. */
+void jobs_free(struct jobs *j);

@@ -1,0 +1,190 @@
+#include "messages.h"
+
+#include <unistd.h>
+
+#include "control.pb-c.h"
+#include "version.h"
+#include "wire.h"
+
+/* protobuf-c's strings are not const, though packing does not touch them. */
+static char *text(const char *s)
+{
+    return (char *)(uintptr_t)(s ? s : "");
+}
+
+static int append(struct buf *out, Control__Reply *reply, struct err *e)
+{
+    return wire_append(out, &reply->base, e);
+}
+
+int message_welcome(struct buf *out, struct err *e)
+{
+    Control__Welcome welcome = CONTROL__WELCOME__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    welcome.version = WIRE_VERSION;
+    welcome.program = text("etcd-backupd " VERSION);
+    reply.body_case = CONTROL__REPLY__BODY_WELCOME;
+    reply.welcome = &welcome;
+    return append(out, &reply, e);
+}
+
+static void fill_progress(Control__Progress *m, const struct job_progress *p, uint64_t elapsed_ms)
+{
+    m->phase = text(p->phase);
+    m->done = p->done;
+    m->total = p->total;
+    m->elapsed_ms = elapsed_ms;
+}
+
+int message_progress(struct buf *out, const struct job_progress *p, uint64_t elapsed_ms, struct err *e)
+{
+    Control__Progress progress = CONTROL__PROGRESS__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    fill_progress(&progress, p, elapsed_ms);
+    reply.body_case = CONTROL__REPLY__BODY_PROGRESS;
+    reply.progress = &progress;
+    return append(out, &reply, e);
+}
+
+int message_note(struct buf *out, const char *note_text, struct err *e)
+{
+    Control__Note note = CONTROL__NOTE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    note.text = text(note_text);
+    reply.body_case = CONTROL__REPLY__BODY_NOTE;
+    reply.note = &note;
+    return append(out, &reply, e);
+}
+
+static const char *state_name(enum catalog_state state)
+{
+    switch (state) {
+    case CATALOG_COMPLETE:
+        return "complete";
+    case CATALOG_KEY_MISSING:
+        return "key-missing";
+    case CATALOG_UNREADABLE:
+        return "unreadable-name";
+    case CATALOG_ORPHAN_KEY:
+        return "orphan-key";
+    }
+    return "unknown";
+}
+
+int message_entry(struct buf *out, const struct catalog_backup *b, struct err *e)
+{
+    Control__Entry entry = CONTROL__ENTRY__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    entry.name = text(b->name);
+    entry.instant = b->instant;
+    entry.size = b->size;
+    entry.encrypted = b->has_key || b->state == CATALOG_KEY_MISSING;
+    entry.state = text(state_name(b->state));
+    entry.last_modified = b->last_modified;
+    reply.body_case = CONTROL__REPLY__BODY_ENTRY;
+    reply.entry = &entry;
+    return append(out, &reply, e);
+}
+
+static void fill_backup(Control__BackupResult *m, const struct backup_result *r)
+{
+    m->name = text(r->name);
+    m->instant = r->instant;
+    m->snapshot_size = r->snapshot_size;
+    m->stored_size = r->stored_size;
+    m->elapsed_ms = r->elapsed_ms;
+    m->encrypted = r->encrypted;
+    m->endpoint = text(r->member.endpoint);
+    m->member = text(r->member.name);
+    m->etcd_version = text(r->member.version);
+    m->revision_before = r->member.revision;
+    m->revision_after = r->revision_after;
+    m->attempts = r->attempts;
+    m->spooled = r->spooled;
+}
+
+static void fill_restore(Control__RestoreResult *m, const struct restore_result *r)
+{
+    m->name = text(r->name);
+    m->instant = r->instant;
+    m->snapshot_size = r->snapshot_size;
+    m->elapsed_ms = r->elapsed_ms;
+    m->output = text(r->output);
+    m->encrypted = r->encrypted;
+    m->hash_checked = r->hash_checked;
+}
+
+int message_done(struct buf *out, const struct job_result *result, const struct err *failure, struct err *e)
+{
+    Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
+    Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
+    Control__Failure failed = CONTROL__FAILURE__INIT;
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    if (failure) {
+        failed.kind = text(err_kind_name(failure->kind));
+        failed.text = text(failure->text);
+        done.failure = &failed;
+    } else if (result && result->backup) {
+        fill_backup(&backup, result->backup);
+        done.result_case = CONTROL__DONE__RESULT_BACKUP;
+        done.backup = &backup;
+    } else if (result && result->restore) {
+        fill_restore(&restore, result->restore);
+        done.result_case = CONTROL__DONE__RESULT_RESTORE;
+        done.restore = &restore;
+    }
+    return append(out, &reply, e);
+}
+
+int message_status(
+        struct buf *out, const struct core *core, const struct jobs_state *state, int64_t started, struct err *e)
+{
+    const struct conf *conf = core_conf(core);
+    Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
+    Control__Running running = CONTROL__RUNNING__INIT;
+    Control__Progress progress = CONTROL__PROGRESS__INIT;
+    Control__BackupResult success = CONTROL__BACKUP_RESULT__INIT;
+    Control__Failure failure = CONTROL__FAILURE__INIT;
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    status.program = text("etcd-backupd " VERSION);
+    status.pid = (uint32_t)getpid();
+    status.started = started;
+    status.config = conf->file;
+    status.bucket = text(core_bucket_url(core));
+    status.encrypting = conf->encryption_key_path != NULL;
+    status.endpoints = conf->etcd.endpoints;
+    status.n_endpoints = conf->etcd.n_endpoints;
+    if (state->running) {
+        fill_progress(&progress, &state->progress, 0);
+        running.job = text(state->running);
+        running.since = state->running_since;
+        running.progress = &progress;
+        status.running = &running;
+    }
+    if (state->has_success) {
+        fill_backup(&success, &state->last_success);
+        status.last_success = &success;
+    }
+    if (state->has_failure) {
+        failure.kind = text(err_kind_name(state->last_failure.kind));
+        failure.text = text(state->last_failure.text);
+        failure.instant = state->failed_at;
+        failure.job = text(state->failed_job);
+        status.last_failure = &failure;
+    }
+    done.result_case = CONTROL__DONE__RESULT_STATUS;
+    done.status = &status;
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    return append(out, &reply, e);
+}

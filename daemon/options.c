@@ -1,0 +1,62 @@
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "version.h"
+
+enum { OPT_CHECK = 256, OPT_CONTROL_FD };
+
+static const char usage[] = "usage: etcd-backupd [-c FILE] [--check-config]\n"
+                            "\n"
+                            "Backs up an etcd cluster to S3, encrypted, and serves etcd-backupctl.\n"
+                            "\n"
+                            "  -c, --config FILE  configuration (default: " DEFAULT_CONFIG ")\n"
+                            "      --check-config check the configuration and the files it names, then leave:\n"
+                            "                     status 0 if all is well, else 2 and one line that says what is not\n"
+                            "  -h, --help         this text\n"
+                            "  -V, --version      the version\n";
+
+int options_parse(int argc, char **argv, struct options *o)
+{
+    static const struct option table[] = {
+            {"config", required_argument, NULL, 'c'},
+            {"check-config", no_argument, NULL, OPT_CHECK},
+            {"control-fd", required_argument, NULL, OPT_CONTROL_FD}, /* for etcd-backupctl -c alone */
+            {"help", no_argument, NULL, 'h'},
+            {"version", no_argument, NULL, 'V'},
+            {0},
+    };
+    int c;
+
+    *o = (struct options){.config = DEFAULT_CONFIG, .control_fd = -1};
+    while ((c = getopt_long(argc, argv, "c:hV", table, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            o->config = optarg;
+            break;
+        case OPT_CHECK:
+            o->check_config = true;
+            break;
+        case OPT_CONTROL_FD:
+            o->control_fd = atoi(optarg);
+            break;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return 0;
+        case 'V':
+            (void)puts("etcd-backupd " VERSION);
+            return 0;
+        default:
+            (void)fputs("try: etcd-backupd --help\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "etcd-backupd: '%s' is not expected here; try: etcd-backupd --help\n", argv[optind]);
+        return 2;
+    }
+    return -1;
+}

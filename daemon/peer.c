@@ -1,0 +1,412 @@
+#include "peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "control.pb-c.h"
+#include "job/listing.h"
+#include "log.h"
+#include "messages.h"
+#include "wire.h"
+
+enum {
+    OUT_LIMIT = 1 << 20,     /* bytes waiting to be written to one client */
+    LIST_BATCH = 256,        /* entries written at a time */
+    PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
+};
+
+enum peer_state {
+    EXPECTING_HELLO,
+    EXPECTING_REQUEST,
+    RUNNING, /* a job, or a listing */
+    ENDING,  /* Done is in `out`; when it is written the connection ends */
+    CLOSING,
+};
+
+struct peer {
+    struct peer_spec spec;
+    enum peer_state state;
+    uv_pipe_t pipe;
+    uv_timer_t timer; /* until the request is complete */
+    unsigned open_handles;
+    struct buf in;
+    uint8_t receive[4096];
+
+    struct buf out;     /* replies that wait */
+    struct buf sending; /* what uv_write has now */
+    uv_write_t write;
+    bool writing;
+
+    bool wants_progress;
+    bool watching;     /* jobs knows us */
+    bool is_restoring; /* what we watch ends with us */
+    uint64_t started_ms, told_ms;
+    const char *told_phase;
+
+    struct listing *listing;
+    struct catalog_list *list;
+    size_t listed; /* entries already in `out` */
+};
+
+static void flush(struct peer *p);
+
+/* ---- the end ---- */
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    struct peer *p = h->data;
+
+    if (--p->open_handles)
+        return;
+    buf_reset(&p->in);
+    buf_reset(&p->out);
+    buf_reset(&p->sending);
+    p->spec.on_gone(p->spec.ctx, p);
+    free(p);
+}
+
+void peer_close(struct peer *p)
+{
+    if (p->state == CLOSING)
+        return;
+    p->state = CLOSING;
+    if (p->listing) {
+        listing_free(TAKE_PTR(p->listing));
+        core_release(p->spec.core);
+    }
+    catalog_list_free(TAKE_PTR(p->list));
+    if (p->watching) {
+        jobs_unwatch(p->spec.jobs, p);
+        /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
+        if (p->is_restoring || p->spec.is_private)
+            jobs_cancel(p->spec.jobs);
+    }
+    uv_close((uv_handle_t *)&p->pipe, on_handle_closed);
+    uv_close((uv_handle_t *)&p->timer, on_handle_closed);
+}
+
+/* ---- writing ---- */
+
+/* A reply that cannot be queued ends the connection: the client sees that it was cut off. */
+static void queued(struct peer *p, int result)
+{
+    if (result < 0)
+        peer_close(p);
+    else
+        flush(p);
+}
+
+static void end_with(struct peer *p, const struct job_result *result, const struct err *failure)
+{
+    struct err e = ERR_INIT;
+
+    if (p->state == CLOSING)
+        return;
+    p->state = ENDING;
+    queued(p, message_done(&p->out, result, failure, &e));
+}
+
+static void write_more_entries(struct peer *p)
+{
+    struct err e = ERR_INIT;
+    size_t count = catalog_list_count(p->list), end = p->listed + LIST_BATCH;
+
+    for (; p->listed < count && p->listed < end; p->listed++) {
+        const struct catalog_backup *b = catalog_list_at(p->list, p->listed);
+
+        if (b->state != CATALOG_ORPHAN_KEY && message_entry(&p->out, b, &e) < 0) {
+            peer_close(p);
+            return;
+        }
+    }
+    if (p->listed < count) {
+        flush(p);
+        return;
+    }
+    catalog_list_free(TAKE_PTR(p->list));
+    end_with(p, NULL, NULL);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct peer *p = write->data;
+
+    p->writing = false;
+    if (p->state == CLOSING)
+        return;
+    buf_reset(&p->sending);
+    if (status < 0 || (p->state == ENDING && p->out.len == 0))
+        peer_close(p);
+    else if (p->list && p->out.len == 0)
+        write_more_entries(p);
+    else
+        flush(p);
+}
+
+static void flush(struct peer *p)
+{
+    uv_buf_t buf;
+
+    if (p->writing || p->out.len == 0 || p->state == CLOSING)
+        return;
+    p->sending = p->out;
+    p->out = BUF_INIT(OUT_LIMIT);
+    buf = uv_buf_init((char *)p->sending.data, (unsigned)p->sending.len);
+    p->write.data = p;
+    p->writing = true;
+    if (uv_write(&p->write, (uv_stream_t *)&p->pipe, &buf, 1, on_written) < 0) {
+        p->writing = false;
+        peer_close(p);
+    }
+}
+
+/* ---- what jobs tell ---- */
+
+static void on_progress(void *ctx, const struct job_progress *progress)
+{
+    struct peer *p = ctx;
+    uint64_t now = uv_now(core_loop(p->spec.core));
+    struct err e = ERR_INIT;
+
+    if (!p->wants_progress || p->writing || (progress->phase == p->told_phase && now - p->told_ms < PROGRESS_EVERY_MS))
+        return;
+    p->told_phase = progress->phase;
+    p->told_ms = now;
+    queued(p, message_progress(&p->out, progress, now - p->started_ms, &e));
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_note(&p->out, text, &e));
+}
+
+static void on_done(void *ctx, const struct job_result *result, const struct err *err)
+{
+    struct peer *p = ctx;
+
+    p->watching = false;
+    end_with(p, result, err);
+}
+
+static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
+{
+    struct peer *p = ctx;
+
+    listing_free(TAKE_PTR(p->listing));
+    core_release(p->spec.core);
+    if (err) {
+        end_with(p, NULL, err);
+        return;
+    }
+    p->list = list;
+    p->listed = 0;
+    write_more_entries(p);
+}
+
+/* ---- what clients ask ---- */
+
+static int start_backup(struct peer *p, const struct job_sink *sink, struct err *e)
+{
+    p->watching = jobs_start_backup(p->spec.jobs, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_restore(struct peer *p, const Control__Restore *m, const struct job_sink *sink, struct err *e)
+{
+    const char *snapshot_path = core_conf(p->spec.core)->snapshot_path;
+    struct restore_request request = {
+            .latest = m->latest,
+            .instant = m->instant,
+            .output = m->output[0] ? m->output : NULL,
+            .allow_renamed = m->allow_renamed,
+            .skip_hash_check = m->skip_hash_check,
+    };
+
+    if (request.output && request.output[0] != '/')
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: not an absolute path", request.output);
+    /* The daemon writes with its own rights, which a member of the group does not have. */
+    if (request.output && !p->spec.is_trusted && (!snapshot_path || strcmp(request.output, snapshot_path) != 0))
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+                "only root and the daemon's own user may choose the file; leave out --output to restore to %s",
+                snapshot_path ? snapshot_path : "snapshot_path");
+    p->is_restoring = true;
+    p->watching = jobs_start_restore(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_list(struct peer *p, struct err *e)
+{
+    struct listing_spec spec = {.ctx = p, .on_done = on_listed};
+
+    core_acquire(p->spec.core);
+    p->listing = listing_start(p->spec.core, &spec, e);
+    if (p->listing)
+        return 0;
+    core_release(p->spec.core);
+    return -1;
+}
+
+static int start_status(struct peer *p, struct err *e)
+{
+    p->state = ENDING;
+    if (message_status(&p->out, p->spec.core, jobs_state(p->spec.jobs), p->spec.started, e) < 0)
+        return -1;
+    flush(p);
+    return 0;
+}
+
+static void on_request(struct peer *p, const Control__Request *m)
+{
+    struct job_sink sink = {.ctx = p, .progress = on_progress, .note = on_note, .done = on_done};
+    struct err e = ERR_INIT;
+    int started;
+
+    (void)uv_timer_stop(&p->timer);
+    p->state = RUNNING;
+    p->started_ms = uv_now(core_loop(p->spec.core));
+    switch (m->body_case) {
+    case CONTROL__REQUEST__BODY_BACKUP:
+        started = start_backup(p, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_RESTORE:
+        started = start_restore(p, m->restore, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_LIST:
+        started = start_list(p, &e);
+        break;
+    case CONTROL__REQUEST__BODY_STATUS:
+        started = start_status(p, &e);
+        break;
+    default:
+        started = err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a request that this daemon does not know");
+        break;
+    }
+    if (started < 0)
+        end_with(p, NULL, &e);
+}
+
+static void on_hello(struct peer *p, const Control__Request *m)
+{
+    struct err e = ERR_INIT;
+
+    if (m->body_case != CONTROL__REQUEST__BODY_HELLO || m->hello->version != WIRE_VERSION) {
+        err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0,
+                "the client speaks another version of the control protocol than this daemon (%d)", WIRE_VERSION);
+        end_with(p, NULL, &e);
+        return;
+    }
+    p->wants_progress = m->hello->wants_progress;
+    p->state = EXPECTING_REQUEST;
+    queued(p, message_welcome(&p->out, &e));
+}
+
+static void on_message(struct peer *p, struct bytes message)
+{
+    Control__Request *m = control__request__unpack(NULL, message.len, message.data);
+    struct err e = ERR_INIT;
+
+    if (!m) {
+        err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a message that is none of the control protocol");
+        end_with(p, NULL, &e);
+        return;
+    }
+    if (p->state == EXPECTING_HELLO)
+        on_hello(p, m);
+    else if (p->state == EXPECTING_REQUEST)
+        on_request(p, m);
+    else if (p->state == RUNNING && m->body_case == CONTROL__REQUEST__BODY_CANCEL && p->watching)
+        jobs_cancel(p->spec.jobs);
+    control__request__free_unpacked(m, NULL);
+}
+
+static void take_messages(struct peer *p)
+{
+    struct bytes message;
+    struct err e = ERR_INIT;
+    size_t used;
+    int n;
+
+    while (p->state < ENDING && (n = wire_next(buf_bytes(&p->in), &message, &used, &e)) != 0) {
+        if (n < 0) {
+            end_with(p, NULL, &e);
+            return;
+        }
+        on_message(p, message);
+        buf_drop_front(&p->in, used);
+    }
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    struct peer *p = h->data;
+
+    (void)suggested;
+    *buf = uv_buf_init((char *)p->receive, sizeof(p->receive));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct peer *p = stream->data;
+    struct err e = ERR_INIT;
+
+    if (n == 0)
+        return;
+    if (n < 0 || buf_append(&p->in, buf->base, (size_t)n, &e) < 0) {
+        peer_close(p);
+        return;
+    }
+    take_messages(p);
+}
+
+static void on_idle(uv_timer_t *timer)
+{
+    struct peer *p = timer->data;
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "no request within %d s", CONTROL_IDLE_MS / 1000);
+    end_with(p, NULL, &e);
+}
+
+struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err *e)
+{
+    struct peer *p = calloc(1, sizeof(*p));
+
+    if (!p) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    p->spec = *spec;
+    p->in = BUF_INIT(WIRE_FRAME_MAX + 4 + sizeof(p->receive));
+    p->out = BUF_INIT(OUT_LIMIT);
+    p->pipe.data = p->timer.data = p;
+    (void)uv_pipe_init(loop, &p->pipe, 0);
+    (void)uv_timer_init(loop, &p->timer);
+    p->open_handles = 2;
+    return p;
+}
+
+uv_stream_t *peer_stream(struct peer *p)
+{
+    return (uv_stream_t *)&p->pipe;
+}
+
+void peer_set_trusted(struct peer *p, bool is_trusted)
+{
+    p->spec.is_trusted = is_trusted;
+}
+
+void peer_start(struct peer *p)
+{
+    (void)uv_timer_start(&p->timer, on_idle, CONTROL_IDLE_MS, 0);
+    if (uv_read_start((uv_stream_t *)&p->pipe, on_alloc, on_read) < 0)
+        peer_close(p);
+}
+
+void peer_refuse(struct peer *p, const struct err *why)
+{
+    end_with(p, NULL, why);
+}

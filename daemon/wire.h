@@ -1,0 +1,24 @@
+/*
+ * wire.h: frames of the control protocol (proto/control.proto): 32 bits of length in network order, then the message.
+ * Pure; used by both programs.
+ */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum {
+    WIRE_VERSION = 1,
+    WIRE_FRAME_MAX = 64 << 10, /* bytes of one message; lists are sent an entry a message */
+};
+
+/*
+ * Looks at what has been received: 1 and the first message (valid as long as `in` is) with the bytes that it used,
+ * 0 when more must be received, -1 with ERR_PROTOCOL when the length is 0 or over WIRE_FRAME_MAX.
+ */
+int wire_next(struct bytes in, struct bytes *message, size_t *used, struct err *e);
+
+/* Appends a frame with the message. Errors: those of buf_append. */
+int wire_append(struct buf *out, const ProtobufCMessage *message, struct err *e);
