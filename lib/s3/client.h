@@ -39,7 +39,9 @@ struct s3_conf {
     uint64_t connect_timeout_ms;
     uint64_t stall_timeout_ms; /* without a byte in either direction */
     unsigned max_attempts;     /* for each request, >= 1 */
-    unsigned max_connections;
+    unsigned max_connections;  /* at once; further requests wait for their turn */
+    uint64_t retry_min_ms;     /* the wait after the first failure, doubled with each; 0: 500 ms */
+    uint64_t retry_max_ms;     /* 0: 20 s */
 
     /* Asked before each signature, so that credentials that changed on disk are used at once. Errors: passed on. */
     void *credentials_ctx;
@@ -53,7 +55,7 @@ struct s3_client;
 struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, struct err *e);
 
 /* The loop it was made for: what is built on requests keeps its timers there. */
-uv_loop_t *s3_client_loop(const struct s3_client *c);
+uv_loop_t *s3_client_loop(struct s3_client *c);
 
 /* Whether bytes travel encrypted; if not, the daemon warns. */
 bool s3_client_is_tls(const struct s3_client *c);

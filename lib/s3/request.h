@@ -3,13 +3,15 @@
  *
  * Each attempt is signed anew. Tried again with backoff and jitter, `max_attempts` in all: connections that fail or
  * stall, answers 500, 502, 503, 504, 429, 408, and the codes SlowDown, InternalError, RequestTimeout,
- * ServiceUnavailable, also as an <Error> inside a 200 (S3 API, CompleteMultipartUpload, CopyObject, DeleteObjects).
- * RequestTimeTooSkewed and a 403 whose Date is far from ours correct the clock and are tried again once. All else is an
- * answer.
+ * ServiceUnavailable, OperationAborted, ConditionalRequestConflict, also as an <Error> inside a 200 (S3 API,
+ * CompleteMultipartUpload, CopyObject, DeleteObjects). RequestTimeTooSkewed and a 403 whose Date is far from ours
+ * correct the clock and are tried again once, at once; so is a kept connection that turns out to be dead. All else is
+ * an answer.
  *
- * Errors of S3 become: 403, 401 ERR_AUTH; 404 ERR_NOT_FOUND; 5xx and transport ERR_TRANSIENT; certificates ERR_AUTH;
- * other 4xx ERR_CONFIG; unparsable answers ERR_PROTOCOL. The text reads "HTTP 503 SlowDown: <message> (5 attempts over
- * 61 s)".
+ * Errors of S3 become: 403, 401 and expired tokens ERR_AUTH; 404 ERR_NOT_FOUND; 5xx but 501 and 505, and transport
+ * ERR_TRANSIENT; certificates ERR_AUTH; redirects and other 4xx ERR_CONFIG; unparsable answers ERR_PROTOCOL; with
+ * `into`, 412 and 416 ERR_INTEGRITY. Domain and code are those of the HTTP status or of libcurl. The text reads "HTTP
+ * 503 SlowDown: <message> (5 attempts over 61 s)".
  */
 #pragma once
 
@@ -56,6 +58,11 @@ struct s3_request_spec {
     size_t into_len;
     uint64_t range_start; /* with `into`: the first byte wanted of the object; a Range header asks for into_len bytes */
     const char *if_match; /* ETag that the object must still have, or NULL; copied */
+
+    size_t body_limit;     /* of s3_response.body, at most S3_BODY_LIMIT; more is ERR_INTEGRITY. 0: S3_BODY_LIMIT, and
+                              more is ERR_PROTOCOL */
+    const char *fine_code; /* a code of S3's, such as NoSuchUpload, that is no error here: then s3_response.status is
+                              not 2xx. Or NULL; copied */
 
     void *ctx;
     /* Once, unless cancelled; never inside s3_request_start. Exactly one of res and err is not NULL; both end with the

@@ -1,0 +1,230 @@
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/timestamp.h"
+#include "s3/client_inside.h"
+
+/* S3 refuses signatures that are older than 15 minutes; a clock that is off by less than this is not the reason. */
+enum { SKEW_THAT_MATTERS_S = 300 };
+
+struct s3_client {
+    uv_loop_t *loop;
+    struct s3_conf conf; /* its strings are these */
+    char *bucket, *region, *ca_cert;
+    struct s3_url_target target;
+    struct s3_multi *multi;
+    struct sign_cache *sign;
+    unsigned slots;
+    TAILQ_HEAD(, s3_client_waiter) waiting;
+    int64_t skew;      /* by the last Date */
+    int64_t used_skew; /* what signatures are corrected by */
+};
+
+static void release(struct s3_client *c)
+{
+    s3_multi_free(c->multi);
+    sign_cache_free(c->sign);
+    s3_url_target_reset(&c->target);
+    free(c->bucket);
+    free(c->region);
+    free(c->ca_cert);
+    free(c);
+}
+CLEANUP_FUNC(struct s3_client *, release)
+
+/* libcurl would tell at the first connection only; and never, if the file is another kind of PEM. */
+static int check_ca(const char *path, struct err *e)
+{
+    _cleanup_fclose_ FILE *f = fopen(path, "re");
+    X509 *certificate;
+
+    if (!f) {
+        (void)err_errno(e, errno, "CA file %s", path);
+        e->kind = ERR_CONFIG;
+        return -1;
+    }
+    certificate = PEM_read_X509(f, NULL, NULL, NULL);
+    ERR_clear_error();
+    if (!certificate)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "CA file %s: no PEM certificate in it", path);
+    X509_free(certificate);
+    return 0;
+}
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+}
+
+static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err *e)
+{
+    c->bucket = strdup(conf->bucket);
+    c->region = strdup(conf->region && conf->region[0] ? conf->region : "us-east-1");
+    c->ca_cert = conf->ca_cert ? strdup(conf->ca_cert) : NULL;
+    if (!c->bucket || !c->region || (conf->ca_cert && !c->ca_cert))
+        return no_memory(e);
+    if (s3_url_target(&c->target, conf, e) < 0)
+        return -1;
+    c->conf = *conf;
+    c->conf.endpoint = c->target.host;
+    c->conf.bucket = c->bucket;
+    c->conf.region = c->region;
+    c->conf.ca_cert = c->ca_cert;
+    if (c->conf.max_attempts == 0)
+        c->conf.max_attempts = 1;
+    if (c->conf.retry_min_ms == 0)
+        c->conf.retry_min_ms = 500;
+    if (c->conf.retry_max_ms == 0)
+        c->conf.retry_max_ms = 20000;
+    if (c->conf.retry_max_ms < c->conf.retry_min_ms)
+        c->conf.retry_max_ms = c->conf.retry_min_ms;
+    c->slots = conf->max_connections ? conf->max_connections : 1;
+    return 0;
+}
+
+static int init_curl(struct err *e)
+{
+    static bool done;
+
+    if (!done && curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl cannot be initialized");
+    done = true;
+    return 0;
+}
+
+struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, struct err *e)
+{
+    _cleanup_(cleanup_release) struct s3_client *c = calloc(1, sizeof(*c));
+
+    if (!c) {
+        (void)no_memory(e);
+        return NULL;
+    }
+    c->loop = loop;
+    TAILQ_INIT(&c->waiting);
+    if (copy_conf(c, conf, e) < 0)
+        return NULL;
+    if (c->conf.ca_cert && check_ca(c->conf.ca_cert, e) < 0)
+        return NULL;
+    if (init_curl(e) < 0)
+        return NULL;
+    c->sign = sign_cache_new(e);
+    if (!c->sign)
+        return NULL;
+    c->multi = s3_multi_new(loop, c->slots, e);
+    if (!c->multi)
+        return NULL;
+    return TAKE_PTR(c);
+}
+
+void s3_client_free(struct s3_client *c)
+{
+    if (c)
+        release(c);
+}
+
+bool s3_client_is_tls(const struct s3_client *c)
+{
+    return c->target.tls;
+}
+
+int64_t s3_client_clock_skew(const struct s3_client *c)
+{
+    return c->skew;
+}
+
+void s3_client_close_idle(struct s3_client *c)
+{
+    s3_multi_close_idle(c->multi);
+}
+
+uv_loop_t *s3_client_loop(struct s3_client *c)
+{
+    return c->loop;
+}
+
+const struct s3_conf *s3_client_conf(const struct s3_client *c)
+{
+    return &c->conf;
+}
+
+struct s3_multi *s3_client_multi(struct s3_client *c)
+{
+    return c->multi;
+}
+
+const struct s3_url_target *s3_client_target(const struct s3_client *c)
+{
+    return &c->target;
+}
+
+bool s3_client_take_slot(struct s3_client *c, struct s3_client_waiter *w)
+{
+    if (c->slots > 0) {
+        c->slots--;
+        return true;
+    }
+    w->waiting = true;
+    TAILQ_INSERT_TAIL(&c->waiting, w, link);
+    return false;
+}
+
+void s3_client_give_slot(struct s3_client *c)
+{
+    struct s3_client_waiter *w = TAILQ_FIRST(&c->waiting);
+
+    if (!w) {
+        c->slots++;
+        return;
+    }
+    s3_client_leave(c, w);
+    w->on_slot(w);
+}
+
+void s3_client_leave(struct s3_client *c, struct s3_client_waiter *w)
+{
+    if (!w->waiting)
+        return;
+    w->waiting = false;
+    TAILQ_REMOVE(&c->waiting, w, link);
+}
+
+int s3_client_credentials(struct s3_client *c, struct s3_credentials *out, struct err *e)
+{
+    *out = (struct s3_credentials){0};
+    return c->conf.credentials(c->conf.credentials_ctx, out, e);
+}
+
+int s3_client_sign(struct s3_client *c, struct sign_request *r, struct buf *out, struct err *e)
+{
+    r->region = c->conf.region;
+    return sign_authorization(c->sign, r, out, e);
+}
+
+int64_t s3_client_now(const struct s3_client *c)
+{
+    return timestamp_now() + c->used_skew;
+}
+
+void s3_client_saw_date(struct s3_client *c, int64_t server)
+{
+    c->skew = server - timestamp_now();
+}
+
+int64_t s3_client_used_skew(const struct s3_client *c)
+{
+    return c->used_skew;
+}
+
+bool s3_client_correct_clock(struct s3_client *c, int64_t used, bool certain)
+{
+    const int64_t news = c->skew - used, matters = certain ? 1 : SKEW_THAT_MATTERS_S;
+
+    if (news > -matters && news < matters)
+        return false;
+    c->used_skew = c->skew;
+    return true;
+}

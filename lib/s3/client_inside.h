@@ -1,0 +1,54 @@
+/*
+ * client_inside.h: what requests use of their client. For this room alone.
+ *
+ * A request takes a slot before each attempt and gives it back after, so that there are never more than max_connections
+ * connections, and whoever waits does so before it signs: a signature is good for minutes only.
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include "s3/client.h"
+#include "s3/multi.h"
+#include "s3/sign.h"
+#include "s3/url.h"
+
+uv_loop_t *s3_client_loop(struct s3_client *c);
+const struct s3_conf *s3_client_conf(const struct s3_client *c);
+struct s3_multi *s3_client_multi(struct s3_client *c);
+const struct s3_url_target *s3_client_target(const struct s3_client *c);
+
+/* Embedded in who waits for a slot. */
+struct s3_client_waiter {
+    void (*on_slot)(struct s3_client_waiter *w); /* the slot is taken for it; may not call back any owner */
+    bool waiting;
+    TAILQ_ENTRY(s3_client_waiter) link;
+};
+/* True: the slot is taken. False: on_slot will tell. */
+bool s3_client_take_slot(struct s3_client *c, struct s3_client_waiter *w);
+/* The slot goes to who has waited longest. */
+void s3_client_give_slot(struct s3_client *c);
+/* No longer wanted; fine if it does not wait. */
+void s3_client_leave(struct s3_client *c, struct s3_client_waiter *w);
+
+/* The credentials for a signature now. Errors: as the owner's callback. */
+int s3_client_credentials(struct s3_client *c, struct s3_credentials *out, struct err *e);
+
+/* Appends Authorization for *r, whose region and time the client fills in. */
+int s3_client_sign(struct s3_client *c, struct sign_request *r, struct buf *out, struct err *e);
+
+/* Now, by the clock that the server accepts. */
+int64_t s3_client_now(const struct s3_client *c);
+
+/* A Date header: `server` seconds since the epoch. */
+void s3_client_saw_date(struct s3_client *c, int64_t server);
+
+/* Seconds that signatures are corrected by. */
+int64_t s3_client_used_skew(const struct s3_client *c);
+
+/*
+ * A signature corrected by `used` was refused. From now on the server's own time is used, by its last Date. `certain`:
+ * it said that time was the reason; otherwise that is assumed only if the clocks differ by minutes. False when that is
+ * no news, so that trying again would be the same again.
+ */
+bool s3_client_correct_clock(struct s3_client *c, int64_t used, bool certain);

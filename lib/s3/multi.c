@@ -1,0 +1,285 @@
+#include "s3/multi.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+
+struct s3_multi {
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    CURLM *curl; /* NULL while nothing is in flight and no connection is kept */
+    unsigned max_idle;
+    unsigned n_transfers;
+    unsigned n_handles; /* libuv's that are not closed yet */
+    bool close_when_idle, freed;
+    TAILQ_HEAD(, s3_multi_transfer) told; /* those whose owners have to be told something */
+};
+
+/* A socket that libcurl waits for. */
+struct watch {
+    uv_poll_t poll;
+    struct s3_multi *multi;
+    curl_socket_t fd;
+};
+
+static void release(struct s3_multi *m)
+{
+    if (--m->n_handles == 0 && m->freed)
+        free(m);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    release(CONTAINER_OF(handle, struct s3_multi, timer));
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct watch *w = CONTAINER_OF(handle, struct watch, poll);
+    struct s3_multi *m = w->multi;
+
+    free(w);
+    release(m);
+}
+
+static void queue(struct s3_multi_transfer *t)
+{
+    if (t->queued)
+        return;
+    t->queued = true;
+    TAILQ_INSERT_TAIL(&t->multi->told, t, link);
+}
+
+static void unqueue(struct s3_multi_transfer *t)
+{
+    if (!t->queued)
+        return;
+    t->queued = false;
+    TAILQ_REMOVE(&t->multi->told, t, link);
+}
+
+/* Takes it out of curl. Connections that nobody wants go with the last. */
+static void detach(struct s3_multi *m, struct s3_multi_transfer *t)
+{
+    (void)curl_multi_remove_handle(m->curl, t->easy);
+    m->n_transfers--;
+    if (m->n_transfers == 0 && m->close_when_idle)
+        s3_multi_close_idle(m);
+}
+
+static void collect_finished(struct s3_multi *m)
+{
+    struct s3_multi_transfer *t;
+    CURLMsg *msg;
+    int left;
+
+    while (m->curl && (msg = curl_multi_info_read(m->curl, &left))) {
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &t);
+        t->result = msg->data.result;
+        t->finished = true;
+        queue(t);
+        detach(m, t);
+    }
+}
+
+/* Tells the owners. Each may do anything, so that the queue is looked at anew for each; `m` itself lives at least until
+ * the loop's next turn. */
+static void tell(struct s3_multi *m)
+{
+    struct s3_multi_transfer *t;
+
+    while (!m->freed && (t = TAILQ_FIRST(&m->told))) {
+        unqueue(t);
+        if (t->moved) {
+            t->moved = false;
+            if (t->finished)
+                queue(t);
+            t->on_progress(t);
+        } else if (t->finished) {
+            t->multi = NULL;
+            t->on_done(t, t->result);
+        }
+    }
+}
+
+static void act(struct s3_multi *m, curl_socket_t fd, int events)
+{
+    int running;
+
+    if (!m->curl)
+        return;
+    (void)curl_multi_socket_action(m->curl, fd, events, &running);
+    collect_finished(m);
+    tell(m);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    act(CONTAINER_OF(timer, struct s3_multi, timer), CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = CONTAINER_OF(poll, struct watch, poll);
+    int curl_events = 0;
+
+    if (status < 0)
+        curl_events = CURL_CSELECT_ERR;
+    if (events & UV_READABLE)
+        curl_events |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        curl_events |= CURL_CSELECT_OUT;
+    act(w->multi, w->fd, curl_events);
+}
+
+/* A timer of 0 ms would run before libuv polls anything else, again and again while a fast server sends; 1 ms lets the
+ * rest of the program live. */
+static int set_timer(CURLM *curl, long timeout_ms, void *ctx)
+{
+    struct s3_multi *m = ctx;
+
+    (void)curl;
+    if (m->freed)
+        return 0;
+    if (timeout_ms < 0)
+        return uv_timer_stop(&m->timer);
+    return uv_timer_start(&m->timer, on_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
+}
+
+static struct watch *watch_new(struct s3_multi *m, curl_socket_t fd)
+{
+    struct watch *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return NULL;
+    w->multi = m;
+    w->fd = fd;
+    if (uv_poll_init_socket(m->loop, &w->poll, fd) < 0) {
+        free(w);
+        return NULL;
+    }
+    m->n_handles++;
+    (void)curl_multi_assign(m->curl, fd, w);
+    return w;
+}
+
+/* libcurl ends all transfers after this, and its handle is of no more use. */
+static int cannot_watch(struct s3_multi *m)
+{
+    m->close_when_idle = true;
+    return -1;
+}
+
+static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
+{
+    struct s3_multi *m = ctx;
+    struct watch *w = socket_ctx;
+    int events = 0;
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        /* curl closes the socket next; libuv must have let go of it by then. */
+        if (w)
+            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+        return 0;
+    }
+    if (!w)
+        w = watch_new(m, fd);
+    if (!w)
+        return cannot_watch(m);
+    if (what & CURL_POLL_IN)
+        events |= UV_READABLE;
+    if (what & CURL_POLL_OUT)
+        events |= UV_WRITABLE;
+    return uv_poll_start(&w->poll, events, on_poll) < 0 ? cannot_watch(m) : 0;
+}
+
+static int open_curl(struct s3_multi *m, struct err *e)
+{
+    if (m->curl)
+        return 0;
+    m->curl = curl_multi_init();
+    if (!m->curl)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    (void)curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, set_watch);
+    (void)curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
+    (void)curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, set_timer);
+    (void)curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
+    (void)curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    (void)curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, (long)m->max_idle);
+    return 0;
+}
+
+struct s3_multi *s3_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e)
+{
+    struct s3_multi *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        (void)err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    m->loop = loop;
+    m->max_idle = max_idle;
+    TAILQ_INIT(&m->told);
+    (void)uv_timer_init(loop, &m->timer);
+    m->n_handles = 1;
+    return m;
+}
+
+int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e)
+{
+    CURLMcode code;
+
+    if (open_curl(m, e) < 0)
+        return -1;
+    t->moved = t->finished = false;
+    (void)curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    code = curl_multi_add_handle(m->curl, t->easy);
+    if (code != CURLM_OK)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl: %s", curl_multi_strerror(code));
+    t->multi = m;
+    m->n_transfers++;
+    return 0;
+}
+
+void s3_multi_remove(struct s3_multi_transfer *t)
+{
+    struct s3_multi *m = t->multi;
+
+    if (!m)
+        return;
+    unqueue(t);
+    t->multi = NULL;
+    if (!t->finished)
+        detach(m, t);
+}
+
+void s3_multi_moved(struct s3_multi_transfer *t)
+{
+    t->moved = true;
+    queue(t);
+}
+
+void s3_multi_close_idle(struct s3_multi *m)
+{
+    CURLM *curl;
+
+    m->close_when_idle = m->n_transfers > 0;
+    if (m->n_transfers > 0 || !m->curl)
+        return;
+    curl = TAKE_PTR(m->curl);
+    (void)curl_multi_cleanup(curl);
+    if (!m->freed)
+        (void)uv_timer_stop(&m->timer);
+}
+
+void s3_multi_free(struct s3_multi *m)
+{
+    if (!m)
+        return;
+    s3_multi_close_idle(m);
+    m->freed = true;
+    uv_close((uv_handle_t *)&m->timer, on_timer_closed);
+}

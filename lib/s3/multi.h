@@ -1,0 +1,51 @@
+/*
+ * multi.h: libcurl's multi handle driven by a libuv loop.
+ *
+ * libcurl says which sockets it waits for (CURLMOPT_SOCKETFUNCTION) and when it wants to be woken
+ * (CURLMOPT_TIMERFUNCTION); they become uv_poll and uv_timer. Nothing of ours runs inside libcurl: what its callbacks
+ * notice is queued, and told when it has returned. So whoever is told may add and remove transfers, and free the multi.
+ *
+ * The curl handle behind it exists only while there are transfers or idle connections.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "base/err.h"
+
+struct s3_multi;
+
+/* One transfer, embedded in its owner. The owner sets easy and the callbacks; the rest is the multi's. */
+struct s3_multi_transfer {
+    CURL *easy; /* its CURLOPT_PRIVATE is set by s3_multi_add */
+    void (*on_progress)(struct s3_multi_transfer *t);
+    /* Once, unless removed. The transfer is no longer in the multi. */
+    void (*on_done)(struct s3_multi_transfer *t, CURLcode result);
+
+    struct s3_multi *multi; /* NULL while it is in none */
+    TAILQ_ENTRY(s3_multi_transfer) link;
+    bool queued, moved, finished;
+    CURLcode result;
+};
+
+/* Keeps up to `max_idle` idle connections. The caller frees. Errors: ERR_RESOURCE. */
+struct s3_multi *s3_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e);
+
+/* Starts it; its callbacks come from the loop. Errors: ERR_RESOURCE, then it is not added. */
+int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e);
+
+/* Stops it without a callback, closing its connection if it is in the middle. Fine for one that is in no multi. Not
+ * from inside one of curl's callbacks. */
+void s3_multi_remove(struct s3_multi_transfer *t);
+
+/* From inside curl's callbacks: on_progress is wanted. */
+void s3_multi_moved(struct s3_multi_transfer *t);
+
+/* Closes idle connections: now, or when the last transfer in flight ends. */
+void s3_multi_close_idle(struct s3_multi *m);
+
+/* No transfer may be in it. The memory goes with the last close callback of the loop. NULL is fine. */
+void s3_multi_free(struct s3_multi *m);

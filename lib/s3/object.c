@@ -1,0 +1,95 @@
+#include "s3/object.h"
+
+#include <string.h>
+
+enum { METADATA_MAX = 32, NAME_MAX_LEN = 64 };
+
+/* x-amz-meta-NAME for each, beside the two conditions. */
+struct put_headers {
+    struct s3_param list[METADATA_MAX + 2];
+    char names[METADATA_MAX][NAME_MAX_LEN];
+    size_t n;
+};
+
+static int add_metadata(struct put_headers *h, const struct s3_put_spec *spec, struct err *e)
+{
+    if (spec->n_metadata > METADATA_MAX)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %d metadata of an object", METADATA_MAX);
+    for (size_t i = 0; i < spec->n_metadata; i++) {
+        const int len = snprintf(h->names[i], sizeof(h->names[i]), "x-amz-meta-%s", spec->metadata[i].name);
+
+        if (len < 0 || len >= NAME_MAX_LEN)
+            return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the metadata name \"%.40s...\" is too long",
+                    spec->metadata[i].name);
+        h->list[h->n++] = (struct s3_param){.name = h->names[i], .value = spec->metadata[i].value};
+    }
+    return 0;
+}
+
+struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, struct err *e)
+{
+    struct put_headers h = {.n = 0};
+    struct s3_request_spec request = {
+            .method = S3_PUT,
+            .key = spec->key,
+            .headers = h.list,
+            .body = spec->body,
+            .ctx = spec->ctx,
+            .on_done = spec->on_done,
+    };
+
+    if (add_metadata(&h, spec, e) < 0)
+        return NULL;
+    if (spec->if_match)
+        h.list[h.n++] = (struct s3_param){.name = "if-match", .value = spec->if_match};
+    if (spec->if_none_match)
+        h.list[h.n++] = (struct s3_param){.name = "if-none-match", .value = "*"};
+    request.n_headers = h.n;
+    return s3_request_start(c, &request, e);
+}
+
+struct s3_request *s3_get(struct s3_client *c, const struct s3_get_spec *spec, struct err *e)
+{
+    const struct s3_request_spec request = {
+            .method = S3_GET,
+            .key = spec->key,
+            .body_limit = spec->limit,
+            .ctx = spec->ctx,
+            .on_done = spec->on_done,
+    };
+
+    return s3_request_start(c, &request, e);
+}
+
+struct s3_request *s3_head(struct s3_client *c, const char *key, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
+{
+    const struct s3_request_spec request = {.method = S3_HEAD, .key = key, .ctx = ctx, .on_done = on_done};
+
+    return s3_request_start(c, &request, e);
+}
+
+struct s3_request *s3_delete(struct s3_client *c, const char *key, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
+{
+    const struct s3_request_spec request = {.method = S3_DELETE, .key = key, .ctx = ctx, .on_done = on_done};
+
+    return s3_request_start(c, &request, e);
+}
+
+struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *upload_id, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
+{
+    const struct s3_param query = {.name = "uploadId", .value = upload_id};
+    const struct s3_request_spec request = {
+            .method = S3_DELETE,
+            .key = key,
+            .query = &query,
+            .n_query = 1,
+            .fine_code = "NoSuchUpload",
+            .ctx = ctx,
+            .on_done = on_done,
+    };
+
+    return s3_request_start(c, &request, e);
+}

@@ -1,0 +1,106 @@
+/*
+ * request_state.h: what is inside a request. For request.c, attempt.c and headers.c alone.
+ *
+ *     request.c   the life of a request: waiting for a slot, attempts, waits between them, its end
+ *     attempt.c   one attempt: curl's options and callbacks, and what came of it
+ *     headers.c   what is sent in an attempt's head, and its signature
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "base/backoff.h"
+#include "s3/answer.h"
+#include "s3/client_inside.h"
+#include "s3/request.h"
+#include "s3/verdict.h"
+
+struct s3_request_header {
+    char *name, *value;
+};
+
+struct s3_request {
+    struct s3_client *client;
+
+    /* What is asked for. The strings are ours; body and into are the owner's. */
+    enum s3_method method;
+    struct buf path, query, url; /* encoded, with a 0 */
+    struct s3_request_header *headers;
+    size_t n_headers;
+    struct bytes body;
+    char payload_hash[65]; /* "" until the first attempt */
+    uint8_t *into;
+    size_t into_len;
+    uint64_t range_start;
+    char *if_match, *fine_code;
+    bool is_bucket; /* not an object: its answers are XML */
+    size_t body_limit;
+    bool body_limit_is_integrity;
+    void *ctx;
+    void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
+    void (*on_progress)(void *ctx, uint64_t bytes);
+
+    /* One timer for all: the turn of the loop before an attempt, the watch over it, the wait after it. */
+    uv_timer_t timer;
+    struct s3_client_waiter waiter;
+    bool has_slot;
+
+    /* The attempt. */
+    CURL *easy;
+    struct s3_multi_transfer transfer;
+    struct curl_slist *lines;
+    char curl_error[CURL_ERROR_SIZE];
+    struct s3_answer answer;
+    struct buf answer_body;
+    struct err stopped; /* why one of our callbacks stopped curl; ERR_NONE otherwise */
+    bool enough;        /* it was stopped because an error's body was too long to be read on */
+    bool connected;
+    size_t sent;    /* bytes of body that curl has taken */
+    uint64_t moved; /* bytes in both directions, for the watch */
+    uint64_t seen_moved, seen_change_ms;
+    int seen_unsent;
+    size_t into_begun; /* into_done when the attempt began */
+    int64_t used_skew; /* what its signature was corrected by */
+
+    /* Over the attempts. */
+    size_t into_done; /* bytes of `into` that are there */
+    char into_etag[S3_ETAG_MAX];
+    unsigned attempts;
+    bool fresh, went_stale, corrected_clock;
+    struct backoff backoff;
+    uint64_t start_ms;
+    struct s3_response response;
+};
+
+/* What to do after an attempt. */
+enum s3_attempt_end {
+    S3_ATTEMPT_DONE,    /* r->response is the answer */
+    S3_ATTEMPT_FAILED,  /* for good */
+    S3_ATTEMPT_AGAIN,   /* after a wait */
+    S3_ATTEMPT_AT_ONCE, /* the connection was dead, or the clock is corrected */
+};
+
+/* Signs and starts an attempt. Errors: ERR_RESOURCE, ERR_CONFIG, those of the credentials. */
+int s3_attempt_start(struct s3_request *r, struct err *e);
+
+/* curl is done with it: what that means. Unless DONE, *e says why. */
+enum s3_attempt_end s3_attempt_end(struct s3_request *r, CURLcode code, struct err *e);
+
+/* Looks whether bytes have moved since the last look; true, with *e, when none have for too long. */
+bool s3_attempt_stalled(struct s3_request *r, struct err *e);
+
+/* Milliseconds between looks. */
+uint64_t s3_attempt_look_ms(const struct s3_request *r);
+
+/* Makes r->lines, the head of the next attempt. Errors: ERR_CONFIG (a value that cannot be in a header), ERR_RESOURCE,
+ * those of the credentials. */
+int s3_headers_make(struct s3_request *r, struct err *e);
+
+/* Wipes and frees r->lines: they hold the session token. */
+void s3_headers_free(struct s3_request *r);
+
+/* Blanks `text`, which a server sent, if it quotes a secret of r->lines. */
+void s3_headers_redact(const struct s3_request *r, char *text);
+
+const char *s3_headers_method(enum s3_method method);

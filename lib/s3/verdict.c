@@ -1,0 +1,212 @@
+#include "s3/verdict.h"
+
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Codes that mean more than their HTTP status, and words for those that some stores send without any. Sources: S3 API,
+ * "Error Responses"; the codes of Ceph's gateway. */
+static const struct code {
+    const char *name;
+    enum err_kind kind; /* ERR_NONE: by the status */
+    bool again;
+    const char *words;
+} codes[] = {
+        {"SlowDown", ERR_TRANSIENT, true, "the store asks for fewer requests"},
+        {"InternalError", ERR_TRANSIENT, true, "the store failed"},
+        {"RequestTimeout", ERR_TRANSIENT, true, "the store waited too long for us"},
+        {"ServiceUnavailable", ERR_TRANSIENT, true, "the store is not available"},
+        {"OperationAborted", ERR_TRANSIENT, true, "another operation was in the way"},
+        {"ConditionalRequestConflict", ERR_TRANSIENT, true, "another operation was in the way"},
+        {"AccessDenied", ERR_NONE, false, "this access key may not do that"},
+        {"InvalidAccessKeyId", ERR_AUTH, false, "the store does not know this access key"},
+        {"SignatureDoesNotMatch", ERR_AUTH, false, "the secret key does not belong to this access key"},
+        {"ExpiredToken", ERR_AUTH, false, "the session token has expired"},
+        {"InvalidToken", ERR_AUTH, false, "the session token is not valid"},
+        {"UserSuspended", ERR_AUTH, false, "the user of this access key is suspended"},
+        {"RequestTimeTooSkewed", ERR_AUTH, false, "our clock and the server's differ too much"},
+        {"NoSuchBucket", ERR_NOT_FOUND, false, ""},
+        {"NoSuchKey", ERR_NOT_FOUND, false, "there is no such object"},
+        {"NoSuchUpload", ERR_NOT_FOUND, false, "there is no such upload"},
+        {"QuotaExceeded", ERR_NONE, false, "the quota of the bucket or its owner is used up"},
+        {"PreconditionFailed", ERR_NONE, false, "the object is not what it was required to be"},
+};
+
+/* What an HTTP status is called (RFC 9110, section 15), for answers without a code. */
+static const struct status {
+    int number;
+    enum err_kind kind;
+    bool again;
+    const char *name;
+} statuses[] = {
+        {400, ERR_CONFIG, false, "Bad Request"},
+        {401, ERR_AUTH, false, "Unauthorized"},
+        {403, ERR_AUTH, false, "Forbidden"},
+        {404, ERR_NOT_FOUND, false, "Not Found"},
+        {405, ERR_CONFIG, false, "Method Not Allowed"},
+        {407, ERR_AUTH, false, "Proxy Authentication Required"},
+        {408, ERR_TRANSIENT, true, "Request Timeout"},
+        {411, ERR_CONFIG, false, "Length Required"},
+        {412, ERR_CONFIG, false, "Precondition Failed"},
+        {413, ERR_CONFIG, false, "Content Too Large"},
+        {416, ERR_CONFIG, false, "Range Not Satisfiable"},
+        {429, ERR_TRANSIENT, true, "Too Many Requests"},
+        {500, ERR_TRANSIENT, true, "Internal Server Error"},
+        {501, ERR_CONFIG, false, "Not Implemented"},
+        {502, ERR_TRANSIENT, true, "Bad Gateway"},
+        {503, ERR_TRANSIENT, true, "Service Unavailable"},
+        {504, ERR_TRANSIENT, true, "Gateway Timeout"},
+        {505, ERR_CONFIG, false, "HTTP Version Not Supported"},
+};
+
+static const struct code *find_code(const char *name)
+{
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(codes[i].name, name) == 0)
+            return &codes[i];
+    return NULL;
+}
+
+static struct status find_status(int number)
+{
+    enum err_kind kind = ERR_PROTOCOL;
+
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        if (statuses[i].number == number)
+            return statuses[i];
+    if (number >= 300 && number < 500)
+        kind = ERR_CONFIG;
+    else if (number >= 500 && number < 600)
+        kind = ERR_TRANSIENT;
+    return (struct status){.number = number, .kind = kind, .name = ""};
+}
+
+/* Whether a name that the server gave may be shown as a place to configure. */
+static bool is_name(const char *s)
+{
+    const size_t len = strlen(s);
+
+    return len > 0 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-") == len;
+}
+
+/* S3 has the bucket somewhere else: a redirect, or a signature for the wrong region. We do not follow, because the
+ * configuration should say what is true. */
+static bool elsewhere(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e)
+{
+    const char *code = error->code[0] ? error->code : "redirect";
+
+    if (!(status >= 300 && status < 400) && strcmp(code, "AuthorizationHeaderMalformed") != 0 &&
+            strcmp(code, "IllegalLocationConstraintException") != 0)
+        return false;
+    if (is_name(error->region))
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, status, "HTTP %d %s: bucket \"%s\" is in the region %s", status,
+                code, at->bucket, error->region);
+    else if (is_name(error->endpoint))
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, status, "HTTP %d %s: bucket \"%s\" is at the endpoint %s", status,
+                code, at->bucket, error->endpoint);
+    else
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, status, "HTTP %d %s: bucket \"%s\" is not at %s%s%s", status,
+                code, at->bucket, at->host, error->message[0] ? ": " : "", error->message);
+    return true;
+}
+
+bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e)
+{
+    const struct code *code = find_code(error->code);
+    const struct status by_status = find_status(status);
+    const bool decides = code && code->kind != ERR_NONE, no_bucket = strcmp(error->code, "NoSuchBucket") == 0;
+    const enum err_kind kind = decides ? code->kind : by_status.kind;
+    const char *words = error->message[0] ? error->message : code ? code->words : "";
+
+    if (elsewhere(at, status, error, e))
+        return false;
+    if (!error->code[0])
+        (void)err_set(e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d%s%s from %s", status, by_status.name[0] ? " " : "",
+                by_status.name, at->host);
+    else if (no_bucket)
+        (void)err_set(e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d NoSuchBucket: there is no bucket \"%s\" at %s", status,
+                at->bucket, at->host);
+    else
+        (void)err_set(
+                e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d %s%s%s", status, error->code, words[0] ? ": " : "", words);
+    return decides ? code->again : by_status.again;
+}
+
+/* Why a certificate is not accepted, for somebody who does not know OpenSSL. */
+static void certificate(const struct s3_verdict_place *at, const struct s3_verdict_failure *f, struct err *e)
+{
+    const char *cas = at->ca_cert ? at->ca_cert : "the system's CAs", *why;
+
+    switch (f->verify) {
+    case X509_V_OK:
+        (void)err_set(e, ERR_AUTH, ERR_DOMAIN_CURL, f->code, "the certificate of %s is not accepted: %s", at->host,
+                f->detail[0] ? f->detail : "it is for another host");
+        return;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        (void)err_set(e, ERR_AUTH, ERR_DOMAIN_CURL, f->code,
+                "the certificate of %s is not accepted: its issuer is not among %s", at->host, cas);
+        return;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        why = "it has expired, or its issuer's has";
+        break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        why = "it is not valid yet, if our clock is right";
+        break;
+    default:
+        why = X509_verify_cert_error_string(f->verify);
+        break;
+    }
+    (void)err_set(e, ERR_AUTH, ERR_DOMAIN_CURL, f->code, "the certificate of %s is not accepted: %s", at->host, why);
+}
+
+/* libcurl's codes, and words that the host's name follows. */
+static const struct failure {
+    CURLcode code;
+    enum err_kind kind;
+    bool again;
+    const char *words;
+} failures[] = {
+        {CURLE_COULDNT_RESOLVE_HOST, ERR_TRANSIENT, true, "cannot resolve the name of"},
+        {CURLE_COULDNT_RESOLVE_PROXY, ERR_TRANSIENT, true, "cannot resolve the name of the proxy to"},
+        {CURLE_COULDNT_CONNECT, ERR_TRANSIENT, true, "cannot connect to"},
+        {CURLE_OPERATION_TIMEDOUT, ERR_TRANSIENT, true, "no connection in time to"},
+        {CURLE_GOT_NOTHING, ERR_TRANSIENT, true, "the connection was closed without an answer by"},
+        {CURLE_SEND_ERROR, ERR_TRANSIENT, true, "the connection broke while sending to"},
+        {CURLE_RECV_ERROR, ERR_TRANSIENT, true, "the connection broke while receiving from"},
+        {CURLE_PARTIAL_FILE, ERR_TRANSIENT, true, "the answer ended too early from"},
+        {CURLE_SSL_CONNECT_ERROR, ERR_TRANSIENT, true, "no TLS with"},
+        {CURLE_SSL_CACERT_BADFILE, ERR_CONFIG, false, "cannot read the CA file for"},
+        {CURLE_OUT_OF_MEMORY, ERR_RESOURCE, false, "out of memory, or a header without end, with"},
+        {CURLE_WEIRD_SERVER_REPLY, ERR_PROTOCOL, false, "no HTTP from"},
+        {CURLE_UNSUPPORTED_PROTOCOL, ERR_PROTOCOL, false, "no HTTP/1.1 from"},
+        {CURLE_BAD_CONTENT_ENCODING, ERR_PROTOCOL, false, "a broken encoding from"},
+};
+
+bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_failure *f, struct err *e)
+{
+    struct failure known = {.kind = ERR_TRANSIENT, .again = true, .words = "a failed exchange with"};
+    const char *detail = f->detail[0] ? f->detail : curl_easy_strerror(f->code);
+
+    if (f->code == CURLE_PEER_FAILED_VERIFICATION || f->code == CURLE_SSL_ISSUER_ERROR) {
+        certificate(at, f, e);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+        if (failures[i].code == f->code)
+            known = failures[i];
+    if (f->code == CURLE_COULDNT_CONNECT && f->os_error != 0)
+        detail = strerror((int)f->os_error);
+    (void)err_set(e, known.kind, ERR_DOMAIN_CURL, f->code, "%s %s: %s", known.words, at->host, detail);
+    return known.again;
+}
+
+bool s3_verdict_is_stale(CURLcode code)
+{
+    return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+           code == CURLE_SEND_FAIL_REWIND;
+}

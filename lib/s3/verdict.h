@@ -1,0 +1,35 @@
+/*
+ * verdict.h: what a failed attempt means: a kind, one line for a person, and whether to try again. Pure.
+ *
+ * All knowledge about S3's codes and libcurl's is in the tables of verdict.c.
+ */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "base/err.h"
+#include "s3/xml.h"
+
+/* Where the attempt went, for the text. */
+struct s3_verdict_place {
+    const char *host;
+    const char *bucket;
+    const char *ca_cert; /* or NULL */
+};
+
+/* An answer that is not the one wanted. `error` holds what the <Error> said, "" where there was none. Sets *e, returns
+ * whether another attempt may help. */
+bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e);
+
+/* libcurl's own failure: no answer, or not a whole one. `os_error` is CURLINFO_OS_ERRNO, `verify` is
+ * CURLINFO_SSL_VERIFYRESULT, `detail` what CURLOPT_ERRORBUFFER says. */
+struct s3_verdict_failure {
+    CURLcode code;
+    long os_error;
+    long verify;
+    const char *detail;
+};
+bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_failure *f, struct err *e);
+
+/* Whether it can be the fate of a connection that was kept too long, whose other end went while nobody looked. */
+bool s3_verdict_is_stale(CURLcode code);
