@@ -106,6 +106,14 @@ const struct h2_endpoint *etcd_client_endpoint(const struct etcd_client *c, size
     return &c->endpoints[i].parsed;
 }
 
+void etcd_client_name_endpoint(const struct etcd_client *c, size_t i, const char *doing, struct err *e)
+{
+    const char *authority = c->endpoints[i].parsed.authority;
+
+    if (!strstr(e->text, authority))
+        err_prepend(e, "%s: %s", c->texts[i], doing);
+}
+
 unsigned etcd_client_blamed(const struct etcd_client *c, size_t i)
 {
     return c->endpoints[i].blamed;

@@ -16,6 +16,10 @@ uv_loop_t *etcd_client_loop(const struct etcd_client *c);
 /* Of endpoint i, i < conf->n_endpoints. */
 const struct h2_endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i);
 
+/* Puts the text of endpoint i before the error's, and `doing` between them; but not where the connection has named its
+ * address already. */
+void etcd_client_name_endpoint(const struct etcd_client *c, size_t i, const char *doing, struct err *e);
+
 /* 0 if endpoint i has not failed; else the higher, the more recently. */
 unsigned etcd_client_blamed(const struct etcd_client *c, size_t i);
 void etcd_client_blame(struct etcd_client *c, size_t i);

@@ -23,43 +23,38 @@ struct etcd_gather {
     struct candidate candidates[];
 };
 
-static const char *endpoint_text(const struct etcd_gather *g, size_t i)
+/* What is wrong with one that was not chosen, named. */
+static struct err objection(const struct etcd_gather *g, size_t i)
 {
-    return etcd_client_conf(g->spec.client)->endpoints[i];
+    const struct candidate *c = &g->candidates[i];
+    struct err e = c->why;
+
+    if (c->answered)
+        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is a learner");
+    etcd_client_name_endpoint(g->spec.client, i, "", &e);
+    return e;
 }
 
-/* What is wrong with one candidate that was not chosen. */
-static const char *objection(const struct candidate *c)
-{
-    return c->answered ? "is a learner" : c->why.text;
-}
-
-static enum err_kind kind_of(const struct candidate *c)
-{
-    return c->answered ? ERR_CONFIG : c->why.kind;
-}
-
-/* One line for all: kind and code are theirs if they agree; each cause gets its share of the room. */
+/* One line for all: the kind is theirs if they agree; each cause gets its share of the room. */
 static void explain(const struct etcd_gather *g, struct err *e)
 {
     size_t room = ERR_TEXT_MAX / g->n;
-    enum err_kind kind = kind_of(&g->candidates[0]);
+    struct err first = objection(g, 0);
+    enum err_kind kind = first.kind;
     char text[ERR_TEXT_MAX] = "";
 
-    if (g->n == 1 && !g->candidates[0].answered) {
-        *e = g->candidates[0].why;
-        err_prepend(e, "%s: ", endpoint_text(g, 0));
+    if (g->n == 1) {
+        *e = first;
         return;
     }
     for (size_t i = 0; i < g->n; i++) {
-        size_t len = strlen(text), end = len + room < sizeof(text) ? len + room : sizeof(text);
+        struct err one = objection(g, i);
+        size_t len = strlen(text), left = sizeof(text) - len < room ? sizeof(text) - len : room;
 
-        if (kind_of(&g->candidates[i]) != kind)
+        if (one.kind != kind)
             kind = ERR_TRANSIENT; /* one of them may come back */
-        if (snprintf(text + len, end - len, "%s%s: %s", i ? "; " : "", endpoint_text(g, i),
-                    objection(&g->candidates[i])) >= (int)(end - len) &&
-                end - len > 4)
-            memcpy(text + end - 4, "...", 4);
+        if (snprintf(text + len, left, "%s%s", i ? "; " : "", one.text) >= (int)left && left > 4)
+            memcpy(text + len + left - 4, "...", 4);
     }
     err_set(e, kind, ERR_DOMAIN_NONE, 0, "%s", text);
 }
@@ -161,7 +156,7 @@ struct etcd_gather *etcd_gather_open(const struct etcd_gather_spec *spec, struct
     g->n = n;
     for (size_t i = 0; i < n; i++) {
         if (start(g, i, e) < 0) {
-            err_prepend(e, "%s: ", endpoint_text(g, i));
+            etcd_client_name_endpoint(g->spec.client, i, "", e);
             etcd_gather_close(g);
             return NULL;
         }

@@ -32,11 +32,6 @@ struct etcd_session {
     } user;
 };
 
-static const char *endpoint_text(const struct etcd_session *s)
-{
-    return etcd_client_conf(s->client)->endpoints[s->index];
-}
-
 /* The last thing that a callback does. */
 static void fail(struct etcd_session *s, const struct err *err, const char *doing)
 {
@@ -44,7 +39,7 @@ static void fail(struct etcd_session *s, const struct err *err, const char *doin
 
     s->state = FAILED;
     if (s->member) {
-        err_prepend(&e, "%s: %s", endpoint_text(s), doing);
+        etcd_client_name_endpoint(s->client, s->index, doing, &e);
         etcd_client_blame(s->client, s->index);
     }
     s->spec.on_failed(s->spec.ctx, &e);
@@ -150,7 +145,7 @@ static void on_status(void *ctx, const struct etcd_status *status, const struct 
         s->asked.done(s->asked.ctx, &named, NULL);
     } else {
         e = *err;
-        err_prepend(&e, "%s: ", endpoint_text(s));
+        etcd_client_name_endpoint(s->client, s->index, "", &e);
         s->asked.done(s->asked.ctx, NULL, &e);
     }
 }
@@ -164,8 +159,10 @@ int etcd_session_status(struct etcd_session *s, void *ctx,
         return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "Status has already been asked for");
     s->asked.ctx = ctx;
     s->asked.done = done;
-    if (etcd_member_status(s->member, s, on_status, e) < 0)
-        return err_prepend(e, "%s: ", endpoint_text(s));
+    if (etcd_member_status(s->member, s, on_status, e) < 0) {
+        etcd_client_name_endpoint(s->client, s->index, "", e);
+        return -1;
+    }
     s->asked.pending = true;
     return 0;
 }

@@ -1,0 +1,342 @@
+/*
+ * etcd_probe: lib/etcd in the hands of a test.
+ *
+ *     etcd_probe [OPTION...] ENDPOINT... status           the session's member
+ *     etcd_probe [OPTION...] ENDPOINT... rotate           the same with each member blamed, until one comes again
+ *     etcd_probe [OPTION...] ENDPOINT... snapshot FILE    the stream into FILE, and Status before and after
+ *
+ *     --ca --cert --key FILE, --user NAME, --password-file FILE, --window BYTES, --chunk BYTES, --timeout MS
+ *     --stop-at BYTES    when so many have been consumed: says so and consumes no more, until SIGUSR1
+ *     --cancel-at BYTES  when so many have been consumed: frees the snapshot and ends the session
+ *     --attempts N       of a snapshot, each with a session of its own; failed members are blamed
+ *
+ * What happens is told on standard output, a line each, at once. The exit status is 0 if the last thing went well, 1 if
+ * it failed, 2 for a wrong command line.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "etcd/client.h"
+#include "etcd/snapshot.h"
+
+struct probe {
+    struct etcd_conf conf;
+    const char *command, *file, *user, *password_file;
+    size_t chunk;
+    uint64_t stop_at, cancel_at;
+    unsigned long attempts;
+
+    uv_loop_t loop;
+    uv_signal_t go_on;
+    bool stopped;
+    struct etcd_client *client;
+    struct etcd_session *session;
+    struct etcd_snapshot *snapshot;
+    struct secret *password;
+    char first[ETCD_ENDPOINT_MAX]; /* of `rotate` */
+    uint64_t total, consumed;
+    int fd, exit_status;
+};
+
+/* With a sanitizer's report in mind a line is never lost in a buffer. */
+#define say(...) (void)(printf(__VA_ARGS__), fflush(stdout))
+
+static void say_status(const char *what, const struct etcd_status *s)
+{
+    say("%s endpoint=%s name=%s version=%s learner=%d leader=%d revision=%" PRId64 " db_size=%" PRIu64
+        " in_use=%" PRIu64 " alarms=%s\n",
+            what, s->endpoint, s->name, s->version, s->is_learner, s->leader_id == s->member_id, s->revision,
+            s->db_size, s->db_size_in_use, s->alarms);
+}
+
+static int read_password(void *ctx, const char **username, const struct secret **password, struct err *e)
+{
+    struct probe *p = ctx;
+
+    secret_free(p->password);
+    p->password = secret_read_file(p->password_file, 1024, true, e);
+    if (!p->password)
+        return -1;
+    *username = p->user;
+    *password = p->password;
+    return 0;
+}
+
+static void finish(struct probe *p, int exit_status)
+{
+    p->exit_status = exit_status;
+    etcd_snapshot_free(TAKE_PTR(p->snapshot));
+    etcd_session_close(TAKE_PTR(p->session));
+    if (!uv_is_closing((uv_handle_t *)&p->go_on))
+        uv_close((uv_handle_t *)&p->go_on, NULL);
+}
+
+static void open_session(struct probe *p);
+
+static void failed(struct probe *p, const char *what, const struct err *err)
+{
+    say("%s failed %s %s\n", what, err_kind_name(err->kind), err->text);
+    if (--p->attempts == 0) {
+        finish(p, 1);
+        return;
+    }
+    if (p->session)
+        etcd_session_blame(p->session);
+    etcd_snapshot_free(TAKE_PTR(p->snapshot));
+    etcd_session_close(TAKE_PTR(p->session));
+    open_session(p);
+}
+
+static void on_session_failed(void *ctx, const struct err *err)
+{
+    failed(ctx, "session", err);
+}
+
+static void on_status_after(void *ctx, const struct etcd_status *status, const struct err *err)
+{
+    struct probe *p = ctx;
+
+    if (err) {
+        failed(p, "status", err);
+        return;
+    }
+    say_status("after", status);
+    finish(p, 0);
+}
+
+static void use_chunk(struct probe *p, struct bytes chunk)
+{
+    struct err e = ERR_INIT;
+
+    while (chunk.len > 0) {
+        ssize_t n = write(p->fd, chunk.data, chunk.len);
+
+        if (n < 0) {
+            err_errno(&e, errno, "%s", p->file);
+            say("file %s\n", e.text);
+            exit(1);
+        }
+        chunk.data += n;
+        chunk.len -= (size_t)n;
+        p->consumed += (uint64_t)n;
+    }
+}
+
+/* Consumes what there is. Returns whether all has been, the last chunk included. */
+static bool pump(struct probe *p)
+{
+    struct bytes chunk;
+    bool last = false;
+
+    while (!p->stopped && !last && (chunk = etcd_snapshot_peek(p->snapshot, &last)).len > 0) {
+        use_chunk(p, chunk);
+        etcd_snapshot_consume(p->snapshot);
+        if (p->consumed >= p->cancel_at) {
+            say("cancelled %" PRIu64 "\n", p->consumed);
+            finish(p, 0);
+            return false;
+        }
+        if (p->consumed >= p->stop_at) {
+            p->stop_at = UINT64_MAX;
+            p->stopped = true;
+            say("stopped %" PRIu64 "\n", p->consumed);
+        }
+    }
+    return last;
+}
+
+static void on_begin(void *ctx, uint64_t total)
+{
+    struct probe *p = ctx;
+
+    p->total = total;
+    say("begin %" PRIu64 "\n", total);
+}
+
+static void on_readable(void *ctx)
+{
+    pump(ctx);
+}
+
+static void on_end(void *ctx)
+{
+    struct probe *p = ctx;
+    struct err e = ERR_INIT;
+
+    p->stopped = false; /* what still waits is here already */
+    pump(p);
+    say("end %" PRIu64 "\n", p->consumed);
+    if (etcd_session_status(p->session, p, on_status_after, &e) < 0)
+        failed(p, "status", &e);
+}
+
+static void on_failed(void *ctx, const struct err *err)
+{
+    failed(ctx, "snapshot", err);
+}
+
+static void start_snapshot(struct probe *p)
+{
+    const struct etcd_snapshot_spec spec = {.chunk = p->chunk,
+            .ctx = p,
+            .on_begin = on_begin,
+            .on_readable = on_readable,
+            .on_end = on_end,
+            .on_failed = on_failed};
+    struct err e = ERR_INIT;
+
+    p->consumed = 0;
+    if (ftruncate(p->fd, 0) < 0 || lseek(p->fd, 0, SEEK_SET) < 0)
+        abort();
+    p->snapshot = etcd_snapshot_start(p->session, &spec, &e);
+    if (!p->snapshot)
+        failed(p, "snapshot", &e);
+}
+
+static void rotate(struct probe *p, const char *endpoint)
+{
+    if (strcmp(p->first, endpoint) == 0) {
+        finish(p, 0);
+        return;
+    }
+    if (!p->first[0])
+        (void)snprintf(p->first, sizeof(p->first), "%s", endpoint);
+    etcd_session_blame(p->session);
+    etcd_session_close(TAKE_PTR(p->session));
+    open_session(p);
+}
+
+static void on_ready(void *ctx, const struct etcd_status *status)
+{
+    struct probe *p = ctx;
+
+    say_status("ready", status);
+    if (strcmp(p->command, "snapshot") == 0)
+        start_snapshot(p);
+    else if (strcmp(p->command, "rotate") == 0)
+        rotate(p, status->endpoint);
+    else
+        finish(p, 0);
+}
+
+static void open_session(struct probe *p)
+{
+    const struct etcd_session_spec spec = {.ctx = p, .on_ready = on_ready, .on_failed = on_session_failed};
+    struct err e = ERR_INIT;
+
+    p->session = etcd_session_open(p->client, &spec, &e);
+    if (!p->session)
+        failed(p, "session", &e);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct probe *p = CONTAINER_OF(signal, struct probe, go_on);
+
+    (void)number;
+    p->stopped = false;
+    if (p->snapshot)
+        pump(p);
+}
+
+static int run(struct probe *p)
+{
+    struct err e = ERR_INIT;
+
+    uv_loop_init(&p->loop);
+    uv_signal_init(&p->loop, &p->go_on);
+    uv_signal_start(&p->go_on, on_signal, SIGUSR1);
+    p->client = etcd_client_new(&p->loop, &p->conf, &e);
+    if (!p->client) {
+        say("client failed %s %s\n", err_kind_name(e.kind), e.text);
+        finish(p, 1);
+    } else {
+        open_session(p);
+    }
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    etcd_client_free(p->client);
+    secret_free(p->password);
+    /* Whoever left a handle behind is found here. */
+    if (uv_loop_close(&p->loop) != 0)
+        abort();
+    return p->exit_status;
+}
+
+static int read_options(struct probe *p, int argc, char **argv)
+{
+    enum { CA, CERT, KEY, USER, PASSWORD, WINDOW, CHUNK, TIMEOUT, STOP_AT, CANCEL_AT, ATTEMPTS };
+    static const struct option options[] = {{"ca", 1, NULL, CA}, {"cert", 1, NULL, CERT}, {"key", 1, NULL, KEY},
+            {"user", 1, NULL, USER}, {"password-file", 1, NULL, PASSWORD}, {"window", 1, NULL, WINDOW},
+            {"chunk", 1, NULL, CHUNK}, {"timeout", 1, NULL, TIMEOUT}, {"stop-at", 1, NULL, STOP_AT},
+            {"cancel-at", 1, NULL, CANCEL_AT}, {"attempts", 1, NULL, ATTEMPTS}, {NULL, 0, NULL, 0}};
+    const char **texts[] = {[CA] = &p->conf.ca_cert,
+            [CERT] = &p->conf.client_cert,
+            [KEY] = &p->conf.client_key,
+            [USER] = &p->user,
+            [PASSWORD] = &p->password_file};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        uint64_t number = optarg ? strtoull(optarg, NULL, 10) : 0;
+
+        if (option >= 0 && option <= PASSWORD)
+            *texts[option] = optarg;
+        else if (option == WINDOW)
+            p->conf.window = (uint32_t)number;
+        else if (option == CHUNK)
+            p->chunk = (size_t)number;
+        else if (option == TIMEOUT)
+            p->conf.request_timeout_ms = p->conf.connect_timeout_ms = number;
+        else if (option == STOP_AT)
+            p->stop_at = number;
+        else if (option == CANCEL_AT)
+            p->cancel_at = number;
+        else if (option == ATTEMPTS && number > 0)
+            p->attempts = (unsigned long)number;
+        else
+            return -1;
+    }
+    return 0;
+}
+
+/* ENDPOINT... COMMAND [FILE] */
+static int read_words(struct probe *p, int n, char **words)
+{
+    if (n >= 3 && strcmp(words[n - 2], "snapshot") == 0)
+        p->file = words[--n];
+    if (n < 2)
+        return -1;
+    p->command = words[--n];
+    p->conf.endpoints = (const char *const *)words;
+    p->conf.n_endpoints = (size_t)n;
+    return strcmp(p->command, "snapshot") == 0
+                   ? -(p->file == NULL)
+                   : -(strcmp(p->command, "status") != 0 && strcmp(p->command, "rotate") != 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct probe p = {
+            .conf = {.connect_timeout_ms = 10000, .request_timeout_ms = 30000, .password_ctx = &p},
+            .chunk = 1 << 20,
+            .stop_at = UINT64_MAX,
+            .cancel_at = UINT64_MAX,
+            .attempts = 1,
+            .fd = -1,
+    };
+
+    if (sodium_init() < 0 || read_options(&p, argc, argv) < 0 || read_words(&p, argc - optind, argv + optind) < 0)
+        return 2;
+    if (p.user)
+        p.conf.password = read_password;
+    if (p.file && (p.fd = open(p.file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
+        return 2;
+    signal(SIGPIPE, SIG_IGN);
+    return run(&p);
+}

@@ -1,0 +1,152 @@
+#include "expect.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "etcd/choose.h"
+
+/* A cluster in words: one for each endpoint, in their order. */
+enum {
+    DEAD = 1 << 0,    /* does not answer */
+    LEADER = 1 << 1,  /* it is the leader itself */
+    LAG = 1 << 2,     /* has applied 1,001 entries less than the others know of */
+    LAG_OK = 1 << 3,  /* 1,000 entries less */
+    ALONE = 1 << 4,   /* knows no leader */
+    SPACE = 1 << 5,   /* its own alarm NOSPACE */
+    CORRUPT = 1 << 6, /* its own alarm CORRUPT */
+    LEARNER = 1 << 7,
+    ALARMED = 1 << 8,  /* tells of another member's alarms */
+    BLAMED = 1 << 9,   /* failed a moment ago */
+    BLAMED_2 = 1 << 10 /* and this one after that */
+};
+
+struct row {
+    int members[5];
+    size_t n;
+    int best;
+    int good; /* bit i: whether the answer of endpoint i alone is good enough */
+};
+
+static const struct row rows[] = {
+        {{0}, 0, ETCD_CHOOSE_NONE, 0},
+        {{LEADER}, 1, 0, 1},
+        {{DEAD}, 1, ETCD_CHOOSE_NONE, 0},
+        {{LEARNER}, 1, ETCD_CHOOSE_NONE, 0},
+        {{ALONE}, 1, 0, 0},
+        {{LEADER | BLAMED}, 1, 0, 0},
+        {{LEADER, 0, 0}, 3, 1, 7},
+        {{0, LEADER, 0}, 3, 0, 7},
+        {{LEADER, LEADER, LEADER}, 3, 0, 7}, /* three names of one member */
+        {{DEAD, LEADER, DEAD}, 3, 1, 2},
+        {{DEAD, LEARNER, DEAD}, 3, ETCD_CHOOSE_NONE, 0},
+        {{LEARNER, LEADER}, 2, 1, 2},
+        {{LEARNER, ALONE}, 2, 1, 0},
+        {{LEADER, LAG, LAG_OK}, 3, 2, 5},
+        {{LEADER, LAG}, 2, 0, 1},
+        {{LAG, ALONE}, 2, 0, 0},
+        {{LEADER, SPACE, SPACE}, 3, 0, 1},
+        {{LEADER, SPACE, ALARMED}, 3, 2, 5},
+        {{LEADER | SPACE, SPACE}, 2, 0, 0},
+        {{LAG, SPACE, DEAD}, 3, 1, 0},
+        {{LAG | SPACE, LEARNER}, 2, 0, 0},
+        {{ALONE, LAG, LEARNER}, 3, 1, 0},
+        {{CORRUPT, LEADER}, 2, 1, 2},
+        {{CORRUPT, ALONE}, 2, 1, 0},
+        {{CORRUPT, LEADER | BLAMED}, 2, 1, 0},
+        {{CORRUPT, LEARNER}, 2, 0, 0},
+        {{LEADER, BLAMED, 0}, 3, 2, 5},
+        {{LEADER, BLAMED, BLAMED_2}, 3, 0, 1},
+        {{LEADER | BLAMED, BLAMED_2, DEAD}, 3, 0, 0},
+        {{LEADER | BLAMED_2, BLAMED, DEAD}, 3, 1, 0},
+        {{LEADER | BLAMED, SPACE, LEARNER}, 3, 1, 0},
+        {{BLAMED, ALONE, DEAD}, 3, 1, 0},
+};
+
+static struct etcd_status status_of(int m, size_t i)
+{
+    struct etcd_status s = {
+            .member_id = 100 + i,
+            .leader_id = m & LEADER ? 100 + i : 7,
+            .raft_index = 5000,
+            .raft_applied_index = 4999,
+            .alarm_nospace = m & SPACE,
+            .alarm_corrupt = m & CORRUPT,
+            .is_learner = m & LEARNER,
+    };
+
+    if (m & ALONE)
+        s.leader_id = 0;
+    if (m & LAG)
+        s.raft_applied_index = 5000 - ETCD_CHOOSE_LAG_MAX - 1;
+    if (m & LAG_OK)
+        s.raft_applied_index = 5000 - ETCD_CHOOSE_LAG_MAX;
+    if (m & ALARMED)
+        strcpy(s.alarms, "NOSPACE");
+    return s;
+}
+
+static void check(const struct row *r, size_t number)
+{
+    struct etcd_status statuses[5];
+    struct etcd_choose_candidate c[5];
+
+    for (size_t i = 0; i < r->n; i++) {
+        int m = r->members[i];
+
+        statuses[i] = status_of(m, i);
+        c[i] = (struct etcd_choose_candidate){.status = m & DEAD ? NULL : &statuses[i],
+                .blamed = m & BLAMED_2 ? 9u
+                          : m & BLAMED ? 8u
+                                       : 0u};
+    }
+    if (etcd_choose_best(c, r->n) != r->best)
+        fail_msg("row %zu: chose %d, not %d", number, etcd_choose_best(c, r->n), r->best);
+    for (size_t i = 0; i < r->n; i++)
+        if (etcd_choose_is_good(c, r->n, i) != (r->good >> i & 1))
+            fail_msg("row %zu: member %zu is%s good", number, i, r->good >> i & 1 ? " not" : "");
+}
+
+static void the_table_holds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        check(&rows[i], i);
+}
+
+/* Before 3.4 nothing is said about what has been applied; and a server may lie. */
+static void an_applied_index_that_says_nothing_is_not_believed(void **state)
+{
+    struct etcd_status leader = {.member_id = 1, .leader_id = 1, .raft_index = 9000, .raft_applied_index = 9000};
+    struct etcd_status follower = {.member_id = 2, .leader_id = 1, .raft_index = 8999, .raft_applied_index = 0};
+    const struct etcd_choose_candidate c[] = {{.status = &leader}, {.status = &follower}};
+
+    (void)state;
+    assert_int_equal(etcd_choose_best(c, 2), 1);
+    follower.raft_applied_index = UINT64_MAX;
+    assert_int_equal(etcd_choose_best(c, 2), 1);
+    follower.raft_index = 100;
+    assert_int_equal(etcd_choose_best(c, 2), 0);
+}
+
+/* A learner is not read, but what it knows of the log counts. */
+static void a_learner_shows_who_lags(void **state)
+{
+    struct etcd_status learner = {.member_id = 1, .leader_id = 9, .raft_index = 9000, .is_learner = true};
+    struct etcd_status follower = {.member_id = 2, .leader_id = 9, .raft_index = 5000};
+    const struct etcd_choose_candidate c[] = {{.status = &learner}, {.status = &follower}};
+
+    (void)state;
+    assert_int_equal(etcd_choose_best(c, 2), 1);
+    assert_false(etcd_choose_is_good(c, 2, 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(the_table_holds),
+            cmocka_unit_test(an_applied_index_that_says_nothing_is_not_believed),
+            cmocka_unit_test(a_learner_shows_who_lags),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

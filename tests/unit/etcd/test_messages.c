@@ -1,0 +1,263 @@
+#include "expect.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "etcd/messages.h"
+#include "failing.h"
+
+#define BYTES(literal) ((struct bytes){.data = (const uint8_t *)(literal), .len = sizeof(literal) - 1})
+
+/* A Status as etcd sends it: header {cluster 1, member 300, revision 7, term 2}, "3.5.16", 8,192 bytes, leader 300,
+ * index 11, term 2, applied 10, two alarms, 4,096 bytes in use. */
+static const char status_message[] =
+        "\x0a\x09\x08\x01\x10\xac\x02\x18\x07\x20\x02"
+        "\x12\x06\x33.5.16\x18\x80\x40\x20\xac\x02\x28\x0b\x30\x02\x38\x0a"
+        "\x42\x1cmemberID:300 alarm:NOSPACE  \x42\x1amemberID:3 alarm: CORRUPT \x48\x80\x20";
+
+static void status_is_read(void **state)
+{
+    struct etcd_status s = {.endpoint = "here", .name = "n1", .alarms = "old", .alarm_corrupt = true};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(etcd_messages_status(BYTES(status_message), &s, &e) == 0, &e);
+    assert_string_equal(s.endpoint, "here");
+    assert_string_equal(s.name, "n1");
+    assert_string_equal(s.version, "3.5.16");
+    assert_string_equal(s.alarms, "NOSPACE,CORRUPT");
+    assert_true(s.alarm_nospace);
+    assert_false(s.alarm_corrupt); /* another member's */
+    assert_int_equal(s.cluster_id, 1);
+    assert_int_equal(s.member_id, 300);
+    assert_int_equal(s.leader_id, 300);
+    assert_int_equal(s.revision, 7);
+    assert_int_equal(s.raft_index, 11);
+    assert_int_equal(s.raft_applied_index, 10);
+    assert_int_equal(s.db_size, 8192);
+    assert_int_equal(s.db_size_in_use, 4096);
+    assert_false(s.is_learner);
+}
+
+static void what_is_missing_is_zero(void **state)
+{
+    static const struct etcd_status zero;
+    struct etcd_status s;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    memset(&s, 0xff, sizeof(s));
+    s.endpoint[0] = s.name[0] = '\0';
+    expect_success(etcd_messages_status(BYTES(""), &s, &e) == 0, &e);
+    assert_string_equal(s.version, zero.version);
+    assert_string_equal(s.alarms, "");
+    assert_int_equal(s.member_id + s.leader_id + s.raft_index + s.raft_applied_index + s.db_size, 0);
+    assert_int_equal(s.revision, 0);
+    assert_false(s.is_learner || s.alarm_nospace || s.alarm_corrupt);
+}
+
+static void what_a_hostile_server_says_can_be_shown(void **state)
+{
+    struct etcd_status s = {.endpoint = ""};
+    struct err e = ERR_INIT;
+    uint8_t message[3 + 200];
+
+    (void)state;
+    /* dbSize -1, dbSizeInUse -1, and a version that clears the screen. */
+    expect_success(etcd_messages_status(BYTES("\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                                              "\x48\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x08\x1b[2J\n\xc3\xa4"
+                                              "3"),
+                           &s, &e) == 0,
+            &e);
+    assert_string_equal(s.version, "?[2J???3");
+    assert_int_equal(s.db_size, 0);
+    assert_int_equal(s.db_size_in_use, 0);
+
+    memcpy(message, "\x12\xc8\x01", 3);
+    memset(message + 3, 'v', 200);
+    expect_success(etcd_messages_status((struct bytes){message, sizeof(message)}, &s, &e) == 0, &e);
+    assert_int_equal(strlen(s.version), ETCD_VERSION_MAX - 1);
+}
+
+static void broken_messages_are_refused(void **state)
+{
+    struct etcd_status s;
+    struct etcd_messages_member m;
+    struct etcd_messages_snapshot snapshot;
+    struct err e = ERR_INIT;
+    const struct bytes broken = BYTES("\x12\x7f"
+                                      "3");
+
+    (void)state;
+    assert_int_equal(etcd_messages_status(broken, &s, &e), -1);
+    expect_error(&e, ERR_PROTOCOL, "the answer to Status cannot be decoded");
+    assert_int_equal(etcd_messages_member(broken, 1, &m, &e), -1);
+    expect_error(&e, ERR_PROTOCOL, "the answer to MemberList cannot be decoded");
+    assert_null(etcd_messages_token(broken, &e));
+    expect_error(&e, ERR_PROTOCOL, "the answer to Authenticate cannot be decoded");
+    assert_int_equal(etcd_messages_snapshot(broken, &snapshot, &e), -1);
+    expect_error(&e, ERR_PROTOCOL, "a message of the snapshot cannot be decoded");
+}
+
+static void a_password_is_sent_as_it_is(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *password = secret_copy("p\xc3\xa4ss\n", 6, &e), *m = NULL;
+
+    (void)state;
+    m = etcd_messages_authenticate("root", password, &e);
+    expect_success(m, &e);
+    assert_int_equal(secret_len(m), 14);
+    assert_memory_equal(secret_const_data(m), "\x0a\x04root\x12\x06p\xc3\xa4ss\n", 14);
+}
+
+static void an_impossible_password_is_refused_without_showing_it(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *zero = secret_copy("pass\0word", 9, &e),
+                                   *too_long = secret_new(ETCD_PASSWORD_MAX + 1, &e);
+
+    (void)state;
+    memset(secret_data(too_long), 'x', secret_len(too_long));
+    assert_null(etcd_messages_authenticate("root", zero, &e));
+    expect_error(&e, ERR_CONFIG, "the password for etcd is too long or holds a zero byte");
+    assert_null(etcd_messages_authenticate("root", too_long, &e));
+    expect_error(&e, ERR_CONFIG, "the password for etcd is too long or holds a zero byte");
+}
+
+static void a_token_is_read(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *token = etcd_messages_token(BYTES("\x0a\x02\x08\x01\x12\x06"
+                                                                      "abCD.9"),
+            &e);
+
+    (void)state;
+    expect_success(token, &e);
+    assert_int_equal(secret_len(token), 6);
+    assert_memory_equal(secret_const_data(token), "abCD.9", 6);
+}
+
+static void what_is_no_token_is_refused(void **state)
+{
+    const struct bytes messages[] = {BYTES(""), BYTES("\x12\x00"),
+            BYTES("\x12\x03"
+                  "a b"),
+            BYTES("\x12\x04"
+                  "a\r\nb"),
+            BYTES("\x12\x02\xc3\xa4")};
+    uint8_t long_one[3 + ETCD_TOKEN_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+        struct err e = ERR_INIT;
+
+        assert_null(etcd_messages_token(messages[i], &e));
+        expect_error(&e, ERR_PROTOCOL, "the answer to Authenticate holds no usable token");
+    }
+    for (size_t len = ETCD_TOKEN_MAX; len <= ETCD_TOKEN_MAX + 1; len++) {
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *token = NULL;
+
+        memcpy(long_one, "\x12\x80\x40", 3);
+        long_one[1] = (uint8_t)(0x80 | (len & 0x7f));
+        memset(long_one + 3, 't', len);
+        token = etcd_messages_token((struct bytes){long_one, 3 + len}, &e);
+        assert_int_equal(token != NULL, len == ETCD_TOKEN_MAX);
+    }
+}
+
+static void a_member_is_found_by_its_number(void **state)
+{
+    const struct bytes list = BYTES("\x12\x06\x08\x05\x12\x02n5\x12\x08\x08\xac\x02\x12\x01m\x28\x01\x12\x02\x08\x06");
+    struct etcd_messages_member m = {.name = "as before"};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(etcd_messages_member(list, 7, &m, &e) == 0, &e);
+    assert_string_equal(m.name, "as before");
+    expect_success(etcd_messages_member(list, 5, &m, &e) == 0, &e);
+    assert_string_equal(m.name, "n5");
+    assert_false(m.is_learner);
+    expect_success(etcd_messages_member(list, 300, &m, &e) == 0, &e);
+    assert_string_equal(m.name, "m");
+    assert_true(m.is_learner);
+}
+
+static void a_piece_of_a_snapshot_is_read(void **state)
+{
+    struct etcd_messages_snapshot s = {.memory = NULL};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    etcd_messages_snapshot_free(&s);
+    /* With a version and a field that nobody knows yet. */
+    expect_success(etcd_messages_snapshot(BYTES("\x10\x80\x02\x1a\x03\x00\x01\x02\x22\x05"
+                                                "3.6.0\xfa\x01\x01x"),
+                           &s, &e) == 0,
+            &e);
+    assert_int_equal(s.remaining, 256);
+    assert_int_equal(s.blob.len, 3);
+    assert_memory_equal(s.blob.data, "\x00\x01\x02", 3);
+    etcd_messages_snapshot_free(&s);
+    expect_success(etcd_messages_snapshot(BYTES(""), &s, &e) == 0, &e);
+    assert_int_equal(s.remaining + s.blob.len, 0);
+    etcd_messages_snapshot_free(&s);
+}
+
+static int decode_all(const struct secret *password, struct err *e)
+{
+    struct etcd_status status;
+    struct etcd_messages_member member;
+    struct etcd_messages_snapshot snapshot;
+    _cleanup_secret_ struct secret *request = NULL, *token = NULL;
+
+    if (etcd_messages_status(BYTES(status_message), &status, e) < 0 ||
+            etcd_messages_member(BYTES("\x12\x06\x08\x05\x12\x02n5"), 5, &member, e) < 0 ||
+            !(token = etcd_messages_token(BYTES("\x12\x01t"), e)) ||
+            !(request = etcd_messages_authenticate("root", password, e)) ||
+            etcd_messages_snapshot(BYTES("\x1a\x01x"), &snapshot, e) < 0)
+        return -1;
+    etcd_messages_snapshot_free(&snapshot);
+    return 0;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *password = secret_copy("x", 1, &e);
+    size_t n = 0;
+    bool reached;
+    int ret;
+
+    (void)state;
+    do {
+        e = ERR_INIT;
+        failing_arm(++n);
+        ret = decode_all(password, &e);
+        reached = failing_disarm();
+        assert_int_equal(ret, reached ? -1 : 0);
+        assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
+    } while (reached);
+    assert_true(n > 15);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(status_is_read),
+            cmocka_unit_test(what_is_missing_is_zero),
+            cmocka_unit_test(what_a_hostile_server_says_can_be_shown),
+            cmocka_unit_test(broken_messages_are_refused),
+            cmocka_unit_test(a_password_is_sent_as_it_is),
+            cmocka_unit_test(an_impossible_password_is_refused_without_showing_it),
+            cmocka_unit_test(a_token_is_read),
+            cmocka_unit_test(what_is_no_token_is_refused),
+            cmocka_unit_test(a_member_is_found_by_its_number),
+            cmocka_unit_test(a_piece_of_a_snapshot_is_read),
+            cmocka_unit_test(each_allocation_may_fail),
+    };
+
+    return sodium_init() < 0 || cmocka_run_group_tests(tests, NULL, NULL);
+}
