@@ -53,7 +53,7 @@ static int make_room(struct catalog_list *l, struct err *e)
 
 int catalog_list_add(struct catalog_list *l, const char *object, uint64_t size, int64_t last_modified, struct err *e)
 {
-    int64_t instant = 0;
+    int64_t instant = 0; /* stays so for unreadable names */
     enum name_kind kind = name_parse(l->prefix, object, &instant);
     size_t stem_len;
     char *name;
@@ -67,10 +67,7 @@ int catalog_list_add(struct catalog_list *l, const char *object, uint64_t size, 
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the list of backups");
     stem_len = (size_t)(strrchr(name, '.') - name);
     l->entries[l->n++] = (struct entry){
-            .backup = {.instant = kind == NAME_UNREADABLE ? 0 : instant,
-                    .name = name,
-                    .size = size,
-                    .last_modified = last_modified},
+            .backup = {.instant = instant, .name = name, .size = size, .last_modified = last_modified},
             .stem_len = (uint16_t)stem_len,
             .is_key = strcmp(name + stem_len, ".key") == 0,
             .is_readable = kind != NAME_UNREADABLE,

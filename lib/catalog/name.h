@@ -24,8 +24,8 @@ enum name_kind {
     NAME_KEY,
 };
 
-/* What `object` (NUL-terminated) is under `prefix`; the instant, seconds since the epoch, for NAME_DUMP and NAME_KEY.
- */
+/* What `object` (NUL-terminated) is under `prefix`; sets *instant, seconds since the epoch, for NAME_DUMP and NAME_KEY
+ * alone. An object of a longer prefix is foreign even if that prefix goes on like a date. */
 enum name_kind name_parse(const char *prefix, const char *object, int64_t *instant);
 
 /* Writes the name of a new dump or key. Errors: ERR_CONFIG when it would be longer than S3 allows. */

@@ -92,6 +92,7 @@ static void foreign_objects_are_left_alone(void **state)
         int64_t at = -1;
 
         assert_int_equal(name_parse(cases[i].prefix, cases[i].object, &at), NAME_FOREIGN);
+        assert_int_equal(at, -1);
     }
 }
 
@@ -113,6 +114,7 @@ static void near_misses_are_unreadable(void **state)
 
         (void)snprintf(object, sizeof(object), "a-%s.dump", times[i]);
         assert_int_equal(name_parse("a", object, &at), NAME_UNREADABLE);
+        assert_int_equal(at, -1);
         (void)snprintf(object, sizeof(object), "a-%s.key", times[i]);
         assert_int_equal(name_parse("a", object, &at), NAME_UNREADABLE);
         (void)snprintf(object, sizeof(object), "a-%s", times[i]);
