@@ -40,9 +40,12 @@ static int check_s3(const char *path, const struct conf_flat_entry *entries, str
 
 static int take(const struct conf_flat_entry *entries, struct conf_credentials *out, struct err *e)
 {
-    out->id = strndup((const char *)entries[ID].value.data, entries[ID].value.len);
+    struct bytes id = entries[ID].value;
+
+    out->id = calloc(1, id.len + 1);
     if (!out->id)
         return err_errno(e, ENOMEM, "credentials");
+    memcpy(out->id, id.data, id.len);
     out->secret = secret_copy(entries[SECRET].value.data, entries[SECRET].value.len, e);
     if (!out->secret)
         return -1;

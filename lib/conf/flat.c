@@ -291,10 +291,6 @@ static int read_lines(struct reader *r)
 
 static int read_document(struct reader *r)
 {
-    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* U+FEFF: some editors put it in front */
-
-    if ((size_t)(r->end - r->p) >= sizeof(mark) && memcmp(r->p, mark, sizeof(mark)) == 0)
-        r->line_start = r->p += sizeof(mark);
     if (skip_lines(r) < 0)
         return -1;
     if (at_marker(r, "---")) {
@@ -337,10 +333,11 @@ static int finish(struct reader *r, uint8_t *text)
 int conf_flat_parse(
         const char *file, struct conf_flat_entry *entries, size_t n, uint8_t *text, size_t len, struct err *e)
 {
+    size_t mark = len - conf_text_without_mark((struct bytes){text, len}).len;
     struct reader r = {.file = file,
-            .p = text,
+            .p = text + mark,
             .end = text + len,
-            .line_start = text,
+            .line_start = text + mark,
             .line = 1,
             .entries = entries,
             .n = n,

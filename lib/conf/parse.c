@@ -91,6 +91,7 @@ struct conf *conf_parse(const char *file, struct bytes text, struct err *e)
     }
     if (conf_text_check(file, text, e) < 0)
         return NULL;
+    text = conf_text_without_mark(text);
     c->positions = conf_positions_scan(file, text, e);
     if (!c->positions || conf_structure_check(c->positions, e) < 0)
         return NULL;

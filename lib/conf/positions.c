@@ -101,20 +101,20 @@ static int refuse_extras(struct scan *s, const char *path)
     return 0;
 }
 
-/* Takes over `path` also on failure. Returns the index of the new node or -1. */
-static ssize_t add_node(struct scan *s, struct conf_node node, char *path, size_t name_at)
+/* Adds a node whose path is that of its parent with `separator` and `name` behind it. Returns its index or -1. */
+static ssize_t add_node(struct scan *s, struct conf_node node, const char *separator, const char *name)
 {
     struct conf_positions *out = s->out;
+    const char *parent = out->n > 0 ? out->nodes[node.parent].path : "";
+    size_t name_at = strlen(parent) + strlen(separator), size = name_at + strlen(name) + 1;
 
-    if (!path)
+    if (out->n == NODES_MAX)
+        return refuse(s, parent, "the file has too many keys and values");
+    node.path = malloc(size);
+    if (!node.path)
         return out_of_memory(s->e);
-    node.path = path;
-    node.name = path + name_at;
-    if (out->n == NODES_MAX) {
-        refuse(s, path, "the file has too many keys and values");
-        free(path);
-        return -1;
-    }
+    (void)snprintf(node.path, size, "%s%s%s", parent, separator, name);
+    node.name = node.path + name_at;
     out->nodes[out->n] = node;
     return (ssize_t)out->n++;
 }
@@ -174,7 +174,6 @@ static ssize_t read_key(struct scan *s, size_t parent)
     const char *section = s->out->nodes[parent].path;
     const struct conf_node *twin;
     struct conf_node node = {.parent = parent, .key = mark_of(s->event.start_mark)};
-    char *path = NULL;
     ssize_t index;
 
     if (s->event.type != YAML_SCALAR_EVENT)
@@ -185,9 +184,7 @@ static ssize_t read_key(struct scan *s, size_t parent)
         return refuse(s, section, "a value without a key");
     if (s->event.data.scalar.length > KEY_LEN_MAX) /* every path below would carry it along */
         return refuse(s, section, "unknown key");
-    if (asprintf(&path, "%s%s%s", section, *section ? "." : "", (const char *)s->event.data.scalar.value) < 0)
-        path = NULL;
-    index = add_node(s, node, path, *section ? strlen(section) + 1 : 0);
+    index = add_node(s, node, *section ? "." : "", (const char *)s->event.data.scalar.value);
     twin = index < 0 ? NULL : find_twin(s->out, (size_t)index);
     if (twin) {
         struct conf_place at = place_at(s->out, node.key, twin->path);
@@ -221,8 +218,7 @@ static int read_list(struct scan *s, size_t index, unsigned depth)
     s->out->nodes[index].kind = CONF_NODE_LIST;
     for (size_t i = 0;; i++) {
         struct conf_node item = {.parent = index};
-        const char *list = s->out->nodes[index].path;
-        char *path = NULL;
+        char name[24];
         ssize_t child;
 
         if (next_event(s) < 0)
@@ -231,9 +227,8 @@ static int read_list(struct scan *s, size_t index, unsigned depth)
         if (s->event.type == YAML_SEQUENCE_END_EVENT)
             return 0;
         item.key = mark_of(s->event.start_mark);
-        if (asprintf(&path, "%s[%zu]", list, i) < 0)
-            path = NULL;
-        child = add_node(s, item, path, strlen(list));
+        (void)snprintf(name, sizeof(name), "[%zu]", i);
+        child = add_node(s, item, "", name);
         if (child < 0 || read_value(s, (size_t)child, depth + 1) < 0)
             return -1;
     }
@@ -244,7 +239,7 @@ static int read_document(struct scan *s)
 {
     struct conf_node root = {.kind = CONF_NODE_SECTION, .empty = true, .key = {1, 1}, .value = {1, 1}};
 
-    if (add_node(s, root, strdup(""), 0) < 0 || next_event(s) < 0 || next_event(s) < 0)
+    if (add_node(s, root, "", "") < 0 || next_event(s) < 0 || next_event(s) < 0)
         return -1;
     if (s->event.type == YAML_STREAM_END_EVENT)
         return 0;

@@ -37,8 +37,8 @@ struct conf_node {
 struct conf_positions;
 
 /*
- * Scans `text`, which conf_text_check has passed, of the file `file`. The caller frees. Errors: ERR_CONFIG with the
- * place, ERR_RESOURCE.
+ * Scans `text`, which conf_text_check has passed and which has no mark in front, of the file `file`. The caller frees.
+ * Errors: ERR_CONFIG with the place, ERR_RESOURCE.
  */
 struct conf_positions *conf_positions_scan(const char *file, struct bytes text, struct err *e);
 

@@ -1,13 +1,15 @@
 #include "conf/raw.h"
 
+#include <assert.h>
 #include <cyaml/cyaml.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/place.h"
 #include "conf/schema.h"
 
-enum { SECTIONS_MAX = 16, FIELDS_MAX = 24, NAME_LEN_MAX = 32 };
+enum { SECTIONS_MAX = 16, FIELDS_MAX = 32, NAME_LEN_MAX = 32 };
 
 /* One array of fields for each section, made once a load. */
 struct conf_raw {
@@ -18,7 +20,17 @@ struct conf_raw {
     struct conf_raw_value *values; /* libcyaml's: one for each row of the schema */
 };
 
-static const cyaml_config_t config = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
+/* libcyaml's allocator; our own, so that tests can make it fail. */
+static void *allocate(void *ctx, void *p, size_t size)
+{
+    (void)ctx;
+    if (size > 0)
+        return realloc(p, size);
+    free(p);
+    return NULL;
+}
+
+static const cyaml_config_t config = {.mem_fn = allocate, .flags = CYAML_CFG_NO_ALIAS};
 
 static const cyaml_schema_value_t text_value = {
         CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -61,6 +73,7 @@ static const cyaml_schema_field_t *build(struct conf_raw *raw, size_t first, siz
     const struct conf_schema_key *keys = conf_schema_keys(&n_keys);
     cyaml_schema_field_t *fields = raw->fields[raw->n_sections++];
 
+    assert(raw->n_sections < SECTIONS_MAX && end - first <= FIELDS_MAX);
     for (size_t i = first, rows; i < end; i += rows) {
         const char *name = keys[i].key + prefix;
         size_t len = strcspn(name, "."), offset = (i - first) * sizeof(struct conf_raw_value);

@@ -105,15 +105,22 @@ static bool is_line_break(const uint8_t *p, const uint8_t *end)
     return *p == '\n' || (*p == '\r' && end - p > 1 && p[1] == '\n');
 }
 
+struct bytes conf_text_without_mark(struct bytes text)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+
+    if (text.len < sizeof(mark) || memcmp(text.data, mark, sizeof(mark)) != 0)
+        return text;
+    return (struct bytes){.data = text.data + sizeof(mark), .len = text.len - sizeof(mark)};
+}
+
 int conf_text_check(const char *file, struct bytes text, struct err *e)
 {
-    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* U+FEFF: some editors put it in front */
-    const uint8_t *p = text.data, *end = p + text.len;
+    struct bytes rest = conf_text_without_mark(text);
+    const uint8_t *p = rest.data, *end = p + rest.len;
     struct conf_place at = {.file = file, .line = 1, .column = 1};
     size_t n;
 
-    if (text.len >= sizeof(mark) && memcmp(p, mark, sizeof(mark)) == 0)
-        p += sizeof(mark);
     for (; p < end; p += n, at.column++) {
         int32_t c = decode(p, end, &n);
 

@@ -19,6 +19,10 @@
  */
 char *conf_text_read(const char *path, size_t max, size_t *len, struct err *e);
 
+/* The text without the byte order mark (U+FEFF) that some editors put in front. It is no character: it has no column.
+ */
+struct bytes conf_text_without_mark(struct bytes text);
+
 /* Whether all of it is text as above. Errors: ERR_CONFIG with the place of the first byte that is not. */
 int conf_text_check(const char *file, struct bytes text, struct err *e);
 

@@ -1,0 +1,299 @@
+/* conf_check_files: everything that the configuration names is there and is what it should be. */
+#include "expect.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "failing.h"
+#include "scratch.h"
+
+#define CERT   "-----BEGIN CERTIFICATE-----\nMIIB\nAAA=\n-----END CERTIFICATE-----\n"
+#define KEY    "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
+#define MASTER "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"
+
+static const char config[] = "etcd_client:\n"
+                             "  endpoints: [a]\n"
+                             "  auth:\n"
+                             "    ca_cert: etcd-ca.crt\n"
+                             "    password_auth: password.yml\n"
+                             "    client_cert: client.crt\n"
+                             "    client_key: client.key\n"
+                             "snapshot_path: dir/snapshot\n"
+                             "encryption_key_path: master.key\n"
+                             "s3_client:\n"
+                             "  endpoint: e\n"
+                             "  bucket: b\n"
+                             "  auth:\n"
+                             "    ca_cert: s3-ca.crt\n"
+                             "    key_auth: keys.yml\n"
+                             "control:\n"
+                             "  group: root\n";
+
+/* All files that the configuration above names, as they should be. */
+static void write_good(void)
+{
+    scratch_write("etcd-ca.crt", CERT, strlen(CERT), 0644);
+    scratch_text("password.yml", "username: a\npassword: b\n");
+    scratch_text("client.crt", "Bag Attributes: whatever\n" CERT CERT);
+    scratch_text("client.key", KEY);
+    (void)mkdir("dir", 0700);
+    scratch_text("master.key", " " MASTER "\n");
+    scratch_text("s3-ca.crt", CERT);
+    scratch_text("keys.yml", "access_key: a\nsecret_key: b\n");
+}
+
+static void check(const struct conf *c, const char *line)
+{
+    struct err e = ERR_INIT;
+
+    if (!line) {
+        expect_success(conf_check_files(c, &e) == 0, &e);
+        return;
+    }
+    assert_int_equal(conf_check_files(c, &e), -1);
+    expect_error(&e, ERR_CONFIG, line);
+}
+
+static void all_good(void **state)
+{
+    struct conf *c = scratch_load(config);
+
+    (void)state;
+    write_good();
+    check(c, NULL);
+    conf_free(c);
+}
+
+/* Each in turn is missing. */
+static void missing_files(void **state)
+{
+    static const struct {
+        const char *file, *line;
+    } cases[] = {
+            {"etcd-ca.crt", "4:5: etcd_client.auth.ca_cert"},
+            {"password.yml", "5:5: etcd_client.auth.password_auth"},
+            {"client.crt", "6:5: etcd_client.auth.client_cert"},
+            {"client.key", "7:5: etcd_client.auth.client_key"},
+            {"master.key", "9:1: encryption_key_path"},
+            {"s3-ca.crt", "14:5: s3_client.auth.ca_cert"},
+            {"keys.yml", "15:5: s3_client.auth.key_auth"},
+    };
+    struct conf *c = scratch_load(config);
+    char line[256];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_good();
+        assert_int_equal(unlink(cases[i].file), 0);
+        (void)snprintf(line, sizeof(line), "test.yml:%s: %s: No such file or directory", cases[i].line, cases[i].file);
+        check(c, line);
+        assert_int_equal(mkdir(cases[i].file, 0700), 0);
+        (void)snprintf(line, sizeof(line), "test.yml:%s: %s: %s", cases[i].line, cases[i].file,
+                strstr(cases[i].file, ".crt") ? "is a directory, not a file" : "not a regular file");
+        check(c, line);
+        assert_int_equal(rmdir(cases[i].file), 0);
+    }
+    conf_free(c);
+}
+
+/* Secrets that all users can read or write. */
+static void open_secrets(void **state)
+{
+    static const struct {
+        const char *file, *line;
+    } cases[] = {
+            {"password.yml", "5:5: etcd_client.auth.password_auth"},
+            {"client.key", "7:5: etcd_client.auth.client_key"},
+            {"master.key", "9:1: encryption_key_path"},
+            {"keys.yml", "15:5: s3_client.auth.key_auth"},
+    };
+    struct conf *c = scratch_load(config);
+    char line[256];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_good();
+        assert_int_equal(chmod(cases[i].file, 0604), 0);
+        (void)snprintf(line, sizeof(line),
+                "test.yml:%s: %s: holds a secret but is open to all users (mode 0604); use chmod 0600", cases[i].line,
+                cases[i].file);
+        check(c, line);
+        assert_int_equal(chmod(cases[i].file, 0660), 0);
+        check(c, NULL);
+    }
+    conf_free(c);
+}
+
+static void what_is_in_them(void **state)
+{
+    static const struct {
+        const char *file, *text, *line;
+    } cases[] = {
+            {"etcd-ca.crt", "",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: holds no certificate in PEM (-----BEGIN "
+                    "CERTIFICATE-----)"},
+            {"etcd-ca.crt", "\n" KEY,
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:2: holds no certificate in PEM "
+                    "(-----BEGIN CERTIFICATE-----)"},
+            {"etcd-ca.crt", "\x30\x82\x01\x0a",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: holds no certificate in "
+                    "PEM (-----BEGIN CERTIFICATE-----)"},
+            {"etcd-ca.crt", CERT "-----BEGIN CERTIFICATE-----\nMIIB\n",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:5: the END line is missing: the file is cut off"},
+            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END PRIVATE KEY-----\n",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:3: the END line does not belong to the BEGIN line"},
+            {"etcd-ca.crt", CERT "-----BEGIN CERTIFICATE-----\nMII-\n-----END CERTIFICATE-----\n",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:5: the certificate is damaged: not base64"},
+            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: the certificate is damaged: not base64"},
+            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: the certificate is damaged: not base64"},
+            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\r\nMI==\r\n-----END CERTIFICATE-----", NULL},
+            {"client.crt", KEY,
+                    "6:5: etcd_client.auth.client_cert: client.crt:1: holds no certificate in PEM (-----BEGIN "
+                    "CERTIFICATE-----)"},
+            {"client.key", CERT,
+                    "7:5: etcd_client.auth.client_key: client.key:1: holds no private key in PEM (-----BEGIN "
+                    "PRIVATE KEY-----)"},
+            {"client.key", "x\n-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+                    "7:5: etcd_client.auth.client_key: client.key:2: the key has a pass phrase, which nobody can type "
+                    "in "
+                    "here; store it without"},
+            {"client.key",
+                    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nMIIB\n-----END RSA "
+                    "PRIVATE "
+                    "KEY-----\n",
+                    "7:5: etcd_client.auth.client_key: client.key:1: the key has a pass phrase, which nobody can type "
+                    "in "
+                    "here; store it without"},
+            {"client.key", KEY KEY, "7:5: etcd_client.auth.client_key: client.key:4: a second private key"},
+            {"client.key", "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n",
+                    "7:5: etcd_client.auth.client_key: client.key:1: the key is damaged: not base64"},
+            {"client.key",
+                    "-----BEGIN EC PARAMETERS-----\nMIIB\n-----END EC PARAMETERS-----\n-----BEGIN EC PRIVATE "
+                    "KEY-----\nMIIB\n-----END EC PRIVATE KEY-----\n",
+                    NULL},
+            {"master.key", "",
+                    "9:1: encryption_key_path: master.key: is not a master key: 0 hexadecimal digits instead of "
+                    "64"},
+            {"master.key", MASTER "0",
+                    "9:1: encryption_key_path: master.key: is not a master key: 65 hexadecimal digits "
+                    "instead of 64"},
+            {"master.key", "\n0123g",
+                    "9:1: encryption_key_path: master.key: is not a master key: character 5 is no "
+                    "hexadecimal digit"},
+            {"master.key", MASTER "\n" MASTER,
+                    "9:1: encryption_key_path: master.key: is not a master key: character 65 is "
+                    "no hexadecimal digit"},
+            {"master.key", "\t" MASTER "\r\n\n", NULL},
+            {"password.yml", "username: a\n",
+                    "5:5: etcd_client.auth.password_auth: password.yml:1:1: password: is "
+                    "missing"},
+            {"keys.yml", "access_key: a\nsecret_key: b\nregion: c\n",
+                    "15:5: s3_client.auth.key_auth: keys.yml:3:1: a key that is none of access_key, secret_key, "
+                    "session_token"},
+    };
+    struct conf *c = scratch_load(config);
+    char line[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_good();
+        scratch_text(cases[i].file, cases[i].text);
+        (void)snprintf(line, sizeof(line), "test.yml:%s", cases[i].line ? cases[i].line : "");
+        check(c, cases[i].line ? line : NULL);
+    }
+    conf_free(c);
+}
+
+/* Where a snapshot will be written, and who may use the socket: this configuration with one of the two. */
+static void paths_to_come_and_groups(void **state)
+{
+    static const struct {
+        const char *extra, *line;
+    } cases[] = {
+            {"snapshot_path: snapshot\n", NULL},
+            {"snapshot_path: /snapshot\n", NULL},
+            {"snapshot_path: keys.yml\n", NULL},
+            {"snapshot_path: nodir/snapshot\n",
+                    "test.yml:7:1: snapshot_path: directory nodir: No such file or directory"},
+            {"snapshot_path: keys.yml/snapshot\n", "test.yml:7:1: snapshot_path: keys.yml: is not a directory"},
+            {"snapshot_path: /\n", "test.yml:7:1: snapshot_path: /: is a directory, not a file"},
+            {"snapshot_path: dir\n", "test.yml:7:1: snapshot_path: dir: is a directory, not a file"},
+            {"snapshot_path: newdir/\n", "test.yml:7:1: snapshot_path: newdir/: is a directory, not a file"},
+            {"control:\n  group: no-such-group-here\n",
+                    "test.yml:8:3: control.group: there is no group 'no-such-group-here'"},
+    };
+    char text[512];
+
+    (void)state;
+    write_good();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct conf *c;
+
+        (void)snprintf(text, sizeof(text), "%s%s", scratch_minimal, cases[i].extra);
+        c = scratch_load(text);
+        check(c, cases[i].line);
+        conf_free(c);
+    }
+}
+
+/* A FIFO where a file should be must not make anybody wait. */
+static void no_waiting_for_fifos(void **state)
+{
+    static const char *const files[] = {"etcd-ca.crt", "client.key", "master.key", "keys.yml"};
+    struct conf *c = scratch_load(config);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct err e = ERR_INIT;
+
+        write_good();
+        assert_int_equal(unlink(files[i]), 0);
+        assert_int_equal(mkfifo(files[i], 0600), 0);
+        assert_int_equal(conf_check_files(c, &e), -1);
+        assert_non_null(strstr(e.text, "not a regular file"));
+        assert_int_equal(unlink(files[i]), 0);
+    }
+    conf_free(c);
+}
+
+static void out_of_memory_anywhere(void **state)
+{
+    struct conf *c = scratch_load(config);
+    size_t n = 0;
+    bool reached;
+
+    (void)state;
+    write_good();
+    do {
+        struct err e = ERR_INIT;
+        int r;
+
+        failing_arm(++n);
+        r = conf_check_files(c, &e);
+        reached = failing_disarm();
+        assert_int_equal(r, reached ? -1 : 0);
+        assert_true(!reached || e.kind == ERR_RESOURCE);
+    } while (reached);
+    assert_true(n > 15);
+    conf_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(all_good),
+            cmocka_unit_test(missing_files),
+            cmocka_unit_test(open_secrets),
+            cmocka_unit_test(what_is_in_them),
+            cmocka_unit_test(paths_to_come_and_groups),
+            cmocka_unit_test(no_waiting_for_fifos),
+            cmocka_unit_test(out_of_memory_anywhere),
+    };
+
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}

@@ -1,0 +1,470 @@
+/* What does not load, and the one line that says so: the place, the key, what is wrong. */
+#include "expect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/parse.h"
+#include "scratch.h"
+
+struct refused {
+    const char *text;
+    const char *line;
+};
+
+static void check(const struct refused *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct err e = ERR_INIT;
+        struct conf *c = conf_parse("f.yml", (struct bytes){(const uint8_t *)cases[i].text, strlen(cases[i].text)}, &e);
+
+        if (c)
+            fail_msg("this loads:\n%s", cases[i].text);
+        expect_error(&e, ERR_CONFIG, cases[i].line);
+    }
+}
+
+#define ETCD "etcd_client: {endpoints: [a]}\n"
+#define S3   "s3_client: {endpoint: e, bucket: b, auth: {key_auth: k}}\n"
+
+static void not_yaml(void **state)
+{
+    static const struct refused cases[] = {
+            {"log_level: \"info\nlog: x\n", "f.yml:1:12: not valid YAML: found unexpected end of stream while scanning "
+                                            "a quoted scalar"},
+            {"etcd_client:\n  endpoints: [a]\n  retries 10\n  auth:\n",
+                    "f.yml:3:3: not valid YAML: could not find expected ':' while scanning a simple key"},
+            {"etcd_client:\n\tendpoints: [a]\n", "f.yml:2:1: a tab; YAML is indented with spaces alone"},
+            {"etcd_client:\n  endpoints: [a]\n\n  \tretries: 1\n",
+                    "f.yml:4:3: a tab; YAML is indented with spaces alone"},
+            {"etcd_client:\n    retries: 1\n  auth: x\n",
+                    "f.yml:3:3: not valid YAML: did not find expected key while parsing a block mapping"},
+            {"log_level: a: b\n", "f.yml:1:13: not valid YAML: mapping values are not allowed in this context"},
+            {"etcd_client: {endpoints: [a\n",
+                    "f.yml:2:1: not valid YAML: did not find expected ',' or ']' while parsing "
+                    "a flow sequence"},
+            {"log_level: @info\n",
+                    "f.yml:1:12: not valid YAML: found character that cannot start any token while scanning for the "
+                    "next token"},
+            {"log_level: info\n...\nfoo\n", "f.yml:3:1: not valid YAML: did not find expected <document start>"},
+            {"%YAML 3.0\n---\nlog_level: info\n", "f.yml:1:1: not valid YAML: found incompatible YAML document"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+static void yaml_that_no_configuration_needs(void **state)
+{
+    static const struct refused cases[] = {
+            {"log_level: &x info\n",
+                    "f.yml:1:12: log_level: anchors and aliases are not supported; write the value out"},
+            {"log_level: *x\n", "f.yml:1:12: log_level: anchors and aliases are not supported; write the value out"},
+            {"etcd_client: &e\n  retries: 1\n",
+                    "f.yml:1:14: etcd_client: anchors and aliases are not supported; write the value out"},
+            {"etcd_client:\n  endpoints: &l [a]\n",
+                    "f.yml:2:14: etcd_client.endpoints: anchors and aliases are not supported; write the value out"},
+            {"&k log_level: info\n", "f.yml:1:1: anchors and aliases are not supported; write the value out"},
+            {"s3_client:\n  *k : info\n", "f.yml:2:3: s3_client: a key must be a plain word"},
+            {"s3_client:\n  <<: {a: b}\n", "f.yml:2:3: s3_client.<<: unknown key"},
+            {"log_level: !!str info\n", "f.yml:1:12: log_level: tags are not supported; put the value in quotes"},
+            {"etcd_client: !x {retries: 1}\n",
+                    "f.yml:1:14: etcd_client: tags are not supported; put the value in quotes"},
+            {"%TAG !e! tag:x,2000:\n---\nlog_level: info\n", "f.yml:1:1: tags are not supported"},
+            {"log_level: info\n---\nlog_level: info\n",
+                    "f.yml:2:1: a second document; there can be only one in a file"},
+            {"log_level: info\n---\n", "f.yml:2:1: a second document; there can be only one in a file"},
+            {"? {a: b}\n: c\n", "f.yml:1:3: a key must be a plain word"},
+            {"s3_client:\n  [a]: c\n", "f.yml:2:3: s3_client: a key must be a plain word"},
+            {": info\n", "f.yml:1:1: not valid YAML: did not find expected key while parsing a block mapping"},
+            {"s3_client: {\"\": 1}\n", "f.yml:1:13: s3_client: a value without a key"},
+            {"s3_client: {\"a\\nb\": 1}\n",
+                    "f.yml:1:13: s3_client: contains a line break, a tab or a control character"},
+            {"log_level: |\n  info\n", "f.yml:1:12: log_level: contains a line break, a tab or a control character"},
+            {"snapshot_path: \"a\\0b\"\n",
+                    "f.yml:1:16: snapshot_path: contains a line break, a tab or a control character"},
+            {"snapshot_path: \"a\\u2028b\"\n",
+                    "f.yml:1:16: snapshot_path: contains a line break, a tab or a control character"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+static void not_text(void **state)
+{
+    static const struct refused cases[] = {
+            {"a: \xff\n", "f.yml:1:4: is not text in UTF-8"},
+            {"\xff\xfe"
+             "a",
+                    "f.yml:1:1: is not text in UTF-8"},                       /* UTF-16 */
+            {"# \xc3\xa4\xc3\xb6 \xc3\n", "f.yml:1:6: is not text in UTF-8"}, /* columns are characters */
+            {"x: \xc0\xaf\n", "f.yml:1:4: is not text in UTF-8"},             /* overlong */
+            {"x: \xed\xa0\x80\n", "f.yml:1:4: is not text in UTF-8"},         /* surrogate */
+            {"x: \xf4\x90\x80\x80\n", "f.yml:1:4: is not text in UTF-8"},     /* past the last */
+            {"x: \xe2\x82", "f.yml:1:4: is not text in UTF-8"},               /* cut off */
+            {"a: b\nx: \x01\n", "f.yml:2:4: a control character (U+0001)"},
+            {"a: b\rx: c\n", "f.yml:1:5: a control character (U+000D)"},
+            {"a: \x7f\n", "f.yml:1:4: a control character (U+007F)"},
+            {"a: \xc2\x85\n", "f.yml:1:4: a control character (U+0085)"},
+            {"a: \xe2\x80\xa8\n", "f.yml:1:4: a control character (U+2028)"},
+            {"a: \xef\xbb\xbf\n", "f.yml:1:4: a control character (U+FEFF)"},
+            {"\xef\xbb\xbf"
+             "a: \x02\n",
+                    "f.yml:1:4: a control character (U+0002)"}, /* the mark in front has no column */
+    };
+    struct err e = ERR_INIT;
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+    assert_null(conf_parse("f.yml", (struct bytes){(const uint8_t *)"a: b\0c", 6}, &e));
+    expect_error(&e, ERR_CONFIG, "f.yml:1:5: a control character (U+0000)");
+}
+
+static void wrong_shape(void **state)
+{
+    static const struct refused cases[] = {
+            {"", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
+            {"# only\n\n", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
+            {"---\n", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
+            {"{}\n", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
+            {"\n  hello\n", "f.yml:2:3: must be 'key: value' lines, not a single value"},
+            {"- a\n", "f.yml:1:1: must be 'key: value' lines, not a list"},
+            {"etcd_client: foo\n", "f.yml:1:14: etcd_client: must be a section: keys, indented, below its name"},
+            {"etcd_client: [a]\n", "f.yml:1:14: etcd_client: must be a section: keys, indented, below its name"},
+            {"etcd_client:\n  auth:\n  - a\n",
+                    "f.yml:3:3: etcd_client.auth: must be a section: keys, indented, below its name"},
+            {"control:\nlog_level: info\n", "f.yml:1:1: control: the section is empty; give it keys or remove it"},
+            {"control: {}\n", "f.yml:1:10: control: the section is empty; give it keys or remove it"},
+            {"s3_client:\n  auth: ~\n", "f.yml:2:9: s3_client.auth: the section is empty; give it keys or remove it"},
+            {"log_level: [info]\n", "f.yml:1:12: log_level: must be a single value (word), not a list"},
+            {"s3_client:\n  region:\n    name: x\n",
+                    "f.yml:3:5: s3_client.region: must be a single value (name), not a section"},
+            {"etcd_client:\n  endpoints: a:1\n",
+                    "f.yml:2:14: etcd_client.endpoints: must be a list: [\"host:port\", ...]"},
+            {"etcd_client:\n  endpoints: {a: 1}\n",
+                    "f.yml:2:14: etcd_client.endpoints: must be a list: [\"host:port\", ...]"},
+            {"etcd_client:\n  endpoints: []\n", "f.yml:2:14: etcd_client.endpoints: the list is empty"},
+            {"etcd_client:\n  endpoints: [a, [b]]\n",
+                    "f.yml:2:18: etcd_client.endpoints[1]: must be a single value (host:port)"},
+            {"etcd_client:\n  endpoints:\n  - a\n  - host: b\n",
+                    "f.yml:4:5: etcd_client.endpoints[1]: must be a single value (host:port)"},
+            {"etcd_client:\n  endpoints:\n  - a\n  -\n",
+                    "f.yml:4:4: etcd_client.endpoints[1]: has no value; give it one or remove it"},
+            {"etcd_client:\n  endpoints: [a, '']\n",
+                    "f.yml:2:18: etcd_client.endpoints[1]: has no value; give it one or remove it"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+static void no_value(void **state)
+{
+    static const struct refused cases[] = {
+            {"etcd_client:\n  retries:\n",
+                    "f.yml:2:3: etcd_client.retries: has no value; give it one or remove the key"},
+            {"etcd_client:\n  retries: # none\n  auth: {}\n",
+                    "f.yml:2:3: etcd_client.retries: has no value; give it one or remove the key"},
+            {"etcd_client:\n  retries: \"\"\n",
+                    "f.yml:2:12: etcd_client.retries: has no value; give it one or remove the key"},
+            {"s3_client: {region: ''}\n", "f.yml:1:21: s3_client.region: has no value; give it one or remove the key"},
+            {"snapshot_path: ~\n", "f.yml:1:16: snapshot_path: has no value; give it one or remove the key"},
+            {"snapshot_path: null\n", "f.yml:1:16: snapshot_path: has no value; give it one or remove the key"},
+            {"etcd_client: {endpoints: }\n",
+                    "f.yml:1:15: etcd_client.endpoints: has no value; give it one or remove the key"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+static void unknown_keys(void **state)
+{
+    static const struct refused cases[] = {
+            {"etcd_client:\n  endpoint: [a]\n",
+                    "f.yml:2:3: etcd_client.endpoint: unknown key; did you mean etcd_client.endpoints?"},
+            {"etcd-client:\n  endpoints: [a]\n", "f.yml:1:1: etcd-client: unknown key; did you mean etcd_client?"},
+            {"s3_client:\n  bucket: b\n  connectionTimeout: 1m\n",
+                    "f.yml:3:3: s3_client.connectionTimeout: unknown key; did you mean s3_client.connection_timeout?"},
+            {"s3_client:\n  regoin: b\n", "f.yml:2:3: s3_client.regoin: unknown key; did you mean s3_client.region?"},
+            {"s3_client:\n  ca_cert: 1m\n", "f.yml:2:3: s3_client.ca_cert: unknown key; did you mean "
+                                            "s3_client.auth.ca_cert?"},
+            {"etcd_client:\n  ca_cert: 1m\n", "f.yml:2:3: etcd_client.ca_cert: unknown key; did you mean "
+                                              "etcd_client.auth.ca_cert?"},
+            {"etcd_client:\n  bucket: 1m\n", "f.yml:2:3: etcd_client.bucket: unknown key; did you mean "
+                                             "s3_client.bucket?"},
+            {"etcd_client:\n  log_level: info\n",
+                    "f.yml:2:3: etcd_client.log_level: unknown key; did you mean log_level?"},
+            {"socket: x\n", "f.yml:1:1: socket: unknown key; did you mean control.socket?"},
+            {"loglevel: info\n", "f.yml:1:1: loglevel: unknown key; did you mean log_level?"},
+            {"verbose: true\n", "f.yml:1:1: verbose: unknown key"},
+            {"s3_client.region: x\n",
+                    "f.yml:1:1: s3_client.region: unknown key; a key stands indented below its section, "
+                    "not behind a dot"},
+            {"etcd_client:\n  \"endpoints[0]\": x\n", "f.yml:2:3: etcd_client.endpoints[0]: unknown key"},
+            {"\xc3\xa4: {x: 1, \"\xc3\xb6\": 2}\n", "f.yml:1:1: \xc3\xa4: unknown key"},
+            {"s3_client:\n  region: x\n  \"\xc3\xb6\xc3\xb6\": 1\n",
+                    "f.yml:3:3: s3_client.\xc3\xb6\xc3\xb6: unknown key"},
+            {"s3_client: {\xc3\xb6: 1}\n", "f.yml:1:13: s3_client.\xc3\xb6: unknown key"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+static void keys_twice(void **state)
+{
+    static const struct refused cases[] = {
+            {"log_level: info\nlog_level: info\n",
+                    "f.yml:2:1: log_level: is there a second time; the first is in line 1, column 1"},
+            {ETCD "s3_client:\n  bucket: a\n  'bucket': b\n",
+                    "f.yml:4:3: s3_client.bucket: is there a second time; the first is in line 3, column 3"},
+            {"etcd_client: {retries: 1}\nlog_level: info\netcd_client: {retries: 1}\n",
+                    "f.yml:3:1: etcd_client: is there a second time; the first is in line 1, column 1"},
+            {"{log_level: info, log_level: x}\n",
+                    "f.yml:1:19: log_level: is there a second time; the first is in line 1, column 2"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+#define ENDPOINTS_HELP                                                                                                 \
+    "is missing: The members of the cluster, host:port each (TLS) or with https://, http:// or unix:// in front; "     \
+    "port "                                                                                                            \
+    "2379 if none is given."
+#define KEY_AUTH_HELP                                                                                                  \
+    "is missing: YAML file with access_key and secret_key, and session_token if there is one; credentials are never "  \
+    "taken from the environment."
+
+static void mandatory_keys(void **state)
+{
+    static const struct refused cases[] = {
+            {"log_level: info\n", "f.yml:1:1: etcd_client.endpoints: " ENDPOINTS_HELP},
+            {"log_level: info\netcd_client:\n  retries: 1\n", "f.yml:2:1: etcd_client.endpoints: " ENDPOINTS_HELP},
+            {ETCD "\ns3_client:\n  endpoint: a\n  auth: {key_auth: k}\n",
+                    "f.yml:3:1: s3_client.bucket: is missing: The bucket that holds the backups; it must exist."},
+            {ETCD "s3_client:\n  bucket: a\n  auth: {key_auth: k}\n",
+                    "f.yml:2:1: s3_client.endpoint: is missing: The S3 store, host:port (TLS) or with https:// or "
+                    "http:// "
+                    "in front; port 443, or 80 for http://, if none is given."},
+            {ETCD "s3_client:\n  bucket: a\n  endpoint: e\n", "f.yml:2:1: s3_client.auth.key_auth: " KEY_AUTH_HELP},
+            {ETCD "s3_client:\n  bucket: a\n  endpoint: e\n  auth:\n    ca_cert: x\n",
+                    "f.yml:5:3: s3_client.auth.key_auth: " KEY_AUTH_HELP},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+static void keys_that_go_together(void **state)
+{
+    static const struct refused cases[] = {
+            {S3 "etcd_client:\n  endpoints: [a]\n  auth:\n    client_cert: c\n",
+                    "f.yml:5:5: etcd_client.auth.client_cert: needs client_key beside it"},
+            {S3 "etcd_client:\n  endpoints: [a]\n  auth:\n    client_key: c\n",
+                    "f.yml:5:5: etcd_client.auth.client_key: needs client_cert beside it"},
+            {ETCD "s3_client:\n  endpoint: 10.0.0.1:9000\n  addressing: virtual\n  bucket: b\n  auth: {key_auth: k}\n",
+                    "f.yml:4:3: s3_client.addressing: virtual puts the bucket in front of the host's name, but "
+                    "s3_client.endpoint is an IP address"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+/* One value each, the last of its section, in a file that is good without it. */
+static void wrong_values(void **state)
+{
+    static const struct {
+        const char *section, *key, *value;
+        const char *what;
+    } cases[] = {
+            {"etcd_client", "request_timeout", "15x",
+                    "'15x' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"},
+            {"etcd_client", "request_timeout", "60", "'60' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"},
+            {"etcd_client", "request_timeout", "-1m",
+                    "'-1m' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"},
+            {"etcd_client", "connection_timeout", "0", "'0' is not between 1ms and 7d"},
+            {"etcd_client", "connection_timeout", "8d", "'8d' is not between 1ms and 7d"},
+            {"etcd_client", "connection_timeout", "111111111111111111111111111111111s",
+                    "'111111111111111111111111111111111s' is too long"},
+            {"etcd_client", "retries", "-1", "'-1' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "010", "'010' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "0x10", "'0x10' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "1.0", "'1.0' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "1_000", "'1_000' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "15d", "'15d' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "\" 1\"", "' 1' is not a number (decimal digits alone)"},
+            {"etcd_client", "retries", "1000001", "'1000001' is not between 0 and 1000000"},
+            {"etcd_client", "retries", "18446744073709551616", "'18446744073709551616' is not between 0 and 1000000"},
+            {"etcd_client", "retries", "99999999999999999999999",
+                    "'99999999999999999999999' is not between 0 and 1000000"},
+            {"s3_client", "parts_in_flight", "0", "'0' is not between 1 and 16"},
+            {"s3_client", "parts_in_flight", "17", "'17' is not between 1 and 16"},
+            {"s3_client", "parts_in_flight", "4294967299", "'4294967299' is not between 1 and 16"},
+            {"s3_client", "part_size", "4MiB", "'4MiB' is not between 5.0 MiB and 5.00 GiB"},
+            {"s3_client", "part_size", "5GiBs", "'5GiBs' is not a size (examples: 8MiB, 512KiB, 1GiB)"},
+            {"s3_client", "part_size", "5368709121", "'5368709121' is not between 5.0 MiB and 5.00 GiB"},
+            {"s3_client", "part_size", "auto", "'auto' is not a size (examples: 8MiB, 512KiB, 1GiB)"},
+            {"s3_client", "spool_size", "9223372036854775808", "'9223372036854775808' is not between 1 B and 8.00 EiB"},
+            {"s3_client", "addressing", "paths", "'paths' is none of auto, path, virtual"},
+            {"s3_client", "region", "a/b", "'a/b' has a character that cannot be in such a name"},
+            {"s3_client", "region", "\"a b\"", "'a b' has a character that cannot be in such a name"},
+            {"control", "group", "a:b", "'a:b' has a character that cannot be in such a name"},
+            {"control", "group", "\"a b\"", "'a b' has a character that cannot be in such a name"},
+    };
+    char text[512], line[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        bool etcd = strcmp(cases[i].section, "etcd_client") == 0, s3 = strcmp(cases[i].section, "s3_client") == 0;
+        struct refused refused = {.text = text, .line = line};
+
+        int used = snprintf(text, sizeof(text), "%s%s", etcd ? "" : ETCD, s3 ? "" : S3);
+        int before = snprintf(text + used, sizeof(text) - (size_t)used, "%s: {%s%s: ", cases[i].section,
+                etcd ? "endpoints: [a], "
+                : s3 ? "endpoint: e, bucket: b, auth: {key_auth: k}, "
+                     : "",
+                cases[i].key);
+
+        strcat(strcat(text, cases[i].value), "}\n");
+        (void)snprintf(line, sizeof(line), "f.yml:%d:%d: %s.%s: %s", etcd || s3 ? 2 : 3, before + 1, cases[i].section,
+                cases[i].key, cases[i].what);
+        check(&refused, 1);
+    }
+}
+
+static void wrong_words_at_the_top(void **state)
+{
+    static const struct refused cases[] = {
+            {ETCD S3 "log_level: verbose\n", "f.yml:3:12: log_level: 'verbose' is none of error, warning, info, debug"},
+            {ETCD S3 "log_level: 'in'\n", "f.yml:3:12: log_level: 'in' is none of error, warning, info, debug"},
+            {ETCD "s3_client: {endpoint: e, bucket: a/b, auth: {key_auth: k}}\n",
+                    "f.yml:2:34: s3_client.bucket: 'a/b' has a character that cannot be in such a name"},
+            {ETCD "s3_client: {endpoint: e, bucket: .., auth: {key_auth: k}}\n",
+                    "f.yml:2:34: s3_client.bucket: '..' is not the name of a bucket"},
+            {ETCD "s3_client: {endpoint: e/x, bucket: a, auth: {key_auth: k}}\n",
+                    "f.yml:2:23: s3_client.endpoint: 'e/x' is not an endpoint: there is something after host and port; "
+                    "they stand alone"},
+            {S3 "etcd_client:\n  endpoints:\n  - a:1\n  - a:b\n",
+                    "f.yml:5:5: etcd_client.endpoints[1]: 'a:b' is not an endpoint: the port is not a number"},
+            {S3 "etcd_client:\n  endpoints:\n  - https://me:secret@host\n",
+                    "f.yml:4:5: etcd_client.endpoints[0]: is not an endpoint: a user name does not belong here"},
+    };
+
+    (void)state;
+    check(cases, ARRAY_LEN(cases));
+}
+
+/* Loads the text with `n` times the letter where it has a `$`. */
+static struct conf *load_long(const char *pattern, size_t n, char letter, struct err *e)
+{
+    size_t before = strcspn(pattern, "$"), size = strlen(pattern) - 1 + n;
+    _cleanup_free_ char *text = malloc(size + 1);
+
+    assert_non_null(text);
+    memcpy(text, pattern, before);
+    memset(text + before, letter, n);
+    strcpy(text + before + n, pattern + before + 1);
+    return conf_parse("f.yml", (struct bytes){(const uint8_t *)text, size}, e);
+}
+
+static void lengths(void **state)
+{
+    static const struct {
+        const char *pattern;
+        size_t max;
+        const char *start, *end;
+    } cases[] = {
+            {ETCD "s3_client: {endpoint: e, objects_prefix: $, bucket: b, auth: {key_auth: k}}\n", 900,
+                    "f.yml:2:42: s3_client.objects_prefix: 'aaaaaa", "aaa...' is longer than 900 bytes"},
+            {ETCD "s3_client: {endpoint: e, bucket: $, auth: {key_auth: k}}\n", 255,
+                    "f.yml:2:34: s3_client.bucket: 'aaaaaa", "aaa...' is longer than 255 bytes"},
+            {ETCD S3 "snapshot_path: $\n", 4095, "f.yml:3:16: snapshot_path: 'aaa",
+                    "aaa...' is longer than 4095 bytes"},
+            {ETCD S3 "control:\n  socket: $\n", 107, "f.yml:4:11: control.socket: 'aaa",
+                    "aaa...' is longer than 107 bytes"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+        struct conf *c = load_long(cases[i].pattern, cases[i].max, 'a', &e);
+
+        expect_success(c, &e);
+        conf_free(c);
+        assert_null(load_long(cases[i].pattern, cases[i].max + 1, 'a', &e));
+        assert_memory_equal(e.text, cases[i].start, strlen(cases[i].start));
+        assert_string_equal(e.text + strlen(e.text) - strlen(cases[i].end), cases[i].end);
+    }
+}
+
+/* What a hostile file could cost. */
+static void bounds(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_free_ char *text = NULL;
+    size_t used;
+
+    (void)state;
+    check((const struct refused[]){{"[[[[[[[[[[[[[[[[[[[[[[[[[", "f.yml:1:10: [0][0][0][0][0][0][0][0][0]: nested too "
+                                                                 "deeply"}},
+            1);
+    assert_null(load_long("etcd_client:\n  endpoints: $\n", 1 << 19, '[', &e));
+    expect_error(&e, ERR_CONFIG, "f.yml:2:21: etcd_client.endpoints[0][0][0][0][0][0][0]: nested too deeply");
+    assert_null(load_long("log_level: info\n? $\n: x\n", 1 << 19, 'a', &e));
+    expect_error(&e, ERR_CONFIG, "f.yml:2:3: unknown key");
+
+    /* The 65th endpoint, and far too many values. */
+    text = calloc(1, 1 << 16);
+    used = (size_t)sprintf(text, S3 "etcd_client:\n  endpoints:\n");
+    for (unsigned i = 0; i < 2000; i++) {
+        used += (size_t)sprintf(text + used, "  - h%u\n", i);
+        if (i != 64 && i != 1999)
+            continue;
+        assert_null(conf_parse("f.yml", (struct bytes){(const uint8_t *)text, used}, &e));
+        expect_error(&e, ERR_CONFIG,
+                i == 64 ? "f.yml:68:5: etcd_client.endpoints[64]: more than 64 endpoints"
+                        : "f.yml:996:5: etcd_client.endpoints: the file has too many keys and values");
+    }
+}
+
+/* The line is one line and says what is wrong however long the rest of it is. */
+static void long_names(void **state)
+{
+    char name[4096];
+    struct err e = ERR_INIT;
+    const char *text = ETCD S3 "snapshot_path: ''\n";
+    const char *tail = "/a.yml:3:16: snapshot_path: has no value; give it one or remove the key";
+
+    (void)state;
+    memset(name, 'd', sizeof(name));
+    strcpy(name + sizeof(name) - 7, "/a.yml");
+    assert_null(conf_parse(name, (struct bytes){(const uint8_t *)text, strlen(text)}, &e));
+    assert_memory_equal(e.text, "...ddd", 6);
+    assert_string_equal(e.text + strlen(e.text) - strlen(tail), tail);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(not_yaml),
+            cmocka_unit_test(yaml_that_no_configuration_needs),
+            cmocka_unit_test(not_text),
+            cmocka_unit_test(wrong_shape),
+            cmocka_unit_test(no_value),
+            cmocka_unit_test(unknown_keys),
+            cmocka_unit_test(keys_twice),
+            cmocka_unit_test(mandatory_keys),
+            cmocka_unit_test(keys_that_go_together),
+            cmocka_unit_test(wrong_values),
+            cmocka_unit_test(wrong_words_at_the_top),
+            cmocka_unit_test(lengths),
+            cmocka_unit_test(bounds),
+            cmocka_unit_test(long_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
