@@ -7,7 +7,7 @@
  *     wrapped = nonce (24) || XChaCha20-Poly1305(master key, nonce, data key) (32) || tag (16)
  *     nonce   = EB 'K' '2' 00 || r: 8 random bytes || m: 12 bytes
  *     m       = the first 12 of BLAKE2b-16, keyed with k_bind, over (r || "YYYY-MM-DDTHH:MM:SSZ")
- *     k_bind  = crypto_kdf_derive_from_key(master key, subkey 1, context "etcdbkey")
+ *     k_bind  = crypto_kdf_derive_from_key(master key, subkey 1, context "etcdbkey"), 32 bytes
  *
  * Keys that the Go tool wrapped carry no binding (any nonce that does not begin with the magic) and are accepted.
  *
@@ -41,8 +41,9 @@ int key_wrap(const struct secret *master, const struct secret *data_key, int64_t
 /*
  * Unwraps what was read from the bucket for the backup of `instant`. The caller frees. With `allow_renamed` the binding
  * is not checked. Errors: ERR_INTEGRITY: not KEY_WRAPPED_LEN bytes (says how many); does not authenticate ("wrong
- * master key, or the key object is damaged"); bound to another instant than the name says (names that instant); nonce
- * begins with EB but an unknown magic ("written by a newer version"). ERR_RESOURCE.
+ * master key, or the key object is damaged"); bound to another instant than `instant`, which the text names (the other
+ * one cannot be read out of a binding: try the instants of the listing with key_is_bound_to); nonce begins with EB but
+ * an unknown magic ("written by a newer version"). ERR_RESOURCE.
  */
 struct secret *key_unwrap(
         const struct secret *master, struct bytes wrapped, int64_t instant, bool allow_renamed, struct err *e);
