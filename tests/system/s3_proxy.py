@@ -12,28 +12,32 @@ A rule is a function that gets the Request and returns None (not mine) or what t
 
 import http.client
 import http.server
-
 import socketserver
 import threading
 from urllib.parse import parse_qs, urlsplit
 
 DROP, LOSE = "drop", "lose"
 
+
 class Answer:
     def __init__(self, status, body=b"", headers=()):
         self.status, self.body, self.headers = status, body, dict(headers)
+
 
 class Hold:
     def __init__(self, then=None):
         self.then = then
 
+
 class After:
     def __init__(self, change):
         self.change = change
 
+
 def error(code):
     """The document of an error."""
     return b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code><Message>m</Message></Error>' % code.encode()
+
 
 class Request:
     """What was asked. `call` is one of create, part, complete, abort, uploads, head, or the method; `nth` counts the
@@ -49,6 +53,7 @@ class Request:
         }.get((method, next((n for n in ("partNumber", "uploadId", "uploads") if n in self.query), None)), method.lower())
         self.nth = 0
         self.status = None  # of the answer, once it is sent
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -110,9 +115,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
 
 class Proxy:
     """with Proxy(ceph, rule) as proxy: proxy.url is the endpoint, proxy.requests what came, proxy.rule may change."""

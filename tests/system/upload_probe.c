@@ -66,14 +66,29 @@ static long peak_kib(void)
     return kib;
 }
 
+/* Texts quote what servers say: in JSON a quotation mark is written otherwise. */
+static const char *json(const char *text, char out[2 * ERR_TEXT_MAX])
+{
+    size_t n = 0;
+
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            out[n++] = '\\';
+        out[n++] = *text;
+    }
+    out[n] = 0;
+    return out;
+}
+
 static void report(struct probe *p, const char *event, const struct err *err)
 {
     static const char *const outcomes[] = {"absent", "unknown", "visible"};
     struct s3_upload_stats s = {0};
+    char text[2 * ERR_TEXT_MAX];
 
     printf("{\"event\": \"%s\", \"peak_kib\": %ld", event, peak_kib());
     if (err)
-        printf(", \"kind\": \"%s\", \"text\": \"%s\"", err_kind_name(err->kind), err->text);
+        printf(", \"kind\": \"%s\", \"text\": \"%s\"", err_kind_name(err->kind), json(err->text, text));
     if (p->upload) {
         s3_upload_get_stats(p->upload, &s);
         printf(", \"written\": %" PRIu64 ", \"stored\": %" PRIu64 ", \"in_spool\": %" PRIu64 ", \"spooled\": %" PRIu64
@@ -81,7 +96,7 @@ static void report(struct probe *p, const char *event, const struct err *err)
                ", \"retries\": %u, \"outcome\": \"%s\", \"room\": %" PRIu64 ", \"spool_err\": \"%s\"",
                 s.written, s.stored, s.in_spool, s.spooled, s.blocked_ms, s.part_size, s.retries,
                 outcomes[s3_upload_outcome(p->upload)], s3_upload_room(p->upload),
-                s.spool_err ? s.spool_err->text : "");
+                s.spool_err ? json(s.spool_err->text, text) : "");
     }
     printf("}\n");
     fflush(stdout);
