@@ -16,6 +16,9 @@ static const struct meaning meanings[] = {
         {"authentication failed, password was given for no password user", ERR_AUTH, ETCD_ERRORS_FINAL,
                 "the user has no password: it authenticates by its certificate"},
         {"permission denied", ERR_AUTH, ETCD_ERRORS_FINAL, "permission denied: the user needs the root role"},
+        /* Who has a token has a user: it is the common name of the client certificate. 3.4 and 3.5, then 3.6. */
+        {"user not found", ERR_AUTH, ETCD_ERRORS_FINAL, "the client certificate's common name is no user of etcd"},
+        {"user name not found", ERR_AUTH, ETCD_ERRORS_FINAL, "the client certificate's common name is no user of etcd"},
         {"user name is empty", ERR_AUTH, ETCD_ERRORS_AUTHENTICATE, "etcd requires authentication, none is configured"},
         {"invalid auth token", ERR_AUTH, ETCD_ERRORS_AUTHENTICATE, "the authentication token is not accepted"},
         {"revision of auth store is old", ERR_TRANSIENT, ETCD_ERRORS_AUTHENTICATE,

@@ -6,7 +6,8 @@
  *     etcd_probe [OPTION...] ENDPOINT... snapshot FILE    the stream into FILE, and Status before and after
  *
  *     --ca --cert --key FILE, --user NAME, --password-file FILE, --window BYTES, --chunk BYTES, --timeout MS
- *     --stop-at BYTES    when so many have been consumed: says so and consumes no more, until SIGUSR1
+ *     --stop-at BYTES    when so many have been consumed: says so and consumes no more, until SIGUSR1; 0: before it
+ * starts
  *     --cancel-at BYTES  when so many have been consumed: frees the snapshot and ends the session
  *     --attempts N       of a snapshot, each with a session of its own; failed members are blamed
  *
@@ -128,6 +129,13 @@ static void use_chunk(struct probe *p, struct bytes chunk)
     }
 }
 
+static void stop(struct probe *p)
+{
+    p->stop_at = UINT64_MAX;
+    p->stopped = true;
+    say("stopped %" PRIu64 "\n", p->consumed);
+}
+
 /* Consumes what there is. Returns whether all has been, the last chunk included. */
 static bool pump(struct probe *p)
 {
@@ -142,11 +150,8 @@ static bool pump(struct probe *p)
             finish(p, 0);
             return false;
         }
-        if (p->consumed >= p->stop_at) {
-            p->stop_at = UINT64_MAX;
-            p->stopped = true;
-            say("stopped %" PRIu64 "\n", p->consumed);
-        }
+        if (p->consumed >= p->stop_at)
+            stop(p);
     }
     return last;
 }
@@ -217,7 +222,9 @@ static void on_ready(void *ctx, const struct etcd_status *status)
     struct probe *p = ctx;
 
     say_status("ready", status);
-    if (strcmp(p->command, "snapshot") == 0)
+    if (strcmp(p->command, "snapshot") == 0 && p->stop_at == 0)
+        stop(p);
+    else if (strcmp(p->command, "snapshot") == 0)
         start_snapshot(p);
     else if (strcmp(p->command, "rotate") == 0)
         rotate(p, status->endpoint);
@@ -243,6 +250,8 @@ static void on_signal(uv_signal_t *signal, int number)
     p->stopped = false;
     if (p->snapshot)
         pump(p);
+    else if (p->session)
+        start_snapshot(p);
 }
 
 static int run(struct probe *p)

@@ -56,6 +56,14 @@ static const struct {
                 "learner)"},
         {14, ERR_TRANSIENT, "grpc-status 14 UNAVAILABLE: etcdserver: no leader", ETCD_ERRORS_FINAL, ERR_TRANSIENT,
                 "the cluster has no leader (grpc-status 14 UNAVAILABLE: etcdserver: no leader)"},
+        {2, ERR_TRANSIENT, "grpc-status 2 UNKNOWN: auth: user not found", ETCD_ERRORS_FINAL, ERR_AUTH,
+                "the client certificate's common name is no user of etcd (grpc-status 2 UNKNOWN: auth: user not "
+                "found)"},
+        {9, ERR_CONFIG, "grpc-status 9 FAILED_PRECONDITION: etcdserver: user name not found", ETCD_ERRORS_FINAL,
+                ERR_AUTH,
+                "the client certificate's common name is no user of etcd (grpc-status 9 FAILED_PRECONDITION: "
+                "etcdserver: "
+                "user name not found)"},
         /* Without a speaker. */
         {2, ERR_TRANSIENT, "grpc-status 2 UNKNOWN: permission denied", ETCD_ERRORS_FINAL, ERR_AUTH,
                 "permission denied: the user needs the root role (grpc-status 2 UNKNOWN: permission denied)"},
