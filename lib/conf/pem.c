@@ -131,6 +131,12 @@ int conf_pem_check_certificates(const char *path, struct bytes text, struct err 
     return 0;
 }
 
+/* The old way to encrypt a key puts headers into its body: RFC 1421, section 4.6. */
+static bool has_headers(struct bytes body)
+{
+    return body.data && memmem(body.data, body.len, "Proc-Type:", strlen("Proc-Type:"));
+}
+
 int conf_pem_check_private_key(const char *path, struct bytes text, struct err *e)
 {
     struct reader r = {.path = path, .rest = text, .e = e};
@@ -140,9 +146,7 @@ int conf_pem_check_private_key(const char *path, struct bytes text, struct err *
     do {
         if (next_block(&r, &b) < 0)
             return -1;
-        /* The old way to encrypt one has headers in its body: RFC 1421, section 4.6. */
-        if (b.label == LABEL_ENCRYPTED_KEY ||
-                (b.label == LABEL_KEY && b.body.len && memmem(b.body.data, b.body.len, "Proc-Type:", 10)))
+        if (b.label == LABEL_ENCRYPTED_KEY || (b.label == LABEL_KEY && has_headers(b.body)))
             return refuse(&r, b.line, "the key has a pass phrase, which nobody can type in here; store it without");
         if (b.label == LABEL_KEY && !is_base64(b.body))
             return refuse(&r, b.line, "the key is damaged: not base64");
