@@ -120,7 +120,7 @@ static void give_up(struct h2_dial *d)
     h2_dial_close_stream(&a->u.stream); /* on_connect still comes, with UV_ECANCELED */
 }
 
-static int connect_error(const struct h2_dial *d, int status, struct err *e)
+static int connect_error(int status, struct err *e)
 {
     enum err_kind kind = ERR_TRANSIENT;
 
@@ -128,7 +128,7 @@ static int connect_error(const struct h2_dial *d, int status, struct err *e)
         kind = ERR_RESOURCE;
     else if (status == UV_EACCES || status == UV_EPERM)
         kind = ERR_CONFIG; /* the mode of a Unix socket, a firewall of this machine */
-    return err_set(e, kind, ERR_DOMAIN_UV, status, "connecting to %s: %s", d->address, uv_strerror(status));
+    return err_set(e, kind, ERR_DOMAIN_UV, status, "cannot connect: %s", uv_strerror(status));
 }
 
 static void on_connect(uv_connect_t *req, int status)
@@ -143,7 +143,7 @@ static void on_connect(uv_connect_t *req, int status)
     a->dial = NULL;
     if (status < 0) {
         h2_dial_close_stream(&a->u.stream);
-        connect_error(d, status, &e);
+        connect_error(status, &e);
         d->spec.on_connected(d->spec.ctx, NULL, &e);
         return;
     }
@@ -191,7 +191,7 @@ int h2_dial_next(struct h2_dial *d, struct err *e)
     rc = d->endpoint.unix_path[0] ? begin_unix(d, a) : begin_tcp(d, a);
     if (rc < 0) {
         h2_dial_close_stream(&a->u.stream);
-        return connect_error(d, rc, e);
+        return connect_error(rc, e);
     }
     a->dial = d;
     d->attempt = a;

@@ -232,10 +232,23 @@ int h2_session_begin(struct h2_session *s, struct err *e)
     return rc == 0 ? 0 : no_memory(rc, e);
 }
 
+/* Another protocol on this port, recognised by what it says first. A frame's length would be over a million bytes. */
+static const char *other_protocol(struct bytes data)
+{
+    if (data.len >= 1 && data.data[0] == 0x15) /* a TLS alert */
+        return "the server speaks TLS on this port; with TLS, the endpoint is https://...";
+    if (data.len >= 5 && memcmp(data.data, "HTTP/", 5) == 0)
+        return "the server speaks HTTP/1 on this port, not HTTP/2";
+    return NULL;
+}
+
 int h2_session_recv(struct h2_session *s, struct bytes data, struct err *e)
 {
+    const char *other = s->settled ? NULL : other_protocol(data);
     ssize_t rc;
 
+    if (other)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_HTTP2, 0, "%s", other);
     s->receiving = true;
     rc = nghttp2_session_mem_recv(s->ng, data.data, data.len);
     s->receiving = false;

@@ -28,6 +28,7 @@ struct h2_tls {
     mbedtls_x509_crt ca;
     mbedtls_x509_crt client;
     mbedtls_pk_context client_key;
+    bool own_ca;
     bool has_client;
     bool established;
     char host[H2_HOST_MAX];
@@ -145,6 +146,7 @@ static struct h2_tls *tls_alloc(const struct h2_tls_spec *spec)
     mbedtls_pk_init(&t->client_key);
     (void)snprintf(t->host, sizeof(t->host), "%s", spec->host);
     parse_ip(t->host, t->ip, &t->ip_len);
+    t->own_ca = spec->ca_cert != NULL;
     t->has_client = spec->client_cert && spec->client_key;
     return t;
 }
@@ -199,6 +201,7 @@ static int failed(struct h2_tls *t, int rc, struct err *e)
             .rc = rc,
             .verdict = &t->verdict,
             .host = t->host,
+            .own_ca = t->own_ca,
             .has_client = t->has_client,
             .established = t->established,
             .hello_seen = SSL_FIELD(&t->ssl, state) > MBEDTLS_SSL_SERVER_HELLO,

@@ -53,7 +53,8 @@ static int bad_certificate(const struct h2_tls_failure *f, struct err *e)
                 "the server's certificate is not valid before %s: is the clock right?", v->when);
     if (v->flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED)
         return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc,
-                "the server's certificate is signed by an unknown authority (%s): it is not in ca_cert", v->issuer);
+                "the server's certificate is signed by an unknown authority (%s): it is not %s", v->issuer,
+                f->own_ca ? "in ca_cert" : "one of the system's, and no ca_cert is configured");
     if (v->flags & MBEDTLS_X509_BADCERT_CN_MISMATCH)
         return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc, "the server's certificate is for %s, not for %s", v->names,
                 f->host);

@@ -27,6 +27,7 @@ struct h2_tls_failure {
     uint8_t alert; /* by the server, if rc says that there was one */
     const struct h2_tls_verdict *verdict;
     const char *host; /* that was asked for */
+    bool own_ca;      /* ca_cert is configured */
     bool has_client;  /* we have a certificate to present */
     bool hello_seen;  /* the server has answered in TLS */
     bool established; /* after the handshake */

@@ -23,6 +23,7 @@ struct pending {
 struct h2_wire {
     struct h2_wire_spec spec;
     bool secure; /* plaintext may flow */
+    bool heard;  /* anything at all has arrived */
     bool busy;   /* in a callback of the loop: freed at its end */
     bool closed;
     bool failed;
@@ -198,10 +199,16 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 
 static int read_error(const struct h2_wire *w, ssize_t status, struct err *e)
 {
-    if (status == UV_EOF)
-        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the server closed the connection%s",
-                w->secure ? "" : " during the TLS handshake");
-    return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the connection is lost: %s", uv_strerror((int)status));
+    /* TLS spoken to a server that does not, or the other way round, mostly ends like this. */
+    const char *doubt = !w->heard ? " without a word: does it speak TLS on this port?" : "";
+    const char *without_tls = !w->heard ? " without a word: does it want TLS on this port?" : "";
+
+    if (status != UV_EOF)
+        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the connection is lost: %s", uv_strerror((int)status));
+    if (!w->secure)
+        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status,
+                "the server closed the connection during the TLS handshake%s", doubt);
+    return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the server closed the connection%s", without_tls);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
@@ -214,6 +221,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     if (n == 0)
         return;
     enter(w);
+    w->heard = w->heard || n > 0;
     if (n < 0)
         rc = read_error(w, n, &e);
     else if (w->spec.tls)
