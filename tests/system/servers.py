@@ -7,6 +7,7 @@ comes at the end of the *thread* that started the child: start things from the m
 
 import base64
 import http.client
+import io
 import json
 import os
 import random
@@ -20,6 +21,8 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.config
+
+import reader
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parent / "servers"
@@ -152,6 +155,18 @@ class Etcd(Server):
                               stderr=subprocess.PIPE, env=ENVIRONMENT, **options)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout
+
+    def snapshot(self, path):
+        """What etcdctl itself saves."""
+        self.ctl("snapshot", "save", path)
+        return path
+
+    def describe(self, path):
+        """Hash, revision and number of keys in a snapshot file, as etcdctl tells them."""
+        done = subprocess.run([self.binary("etcdctl"), "snapshot", "status", path, "-w", "json"], check=True,
+                              env=dict(ENVIRONMENT, ETCDCTL_API="3"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        told = json.loads(done.stdout)
+        return told["hash"], told["revision"], told["totalKey"]
 
     def binary(self, name):
         """Path of etcdctl, or of etcdutl, which 3.4 lacks."""
@@ -370,12 +385,9 @@ class Programs:
         build = Path(os.environ.get("BUILD_DIR", HERE.parent.parent / "build" / "gcc"))
         self.daemon = str(build / "daemon" / "etcd-backupd")
         self.ctl = str(build / "daemon" / "ctl" / "etcd-backupctl")
-        if not os.access(self.daemon, os.X_OK) and os.access(build / "daemon" / "etcd-backupd" / "etcd-backupd", os.X_OK):
-            self.daemon = str(build / "daemon" / "etcd-backupd" / "etcd-backupd")
-        # The client finds a private daemon beside itself in PATH.
-        self.environment = dict(ENVIRONMENT, PATH=f"{Path(self.daemon).parent}:{ENVIRONMENT['PATH']}")
-        self.environment.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1")
-        self.environment.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
+        if os.access(self.daemon, os.X_OK):
+            self.sanitized = b"__asan_init" in Path(self.daemon).read_bytes()
+        self.environment = dict(ENVIRONMENT, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
 
 
 class Site:
@@ -441,6 +453,18 @@ class Site:
         way = ["-s", self.socket] if self.process else ["-c", self.file]
         return self.run(self.programs.ctl, *way, *arguments, **options)
 
+    def plaintext(self, name):
+        """The snapshot in a backup (named by its .dump), read from the bucket by the independent reader."""
+        assert name.endswith(".dump")
+        stem = name[:-len(".dump")]
+        dump = self.bucket.get(name)
+        wrapped = self.bucket.get(f"{stem}.key") if self.settings["encryption_key_path"] else None
+        out = io.BytesIO()
+        timestamp = stem[len(self.settings["s3_client"]["objects_prefix"]) + 1:]
+        proved = reader.read_backup(self.master_key, timestamp, io.BytesIO(dump), len(dump), wrapped, out.write)
+        assert proved == (wrapped is not None)  # what we encrypt marks its end
+        return out.getvalue()
+
     def check_config(self):
         return self.run(self.programs.daemon, "-c", self.file, "--check-config")
 
@@ -459,6 +483,11 @@ class Site:
         done = subprocess.run([self.programs.ctl, "-s", str(self.socket), "status"], env=self.programs.environment,
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         return done.returncode == 0
+
+    def memory(self):
+        """The most memory that the daemon has had so far, in bytes."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM:"))
 
     def stop(self):
         """SIGTERM; returns the exit status. What a sanitizer has to say is an error here."""

@@ -99,11 +99,12 @@ def test_passwords(shared_etcd, folder, version):
             f"session failed auth {etcd.endpoints[0]}: authenticating: wrong user name or password (grpc-status 3"), line
     status, line = attempt("nobody", "nobodypw")
     assert status == 1
-    assert line.startswith("snapshot failed auth permission denied: the user needs the root role (grpc-status "), line
+    assert line.startswith(f"snapshot failed auth {etcd.endpoints[0]}: permission denied: the user needs the root role (grpc-status "), line
 
     status, lines = run(etcd.endpoints, "snapshot", folder / "db", **options)
     assert status == 1
-    assert lines[-1].startswith("snapshot failed auth etcd requires authentication, none is configured (grpc-status ")
+    assert lines[-1].startswith(
+        f"snapshot failed auth {etcd.endpoints[0]}: etcd requires authentication, none is configured (grpc-status "), lines
 
 
 def test_a_password_that_nobody_asks_for_does_no_harm(shared_etcd, folder):
@@ -136,7 +137,7 @@ def test_a_password_that_changes_meanwhile_is_told(new_etcd, folder, version):
         etcd.ctl("user", "passwd", "backup", "--interactive=false", input=b"another\n")
         probe.go_on()
         assert probe.until("snapshot").startswith(
-            "snapshot failed auth authenticating: wrong user name or password"), probe.seen
+            f"snapshot failed auth {etcd.endpoints[0]}: authenticating: wrong user name or password"), probe.seen
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -149,7 +150,7 @@ def test_users_by_their_certificates(shared_etcd, folder, version):
     status, lines = run(etcd.endpoints, "snapshot", folder / "db", **tls_options(etcd, "server"))
     assert status == 1
     assert lines[-1].startswith(
-        "snapshot failed auth the client certificate's common name is no user of etcd (grpc-status "), lines
+        f"snapshot failed auth {etcd.endpoints[0]}: the client certificate's common name is no user of etcd (grpc-status "), lines
 
 
 def test_endpoints_that_cannot_be():

@@ -1,0 +1,198 @@
+#!/bin/sh
+# sh tests/demo.sh       a tour: a real etcd, a real S3 store, an encrypted backup, and the proof that it is one
+#
+# Installs what is missing, builds, and shows each step with the command that does it and what it says. All happens in a
+# scratch folder and on 127.0.0.1; at the end, or when interrupted, nothing is left but the build. A second tour takes
+# seconds, and several may run at once. To add to it: write a chapter, and name it at the end.
+
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+
+if [ -t 1 ]; then
+    bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+else
+    bold='' plain=''
+fi
+number=0
+
+heading() {
+    number=$((number + 1))
+    printf '\n%s%s. %s%s\n\n' "$bold" "$number" "$*" "$plain"
+}
+say() { printf '%s\n' "$*"; }
+fail() {
+    printf '\ndemo: %s\n' "$*" >&2
+    exit 1
+}
+
+# run 'COMMAND LINE': shows it as one would type it, and does it; the tour ends where something fails.
+run() {
+    printf '%s$ %s%s\n' "$bold" "$1" "$plain"
+    # A pipe, so that what the programs print does not depend on who looks at the tour.
+    { eval "$1" 2>&1 || echo $? >"$scratch/.failed"; } | sed "s/^/  /"
+    [ ! -e "$scratch/.failed" ] || fail "that ended with exit status $(cat "$scratch/.failed")"
+}
+
+# quietly LOG COMMAND...: shows what it printed only when it fails.
+quietly() {
+    quiet_log=$scratch/$1
+    shift
+    "$@" >"$quiet_log" 2>&1 </dev/null && return
+    cat "$quiet_log" >&2
+    fail "$* failed"
+}
+
+clean_up() {
+    trap '' INT TERM
+    cd /
+    [ -z "${daemon:-}" ] || kill -TERM "$daemon" 2>/dev/null
+    for server in "$scratch"/etcd "$scratch"/s3; do
+        server_stop "$server"
+    done
+    wait
+    rm -rf "$scratch"
+}
+
+chapter_build() {
+    heading 'Install what is missing, and build'
+    say "${bold}\$ sh tests/setup.sh$plain"
+    . "$top/tests/setup.sh"
+    . "$top/tests/build.sh"
+    . "$top/tests/servers/lib.sh"
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/ebd-demo.XXXXXX") || exit 1
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    say "${bold}\$ meson setup build/gcc && ninja -C build/gcc$plain"
+    quietly build.log build gcc gcc
+    cd "$scratch" || exit 1
+    PATH=$build_root/gcc/daemon:$build_root/gcc/daemon/ctl:$PATH
+    run 'etcd-backupd --version'
+}
+
+# $1: the version of etcd
+chapter_servers() {
+    heading "A real etcd $1 that asks for client certificates, and a real S3 store over TLS"
+    quietly ca.log sh "$top/tests/servers/ca.sh" "$scratch/ca"
+    quietly etcd.log server_start "$top/tests/servers/etcd.sh" "$scratch/etcd" --ca "$scratch/ca" --version "$1" --tls mutual
+    quietly s3.log server_start "$top/tests/servers/ceph.sh" "$scratch/s3" --ca "$scratch/ca"
+    . "$scratch/etcd/ready"
+    . "$scratch/s3/ready"
+    PATH=$ETCD_BIN:$PATH
+    export ETCDCTL_API=3 ETCDCTL_ENDPOINTS="$ETCD_ENDPOINTS" ETCDCTL_CACERT="$scratch/ca/ca.crt" \
+        ETCDCTL_CERT="$scratch/ca/root.crt" ETCDCTL_KEY="$scratch/ca/root.key"
+    say "etcd is at $ETCD_ENDPOINTS, Ceph's RADOS gateway at $S3_HTTPS."
+    say "With some data in it, one value of which we shall look for later:"
+    run 'etcdctl put greeting "the quick brown fox"'
+    run 'for n in $(seq 24); do head -c 750000 /dev/urandom | base64 | etcdctl put data/$n >/dev/null; done'
+    run 'etcdctl endpoint status -w table'
+    quietly bucket.log s3 create_bucket
+}
+
+# s3 create_bucket | s3 fetch NAME FILE: with boto3, which has nothing to do with us.
+s3() {
+    "$PYTHON" - "$S3_HTTP" "$@" <<'S3'
+import sys, boto3
+client = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="testkey",
+                      aws_secret_access_key="testsecret")
+if sys.argv[2] == "create_bucket":
+    client.create_bucket(Bucket="backups")
+else:
+    client.download_file("backups", sys.argv[3], sys.argv[4])
+S3
+}
+
+chapter_configure() {
+    heading 'A master key, and the configuration'
+    umask 077
+    run 'openssl rand -hex 32 >master.key'
+    printf 'access_key: testkey\nsecret_key: testsecret\n' >s3.yml
+    cat >etcd-backupd.conf <<CONF
+etcd_client:
+  endpoints: ["${ETCD_ENDPOINTS#https://}"]
+  auth:
+    ca_cert: $scratch/ca/ca.crt
+    client_cert: $scratch/ca/backup.crt
+    client_key: $scratch/ca/backup.key
+snapshot_path: $scratch/snapshot.db
+encryption_key_path: $scratch/master.key
+s3_client:
+  objects_prefix: demo/backup
+  endpoint: ${S3_HTTPS#https://}
+  bucket: backups
+  region: us-east-1
+  auth:
+    ca_cert: $scratch/ca/ca.crt
+    key_auth: $scratch/s3.yml
+control:
+  socket: $scratch/control.sock
+CONF
+    run 'cat etcd-backupd.conf'
+    run 'etcd-backupd -c etcd-backupd.conf --check-config && echo fine'
+}
+
+chapter_backup() {
+    heading 'The daemon, and a backup'
+    say "${bold}\$ etcd-backupd -c etcd-backupd.conf &$plain"
+    setpriv --pdeathsig TERM etcd-backupd -c etcd-backupd.conf >daemon.log 2>&1 </dev/null &
+    daemon=$!
+    wait_until 60 test -S control.sock || { cat daemon.log; fail 'the daemon does not listen'; }
+    run 'etcd-backupctl -s control.sock backup'
+    run 'etcd-backupctl -s control.sock status'
+    run 'etcd-backupctl -s control.sock list'
+    say 'and what the daemon has to say of it:'
+    run 'cat daemon.log'
+}
+
+chapter_restore() {
+    heading 'Read it back'
+    run 'etcd-backupctl -s control.sock restore --use-etcdutl=false --output restored.db'
+    run 'etcdctl snapshot status restored.db -w table 2>/dev/null'
+    say 'A snapshot that etcdctl takes by itself has the same content:'
+    run 'etcdctl snapshot save by-etcdctl.db >/dev/null 2>&1; etcdctl snapshot status by-etcdctl.db -w table 2>/dev/null'
+    ours=$(etcdctl snapshot status restored.db 2>/dev/null | cut -d, -f1-3)
+    theirs=$(etcdctl snapshot status by-etcdctl.db 2>/dev/null | cut -d, -f1-3)
+    [ -n "$ours" ] && [ "$ours" = "$theirs" ] || fail "hash, revision or keys differ: $ours and $theirs"
+}
+
+chapter_proof() {
+    heading 'Read it with another program, from the raw objects'
+    name=$(etcd-backupctl -s control.sock list --json |
+        "$PYTHON" -c 'import json, sys; print(json.loads(sys.stdin.readline())["name"][:-5])') || fail 'list --json failed'
+    say "Two objects, fetched with boto3: $name.dump, and .key, its data key wrapped by the master key."
+    s3 fetch "$name.dump" object.dump && s3 fetch "$name.key" object.key || fail 'the objects are not there'
+    run 'ls -l object.dump object.key restored.db'
+    say 'The value from the beginning is in the snapshot, and not to be seen in the object:'
+    run 'grep -c -a "the quick brown fox" restored.db'
+    run 'grep -c -a "the quick brown fox" object.dump || [ $? = 1 ]'
+    say 'A reader in Python that shares no code with etcd-backupd:'
+    cp "$top/tests/system/reader.py" .
+    time=${name#demo/backup-}
+    run "$PYTHON reader.py --key master.key --timestamp $time object.dump object.key -o by-python.db"
+    run 'cmp restored.db by-python.db && echo byte for byte the same'
+    cut=$(($(wc -c <restored.db) - 32))
+    say 'Its last 32 bytes are the SHA-256, by etcd, of all before:'
+    run "head -c $cut restored.db | sha256sum | cut -c1-64"
+    run 'tail -c 32 restored.db | od -An -v -tx1 | tr -d " \n"; echo'
+    [ "$(head -c $cut restored.db | sha256sum | cut -c1-64)" = "$(tail -c 32 restored.db | od -An -v -tx1 | tr -d ' \n')" ] ||
+        fail 'they differ'
+}
+
+chapter_end() {
+    heading 'Stop'
+    say "${bold}\$ kill %1$plain"
+    kill -TERM "$daemon"
+    wait "$daemon" || fail "the daemon ended with exit status $?"
+    daemon=
+    run 'tail -n 1 daemon.log'
+    say
+    say 'All of it worked.'
+}
+
+chapter_build
+chapter_servers 3.5
+chapter_configure
+chapter_backup
+chapter_restore
+chapter_proof
+chapter_end
