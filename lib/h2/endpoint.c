@@ -88,9 +88,10 @@ static int read_host(const char *text, char *rest, struct h2_endpoint *out, stru
         return -1;
     memcpy(out->host, host, strlen(host) + 1);
     if (v6)
-        (void)snprintf(out->authority, sizeof(out->authority), "[%.*s]:%u", (int)strcspn(host, "%"), host, out->port);
+        (void)snprintf(out->authority, sizeof(out->authority), "[%.*s]:%u", (int)strcspn(out->host, "%"), out->host,
+                out->port);
     else
-        (void)snprintf(out->authority, sizeof(out->authority), "%s:%u", host, out->port);
+        (void)snprintf(out->authority, sizeof(out->authority), "%s:%u", out->host, out->port);
     return 0;
 }
 
