@@ -1,0 +1,146 @@
+/* Failures, and what a person is told about them. */
+#include "expect.h"
+#include "s3/verdict.h"
+
+#include <errno.h>
+#include <openssl/x509_vfy.h>
+
+#include "base/cleanup.h"
+
+static const struct s3_verdict_place at = {.host = "s3.example.com", .bucket = "bucket", .ca_cert = "/etc/ca.crt"};
+
+static void test_http(void **state)
+{
+    static const struct {
+        int status;
+        struct xml_error error;
+        enum err_kind kind;
+        bool again;
+        const char *text;
+    } rows[] = {
+            {503, {.code = "SlowDown", .message = "Reduce your request rate."}, ERR_TRANSIENT, true,
+                    "HTTP 503 SlowDown: Reduce your request rate."},
+            {503, {.code = "SlowDown"}, ERR_TRANSIENT, true, "HTTP 503 SlowDown: the store asks for fewer requests"},
+            {200, {.code = "InternalError", .message = "m"}, ERR_TRANSIENT, true, "HTTP 200 InternalError: m"},
+            {400, {.code = "RequestTimeout", .message = "m"}, ERR_TRANSIENT, true, "HTTP 400 RequestTimeout: m"},
+            {409, {.code = "OperationAborted", .message = "m"}, ERR_TRANSIENT, true, "HTTP 409 OperationAborted: m"},
+            {200, {.code = "SomethingElse", .message = "m"}, ERR_PROTOCOL, false, "HTTP 200 SomethingElse: m"},
+            {500, {.code = ""}, ERR_TRANSIENT, true, "HTTP 500 Internal Server Error from s3.example.com"},
+            {502, {.code = ""}, ERR_TRANSIENT, true, "HTTP 502 Bad Gateway from s3.example.com"},
+            {503, {.code = ""}, ERR_TRANSIENT, true, "HTTP 503 Service Unavailable from s3.example.com"},
+            {504, {.code = ""}, ERR_TRANSIENT, true, "HTTP 504 Gateway Timeout from s3.example.com"},
+            {429, {.code = ""}, ERR_TRANSIENT, true, "HTTP 429 Too Many Requests from s3.example.com"},
+            {408, {.code = ""}, ERR_TRANSIENT, true, "HTTP 408 Request Timeout from s3.example.com"},
+            {599, {.code = ""}, ERR_TRANSIENT, false, "HTTP 599 from s3.example.com"},
+            {501, {.code = "NotImplemented", .message = "m"}, ERR_CONFIG, false, "HTTP 501 NotImplemented: m"},
+            {403, {.code = ""}, ERR_AUTH, false, "HTTP 403 Forbidden from s3.example.com"},
+            {401, {.code = ""}, ERR_AUTH, false, "HTTP 401 Unauthorized from s3.example.com"},
+            {403, {.code = "SignatureDoesNotMatch"}, ERR_AUTH, false,
+                    "HTTP 403 SignatureDoesNotMatch: the secret key does not belong to this access key"},
+            {403, {.code = "AccessDenied"}, ERR_AUTH, false, "HTTP 403 AccessDenied: this access key may not do that"},
+            {400, {.code = "ExpiredToken", .message = "m"}, ERR_AUTH, false, "HTTP 400 ExpiredToken: m"},
+            {404, {.code = ""}, ERR_NOT_FOUND, false, "HTTP 404 Not Found from s3.example.com"},
+            {404, {.code = "NoSuchBucket", .message = "m"}, ERR_NOT_FOUND, false,
+                    "HTTP 404 NoSuchBucket: there is no bucket \"bucket\" at s3.example.com"},
+            {400, {.code = "Odd"}, ERR_CONFIG, false, "HTTP 400 Odd"},
+            {418, {.code = ""}, ERR_CONFIG, false, "HTTP 418 from s3.example.com"},
+            {412, {.code = "PreconditionFailed"}, ERR_CONFIG, false,
+                    "HTTP 412 PreconditionFailed: the object is not what it was required to be"},
+            {301, {.code = "PermanentRedirect", .message = "m", .endpoint = "b.s3-eu-west-3.amazonaws.com"}, ERR_CONFIG,
+                    false,
+                    "HTTP 301 PermanentRedirect: bucket \"bucket\" is at the endpoint b.s3-eu-west-3.amazonaws.com"},
+            {301, {.code = "", .region = "eu-west-3"}, ERR_CONFIG, false,
+                    "HTTP 301 redirect: bucket \"bucket\" is in the region eu-west-3"},
+            {307, {.code = "TemporaryRedirect", .message = "wait", .endpoint = "a b; c"}, ERR_CONFIG, false,
+                    "HTTP 307 TemporaryRedirect: bucket \"bucket\" is not at s3.example.com: wait"},
+            {400, {.code = "AuthorizationHeaderMalformed", .message = "m", .region = "eu-west-3"}, ERR_CONFIG, false,
+                    "HTTP 400 AuthorizationHeaderMalformed: bucket \"bucket\" is in the region eu-west-3"},
+            {42, {.code = ""}, ERR_PROTOCOL, false, "HTTP 42 from s3.example.com"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+
+        assert_int_equal(s3_verdict_http(&at, rows[i].status, &rows[i].error, &e), rows[i].again);
+        expect_error(&e, rows[i].kind, rows[i].text);
+        assert_int_equal(e.domain, ERR_DOMAIN_HTTP);
+        assert_int_equal(e.code, rows[i].status);
+    }
+}
+
+static void test_curl(void **state)
+{
+    static const struct {
+        struct s3_verdict_failure failure;
+        enum err_kind kind;
+        bool again, stale;
+        const char *text;
+    } rows[] = {
+            {{CURLE_COULDNT_CONNECT, ECONNREFUSED, 0, "Failed to connect"}, ERR_TRANSIENT, true, false,
+                    "cannot connect to s3.example.com: Connection refused"},
+            {{CURLE_COULDNT_RESOLVE_HOST, 0, 0, "Could not resolve host: s3.example.com"}, ERR_TRANSIENT, true, false,
+                    "cannot resolve the name of s3.example.com: Could not resolve host: s3.example.com"},
+            {{CURLE_OPERATION_TIMEDOUT, 0, 0, "Connection timed out after 5000 ms"}, ERR_TRANSIENT, true, false,
+                    "no connection in time to s3.example.com: Connection timed out after 5000 ms"},
+            {{CURLE_GOT_NOTHING, 0, 0, "Empty reply from server"}, ERR_TRANSIENT, true, true,
+                    "the connection was closed without an answer by s3.example.com: Empty reply from server"},
+            {{CURLE_RECV_ERROR, 0, 0, "reset"}, ERR_TRANSIENT, true, true,
+                    "the connection broke while receiving from s3.example.com: reset"},
+            {{CURLE_SEND_ERROR, 0, 0, "reset"}, ERR_TRANSIENT, true, true,
+                    "the connection broke while sending to s3.example.com: reset"},
+            {{CURLE_SEND_FAIL_REWIND, 0, 0, "r"}, ERR_TRANSIENT, true, true,
+                    "a failed exchange with s3.example.com: r"},
+            {{CURLE_PARTIAL_FILE, 0, 0, "transfer closed"}, ERR_TRANSIENT, true, false,
+                    "the answer ended too early from s3.example.com: transfer closed"},
+            {{CURLE_OUT_OF_MEMORY, 0, 0, ""}, ERR_RESOURCE, false, false,
+                    "out of memory, or a header without end, with s3.example.com: Out of memory"},
+            {{CURLE_WEIRD_SERVER_REPLY, 0, 0, "w"}, ERR_PROTOCOL, false, false, "no HTTP from s3.example.com: w"},
+            {{CURLE_SSL_CACERT_BADFILE, 0, 0, "b"}, ERR_CONFIG, false, false,
+                    "cannot read the CA file for s3.example.com: b"},
+            {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "x"}, ERR_AUTH, false, false,
+                    "the certificate of s3.example.com is not accepted: its issuer is not among /etc/ca.crt"},
+            {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_CERT_HAS_EXPIRED, "x"}, ERR_AUTH, false, false,
+                    "the certificate of s3.example.com is not accepted: it has expired, or its issuer's has"},
+            {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_CERT_NOT_YET_VALID, "x"}, ERR_AUTH, false, false,
+                    "the certificate of s3.example.com is not accepted: it is not valid yet, if our clock is right"},
+            {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_INVALID_PURPOSE, "x"}, ERR_AUTH, false, false,
+                    "the certificate of s3.example.com is not accepted: unsuitable certificate purpose"},
+            {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_OK, ""}, ERR_AUTH, false, false,
+                    "the certificate of s3.example.com is not accepted: it is for another host"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+
+        assert_int_equal(s3_verdict_curl(&at, &rows[i].failure, &e), rows[i].again);
+        expect_error(&e, rows[i].kind, rows[i].text);
+        assert_int_equal(e.domain, ERR_DOMAIN_CURL);
+        assert_int_equal(e.code, rows[i].failure.code);
+        assert_int_equal(s3_verdict_is_stale(rows[i].failure.code), rows[i].stale);
+    }
+}
+
+static void test_system_cas(void **state)
+{
+    const struct s3_verdict_place no_ca = {.host = "h", .bucket = "b"};
+    const struct s3_verdict_failure f = {
+            CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, "x"};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_false(s3_verdict_curl(&no_ca, &f, &e));
+    expect_error(&e, ERR_AUTH, "the certificate of h is not accepted: its issuer is not among the system's CAs");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_http),
+            cmocka_unit_test(test_curl),
+            cmocka_unit_test(test_system_cas),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
