@@ -173,6 +173,11 @@ void etcd_session_blame(struct etcd_session *s)
         etcd_client_blame(s->client, s->index);
 }
 
+void etcd_session_name_endpoint(const struct etcd_session *s, struct err *e)
+{
+    etcd_client_name_endpoint(s->client, s->index, "", e);
+}
+
 void etcd_session_praise(struct etcd_session *s)
 {
     etcd_client_forgive(s->client);

@@ -60,6 +60,7 @@ static void fail(struct etcd_snapshot *s, const struct err *err)
     if (s->check.total > 0 && e.domain != ERR_DOMAIN_FORMAT)
         err_prepend(&e, "the snapshot broke off after %s of %s: ", size_format(s->check.arrived, arrived),
                 size_format(s->check.total, total));
+    etcd_session_name_endpoint(s->session, &e);
     stop(s);
     s->spec.on_failed(s->spec.ctx, &e);
 }
