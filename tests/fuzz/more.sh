@@ -10,8 +10,7 @@ mkdir "$scratch/found"
 if "$program" -artifact_prefix="$scratch/" -timeout=60 -rss_limit_mb=2048 "$@" "$scratch/found" "$corpus"; then
     rm -rf "$scratch"
 else
-    status=$?
     rm -rf "$scratch/found"
     echo "what broke it: $(ls "$scratch"/*)" >&2
-    exit $status
+    exit 1 # not libFuzzer's 77, which meson takes for a test that was skipped
 fi
