@@ -1,0 +1,157 @@
+"""What a backup costs, beside what else people use, on real servers: see run.sh.
+
+Everything that is compared runs in turns within one call, so that the machine's mood is the same for all; what is printed
+are medians. CPU, memory and writes are those of the client processes alone (wait4), not of etcd and not of S3.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "system"))
+
+import servers  # noqa: E402
+
+MIB = 1 << 20
+
+
+def peak_memory(pid):
+    """VmHWM of a process and of its children, the larger; 0 once they are gone. (wait4 would count Python's own.)"""
+    found = 0
+    try:
+        for task in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+            for line in Path(f"/proc/{task}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    found = max(found, int(line.split()[1]) * 1024)
+    except OSError:
+        pass
+    return found
+
+
+class Measured:
+    """One run of a command, its descendants included."""
+
+    def __init__(self, command, **options):
+        self.rss = 0
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT, **options)
+            while True:
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if pid:
+                    break
+                self.rss = max(self.rss, peak_memory(process.pid))
+                time.sleep(0.02)
+            self.seconds = time.monotonic() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            self.text = output.read().decode(errors="replace")
+        self.cpu = usage.ru_utime + usage.ru_stime
+        self.written = usage.ru_oublock * 512
+        if process.returncode:
+            raise SystemExit(f"{command[0]} failed ({process.returncode}): {self.text}")
+
+
+def etcdctl(etcd):
+    command = [etcd.binary("etcdctl"), f"--endpoints={etcd.endpoints[0]}"]
+    if etcd.tls != "none":
+        command += [f"--cacert={etcd.ca('ca')}", f"--cert={etcd.ca('root')}", f"--key={etcd.ca.key('root')}"]
+    return command
+
+
+def save_plain(etcd, folder):
+    """etcdctl snapshot save: a plain file on disk."""
+    path = folder / "etcdctl.db"
+    path.unlink(missing_ok=True)
+    return Measured([*etcdctl(etcd), "snapshot", "save", path], env=dict(servers.ENVIRONMENT, ETCDCTL_API="3"))
+
+
+def backup(site):
+    return Measured([site.programs.ctl, "-c", site.file, "backup"], env=site.programs.environment)
+
+
+def restore(site):
+    return Measured([site.programs.ctl, "-c", site.file, "restore", "--use-etcdutl=false"], env=site.programs.environment)
+
+
+def idle(site):
+    """Memory of a daemon that has made a backup and rests, and how often it wakes up in ten seconds."""
+    site.start()
+    try:
+        site.ctl("backup")
+        time.sleep(1)
+        status = Path(f"/proc/{site.process.pid}/status")
+
+        def field(name):
+            return int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith(name)))
+
+        before = field("voluntary_ctxt_switches")
+        time.sleep(10)
+        print(f"idle daemon after a backup: {field('VmRSS:') / 1024:.1f} MiB resident, "
+              f"{field('RssAnon:') / 1024:.1f} MiB of it its own, peak {field('VmHWM:') / 1024:.1f} MiB, "
+              f"{field('voluntary_ctxt_switches') - before} wake-ups in 10 s")
+    finally:
+        site.stop()
+
+
+def row(name, runs, size, base=None):
+    seconds = statistics.median(r.seconds for r in runs)
+    cells = [name, f"{seconds:.2f} s", f"{size / 1e6 / seconds:.0f} MB/s",
+             f"{statistics.median(r.cpu for r in runs):.2f} s",
+             f"{max(r.rss for r in runs) / MIB:.1f} MiB",
+             f"{statistics.median(r.written for r in runs) / MIB:.0f} MiB",
+             f"{seconds / base:.2f}" if base else "1.00"]
+    print("| " + " | ".join(cells) + " |", flush=True)
+    return seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=1024, help="MiB of data in etcd")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--etcd", default="3.4", choices=["3.4", "3.5"])
+    parser.add_argument("--plain-http", action="store_true", help="no TLS on either side")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ebd-bench-"))
+    try:
+        measure(options, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(options, folder):
+    ca = servers.Ca(folder / "ca")
+    tls = "none" if options.plain_http else "mutual"
+    quota = ("--quota-backend-bytes", str(8 << 30))
+    with servers.Ceph(folder / "ceph", ca, rgw="") as ceph, \
+            servers.Etcd(folder / "etcd", ca, version=options.etcd, tls=tls, extra=quota) as etcd:
+        bucket = servers.Bucket(ceph, "bench")
+        site = servers.Site(folder / "site", servers.Programs(), etcd, bucket, https=not options.plain_http)
+        etcd.fill(options.size * MIB, value_size=64 << 10)
+        size = etcd.status()["dbSize"]
+        print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
+              f"{os.cpu_count()} cores, medians of {options.runs}\n")
+        print("| | time | rate | CPU | peak memory | written to disk | time, ratio |\n|---|---|---|---|---|---|---|",
+              flush=True)
+        plain, ours = [], []
+        for _ in range(options.runs):
+            plain.append(save_plain(etcd, folder))
+            ours.append(backup(site))
+            bucket.delete(*sorted(bucket.list())[:-2])  # the store keeps its objects in memory
+        base = row("`etcdctl snapshot save` (plain file)", plain, size)
+        row("`etcd-backupctl backup` (encrypted, in S3)", ours, size, base)
+        row("`etcd-backupctl restore` (decrypted, to a file)", [restore(site) for _ in range(options.runs)], size, base)
+        print()
+        idle(site)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+#!/bin/sh
+# sh tests/bench/run.sh [--size MIB] [--runs N] [--etcd 3.4|3.5] [--plain-http]
+# What a backup costs in time, processor, memory and disk, beside `etcdctl snapshot save`, on real servers with TLS on both
+# sides. Not a test: it has no limits. Let the machine do nothing else meanwhile.
+
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$top/tests/setup.sh"
+build=${BUILD_DIR:-$top/build/bench}
+[ -e "$build/build.ninja" ] || CC=gcc meson setup --buildtype=release "$build" "$top" >/dev/null
+ninja -C "$build" daemon/etcd-backupd daemon/ctl/etcd-backupctl >/dev/null
+BUILD_DIR=$build exec /usr/bin/python3 "$top/tests/bench/bench.py" "$@"
