@@ -3,8 +3,8 @@
  *
  *     the answer to CreateMultipartUpload is still to come: it may bring the id
  *     the outcome of a commit is unknown: HEAD; what is visible is left alone
- *     the id was lost: list the unfinished uploads of our key that are not older than ours
- *     abort each; again, if a part was under way that may have arrived since (S3 API, AbortMultipartUpload)
+ *     abort our id; again, if a part was under way that may have arrived since (S3 API, AbortMultipartUpload)
+ *     an id was lost: list the unfinished uploads of our key that are not older than ours, and abort them too
  *     the outcome was unknown: HEAD again, now that nothing can complete any more
  */
 #include <string.h>
@@ -53,12 +53,21 @@ static void on_looked(void *ctx, const struct s3_response *res, const struct err
         finish(u, err);
         return;
     }
+    u->abort.looks++;
     if (res && upload_is_ours(u, res))
         u->outcome = S3_OUTCOME_VISIBLE;
-    else if (u->abort.looked)
+    else if (u->abort.looks == 2 && !(res && u->completed))
         u->outcome = S3_OUTCOME_ABSENT;
-    u->abort.looked = true;
+    /* else the store said that it completed the upload and shows something else: that stays unknown */
     upload_pump(u);
+}
+
+static bool is_known(const struct s3_upload *u, const char *id)
+{
+    for (unsigned i = 0; i < u->n_ids; i++)
+        if (strcmp(u->ids[i], id) == 0)
+            return true;
+    return false;
 }
 
 static int on_unfinished(void *ctx, const struct s3_unfinished *found, struct err *e)
@@ -66,7 +75,8 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *found, struct er
     struct s3_upload *u = ctx;
     char *copy;
 
-    if (strcmp(found->key, u->spec.key) != 0 || !upload_since_start(u, found->initiated) || u->n_ids == UPLOAD_IDS_MAX)
+    if (strcmp(found->key, u->spec.key) != 0 || !upload_since_start(u, found->initiated) ||
+            is_known(u, found->upload_id) || u->n_ids == UPLOAD_IDS_MAX)
         return 0;
     copy = strdup(found->upload_id);
     if (!copy)
@@ -155,15 +165,15 @@ void upload_abort_step(struct s3_upload *u)
 
     if (u->create || u->request || u->listing || uv_is_active((uv_handle_t *)&u->timer))
         return;
-    if (unknown && !u->abort.looked)
+    if (unknown && u->abort.looks == 0)
         ret = look(u, &e);
     else if (u->outcome == S3_OUTCOME_VISIBLE)
         ret = 1;
-    else if (u->n_ids == 0 && u->id_lost && !u->abort.listed)
-        ret = list(u, &e);
     else if (u->abort.next < u->n_ids)
         ret = delete_next(u, &e);
-    else if (unknown)
+    else if (u->id_lost && !u->abort.listed)
+        ret = list(u, &e);
+    else if (unknown && u->abort.looks == 1)
         ret = look(u, &e);
     else
         ret = 1;

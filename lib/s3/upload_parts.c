@@ -53,9 +53,8 @@ static void on_created(void *ctx, const struct s3_response *res, const struct er
     }
     if (copy)
         u->ids[u->n_ids++] = copy;
-    else
-        /* An answer that says no made nothing; one that got lost on its way may have. */
-        u->id_lost = !err || err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL;
+    /* An answer that says no made nothing; one that got lost on its way may have. */
+    u->id_lost = err ? err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL : !copy || res->attempts > 1;
     if (u->state == UPLOAD_CREATING && !copy) {
         err_prepend(&e, "creating the upload: ");
         fail(u, &e);

@@ -53,14 +53,14 @@ struct upload_buffer {
     struct s3_request *request; /* while SENDING */
 };
 
-/* Uploads that an abort looks after: ours, or those that a listing shows when the answer with our id was lost. */
+/* Uploads that an abort looks after: ours, and those that a listing shows when an answer with an id was lost. */
 enum { UPLOAD_IDS_MAX = 8 };
 
 struct upload_abort {
     unsigned next;  /* index of the id to be aborted next */
     unsigned tries; /* how often it was */
     bool listed;    /* the unfinished uploads of our key have been looked at */
-    bool looked;    /* HEAD came before aborting: the object is not there */
+    unsigned looks; /* HEADs, before the first and after the last abort, while the outcome is unknown */
 };
 
 struct s3_upload {

@@ -480,6 +480,9 @@ def test_the_object_is_not_whole(new_probe, new_proxy):
     probe.run("commit", "<not committed")
     assert probe.last["kind"] == "integrity"
     assert probe.last["text"] == f"the object in the store has 7 bytes instead of {PART + 1}"
+    # Something is visible, and nobody can say what: so its key must stay.
+    probe.run("abort", "<aborted")
+    assert probe.last["outcome"] == "unknown"
     probe.end()
 
 
@@ -488,6 +491,9 @@ def test_the_object_is_not_there(new_probe, new_proxy):
     probe.run("commit", "<not committed")
     assert probe.last["kind"] == "integrity"
     assert probe.last["text"] == "the store completed the upload, but the object is not there"
+    assert probe.last["outcome"] == "unknown"
+    probe.run("abort", "<aborted")
+    assert probe.last["outcome"] == "absent"
     probe.end()
 
 
@@ -553,6 +559,17 @@ def test_the_answer_to_create_is_lost(new_probe, new_proxy, bucket):
     probe.run("abort", "<aborted")
     assert bucket.uploads() == [KEY + ".other"]
     bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=KEY + ".other", UploadId=other)
+    probe.end()
+    probe.assert_nothing_there()
+
+
+def test_one_answer_to_create_is_lost(new_probe, new_proxy, bucket):
+    """The second attempt brings an id; the abort removes what the first has made as well."""
+    proxy = new_proxy(lambda r: LOSE if r.call == "create" and r.nth == 0 else None)
+    probe = new_probe(PART, endpoint=proxy.url, stop=7)
+    probe.run("<started", "<stopped")
+    wait_for(lambda: len(bucket.uploads()) == 2)
+    probe.run("abort", "<aborted")
     probe.end()
     probe.assert_nothing_there()
 
