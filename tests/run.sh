@@ -47,14 +47,16 @@ finish() {
     wait "$(cat "$scratch/$1.pid")"
 }
 
-# result NAME PASSED FAILED: for the sum at the end. With failures, all that was printed is shown.
+# result NAME PASSED FAILED: for the sum at the end. With failures, what was printed is shown; of a build, from the first
+# thing that went wrong.
 result() {
     printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$results"
     if [ "$3" = 0 ]; then
         printf '%-28s %5s passed\n' "$1" "$2"
     else
         printf '%-28s %5s passed, %s FAILED:\n' "$1" "$2" "$3"
-        sed 's/^/    /' "$scratch/$1.log"
+        awk '/^FAILED: / { found = 1 } found { print "    " $0 }
+            { line[NR] = $0 } END { if (!found) for (i = 1; i <= NR; i++) print "    " line[i] }' "$scratch/$1.log"
         printf '\n'
     fi
 }
@@ -128,24 +130,30 @@ COUNT
     result "system-$1" $counts
 }
 
-one style style
-if one build-gcc build gcc gcc; then
-    system_start gcc # goes on beside the other builds
-    unit gcc
-fi
-if one build-clang build clang clang; then
-    unit clang
-fi
-if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
-    unit sanitize
-fi
-[ ! -e "$scratch/system-gcc.pid" ] || system_finish gcc
-if [ -e "$scratch/unit-sanitize.log" ]; then
-    system_start sanitize
-    system_finish sanitize
-fi
+# One function, so that the shell has read it all before it begins: the file may change meanwhile.
+main() {
+    one style style
+    if one build-gcc build gcc gcc; then
+        system_start gcc # goes on beside the other builds
+        unit gcc
+    fi
+    if one build-clang build clang clang; then
+        unit clang
+    fi
+    if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
+        unit sanitize
+    fi
+    [ ! -e "$scratch/system-gcc.pid" ] || system_finish gcc
+    if [ -e "$scratch/unit-sanitize.log" ]; then
+        system_start sanitize
+        system_finish sanitize
+    fi
 
-sums=$(awk -F '\t' '{ p += $2; f += $3 } END { print p + 0, f + 0 }' "$results")
-passed=${sums% *} failed=${sums#* }
-printf '\n%s passed, %s failed\n' "$passed" "$failed"
-[ "$passed" -gt 0 ] && [ "$failed" = 0 ]
+    sums=$(awk -F '\t' '{ p += $2; f += $3 } END { print p + 0, f + 0 }' "$results")
+    passed=${sums% *} failed=${sums#* }
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$passed" -gt 0 ] && [ "$failed" = 0 ]
+}
+
+main
+exit
