@@ -1,21 +1,10 @@
 /*
- * etcd_probe: lib/etcd in the hands of a test.
- *
- *     etcd_probe [OPTION...] ENDPOINT... status           the session's member
- *     etcd_probe [OPTION...] ENDPOINT... rotate           the same with each member blamed, until one comes again
- *     etcd_probe [OPTION...] ENDPOINT... snapshot FILE    the stream into FILE, and Status before and after
- *
- *     --ca --cert --key FILE, --user NAME, --password-file FILE, --window BYTES, --chunk BYTES, --timeout MS
- *     --stop-at BYTES    when so many have been consumed: says so and consumes no more, until SIGUSR1; 0: before it
- * starts
- *     --cancel-at BYTES  when so many have been consumed: frees the snapshot and ends the session
- *     --attempts N       of a snapshot, each with a session of its own; failed members are blamed
+ * etcd_probe: lib/etcd in the hands of a test. What it can be asked for: etcd_probe_options.h.
  *
  * What happens is told on standard output, a line each, at once. The exit status is 0 if the last thing went well, 1 if
  * it failed, 2 for a wrong command line.
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sodium.h>
@@ -25,13 +14,11 @@
 #include "base/cleanup.h"
 #include "etcd/client.h"
 #include "etcd/snapshot.h"
+#include "etcd_probe_options.h"
+#include "failing.h"
 
 struct probe {
-    struct etcd_conf conf;
-    const char *command, *file, *user, *password_file;
-    size_t chunk;
-    uint64_t stop_at, cancel_at;
-    unsigned long attempts;
+    struct probe_options o;
 
     uv_loop_t loop;
     uv_signal_t go_on;
@@ -61,10 +48,10 @@ static int read_password(void *ctx, const char **username, const struct secret *
     struct probe *p = ctx;
 
     secret_free(p->password);
-    p->password = secret_read_file(p->password_file, 1024, true, e);
+    p->password = secret_read_file(p->o.password_file, 1024, true, e);
     if (!p->password)
         return -1;
-    *username = p->user;
+    *username = p->o.user;
     *password = p->password;
     return 0;
 }
@@ -78,12 +65,23 @@ static void finish(struct probe *p, int exit_status)
         uv_close((uv_handle_t *)&p->go_on, NULL);
 }
 
+/* Whether the test wants all of it to be closed within this callback; then it is, the other way round. */
+static bool quits_in(struct probe *p, const char *callback)
+{
+    if (!p->o.quit_in || strcmp(p->o.quit_in, callback) != 0)
+        return false;
+    say("quit in %s\n", callback);
+    etcd_session_close(TAKE_PTR(p->session));
+    finish(p, 0);
+    return true;
+}
+
 static void open_session(struct probe *p);
 
 static void failed(struct probe *p, const char *what, const struct err *err)
 {
     say("%s failed %s %s\n", what, err_kind_name(err->kind), err->text);
-    if (--p->attempts == 0) {
+    if (--p->o.attempts == 0) {
         finish(p, 1);
         return;
     }
@@ -96,13 +94,16 @@ static void failed(struct probe *p, const char *what, const struct err *err)
 
 static void on_session_failed(void *ctx, const struct err *err)
 {
-    failed(ctx, "session", err);
+    if (!quits_in(ctx, "session_failed"))
+        failed(ctx, "session", err);
 }
 
 static void on_status_after(void *ctx, const struct etcd_status *status, const struct err *err)
 {
     struct probe *p = ctx;
 
+    if (quits_in(p, "status"))
+        return;
     if (err) {
         failed(p, "status", err);
         return;
@@ -119,7 +120,7 @@ static void use_chunk(struct probe *p, struct bytes chunk)
         ssize_t n = write(p->fd, chunk.data, chunk.len);
 
         if (n < 0) {
-            err_errno(&e, errno, "%s", p->file);
+            err_errno(&e, errno, "%s", p->o.file);
             say("file %s\n", e.text);
             exit(1);
         }
@@ -131,9 +132,24 @@ static void use_chunk(struct probe *p, struct bytes chunk)
 
 static void stop(struct probe *p)
 {
-    p->stop_at = UINT64_MAX;
+    p->o.stop_at = UINT64_MAX;
     p->stopped = true;
     say("stopped %" PRIu64 "\n", p->consumed);
+}
+
+static void start_snapshot(struct probe *p);
+
+static void cancel(struct probe *p)
+{
+    say("cancelled %" PRIu64 "\n", p->consumed);
+    if (p->o.again == 0) {
+        finish(p, 0);
+        return;
+    }
+    if (--p->o.again == 0)
+        p->o.cancel_at = UINT64_MAX;
+    etcd_snapshot_free(TAKE_PTR(p->snapshot));
+    start_snapshot(p);
 }
 
 /* Consumes what there is. Returns whether all has been, the last chunk included. */
@@ -145,12 +161,11 @@ static bool pump(struct probe *p)
     while (!p->stopped && !last && (chunk = etcd_snapshot_peek(p->snapshot, &last)).len > 0) {
         use_chunk(p, chunk);
         etcd_snapshot_consume(p->snapshot);
-        if (p->consumed >= p->cancel_at) {
-            say("cancelled %" PRIu64 "\n", p->consumed);
-            finish(p, 0);
+        if (p->consumed >= p->o.cancel_at) {
+            cancel(p);
             return false;
         }
-        if (p->consumed >= p->stop_at)
+        if (p->consumed >= p->o.stop_at)
             stop(p);
     }
     return last;
@@ -162,11 +177,13 @@ static void on_begin(void *ctx, uint64_t total)
 
     p->total = total;
     say("begin %" PRIu64 "\n", total);
+    (void)quits_in(p, "begin");
 }
 
 static void on_readable(void *ctx)
 {
-    pump(ctx);
+    if (!quits_in(ctx, "readable"))
+        pump(ctx);
 }
 
 static void on_end(void *ctx)
@@ -174,6 +191,8 @@ static void on_end(void *ctx)
     struct probe *p = ctx;
     struct err e = ERR_INIT;
 
+    if (quits_in(p, "end"))
+        return;
     p->stopped = false; /* what still waits is here already */
     pump(p);
     say("end %" PRIu64 "\n", p->consumed);
@@ -183,12 +202,13 @@ static void on_end(void *ctx)
 
 static void on_failed(void *ctx, const struct err *err)
 {
-    failed(ctx, "snapshot", err);
+    if (!quits_in(ctx, "failed"))
+        failed(ctx, "snapshot", err);
 }
 
 static void start_snapshot(struct probe *p)
 {
-    const struct etcd_snapshot_spec spec = {.chunk = p->chunk,
+    const struct etcd_snapshot_spec spec = {.chunk = p->o.chunk,
             .ctx = p,
             .on_begin = on_begin,
             .on_readable = on_readable,
@@ -222,11 +242,13 @@ static void on_ready(void *ctx, const struct etcd_status *status)
     struct probe *p = ctx;
 
     say_status("ready", status);
-    if (strcmp(p->command, "snapshot") == 0 && p->stop_at == 0)
+    if (quits_in(p, "ready"))
+        return;
+    if (strcmp(p->o.command, "snapshot") == 0 && p->o.stop_at == 0)
         stop(p);
-    else if (strcmp(p->command, "snapshot") == 0)
+    else if (strcmp(p->o.command, "snapshot") == 0)
         start_snapshot(p);
-    else if (strcmp(p->command, "rotate") == 0)
+    else if (strcmp(p->o.command, "rotate") == 0)
         rotate(p, status->endpoint);
     else
         finish(p, 0);
@@ -261,7 +283,8 @@ static int run(struct probe *p)
     uv_loop_init(&p->loop);
     uv_signal_init(&p->loop, &p->go_on);
     uv_signal_start(&p->go_on, on_signal, SIGUSR1);
-    p->client = etcd_client_new(&p->loop, &p->conf, &e);
+    failing_arm(p->o.fail_allocation);
+    p->client = etcd_client_new(&p->loop, &p->o.conf, &e);
     if (!p->client) {
         say("client failed %s %s\n", err_kind_name(e.kind), e.text);
         finish(p, 1);
@@ -269,6 +292,8 @@ static int run(struct probe *p)
         open_session(p);
     }
     uv_run(&p->loop, UV_RUN_DEFAULT);
+    if (p->o.fail_allocation > 0)
+        say("allocation %s\n", failing_disarm() ? "failed" : "none failed");
     etcd_client_free(p->client);
     secret_free(p->password);
     /* Whoever left a handle behind is found here. */
@@ -277,74 +302,17 @@ static int run(struct probe *p)
     return p->exit_status;
 }
 
-static int read_options(struct probe *p, int argc, char **argv)
-{
-    enum { CA, CERT, KEY, USER, PASSWORD, WINDOW, CHUNK, TIMEOUT, STOP_AT, CANCEL_AT, ATTEMPTS };
-    static const struct option options[] = {{"ca", 1, NULL, CA}, {"cert", 1, NULL, CERT}, {"key", 1, NULL, KEY},
-            {"user", 1, NULL, USER}, {"password-file", 1, NULL, PASSWORD}, {"window", 1, NULL, WINDOW},
-            {"chunk", 1, NULL, CHUNK}, {"timeout", 1, NULL, TIMEOUT}, {"stop-at", 1, NULL, STOP_AT},
-            {"cancel-at", 1, NULL, CANCEL_AT}, {"attempts", 1, NULL, ATTEMPTS}, {NULL, 0, NULL, 0}};
-    const char **texts[] = {[CA] = &p->conf.ca_cert,
-            [CERT] = &p->conf.client_cert,
-            [KEY] = &p->conf.client_key,
-            [USER] = &p->user,
-            [PASSWORD] = &p->password_file};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        uint64_t number = optarg ? strtoull(optarg, NULL, 10) : 0;
-
-        if (option >= 0 && option <= PASSWORD)
-            *texts[option] = optarg;
-        else if (option == WINDOW)
-            p->conf.window = (uint32_t)number;
-        else if (option == CHUNK)
-            p->chunk = (size_t)number;
-        else if (option == TIMEOUT)
-            p->conf.request_timeout_ms = p->conf.connect_timeout_ms = number;
-        else if (option == STOP_AT)
-            p->stop_at = number;
-        else if (option == CANCEL_AT)
-            p->cancel_at = number;
-        else if (option == ATTEMPTS && number > 0)
-            p->attempts = (unsigned long)number;
-        else
-            return -1;
-    }
-    return 0;
-}
-
-/* ENDPOINT... COMMAND [FILE] */
-static int read_words(struct probe *p, int n, char **words)
-{
-    if (n >= 3 && strcmp(words[n - 2], "snapshot") == 0)
-        p->file = words[--n];
-    if (n < 2)
-        return -1;
-    p->command = words[--n];
-    p->conf.endpoints = (const char *const *)words;
-    p->conf.n_endpoints = (size_t)n;
-    return strcmp(p->command, "snapshot") == 0
-                   ? -(p->file == NULL)
-                   : -(strcmp(p->command, "status") != 0 && strcmp(p->command, "rotate") != 0);
-}
-
 int main(int argc, char **argv)
 {
-    struct probe p = {
-            .conf = {.connect_timeout_ms = 10000, .request_timeout_ms = 30000, .password_ctx = &p},
-            .chunk = 1 << 20,
-            .stop_at = UINT64_MAX,
-            .cancel_at = UINT64_MAX,
-            .attempts = 1,
-            .fd = -1,
-    };
+    struct probe p = {.fd = -1};
 
-    if (sodium_init() < 0 || read_options(&p, argc, argv) < 0 || read_words(&p, argc - optind, argv + optind) < 0)
+    if (sodium_init() < 0 || probe_options_read(&p.o, argc, argv) < 0)
         return 2;
-    if (p.user)
-        p.conf.password = read_password;
-    if (p.file && (p.fd = open(p.file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
+    if (p.o.user) {
+        p.o.conf.password = read_password;
+        p.o.conf.password_ctx = &p;
+    }
+    if (p.o.file && (p.fd = open(p.o.file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
         return 2;
     signal(SIGPIPE, SIG_IGN);
     return run(&p);
