@@ -45,18 +45,23 @@ static int out_of_memory(struct err *e)
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the configuration");
 }
 
-/* The byte at a mark; columns before it may hold longer characters. */
-static uint8_t byte_at(struct bytes text, struct conf_mark m)
+/* The byte at a mark, 0 behind the last. libyaml puts the end of a text into a line of its own even if the last line
+ * has no end: that mark is moved to where an editor would show it. Columns before the byte may hold longer characters.
+ */
+static uint8_t byte_at(struct bytes text, struct conf_mark *m)
 {
-    const uint8_t *p = text.data, *end = p + text.len;
+    struct conf_mark at = {.line = 1, .column = 1};
 
-    for (unsigned line = 1; p < end && line < m.line; p++)
-        line += *p == '\n';
-    for (unsigned column = 0; p < end; p++) {
-        column += (*p & 0xc0) != 0x80;
-        if (column == m.column)
-            return *p;
+    for (size_t i = 0; i < text.len; i++) {
+        if ((text.data[i] & 0xc0) == 0x80)
+            continue;
+        if (at.line == m->line && at.column == m->column)
+            return text.data[i];
+        at.line += text.data[i] == '\n';
+        at.column = text.data[i] == '\n' ? 1 : at.column + 1;
     }
+    if (m->line > at.line)
+        *m = at;
     return 0;
 }
 
@@ -68,11 +73,12 @@ static int refuse_syntax(struct scan *s)
     /* What is not closed, or no key, is wrong where it begins and not where the search for its end stopped. */
     bool begins_wrong = p->context && (strstr(problem, "end of stream") || strstr(problem, "expected ':'"));
     struct conf_mark m = mark_of(begins_wrong ? p->context_mark : p->problem_mark);
+    bool tab = byte_at(s->text, &m) == '\t';
     struct conf_place at = place_at(s->out, m, NULL);
 
     if (p->error == YAML_MEMORY_ERROR)
         return out_of_memory(s->e);
-    if (byte_at(s->text, m) == '\t')
+    if (tab)
         return conf_place_error(s->e, &at, "a tab; YAML is indented with spaces alone");
     return conf_place_error(
             s->e, &at, "not valid YAML: %s%s%s", problem, p->context ? " " : "", p->context ? p->context : "");

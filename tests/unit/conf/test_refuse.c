@@ -43,6 +43,8 @@ static void not_yaml(void **state)
             {"etcd_client: {endpoints: [a\n",
                     "f.yml:2:1: not valid YAML: did not find expected ',' or ']' while parsing "
                     "a flow sequence"},
+            {"etcd_client: {endpoints: [\xc3\xa4", "f.yml:1:28: not valid YAML: did not find expected ',' or ']' while "
+                                                   "parsing a flow sequence"},
             {"log_level: @info\n",
                     "f.yml:1:12: not valid YAML: found character that cannot start any token while scanning for the "
                     "next token"},
