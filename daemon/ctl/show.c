@@ -50,9 +50,6 @@ static void write_line(const Control__Progress *p)
 
 void show_progress(struct show_progress *s, const Control__Progress *p)
 {
-    bool is_new = strncmp(s->phase, p->phase, sizeof(s->phase) - 1) != 0;
-
-    (void)snprintf(s->phase, sizeof(s->phase), "%s", p->phase);
     if (s->is_terminal) {
         if (p->total)
             draw_bar(p);
@@ -60,7 +57,7 @@ void show_progress(struct show_progress *s, const Control__Progress *p)
             (void)fprintf(stderr, "\r\033[K%s ...", p->phase);
         s->is_open = true;
         (void)fflush(stderr);
-    } else if (is_new || p->elapsed_ms - s->told_ms >= LINE_EVERY_MS) {
+    } else if (p->elapsed_ms - s->told_ms >= LINE_EVERY_MS) {
         s->told_ms = p->elapsed_ms;
         write_line(p);
     }
@@ -89,7 +86,11 @@ static const char *age(int64_t instant, int64_t now, char out[DURATION_TEXT_MAX 
     char text[DURATION_TEXT_MAX];
     uint64_t distance = (uint64_t)(instant <= now ? now - instant : instant - now) * 1000;
 
-    (void)snprintf(out, DURATION_TEXT_MAX + 4, "%s%s", instant <= now ? "" : "in ", duration_format(distance, text));
+    if (distance < 60000)
+        (void)snprintf(text, sizeof(text), "%us", (unsigned)(distance / 1000));
+    else
+        (void)duration_format(distance, text);
+    (void)snprintf(out, DURATION_TEXT_MAX + 4, "%s%s", instant <= now ? "" : "in ", text);
     return out;
 }
 

@@ -2,7 +2,7 @@
  * show.h: results for people. Results go to stdout, progress and failures to stderr.
  *
  * Progress on a terminal is one line that is written over: phase, bar, bytes, rate, time left. Elsewhere it is a line
- * when the phase changes and every ten seconds.
+ * every ten seconds: a log wants no more.
  */
 #pragma once
 
@@ -15,7 +15,6 @@ struct show_progress {
     bool is_terminal;
     bool is_open;     /* an unfinished line stands on the terminal */
     uint64_t told_ms; /* elapsed when a line was last written elsewhere */
-    char phase[32];
 };
 
 void show_progress_init(struct show_progress *s);
