@@ -1,11 +1,12 @@
 #include "backup.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "dump_object.h"
 #include "etcd/snapshot.h"
 #include "key_object.h"
 #include "s3/upload.h"
@@ -36,9 +37,6 @@ enum {
     HAVE_PARTS = 8,   /* S3 has every part */
     HAVE_ALL = 15,
 };
-
-/* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
-enum { S3_PATIENCE_MS = 2000 };
 
 struct backup {
     struct core *core;
@@ -355,39 +353,11 @@ static void advance_flush(struct backup *b)
 
 /* ---- beginning ---- */
 
-/* Where sealed bytes may wait for a slow S3: beside snapshot_path. The caller frees; NULL: nowhere. */
-static char *spool_directory(const struct conf *conf)
+/* The first message has said how large the snapshot is. */
+static void on_begin(void *ctx, uint64_t total)
 {
-    const char *slash = conf->snapshot_path ? strrchr(conf->snapshot_path, '/') : NULL;
-
-    if (!conf->snapshot_path || conf->s3.spool_size == 0)
-        return NULL;
-    if (!slash)
-        return strdup(".");
-    return slash == conf->snapshot_path ? strdup("/")
-                                        : strndup(conf->snapshot_path, (size_t)(slash - conf->snapshot_path));
-}
-
-static void start_upload(struct backup *b, struct err *e)
-{
-    const struct conf *conf = core_conf(b->core);
-    _cleanup_free_ char *dir = NULL;
-    char revision[24], cluster[24];
-    const struct s3_param metadata[] = {
-            {"etcd-version", b->result.member.version},
-            {"etcd-revision", revision},
-            {"etcd-cluster-id", cluster},
-            {"encryption", encrypts(b) ? "xchacha20poly1305-stream2" : "none"},
-    };
-    struct s3_upload_spec spec = {
-            .key = b->result.name,
-            .size = b->result.stored_size,
-            .part_size = conf->s3.part_size,
-            .parts_in_flight = conf->s3.parts_in_flight,
-            .metadata = metadata,
-            .n_metadata = ARRAY_LEN(metadata),
-            .spool_limit = conf->s3.spool_size,
-            .patience_ms = S3_PATIENCE_MS,
+    struct backup *b = ctx;
+    struct dump_object_events events = {
             .ctx = b,
             .on_room = on_room,
             .on_flushed = on_flushed,
@@ -395,24 +365,11 @@ static void start_upload(struct backup *b, struct err *e)
             .on_committed = on_committed,
             .on_aborted = on_aborted,
     };
-
-    (void)snprintf(revision, sizeof(revision), "%" PRId64, b->result.member.revision);
-    (void)snprintf(cluster, sizeof(cluster), "%" PRIx64, b->result.member.cluster_id);
-    /* Never a byte of plaintext on disk: only what is sealed may wait there. */
-    if (encrypts(b))
-        spec.spool_dir = dir = spool_directory(conf);
-    b->upload = s3_upload_start(core_s3(b->core, e), &spec, e);
-}
-
-/* The first message has said how large the snapshot is. */
-static void on_begin(void *ctx, uint64_t total)
-{
-    struct backup *b = ctx;
     struct err e = ERR_INIT;
 
     b->result.snapshot_size = total;
     b->result.stored_size = stage_output_size(b->stage, total);
-    start_upload(b, &e);
+    b->upload = dump_object_start(b->core, &b->result, &events, &e);
     if (!b->upload) {
         fail(b, &e, NULL);
         return;
