@@ -109,7 +109,13 @@ static void on_status_after(void *ctx, const struct etcd_status *status, const s
         return;
     }
     say_status("after", status);
-    finish(p, 0);
+    if (--p->o.sessions == 0) {
+        finish(p, 0);
+        return;
+    }
+    etcd_snapshot_free(TAKE_PTR(p->snapshot));
+    etcd_session_close(TAKE_PTR(p->session));
+    open_session(p);
 }
 
 static void use_chunk(struct probe *p, struct bytes chunk)

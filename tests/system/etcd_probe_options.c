@@ -25,7 +25,8 @@ static const struct option options[] = {{"ca", 1, NULL, CA}, {"cert", 1, NULL, C
         {"user", 1, NULL, USER}, {"password-file", 1, NULL, PASSWORD}, {"quit-in", 1, NULL, QUIT_IN},
         {"window", 1, NULL, WINDOW}, {"chunk", 1, NULL, CHUNK}, {"timeout", 1, NULL, TIMEOUT},
         {"stop-at", 1, NULL, STOP_AT}, {"cancel-at", 1, NULL, CANCEL_AT}, {"again", 1, NULL, AGAIN},
-        {"attempts", 1, NULL, ATTEMPTS}, {"fail-allocation", 1, NULL, ALLOCATION}, {NULL, 0, NULL, 0}};
+        {"attempts", 1, NULL, ATTEMPTS}, {"sessions", 1, NULL, SESSIONS}, {"fail-allocation", 1, NULL, ALLOCATION},
+        {NULL, 0, NULL, 0}};
 
 static int take_text(struct probe_options *o, int option, const char *text)
 {
@@ -64,6 +65,9 @@ static int take_number(struct probe_options *o, int option, uint64_t number)
     case ATTEMPTS:
         o->attempts = (unsigned long)number;
         return number > 0 ? 0 : -1;
+    case SESSIONS:
+        o->sessions = (unsigned long)number;
+        return number > 0 ? 0 : -1;
     case ALLOCATION:
         o->fail_allocation = (size_t)number;
         return 0;
@@ -100,6 +104,7 @@ int probe_options_read(struct probe_options *o, int argc, char **argv)
             .stop_at = UINT64_MAX,
             .cancel_at = UINT64_MAX,
             .attempts = 1,
+            .sessions = 1,
     };
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option >= 0 && option <= QUIT_IN ? take_text(o, option, optarg)

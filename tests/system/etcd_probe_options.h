@@ -12,6 +12,7 @@
  *     --cancel-at BYTES      when so many have been consumed: frees the snapshot and ends the session
  *     --again N              after a snapshot was cancelled: N more in the same session, the last to its end
  *     --attempts N           of a snapshot, each with a session of its own; failed members are blamed
+ *     --sessions N           so many snapshots that go well, each with a session of its own
  *     --quit-in CALLBACK     closes everything within this callback: session_failed, ready, begin, readable, end,
  * failed, status
  *     --fail-allocation N    the N-th of ours
@@ -28,7 +29,7 @@ struct probe_options {
     const char *command, *file, *user, *password_file, *quit_in;
     size_t chunk;
     uint64_t stop_at, cancel_at; /* UINT64_MAX: never */
-    unsigned long attempts, again;
+    unsigned long attempts, again, sessions;
     size_t fail_allocation; /* 0: none */
 };
 

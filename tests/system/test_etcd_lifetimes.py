@@ -72,6 +72,20 @@ def test_a_snapshot_that_failed_may_be_taken_again_elsewhere(folder):
     assert (folder / "db").read_bytes() == DATABASE + TRAILER
 
 
+def test_blame_is_forgotten_when_a_snapshot_goes_well(folder):
+    def once(call):
+        if len(recovering.snapshots) == 1:
+            call.trailers_only(14, "not now")
+        else:
+            stream(*pieces())(call)
+
+    with Etcd(once) as recovering, Etcd(stream(*pieces())) as good:
+        endpoints = [recovering.endpoint, good.endpoint]
+        status, lines = run(endpoints, "snapshot", folder / "db", attempts=2, sessions=2)
+        assert status == 0, lines
+    assert [fields(line)["endpoint"] for line in lines if line.startswith("ready ")] == [*endpoints, endpoints[0]]
+
+
 def test_each_allocation_may_fail(folder):
     """All goes well, or it is told in one line. nghttp2, which allocates with ours, calls some of its failures by the name
     of what it could not do."""

@@ -1,5 +1,6 @@
 #include "expect.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -62,7 +63,8 @@ static void take_one(const struct run *r, struct ends *x)
         return;
     assert_int_equal(b.len, r->total - x->taken < r->chunk ? r->total - x->taken : r->chunk);
     for (size_t i = 0; i < b.len; i++)
-        assert_int_equal(b.data[i], byte_at(x->taken + i));
+        if (b.data[i] != byte_at(x->taken + i))
+            fail_msg("byte %zu of the chunk at %" PRIu64 " is wrong", i, x->taken);
     x->taken += b.len;
     assert_int_equal(last, x->taken == r->total);
     x->last_seen = last;
@@ -105,7 +107,7 @@ static void all_bytes_pass_whatever_the_sizes(void **state)
         for (size_t m = 0; m < ARRAY_LEN(messages); m++)
             for (size_t w = 0; w < ARRAY_LEN(windows); w++)
                 for (unsigned laziness = 1; laziness <= 9; laziness += 4)
-                    check_run(&(struct run){chunks[c], messages[m], windows[w], 30000 + 10 * c + m, laziness,
+                    check_run(&(struct run){chunks[c], messages[m], windows[w], 21000 + 10 * c + m, laziness,
                             (uint32_t)(c + 10 * m + 100 * w)});
 }
 
