@@ -18,6 +18,7 @@ enum {
     CANCEL_AT,
     AGAIN,
     ATTEMPTS,
+    SESSIONS,
     ALLOCATION
 };
 
