@@ -143,14 +143,18 @@ static void on_page(void *ctx, const struct s3_response *res, const struct err *
 
 static int next_page(struct s3_listing *l, struct err *e)
 {
-    struct s3_param query[5] = {{"encoding-type", "url"}, {"prefix", l->prefix}};
-    const struct s3_request_spec spec = {.method = S3_GET, .query = query, .ctx = l, .on_done = on_page};
-    struct s3_request_spec request = spec;
-    size_t n = 2;
+    struct s3_param query[5] = {{"prefix", l->prefix}};
+    struct s3_request_spec request = {.method = S3_GET, .query = query, .ctx = l, .on_done = on_page};
+    size_t n = 1;
 
-    query[n++] = l->of_uploads ? (struct s3_param){"uploads", ""} : (struct s3_param){"list-type", "2"};
-    if (l->page.key_marker[0] && l->of_uploads)
-        query[n++] = (struct s3_param){"key-marker", l->page.key_marker};
+    if (l->of_uploads) {
+        query[n++] = (struct s3_param){"uploads", ""};
+        if (l->page.key_marker[0])
+            query[n++] = (struct s3_param){"key-marker", l->page.key_marker};
+    } else {
+        query[n++] = (struct s3_param){"list-type", "2"};
+        query[n++] = (struct s3_param){"encoding-type", "url"};
+    }
     if (l->page.marker[0])
         query[n++] = (struct s3_param){l->of_uploads ? "upload-id-marker" : "continuation-token", l->page.marker};
     request.n_query = n;

@@ -27,7 +27,7 @@ struct s3_put_spec {
     struct bytes body;
     const struct s3_param *metadata;
     size_t n_metadata;
-    const char *if_match; /* or NULL: only over this ETag */
+    const char *if_match; /* or NULL: only over this ETag (Ceph 16 compares it without its quotes) */
     bool if_none_match;   /* only if there is none yet */
     void *ctx;
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
@@ -51,14 +51,15 @@ struct s3_request *s3_head(struct s3_client *c, const char *key, void *ctx,
 struct s3_request *s3_delete(struct s3_client *c, const char *key, void *ctx,
         void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
 
-/* AbortMultipartUpload. An upload that is gone (404 NoSuchUpload) counts as aborted. */
+/* AbortMultipartUpload. An upload that is gone (404 NoSuchUpload) counts as aborted; res->status is 404 then. */
 struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *upload_id, void *ctx,
         void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
 
 /*
- * ListObjectsV2 and ListMultipartUploads, page after page until the end, with encoding-type=url so that any key
- * survives XML. Each item is shown once, in the server's order. on_done with NULL means that the listing is complete;
- * with an error, that what was shown is not the whole. A store whose pages do not advance is ERR_PROTOCOL.
+ * ListObjectsV2 and ListMultipartUploads, page after page until the end; objects with encoding-type=url, so that any
+ * key survives XML. (Not uploads: Ceph encodes their keys then without saying so.) Each item is shown once, in the server's order. on_done with NULL means that the listing is complete;
+ * with an error, that what was shown is not the whole. A store whose names do not ascend, do not begin with the prefix, or
+ * whose pages do not advance is ERR_PROTOCOL.
  */
 struct s3_listing;
 struct s3_listing_spec {

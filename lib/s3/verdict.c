@@ -139,6 +139,7 @@ static void certificate(const struct s3_verdict_place *at, const struct s3_verdi
 
     switch (f->verify) {
     case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED: /* what curl starts from; it compares the names itself */
         (void)err_set(e, ERR_AUTH, ERR_DOMAIN_CURL, f->code, "the certificate of %s is not accepted: %s", at->host,
                 f->detail[0] ? f->detail : "it is for another host");
         return;

@@ -8,7 +8,7 @@
  * if anything is left in the loop.
  *
  *     put KEY FILE [NAME=VALUE ...]       metadata, or if-match=ETAG, if-none-match=*
- *     get KEY LIMIT                       at most so many bytes
+ *     get KEY LIMIT                       at most so many bytes; "body", or of a long one "sha256"
  *     range KEY START LEN [ETAG]          into memory, by s3_request_spec.into
  *     quit-range KEY START LEN BYTES      the same, cancelled by its own on_progress after so many bytes
  *     head KEY | delete KEY | create KEY | abort KEY UPLOAD
@@ -29,7 +29,7 @@
 #include "s3/object.h"
 #include "s3/xml.h"
 
-enum { COMMANDS_MAX = 4096, WORDS_MAX = 16, LINE_LIMIT = 64 << 10, FILE_LIMIT = 256 << 20 };
+enum { COMMANDS_MAX = 4096, WORDS_MAX = 16, LINE_LIMIT = 64 << 10, FILE_LIMIT = 256 << 20, BODY_SHOWN = 64 << 10 };
 
 struct probe {
     uv_loop_t loop;
@@ -101,6 +101,19 @@ static void print_hex(const char *name, const uint8_t *data, size_t len)
     putchar('"');
 }
 
+/* A long body by its hash alone. */
+static void print_body(const uint8_t *data, size_t len)
+{
+    uint8_t hash[crypto_hash_sha256_BYTES];
+
+    if (len <= BODY_SHOWN) {
+        print_hex("body", data, len);
+    } else {
+        crypto_hash_sha256(hash, data, len);
+        print_hex("sha256", hash, sizeof(hash));
+    }
+}
+
 static void begin(const struct command *c, const char *event)
 {
     printf("{\"id\": %u, \"event\": \"%s\"", c->id, event);
@@ -151,9 +164,9 @@ static void print_response(const struct command *c, const struct s3_response *re
         print_text(res->metadata[i].name, res->metadata[i].value);
     printf("}");
     if (c->into)
-        print_hex("body", c->into, c->into_len);
+        print_body(c->into, c->into_len);
     else
-        print_hex("body", res->body.data, res->body.len);
+        print_body(res->body.data, res->body.len);
 }
 
 static void on_done(void *ctx, const struct s3_response *res, const struct err *err)

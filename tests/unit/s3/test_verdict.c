@@ -106,6 +106,8 @@ static void test_curl(void **state)
                     "the certificate of s3.example.com is not accepted: it is not valid yet, if our clock is right"},
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_INVALID_PURPOSE, "x"}, ERR_AUTH, false, false,
                     "the certificate of s3.example.com is not accepted: unsuitable certificate purpose"},
+            {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_UNSPECIFIED, "names differ"}, ERR_AUTH, false, false,
+                    "the certificate of s3.example.com is not accepted: names differ"},
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_OK, ""}, ERR_AUTH, false, false,
                     "the certificate of s3.example.com is not accepted: it is for another host"},
     };
