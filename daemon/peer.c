@@ -13,6 +13,7 @@
 enum {
     OUT_LIMIT = 1 << 20,     /* bytes waiting to be written to one client */
     LIST_BATCH = 256,        /* entries written at a time */
+    STALL_MS = 60000,        /* without a byte taken by a client that has something to read */
     PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
 };
 
@@ -29,6 +30,8 @@ struct peer {
     enum peer_state state;
     uv_pipe_t pipe;
     uv_timer_t timer; /* until the request is complete */
+    uv_timer_t stall; /* while the client has something to read */
+    size_t left;      /* bytes that it had not read when `stall` was started */
     unsigned open_handles;
     struct buf in;
     uint8_t receive[4096];
@@ -66,16 +69,21 @@ static void on_handle_closed(uv_handle_t *h)
     free(p);
 }
 
-void peer_close(struct peer *p)
+static void drop_listing(struct peer *p)
 {
-    if (p->state == CLOSING)
-        return;
-    p->state = CLOSING;
     if (p->listing) {
         listing_free(TAKE_PTR(p->listing));
         core_release(p->spec.core);
     }
     catalog_list_free(TAKE_PTR(p->list));
+}
+
+void peer_close(struct peer *p)
+{
+    if (p->state == CLOSING)
+        return;
+    p->state = CLOSING;
+    drop_listing(p);
     if (p->watching) {
         jobs_unwatch(p->spec.jobs, p);
         /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
@@ -84,6 +92,7 @@ void peer_close(struct peer *p)
     }
     uv_close((uv_handle_t *)&p->pipe, on_handle_closed);
     uv_close((uv_handle_t *)&p->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&p->stall, on_handle_closed);
 }
 
 /* ---- writing ---- */
@@ -103,6 +112,7 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
 
     if (p->state == CLOSING)
         return;
+    (void)uv_timer_stop(&p->timer);
     p->state = ENDING;
     queued(p, message_done(&p->out, result, failure, &e));
 }
@@ -110,15 +120,19 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
 static void write_more_entries(struct peer *p)
 {
     struct err e = ERR_INIT;
-    size_t count = catalog_list_count(p->list), end = p->listed + LIST_BATCH;
+    size_t count = catalog_list_count(p->list);
 
-    for (; p->listed < count && p->listed < end; p->listed++) {
+    /* Only what is written counts: on_written brings us back here, and nothing would after a batch of lone keys. */
+    for (unsigned written = 0; p->listed < count && written < LIST_BATCH; p->listed++) {
         const struct catalog_backup *b = catalog_list_at(p->list, p->listed);
 
-        if (b->state != CATALOG_ORPHAN_KEY && message_entry(&p->out, b, &e) < 0) {
+        if (b->state == CATALOG_ORPHAN_KEY)
+            continue;
+        if (message_entry(&p->out, b, &e) < 0) {
             peer_close(p);
             return;
         }
+        written++;
     }
     if (p->listed < count) {
         flush(p);
@@ -135,6 +149,7 @@ static void on_written(uv_write_t *write, int status)
     p->writing = false;
     if (p->state == CLOSING)
         return;
+    (void)uv_timer_stop(&p->stall);
     buf_reset(&p->sending);
     if (status < 0 || (p->state == ENDING && p->out.len == 0))
         peer_close(p);
@@ -144,12 +159,33 @@ static void on_written(uv_write_t *write, int status)
         flush(p);
 }
 
-static void flush(struct peer *p)
+static void on_stall(uv_timer_t *timer);
+
+/* Whoever does not read what he asked for must not keep one of the few places for ever. The one who watches a job may:
+ * he gets less to read (on_progress), and losing him might cancel it. */
+static void expect_reading(struct peer *p)
+{
+    if (!p->writing || p->watching || p->state == CLOSING || uv_is_active((uv_handle_t *)&p->stall))
+        return;
+    p->left = uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe);
+    (void)uv_timer_start(&p->stall, on_stall, STALL_MS, 0);
+}
+
+static void on_stall(uv_timer_t *timer)
+{
+    struct peer *p = timer->data;
+
+    if (uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) == p->left) {
+        log_warning("control: closed a connection whose client does not read");
+        peer_close(p);
+    } else
+        expect_reading(p);
+}
+
+static void send_more(struct peer *p)
 {
     uv_buf_t buf;
 
-    if (p->writing || p->out.len == 0 || p->state == CLOSING)
-        return;
     p->sending = p->out;
     p->out = BUF_INIT(OUT_LIMIT);
     buf = uv_buf_init((char *)p->sending.data, (unsigned)p->sending.len);
@@ -159,6 +195,13 @@ static void flush(struct peer *p)
         p->writing = false;
         peer_close(p);
     }
+}
+
+static void flush(struct peer *p)
+{
+    if (!p->writing && p->out.len && p->state != CLOSING)
+        send_more(p);
+    expect_reading(p);
 }
 
 /* ---- what jobs tell ---- */
@@ -259,6 +302,20 @@ static int start_status(struct peer *p, struct err *e)
     return 0;
 }
 
+/* A listing has nothing to take back: it ends at once. A job ends by itself, when it has put things in order. */
+static void on_cancel(struct peer *p)
+{
+    struct err e = ERR_INIT;
+
+    if (p->watching)
+        jobs_cancel(p->spec.jobs);
+    if (!p->listing && !p->list)
+        return;
+    drop_listing(p);
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    end_with(p, NULL, &e);
+}
+
 static void on_request(struct peer *p, const Control__Request *m)
 {
     struct job_sink sink = {.ctx = p, .progress = on_progress, .note = on_note, .done = on_done};
@@ -318,8 +375,8 @@ static void on_message(struct peer *p, struct bytes message)
         on_hello(p, m);
     else if (p->state == EXPECTING_REQUEST)
         on_request(p, m);
-    else if (p->state == RUNNING && m->body_case == CONTROL__REQUEST__BODY_CANCEL && p->watching)
-        jobs_cancel(p->spec.jobs);
+    else if (p->state == RUNNING && m->body_case == CONTROL__REQUEST__BODY_CANCEL)
+        on_cancel(p);
     control__request__free_unpacked(m, NULL);
 }
 
@@ -382,10 +439,11 @@ struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err 
     p->spec = *spec;
     p->in = BUF_INIT(WIRE_FRAME_MAX + 4 + sizeof(p->receive));
     p->out = BUF_INIT(OUT_LIMIT);
-    p->pipe.data = p->timer.data = p;
+    p->pipe.data = p->timer.data = p->stall.data = p;
     (void)uv_pipe_init(loop, &p->pipe, 0);
     (void)uv_timer_init(loop, &p->timer);
-    p->open_handles = 2;
+    (void)uv_timer_init(loop, &p->stall);
+    p->open_handles = 3;
     return p;
 }
 
