@@ -88,7 +88,11 @@ static int ask(const struct ctl *ctl, Control__Request *request, bool with_progr
     status = talk(ctl, request, &t);
     if (request->body_case == CONTROL__REQUEST__BODY_LIST && status == CTL_DONE && !ctl->json && view.entries == 0)
         (void)fputs("no backups\n", stderr);
-    return fflush(stdout) == 0 ? status : CTL_FAILED; /* a full disk behind a pipe must not look like success */
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    /* A full disk must not look like success, also if only what was written earlier met it. */
+    show_failure("what was asked for could not be written to stdout");
+    return status == CTL_DONE ? CTL_FAILED : status;
 }
 
 /* ---- backup, list, status ---- */

@@ -97,5 +97,5 @@ int connect_close(struct connection *c)
         return 0;
     while (waitpid(c->private, &status, 0) < 0 && errno == EINTR)
         ;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : CTL_FAILED;
+    return WIFSIGNALED(status) ? CONNECT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }

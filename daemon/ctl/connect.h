@@ -17,5 +17,7 @@ struct connection {
 /* Errors: ERR_NOT_FOUND (no daemon listens there), ERR_AUTH (may not use the socket), ERR_RESOURCE. */
 int connect_daemon(const struct ctl *ctl, struct connection *c, struct err *e);
 
-/* Closes it and waits for a private daemon to end. Returns that one's exit status, 0 for a running daemon. */
+/* Closes it and waits for a private daemon to end. Returns that one's exit status, or CONNECT_SIGNAL and the number of
+ * the signal that ended it; 0 for a running daemon. */
+enum { CONNECT_SIGNAL = 256 };
 int connect_close(struct connection *c);

@@ -5,18 +5,24 @@
 #include <stdio.h>
 
 #include "base/timestamp.h"
+#include "text.h"
 
-/* A quoted string; bytes from 0x80 up pass as the UTF-8 that they are. */
+/* A quoted string. What is not UTF-8, as a name in the bucket may be, becomes U+FFFD byte by byte. */
 static void put_string(const char *s)
 {
     (void)putchar('"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
+    while (*s) {
+        size_t len = text_char_len(s);
+
+        if (len == 0)
+            (void)fputs("\\ufffd", stdout);
+        else if (*s == '"' || *s == '\\')
             (void)printf("\\%c", *s);
         else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            (void)printf("\\u%04x", (unsigned)(unsigned char)*s);
+            (void)printf("\\u%04x", (unsigned)*s);
         else
-            (void)putchar(*s);
+            (void)fwrite(s, 1, len, stdout);
+        s += len ? len : 1;
     }
     (void)putchar('"');
 }

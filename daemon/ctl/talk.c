@@ -12,6 +12,7 @@
 #include "connect.h"
 #include "json.h"
 #include "show.h"
+#include "text.h"
 #include "wire.h"
 
 struct session {
@@ -154,6 +155,8 @@ static int take_replies(struct session *s, struct err *e)
 
         if (!reply)
             return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the daemon sent something that is no reply");
+        if (!s->ctl->json) /* which escapes them in its own way */
+            text_clean_message(&reply->base);
         on_reply(s, reply);
         control__reply__free_unpacked(reply, NULL);
         buf_drop_front(&s->in, used);
@@ -192,15 +195,17 @@ static int converse(struct session *s, const Control__Request *request, struct e
     int asked_to_cancel = 0, n;
 
     catch_signals(&waiting);
-    if (send_hello(s, e) < 0 || send_request(s, request, e) < 0)
-        if (!s->connection.private)
-            return -1; /* a refused connection still has the reason to be read; so has a private daemon's end */
+    /* If that fails there is still something to read: why the connection was refused, or that there is no daemon. */
+    if (send_hello(s, e) == 0)
+        (void)send_request(s, request, e);
     while (!s->ended) {
         n = wait_for_bytes(s, &waiting, e);
         if (n < 0 || (n > 0 && receive(s, e) < 0))
             return -1;
-        if (signals >= 2)
+        if (signals >= 2) {
+            s->connection.private = 0; /* it takes back what there is and ends by itself */
             return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "left without waiting for the daemon to end the job");
+        }
         if (signals && !asked_to_cancel++ && send_cancel(s, e) < 0)
             return -1;
     }
@@ -223,7 +228,10 @@ int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t)
     buf_reset(&s.in);
     if (s.ended)
         return s.status;
-    if (!s.welcomed && left != 0) /* a private daemon that did not start has said why */
+    if (left >= CONNECT_SIGNAL)
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the private etcd-backupd was ended by signal %d (%s)",
+                left - CONNECT_SIGNAL, strsignal(left - CONNECT_SIGNAL));
+    else if (!s.welcomed && left != 0) /* a private daemon that did not start has said why */
         return left == CTL_USAGE ? CTL_USAGE : CTL_FAILED;
     tell_failure(&s, err_kind_name(e.kind), e.text);
     return s.status;
