@@ -153,7 +153,7 @@ static void on_aborted(void *ctx, const struct err *err)
     s3_upload_free(TAKE_PTR(b->upload));
     if (err) {
         (void)snprintf(
-                note, sizeof(note), "the unfinished upload stays in the bucket until the next prune: %s", err->text);
+                note, sizeof(note), "an unfinished upload may stay in the bucket until the next prune: %s", err->text);
         b->sink.note(b->sink.ctx, note);
     }
     advance(b);
