@@ -13,18 +13,21 @@ struct target {
     char *dir;
     char *hidden; /* name of the unfinished file; "" while it has none */
     int fd;
+    int dir_fd; /* opened before the work, so that nothing but the disk can fail after the rename */
 };
 
+/* Not made of the target's name, which may be as long as names can be. */
 static void choose_hidden_name(struct target *t)
 {
-    _cleanup_free_ char *copy = strdup(t->path);
-
     /* Room was made by target_open. */
-    (void)sprintf(t->hidden, "%s/.%s.%08x", t->dir, copy ? basename(copy) : "etcd-backupd", randombytes_random());
+    (void)sprintf(t->hidden, "%s/.etcd-backupd.%08x", t->dir, randombytes_random());
 }
 
 static int open_unfinished(struct target *t, struct err *e)
 {
+    t->dir_fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->dir_fd < 0)
+        return err_errno(e, errno, "%s", t->dir);
     t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (t->fd >= 0)
         return 0;
@@ -46,13 +49,18 @@ struct target *target_open(const char *path, struct err *e)
     struct stat st;
 
     if (t) {
-        t->fd = -1;
+        t->fd = t->dir_fd = -1;
         t->path = strdup(path);
         t->dir = copy ? strdup(dirname(copy)) : NULL;
         t->hidden = calloc(1, strlen(path) + 32);
     }
     if (!t || !t->path || !t->dir || !t->hidden) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    /* What rename would refuse is better known now than when all is read. */
+    if (!path[0] || path[strlen(path) - 1] == '/') {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%s' is not the name of a file", path);
         return NULL;
     }
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
@@ -79,15 +87,23 @@ int target_write(struct target *t, struct bytes bytes, struct err *e)
     return 0;
 }
 
-/* linkat cannot replace what is there, so a file without a name gets a hidden one first (open(2), O_TMPFILE). */
-static int give_name(struct target *t, struct err *e)
+/* Of the two ways that open(2) knows (O_TMPFILE) the first wants a privilege, the second /proc. */
+static int link_hidden(const struct target *t)
 {
     char link[32];
 
+    if (linkat(t->fd, "", AT_FDCWD, t->hidden, AT_EMPTY_PATH) == 0)
+        return 0;
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", t->fd);
+    return linkat(AT_FDCWD, link, AT_FDCWD, t->hidden, AT_SYMLINK_FOLLOW);
+}
+
+/* linkat cannot replace what is there, so a file without a name gets a hidden one first. */
+static int give_name(struct target *t, struct err *e)
+{
     if (!t->hidden[0]) {
-        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", t->fd);
         choose_hidden_name(t);
-        if (linkat(AT_FDCWD, link, AT_FDCWD, t->hidden, AT_SYMLINK_FOLLOW) < 0) {
+        if (link_hidden(t) < 0) {
             err_errno(e, errno, "%s", t->hidden);
             t->hidden[0] = '\0';
             return -1;
@@ -101,15 +117,13 @@ static int give_name(struct target *t, struct err *e)
 
 int target_commit(struct target *t, struct err *e)
 {
-    _cleanup_close_ int dir = -1;
-
     if (fsync(t->fd) < 0)
         return err_errno(e, errno, "syncing %s", t->path);
     if (give_name(t, e) < 0)
         return -1;
-    dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0 || fsync(dir) < 0)
-        return err_errno(e, errno, "syncing %s", t->dir);
+    /* Some file systems have nothing to sync in a directory (fsync(2), EINVAL). */
+    if (fsync(t->dir_fd) < 0 && errno != EINVAL)
+        return err_errno(e, errno, "%s is written, but may not outlive a crash: syncing %s", t->path, t->dir);
     return 0;
 }
 
@@ -121,6 +135,8 @@ void target_free(struct target *t)
         (void)unlink(t->hidden);
     if (t->fd >= 0)
         close(t->fd);
+    if (t->dir_fd >= 0)
+        close(t->dir_fd);
     free(t->hidden);
     free(t->dir);
     free(t->path);

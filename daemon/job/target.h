@@ -13,13 +13,15 @@
 
 struct target;
 
-/* `path` is copied; its directory must exist. The caller frees. Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_RESOURCE. */
+/* `path` is copied; its directory must exist. The caller frees. Errors: ERR_NOT_FOUND, ERR_CONFIG (no name of a file,
+ * or of something else than a file; a directory that may not be read or written), ERR_RESOURCE. */
 struct target *target_open(const char *path, struct err *e);
 
 /* Appends. Blocks; for the thread pool. Errors: ERR_RESOURCE (disk full), naming the path. */
 int target_write(struct target *t, struct bytes bytes, struct err *e);
 
-/* Blocks; for the thread pool. Errors as above; the target is then untouched. */
+/* Blocks; for the thread pool. Errors as above; the target is then untouched, unless the text says that it is written
+ * and only the directory could not be synced. */
 int target_commit(struct target *t, struct err *e);
 
 /* Without a commit nothing is left of it. NULL is fine. */
