@@ -79,13 +79,17 @@ style() (
 
 # unit BUILD: what meson knows as tests. A test that hangs is ended after ten minutes.
 unit() {
-    log=unit-$$
     start "unit-$1" setpriv --pdeathsig TERM meson test -C "$build_root/$1" --no-rebuild --print-errorlogs \
-        --timeout-multiplier 20 --logbase "$log"
+        --timeout-multiplier 20 --logbase "unit-$$"
     finish "unit-$1"
-    status=$?
-    rm -f "$build_root/$1/meson-logs/$log".*
-    counts=$("$PYTHON" - "$scratch/unit-$1.log" $status <<'COUNT'
+    # shellcheck disable=SC2046 # two numbers
+    result "unit-$1" $(meson_counts "$scratch/unit-$1.log" $?)
+    rm -f "$build_root/$1/meson-logs/unit-$$".*
+}
+
+# meson_counts LOG STATUS: "PASSED FAILED" of a run of `meson test`.
+meson_counts() {
+    "$PYTHON" - "$@" <<'COUNT'
 import re, sys
 text, status = open(sys.argv[1], encoding="utf-8", errors="replace").read(), int(sys.argv[2])
 n = {name: int(number) for name, number in re.findall(r"^([A-Z][A-Za-z ]+?): +(\d+) *$", text, re.M)}
@@ -96,22 +100,31 @@ if not failed and (status or not passed):
     failed = 1
 print(passed, failed)
 COUNT
-    )
-    # shellcheck disable=SC2086 # two numbers
-    result "unit-$1" $counts
 }
 
-# system_start BUILD, system_finish BUILD: the tests of tests/system with the programs of that build.
+# system_start BUILD, system_finish BUILD: the tests of tests/system with the programs of that build, in several parts side by
+# side, since most of the time of most of them is waiting. A part that takes an hour is ended.
+shards='1 2 3'
 system_start() {
-    mkdir "$scratch/t-$1"
-    start "system-$1" env BUILD_DIR="$build_root/$1" TMPDIR="$scratch/t-$1" \
-        setpriv --pdeathsig TERM "$PYTHON" -m pytest "$top/tests/system" --junitxml="$scratch/$1.xml" \
-        --rootdir="$top/tests/system" -o junit_family=xunit2 -q --durations=5
+    for shard in $shards; do
+        mkdir "$scratch/$1$shard"
+        start "system-$1-$shard" env BUILD_DIR="$build_root/$1" TMPDIR="$scratch/$1$shard" \
+            setpriv --pdeathsig TERM timeout -k 60 3600 "$PYTHON" -m pytest "$top/tests/system" --shard="$shard/${shards##* }" \
+            --rootdir="$top/tests/system" --junitxml="$scratch/$1$shard.xml" -o junit_family=xunit2 -q --durations=10
+    done
 }
 system_finish() {
-    finish "system-$1"
-    status=$?
-    counts=$("$PYTHON" - "$scratch/$1.xml" $status <<'COUNT'
+    for shard in $shards; do
+        finish "system-$1-$shard"
+        # shellcheck disable=SC2046 # two numbers
+        result "system-$1-$shard" $(junit_counts "$scratch/$1$shard.xml" $?)
+        grep '^[0-9.]*s \(call\|setup\|teardown\)' "$scratch/system-$1-$shard.log" >>"$scratch/slow-$1"
+    done
+}
+
+# junit_counts FILE STATUS: "PASSED FAILED" of a run that left that file and ended with that status.
+junit_counts() {
+    "$PYTHON" - "$@" <<'COUNT'
 import sys, xml.etree.ElementTree as tree
 status, passed, failed = int(sys.argv[2]), 0, 0
 try:
@@ -125,9 +138,6 @@ if not failed and (status or not passed):
     failed = 1
 print(passed, failed)
 COUNT
-    )
-    # shellcheck disable=SC2086 # two numbers
-    result "system-$1" $counts
 }
 
 # One function, so that the shell has read it all before it begins: the file may change meanwhile.
@@ -143,7 +153,7 @@ main() {
     if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
         unit sanitize
     fi
-    [ ! -e "$scratch/system-gcc.pid" ] || system_finish gcc
+    [ ! -e "$scratch/system-gcc-1.pid" ] || system_finish gcc
     if [ -e "$scratch/unit-sanitize.log" ]; then
         system_start sanitize
         system_finish sanitize
@@ -151,6 +161,8 @@ main() {
 
     sums=$(awk -F '\t' '{ p += $2; f += $3 } END { print p + 0, f + 0 }' "$results")
     passed=${sums% *} failed=${sums#* }
+    printf '\nThe slowest of the system tests:\n'
+    sort -rn "$scratch"/slow-* 2>/dev/null | head -n 8
     printf '\n%s passed, %s failed\n' "$passed" "$failed"
     [ "$passed" -gt 0 ] && [ "$failed" = 0 ]
 }

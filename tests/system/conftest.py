@@ -17,9 +17,20 @@ import servers  # noqa: E402
 numbers = itertools.count(1)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--shard", metavar="K/N", help="of N equal parts of the tests, run the Kth alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--shard"):
+        part, parts = map(int, config.getoption("--shard").split("/"))
+        config.hook.pytest_deselected(items=[item for n, item in enumerate(items) if n % parts != part - 1])
+        items[:] = items[part - 1::parts]
+
+
 def pytest_configure(config):
     # TERM ends the run as ^C does: fixtures are torn down.
-    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit(f"terminated in {os.environ.get('PYTEST_CURRENT_TEST')}"))
     # A shell starts what runs in its background with INT ignored, and so would be every program started by a test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
