@@ -513,6 +513,24 @@ def test_the_store_vanishes_during_the_commit(new_probe, new_proxy, bucket, loss
     assert list(bucket.list()) == ([KEY] if outcome == "visible" else []) and bucket.uploads() == []
 
 
+def test_complete_takes_effect_late(new_probe, new_proxy, bucket):
+    """The object appears between the abort's HEAD and its DELETE: so it looks once more."""
+    def complete(request):
+        if request.call == "abort":
+            named = {"Bucket": bucket.name, "Key": KEY, "UploadId": request.query["uploadId"][0]}
+            parts = [{k: p[k] for k in ("PartNumber", "ETag")} for p in bucket.client.list_parts(**named)["Parts"]]
+            bucket.client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+        return DROP if request.call == "complete" else None
+
+    probe = flushed(new_probe, new_proxy(complete))
+    probe.run("commit", "<not committed")
+    assert probe.last["outcome"] == "unknown"
+    probe.run("abort", "<aborted")
+    assert probe.last["outcome"] == "visible"
+    probe.end()
+    probe.assert_stored()
+
+
 def test_the_store_stays_away(new_probe, new_proxy, bucket):
     """Aborting is impossible and the outcome unknown: both are said, and the object that is there stays."""
     proxy = new_proxy(lambda r: {"part": None, "create": None, "complete": LOSE if r.nth == 0 else DROP}.get(r.call, DROP))
