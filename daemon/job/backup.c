@@ -38,19 +38,22 @@ enum {
     HAVE_ALL = 15,
 };
 
+enum { PROGRESS_EVERY_MS = 250 };
+
 struct backup {
     struct core *core;
     struct job_sink sink;
     enum state state;
     unsigned have;
     uint64_t started_ms;
-    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn */
+    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn; between them tells progress */
     struct etcd_session *session;
     struct etcd_snapshot *snapshot;
     struct stage *stage;
     struct s3_upload *upload;
     struct key_object *key;
     uint8_t wrapped[KEY_WRAPPED_LEN];
+    bool commit_sent;   /* s3_upload_commit was called */
     bool aborting;      /* s3_upload_abort was called */
     struct err failure; /* the first, once ABORTING */
     struct backup_result result;
@@ -73,6 +76,11 @@ static void tell_progress(struct backup *b)
         p.done = stats.stored;
     }
     b->sink.progress(b->sink.ctx, &p);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    tell_progress(CONTAINER_OF(timer, struct backup, timer));
 }
 
 static void set_state(struct backup *b, enum state state)
@@ -142,13 +150,15 @@ static void on_aborted(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
     enum s3_outcome outcome = s3_upload_outcome(b->upload);
-    char note[ERR_TEXT_MAX + 64];
+    char note[ERR_TEXT_MAX + 80];
 
     if (outcome == S3_OUTCOME_VISIBLE) { /* it was the answer to the commit that got lost, not the commit */
         succeed(b);
         return;
     }
-    if (outcome == S3_OUTCOME_UNKNOWN) /* the dump may be there: its key must be, too */
+    /* The dump may be there, or appear: its key must be there, too. A store that shows nothing after a commit may only
+     * be slow to show it, and a lone key costs nothing. */
+    if (outcome == S3_OUTCOME_UNKNOWN || b->commit_sent)
         key_object_free(TAKE_PTR(b->key));
     s3_upload_free(TAKE_PTR(b->upload));
     if (err) {
@@ -347,6 +357,7 @@ static void advance_flush(struct backup *b)
     }
     if (b->have == HAVE_ALL) {
         set_state(b, COMMITTING);
+        b->commit_sent = true;
         s3_upload_commit(b->upload);
     }
 }
@@ -375,6 +386,8 @@ static void on_begin(void *ctx, uint64_t total)
         return;
     }
     set_state(b, STREAMING);
+    if (!uv_is_active((uv_handle_t *)&b->timer)) /* else it brings a cancellation */
+        (void)uv_timer_start(&b->timer, on_tick, PROGRESS_EVERY_MS, PROGRESS_EVERY_MS);
 }
 
 static void on_session_ready(void *ctx, const struct etcd_status *status)
