@@ -12,7 +12,7 @@ uint64_t h2_alive_due(const struct h2_alive *a)
 {
     if (!a->watching)
         return 0;
-    return a->pong_due ? a->pong_due : a->quiet_since + H2_ALIVE_QUIET_MS;
+    return a->pong_due ? a->pong_due : a->quiet_since + a->quiet_ms;
 }
 
 enum h2_alive_act h2_alive_act(struct h2_alive *a, uint64_t now)

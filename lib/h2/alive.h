@@ -1,7 +1,7 @@
 /*
  * alive.h: when to ask a silent server for a sign of life, and when to give it up. Pure: the clock is the caller's.
  *
- * Only while streams are open. After 20 s without a byte a PING is due; if then nothing at all arrives within the
+ * Only while streams are open. After some time without a byte a PING is due; if then nothing at all arrives within the
  * patience given, the server is dead. Any byte is a sign of life, so that an acknowledgement that waits behind much
  * data does no harm. etcd tears down connections that send more than one PING in 5 s.
  */
@@ -10,10 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { H2_ALIVE_QUIET_MS = 20000 };
-
 struct h2_alive {
-    uint64_t patience_ms; /* after a PING */
+    uint64_t quiet_ms;    /* without a byte, then a PING */
+    uint64_t patience_ms; /* after that */
     uint64_t quiet_since; /* ms */
     uint64_t pong_due;    /* ms; 0: no PING waits for its answer */
     bool watching;

@@ -11,6 +11,7 @@
 enum {
     FLUSH_SIZE = 64 * 1024, /* bytes for one system call, about */
     WINDOW_MIN = 65535,     /* HTTP/2 begins with it */
+    QUIET_MS = 20000,       /* etcd allows one PING in 5 s */
 };
 
 enum state { CONNECTING, READY, CLOSED };
@@ -150,7 +151,7 @@ static void on_prepare(uv_prepare_t *prepare)
     (void)uv_prepare_stop(prepare);
     enter(c);
     rc = flush(c, &e);
-    if (rc == 0 && !c->released && c->state == READY)
+    if (rc == 0 && !c->released && h2_transport_wire(c->transport))
         rc = h2_session_check(c->session, &e);
     if (rc < 0)
         attempt_failed(c, &e);
@@ -362,17 +363,17 @@ struct h2_conn *h2_conn_open(uv_loop_t *loop, const struct h2_conn_spec *spec, s
     c->spec.endpoint = &c->endpoint;
     c->spec.ca_cert = c->spec.client_cert = c->spec.client_key = NULL;
     c->spec.window = clamp_window(spec->window);
+    c->alive.quiet_ms = spec->quiet_ms ? spec->quiet_ms : QUIET_MS;
     c->alive.patience_ms = spec->connect_timeout_ms;
     if (start(c, spec, e) < 0) {
         h2_session_free(c->session);
         free(c);
         return NULL;
     }
-    /* The loop takes hold of these two: from here on h2_conn_close is the way to release it. */
     (void)uv_prepare_init(loop, &c->prepare);
     (void)uv_timer_init(loop, &c->timer);
     c->prepare.data = c->timer.data = c;
-    c->handles = 2;
+    c->handles = 2; /* from here on h2_conn_close is the way to release it */
     c->patience_ends = uv_now(loop) + c->spec.connect_timeout_ms;
     arm_timer(c);
     return c;
@@ -386,6 +387,11 @@ const char *h2_conn_cipher(const struct h2_conn *c)
 struct h2_session *h2_conn_session(struct h2_conn *c)
 {
     return c->session;
+}
+
+uint32_t h2_conn_window(const struct h2_conn *c)
+{
+    return c->spec.window;
 }
 
 const struct h2_endpoint *h2_conn_endpoint(const struct h2_conn *c)

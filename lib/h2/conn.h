@@ -3,9 +3,9 @@
  *
  * Calls (grpc.h) are made on a connection that is open; they may be started before it is ready and wait. Flow control
  * is HTTP/2's own and the only back-pressure: `window` bytes on the stream and the connection, credited when the
- * receiver has consumed them (RFC 9113, section 6.9). While a call is open and nothing arrives, a PING every 20 s finds
- * out a dead peer (etcd forbids more than one in 5 s); a PING not answered within the connect timeout ends the
- * connection. Without calls there are no timers: an idle connection wakes up for nothing.
+ * receiver has consumed them (RFC 9113, section 6.9). While a call is open and nothing arrives for 20 s, a PING finds
+ * out a dead peer: the connection ends when nothing at all arrives within the connect timeout after it. Without calls
+ * there are no timers: an idle connection wakes up for nothing.
  *
  * TLS: ALPN h2 is mandatory, versions 1.2 and up, ECDHE with ChaCha20-Poly1305 first, server name or IP address SAN
  * checked (mbedTLS 2.28 does not match IP addresses: done here), certificates read anew for each connection.
@@ -26,14 +26,15 @@ struct h2_conn_spec {
     const char *client_cert; /* or NULL */
     const char *client_key;
     uint64_t connect_timeout_ms; /* resolving, connecting, TLS handshake and SETTINGS together, for each address */
+    uint64_t quiet_ms;           /* without a byte while calls are open, then a PING; 0: 20 s. etcd allows one in 5 s */
     uint32_t window;             /* bytes, >= 65535 */
 
     void *ctx;
     /* The peer's SETTINGS have arrived. At most once. May be NULL. */
     void (*on_ready)(void *ctx);
     /* The connection is no more, and every call on it has been told before. Once, unless closed by h2_conn_close. `err`
-     * says why: ERR_TRANSIENT (refused, reset, timed out, GOAWAY), ERR_AUTH (certificates, of either side, in words),
-     * ERR_PROTOCOL. The owner still calls h2_conn_close. */
+     * says why, and begins with the address if there was one: ERR_TRANSIENT (refused, reset, timed out, GOAWAY),
+     * ERR_AUTH (certificates, of either side, in words), ERR_PROTOCOL. The owner still calls h2_conn_close. */
     void (*on_closed)(void *ctx, const struct err *err);
 };
 

@@ -173,14 +173,19 @@ static void format_timeout(struct grpc_call *call)
         (void)snprintf(call->timeout, sizeof(call->timeout), "%uS", (unsigned)(ms / 1000));
 }
 
-static int build(struct grpc_call *call, const struct grpc_call_spec *spec, struct err *e)
+static int build(struct grpc_call *call, const struct grpc_call_spec *spec, size_t window, struct err *e)
 {
+    size_t limit = spec->message_limit;
+
     call->spec = *spec;
     call->answer = GRPC_ANSWER_INIT;
     format_timeout(call);
     if (spec->request.len > UINT32_MAX)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the request is too long");
-    call->framing = grpc_framing_new(spec->message_limit, e);
+    /* A longer one would wait for a window that nobody opens. */
+    if (spec->manual_credit && limit > window - GRPC_PREFIX_LEN)
+        limit = window - GRPC_PREFIX_LEN;
+    call->framing = grpc_framing_new(limit, e);
     call->body = call->framing ? secret_new(GRPC_PREFIX_LEN + spec->request.len, e) : NULL;
     if (!call->body)
         return -1;
@@ -212,7 +217,7 @@ struct grpc_call *grpc_call_start(struct h2_conn *c, const struct grpc_call_spec
         return NULL;
     }
     call->endpoint = h2_conn_endpoint(c);
-    if (build(call, spec, e) < 0)
+    if (build(call, spec, h2_conn_window(c), e) < 0)
         return NULL;
     stream.body = (struct bytes){.data = secret_const_data(call->body), .len = secret_len(call->body)};
     call->stream = h2_stream_open(h2_conn_session(c), &stream, e);

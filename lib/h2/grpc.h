@@ -6,13 +6,14 @@
  *
  * Credit: framing and unary answers are credited by the call itself. With `manual_credit` the receiver gives each
  * message back with grpc_call_credit once it has done with it; until then the bytes count against the window and the
- * server stalls when it is used up. Nothing else is needed to pause a stream.
+ * server stalls when it is used up. Nothing else is needed to pause a stream. A message must then fit into the window.
  *
- * The status becomes an error: OK is none; UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, REFUSED_STREAM
- * ERR_TRANSIENT; UNAUTHENTICATED, PERMISSION_DENIED ERR_AUTH; UNIMPLEMENTED, INVALID_ARGUMENT, FAILED_PRECONDITION, ...
- * ERR_CONFIG; CANCELLED ERR_CANCELLED; UNKNOWN, INTERNAL, DATA_LOSS ERR_TRANSIENT; domain ERR_DOMAIN_GRPC, code the
- * grpc-status, text "grpc-status 14 UNAVAILABLE: <grpc-message, percent-decoded>". etcd/client.c refines etcd's
- * dialects.
+ * The status becomes an error: OK is none; UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNKNOWN,
+ * INTERNAL, DATA_LOSS, and CANCELLED (by the server: who cancels here hears no more) ERR_TRANSIENT; UNAUTHENTICATED,
+ * PERMISSION_DENIED ERR_AUTH; UNIMPLEMENTED, INVALID_ARGUMENT, FAILED_PRECONDITION, ... ERR_CONFIG; domain
+ * ERR_DOMAIN_GRPC, code the grpc-status, text "grpc-status 14 UNAVAILABLE: <grpc-message, percent-decoded>". A stream
+ * that was reset is ERR_DOMAIN_HTTP2 with that code: ERR_TRANSIENT (REFUSED_STREAM, CANCEL, ...), ERR_PROTOCOL,
+ * ERR_CONFIG. etcd/client.c refines etcd's dialects.
  */
 #pragma once
 

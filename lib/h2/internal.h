@@ -9,4 +9,7 @@
 /* The session that streams are opened on; valid until h2_conn_close. */
 struct h2_session *h2_conn_session(struct h2_conn *c);
 
+/* Bytes. */
+uint32_t h2_conn_window(const struct h2_conn *c);
+
 const struct h2_endpoint *h2_conn_endpoint(const struct h2_conn *c);

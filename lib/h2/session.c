@@ -157,10 +157,25 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, in
     if (frame->hd.type == NGHTTP2_HEADERS)
         st = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
     if (st) {
-        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_HTTP2, rc, "the request could not be sent: %s", nghttp2_strerror(rc));
+        h2_stream_unsent_error(s, rc, &e);
         h2_stream_end(st, &e);
     }
     return go_on(s);
+}
+
+/* nghttp2 tells the server why it ends the session: we want to know as well. */
+static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+    struct h2_session *s = user;
+    const nghttp2_goaway *goaway = &frame->goaway;
+
+    (void)ng;
+    if (frame->hd.type == NGHTTP2_GOAWAY && goaway->error_code != NGHTTP2_NO_ERROR && !s->detail[0])
+        (void)snprintf(s->detail, sizeof(s->detail), "%s%s%.*s", nghttp2_http2_strerror(goaway->error_code),
+                goaway->opaque_data_len ? ": " : "",
+                (int)(goaway->opaque_data_len < 200 ? goaway->opaque_data_len : 200),
+                goaway->opaque_data_len ? (const char *)goaway->opaque_data : "");
+    return 0;
 }
 
 /* nghttp2's own words on what is wrong with what the server sent. */
@@ -199,6 +214,7 @@ static int new_ng(struct h2_session *s)
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+        nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
         nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
         nghttp2_session_callbacks_set_error_callback2(callbacks, on_error);

@@ -54,6 +54,16 @@ static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *to, si
     return (ssize_t)n;
 }
 
+int h2_stream_unsent_error(const struct h2_session *s, int rc, struct err *e)
+{
+    if (rc != NGHTTP2_ERR_NOMEM && s->goaway.kind != ERR_NONE) {
+        *e = s->goaway;
+        return -1;
+    }
+    return err_set(e, rc == NGHTTP2_ERR_NOMEM ? ERR_RESOURCE : ERR_TRANSIENT, ERR_DOMAIN_HTTP2, rc,
+            "the request could not be sent: %s", nghttp2_strerror(rc));
+}
+
 static int submit(struct h2_stream *st, struct err *e)
 {
     nghttp2_nv fields[H2_FIELDS_MAX];
@@ -65,8 +75,7 @@ static int submit(struct h2_stream *st, struct err *e)
         int rc = st->id;
 
         st->id = 0;
-        return err_set(e, rc == NGHTTP2_ERR_NOMEM ? ERR_RESOURCE : ERR_TRANSIENT, ERR_DOMAIN_HTTP2, rc,
-                "the request could not be sent: %s", nghttp2_strerror(rc));
+        return h2_stream_unsent_error(st->session, rc, e);
     }
     h2_stream_touch(st);
     return 0;

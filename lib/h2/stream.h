@@ -41,6 +41,9 @@ void h2_stream_drop(struct h2_stream *st);
 /* Sends the requests that waited. */
 void h2_stream_submit_all(struct h2_session *s);
 
+/* Why a request could not be sent, by nghttp2's number; returns -1. */
+int h2_stream_unsent_error(const struct h2_session *s, int rc, struct err *e);
+
 /* What a RST_STREAM means. */
 void h2_stream_reset_error(const struct h2_session *s, uint32_t code, struct err *e);
 

@@ -15,7 +15,7 @@ the stream stays as it is. An exception in a handler, other than that the client
 which leaving the `with` calls: an assert in a handler counts.
 
 What is always done for it, unless told otherwise: the server's SETTINGS at the start (`settings`, or `greet` to do
-something else), acknowledging SETTINGS and PING, keeping to the client's windows (`force=True` does not), frames of at most
+something else), acknowledging SETTINGS (not with `greet`) and PING, keeping to the client's windows (`force=True` does not), frames of at most
 16 KiB. `tls` is an ssl.SSLContext; see tls_context.
 
 Everything that the client sent is in conn.frames. Needs Debian's python3-hpack.
@@ -260,7 +260,10 @@ class Connection:
         try:
             if self._receive(len(PREFACE)) != PREFACE:
                 raise Gone("not HTTP/2")
-            self.peer.greet(self)
+            if self.peer.greet:  # it may wait for what is read here
+                self.peer.start(self.peer.greet, self)
+            else:
+                self.send_settings(self.peer.settings)
             while True:
                 head = self._receive(9)
                 kind, flags, stream = struct.unpack(">BBI", head[3:])
@@ -326,8 +329,8 @@ class Peer:
     def __init__(self, handlers=None, settings=None, greet=None, accept=None, tls=None, ack_pings=True, ack_settings=True,
                  unix=None):
         self.handlers, self.settings, self.tls = handlers or {}, settings or {}, tls
-        self.greet = greet or (lambda conn: conn.send_settings(self.settings))
-        self.accept, self.ack_pings, self.ack_settings = accept, ack_pings, ack_settings
+        self.greet = greet
+        self.accept, self.ack_pings, self.ack_settings = accept, ack_pings, ack_settings and not greet
         self.connections, self.calls, self.failures = [], [], []
         self.arrived = threading.Condition()
         self.threads = []
@@ -341,9 +344,9 @@ class Peer:
             self.port = self.listener.getsockname()[1]
             self.endpoint = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.listener.listen(16)
-        self._thread(self._listen)
+        self.start(self._listen)
 
-    def _thread(self, function, *arguments):
+    def start(self, function, *arguments):
         thread = threading.Thread(target=self._guard, args=(function, *arguments), daemon=True)
         self.threads.append(thread)
         thread.start()
@@ -364,7 +367,7 @@ class Peer:
                 return
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._thread(self._connection, sock)
+            self.start(self._connection, sock)
 
     def _connection(self, sock):
         try:
@@ -387,7 +390,7 @@ class Peer:
 
     def serve(self, call):
         handler = self.handlers.get(call.method, lambda c: c.trailers_only(12, f"unknown method {c.method}"))
-        self._thread(handler, call)
+        self.start(handler, call)
 
     def connection(self, number=0):
         """Waits for the nth connection."""

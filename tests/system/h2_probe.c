@@ -7,6 +7,7 @@
  *     --unary              exactly one message is expected
  *     --timeout MS         of the call
  *     --connect-timeout MS
+ *     --quiet MS           without a byte, then a PING
  *     --window BYTES       --limit BYTES of a message
  *     --token TEXT
  *     --manual             messages are credited by hand, as they come
@@ -41,7 +42,7 @@ struct probe {
     uint8_t *request;
     size_t request_len;
     struct secret *token;
-    uint64_t timeout, connect_timeout;
+    uint64_t timeout, connect_timeout, quiet;
     uint32_t window;
     size_t limit;
     int unary, manual, hold, parallel, linger, count;
@@ -186,6 +187,7 @@ static int run(struct probe *p, const char *endpoint)
             .client_cert = p->cert,
             .client_key = p->key,
             .connect_timeout_ms = p->connect_timeout,
+            .quiet_ms = p->quiet,
             .window = p->window,
             .ctx = p,
             .on_ready = on_ready,
@@ -207,10 +209,10 @@ static int parse_options(struct probe *p, int argc, char **argv)
 {
     static const struct option options[] = {{"ca", 1, NULL, 'a'}, {"cert", 1, NULL, 'c'}, {"key", 1, NULL, 'k'},
             {"unary", 0, NULL, 'u'}, {"timeout", 1, NULL, 't'}, {"connect-timeout", 1, NULL, 'T'},
-            {"window", 1, NULL, 'w'}, {"limit", 1, NULL, 'l'}, {"token", 1, NULL, 'o'}, {"manual", 0, NULL, 'm'},
-            {"hold", 0, NULL, 'h'}, {"cancel-after", 1, NULL, 'C'}, {"close-after", 1, NULL, 'X'},
-            {"repeat", 1, NULL, 'r'}, {"parallel", 0, NULL, 'p'}, {"linger", 0, NULL, 'L'}, {"count", 0, NULL, 'n'},
-            {NULL, 0, NULL, 0}};
+            {"quiet", 1, NULL, 'q'}, {"window", 1, NULL, 'w'}, {"limit", 1, NULL, 'l'}, {"token", 1, NULL, 'o'},
+            {"manual", 0, NULL, 'm'}, {"hold", 0, NULL, 'h'}, {"cancel-after", 1, NULL, 'C'},
+            {"close-after", 1, NULL, 'X'}, {"repeat", 1, NULL, 'r'}, {"parallel", 0, NULL, 'p'},
+            {"linger", 0, NULL, 'L'}, {"count", 0, NULL, 'n'}, {NULL, 0, NULL, 0}};
     struct err e = ERR_INIT;
     int o;
 
@@ -235,6 +237,9 @@ static int parse_options(struct probe *p, int argc, char **argv)
             break;
         case 'T':
             p->connect_timeout = number;
+            break;
+        case 'q':
+            p->quiet = number;
             break;
         case 'w':
             p->window = (uint32_t)number;

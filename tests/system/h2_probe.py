@@ -2,15 +2,21 @@
 
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import servers
 
+sys.path.insert(0, str(servers.HERE.parent / "peer"))
+
+import h2peer  # noqa: E402
+
 BUILD = Path(os.environ.get("BUILD_DIR", servers.HERE.parent.parent / "build" / "gcc"))
 PROGRAM = BUILD / "tests" / "system" / "h2_probe"
 ENVIRONMENT = dict(servers.ENVIRONMENT, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
 STATUS = "/etcdserverpb.Maintenance/Status"
+METHOD = "/test/Method"  # of the scripted peer
 SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
 
 
@@ -73,16 +79,41 @@ class Probe:
         return [bytes.fromhex(line[8:]) for line in self.lines if line.startswith("message ")]
 
     @property
-    def outcome(self):
-        """"OK", or the kind of the error, of the last call or the connection; `text` is its text."""
+    def _words(self):
         line = next(line for line in reversed(self.lines) if line.startswith(("done", "closed", "not ")))
-        if line == "done OK":
-            return "OK"
-        words = line.split(" ", 4) if not line.startswith("not ") else line.split(" ", 5)[1:]
-        self.code, self.text = int(words[3]), words[4]
-        return words[1]
+        return line.split(" ", 4) if not line.startswith("not ") else line.split(" ", 5)[1:]
+
+    @property
+    def outcome(self):
+        """"OK", or the kind of the error, of the last call or the connection; `code` and `text` are its."""
+        return self._words[1]
+
+    @property
+    def code(self):
+        return int(self._words[3])
+
+    @property
+    def text(self):
+        return self._words[4]
 
 
 def call(endpoint, method=STATUS, request=b"", **options):
     """One call to its end."""
     return Probe(endpoint, method, request, **options).wait()
+
+
+def play(handler, settings=None, **options):
+    """One call to a scripted peer, answered by the handler; returns the probe and the peer. Options of both."""
+    peer_options = {name: options.pop(name) for name in ("greet", "accept", "ack_pings", "tls") if name in options}
+    with h2peer.Peer({METHOD: handler}, settings=settings, **peer_options) as peer:
+        return call(peer.endpoint, METHOD, options.pop("request", b""), **options), peer
+
+
+def answer(*messages, status=0):
+    """A handler that says this."""
+    def handler(asked):
+        asked.headers()
+        for message in messages:
+            asked.message(message)
+        asked.trailers(status)
+    return handler
