@@ -242,12 +242,9 @@ uint64_t s3_attempt_look_ms(const struct s3_request *r)
  * curl has nothing to do (tcp(7), SIOCOUTQ). */
 static int unsent(const struct s3_request *r)
 {
-    curl_socket_t fd = CURL_SOCKET_BAD;
     int bytes = 0;
 
-    if (curl_easy_getinfo(r->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
-        return 0;
-    return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+    return r->transfer.fd >= 0 && ioctl(r->transfer.fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 bool s3_attempt_stalled(struct s3_request *r, struct err *e)

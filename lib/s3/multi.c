@@ -172,13 +172,23 @@ static int cannot_watch(struct s3_multi *m)
     return -1;
 }
 
+/* curl has handles of its own, too. */
+static void note_socket(CURL *easy, int fd)
+{
+    struct s3_multi_transfer *t = NULL;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+    if (t)
+        t->fd = fd;
+}
+
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     struct s3_multi *m = ctx;
     struct watch *w = socket_ctx;
     int events = 0;
 
-    (void)easy;
+    note_socket(easy, what == CURL_POLL_REMOVE ? -1 : fd);
     if (what == CURL_POLL_REMOVE) {
         /* curl closes the socket next; libuv must have let go of it by then. */
         if (w)
@@ -235,6 +245,7 @@ int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e)
     if (open_curl(m, e) < 0)
         return -1;
     t->moved = t->finished = false;
+    t->fd = -1;
     (void)curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     code = curl_multi_add_handle(m->curl, t->easy);
     if (code != CURLM_OK)

@@ -26,6 +26,7 @@ struct s3_multi_transfer {
     void (*on_done)(struct s3_multi_transfer *t, CURLcode result);
 
     struct s3_multi *multi; /* NULL while it is in none */
+    int fd;                 /* the socket that it waits for, or -1 */
     TAILQ_ENTRY(s3_multi_transfer) link;
     bool queued, moved, finished;
     CURLcode result;
