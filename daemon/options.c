@@ -1,6 +1,8 @@
 #include "options.h"
 
+#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,6 +20,20 @@ static const char usage[] = "usage: etcd-backupd [-c FILE] [--check-config]\n"
                             "                     status 0 if all is well, else 2 and one line that says what is not\n"
                             "  -h, --help         this text\n"
                             "  -V, --version      the version\n";
+
+/* A descriptor that is open. A number that is none must not become 0, or a daemon that listens. */
+static int read_fd(const char *text, int *fd)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 0 || n > INT_MAX || fcntl((int)n, F_GETFD) < 0) {
+        (void)fprintf(stderr, "etcd-backupd: --control-fd %s: no open descriptor\n", text);
+        return -1;
+    }
+    *fd = (int)n;
+    return 0;
+}
 
 int options_parse(int argc, char **argv, struct options *o)
 {
@@ -41,7 +57,8 @@ int options_parse(int argc, char **argv, struct options *o)
             o->check_config = true;
             break;
         case OPT_CONTROL_FD:
-            o->control_fd = atoi(optarg);
+            if (read_fd(optarg, &o->control_fd) < 0)
+                return 2;
             break;
         case 'h':
             (void)fputs(usage, stdout);
