@@ -6,9 +6,9 @@
  *     control.h      the socket that etcd-backupctl uses  job/backup.h   a snapshot becomes an object
  *     log.h          one line an event                   job/restore.h  an object becomes a file
  *
- * Life: everything is set up, the loop runs, and the first SIGTERM or SIGINT ends it: the control socket closes, the
- * job is asked to stop and takes back what it left in the bucket, and the loop runs dry. A second signal leaves at
- * once.
+ * Life: everything is set up, the loop runs, and the first SIGTERM, SIGINT or SIGHUP ends it: the control socket
+ * closes, the job is asked to stop and takes back what it left in the bucket, and the loop runs dry. A second signal
+ * leaves at once.
  */
 #include <malloc.h>
 #include <signal.h>
@@ -33,13 +33,26 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+/* What ends the daemon. The last two come from a terminal, and reach the whole foreground group: of a private daemon's,
+ * etcd-backupctl is the one to react, and its end is ours. */
+static const struct {
+    int number;
+    const char *name;
+    bool of_terminal;
+} ending_signals[] = {
+        {SIGTERM, "SIGTERM", false},
+        {SIGINT, "SIGINT", true},
+        {SIGHUP, "SIGHUP", true},
+};
+enum { N_SIGNALS = ARRAY_LEN(ending_signals) };
+
 struct daemon {
     uv_loop_t loop;
     struct conf *conf;
     struct core *core;
     struct jobs *jobs;
     struct control *control;
-    uv_signal_t sigterm, sigint;
+    uv_signal_t signals[N_SIGNALS];
     bool is_private; /* serves one client and leaves with it */
     bool is_stopping;
 };
@@ -48,8 +61,8 @@ struct daemon {
 
 static void close_rest(struct daemon *d)
 {
-    uv_close((uv_handle_t *)&d->sigterm, NULL);
-    uv_close((uv_handle_t *)&d->sigint, NULL);
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        uv_close((uv_handle_t *)&d->signals[i], NULL);
 }
 
 static void on_idle(void *ctx)
@@ -70,15 +83,23 @@ static void stop(struct daemon *d)
         close_rest(d);
 }
 
+static const char *signal_name(int number)
+{
+    for (size_t i = 0; i < N_SIGNALS; i++)
+        if (ending_signals[i].number == number)
+            return ending_signals[i].name;
+    return "a signal";
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
 
     if (d->is_stopping) {
-        log_warning("SIG%s again: leaving at once", number == SIGTERM ? "TERM" : "INT");
+        log_warning("%s again: leaving at once", signal_name(number));
         _exit(EXIT_FAILED);
     }
-    log_info("SIG%s: stopping%s", number == SIGTERM ? "TERM" : "INT",
+    log_info("%s: stopping%s", signal_name(number),
             jobs_state(d->jobs)->running ? ", the running job is taken back" : "");
     stop(d);
 }
@@ -150,23 +171,29 @@ static int check_config(const struct conf *conf)
     return EXIT_OK;
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static void watch_signals(struct daemon *d)
 {
-    (void)uv_signal_init(&d->loop, &d->sigterm);
-    (void)uv_signal_init(&d->loop, &d->sigint);
-    d->sigterm.data = d->sigint.data = d;
-    (void)uv_signal_start(&d->sigterm, on_signal, SIGTERM);
-    if (d->is_private) /* Ctrl-C reaches the whole foreground group: etcd-backupctl is the one to react */
-        (void)signal(SIGINT, SIG_IGN);
-    else
-        (void)uv_signal_start(&d->sigint, on_signal, SIGINT);
+    for (size_t i = 0; i < N_SIGNALS; i++) {
+        (void)uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        if (d->is_private && ending_signals[i].of_terminal)
+            (void)signal(ending_signals[i].number, SIG_IGN);
+        else if (ending_signals[i].number != SIGHUP || !is_ignored(SIGHUP)) /* nohup(1) wants it so */
+            (void)uv_signal_start(&d->signals[i], on_signal, ending_signals[i].number);
+    }
 }
 
 static int set_up(struct daemon *d, const struct options *o, struct err *e)
 {
     struct control_spec control = {.started = timestamp_now(), .ctx = d};
 
-    d->is_private = o->control_fd >= 0;
     d->core = core_new(&d->loop, d->conf, e);
     if (!d->core || !(d->jobs = jobs_new(d->core, d->is_private, e)))
         return -1;
@@ -186,6 +213,7 @@ static int run(struct daemon *d, const struct options *o)
     struct err e = ERR_INIT;
     int status = EXIT_OK;
 
+    d->is_private = o->control_fd >= 0;
     conf_warnings(d->conf, warn, NULL);
     watch_signals(d);
     if (set_up(d, o, &e) < 0) {
