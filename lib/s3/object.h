@@ -57,9 +57,10 @@ struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *up
 
 /*
  * ListObjectsV2 and ListMultipartUploads, page after page until the end; objects with encoding-type=url, so that any
- * key survives XML. (Not uploads: Ceph encodes their keys then without saying so.) Each item is shown once, in the server's order. on_done with NULL means that the listing is complete;
- * with an error, that what was shown is not the whole. A store whose names do not ascend, do not begin with the prefix, or
- * whose pages do not advance is ERR_PROTOCOL.
+ * key survives XML. (Not uploads: Ceph encodes their keys then without saying so.) Each item is shown once, in the
+ * server's order. on_done with NULL means that the listing is complete; with an error, that what was shown is not the
+ * whole. A store whose names do not ascend, do not begin with the prefix, or whose pages do not advance is
+ * ERR_PROTOCOL.
  */
 struct s3_listing;
 struct s3_listing_spec {
