@@ -2,12 +2,14 @@
 
 import hashlib
 import threading
+import time
 
 import pytest
 
 from etcd_peer import DATABASE, TRAILER, Etcd, attempt, piece, pieces, stream
 from etcd_probe import Probe, fields, run
 from h2peer import CANCEL, INTERNAL_ERROR, grpc
+from servers import MIB
 
 
 def test_the_peer_can_play_a_good_etcd(folder):
@@ -128,13 +130,13 @@ def test_bytes_one_by_one(folder):
 
 
 def test_messages_of_one_byte_keep_the_window_open(folder):
-    """Framing counts against the window too: what is not given back would stop such a stream."""
-    database = DATABASE[:100000]
+    """Framing counts against the window too: what is not given back would stop such a stream. The prefixes alone, 5 bytes
+    each, are more than the window."""
+    database = bytes(220000)
 
     def handler(call):
         call.headers()
         batch = b"".join(grpc(one) for one in pieces(database, 1))
-        assert len(batch) > 1 << 20
         call.data(batch)
         call.trailers(0)
 
@@ -170,9 +172,9 @@ def test_empty_messages_are_no_progress(folder):
             call.message(piece(b"", 5000))
 
     with Etcd(handler) as peer:
-        line = attempt(peer, folder, timeout=500)
+        line = attempt(peer, folder, timeout=1000)
         over.set()
-        assert line == "snapshot failed transient the snapshot broke off after 1000 B of 5.9 KiB: etcd sent nothing for 500ms"
+        assert line == "snapshot failed transient the snapshot broke off after 1000 B of 5.9 KiB: etcd sent nothing for 1.0s"
 
 
 @pytest.mark.parametrize("handler", [nothing, lambda call: call.headers()], ids=["before headers", "after headers"])
@@ -181,6 +183,27 @@ def test_silence(folder, handler):
     with Etcd(handler) as peer:
         assert attempt(peer, folder, timeout=300) == "snapshot failed transient etcd did not begin the snapshot within 300ms"
         assert peer.snapshots[0].wait_reset() == CANCEL
+
+
+def test_a_stall_is_ours_or_the_servers(folder):
+    """While we keep the window closed, the server has all the time; and when we have opened it, only so much."""
+    database = DATABASE * 32  # 4 MiB, four windows
+
+    def handler(call):
+        call.headers()
+        for one in pieces(database)[:-2]:
+            call.message(one)
+
+    with Etcd(handler) as peer:
+        with Probe([peer.endpoint], "snapshot", folder / "db", window=MIB, chunk=MIB // 4, stop_at=MIB // 4,
+                   timeout=800) as probe:
+            probe.until("stopped")
+            time.sleep(1.2)
+            assert probe.process.poll() is None
+            probe.go_on()
+            assert probe.until("snapshot").endswith(
+                ": the snapshot broke off after 4.0 MiB of 4.0 MiB: etcd sent nothing for 800ms")
+            probe.end()
 
 
 def test_goaway_in_mid_stream(folder):
