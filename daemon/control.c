@@ -5,21 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "log.h"
 #include "peer.h"
+#include "socket_file.h"
+
+enum { GROUP_MAX = 4 << 20 }; /* bytes of an entry of the group database */
 
 struct control {
     struct control_spec spec;
     uv_loop_t *loop;
     uv_pipe_t listener;
-    bool listening; /* the listener's handle is open */
-    bool freed;     /* by its owner; the memory goes with the last handle */
-    char *path;     /* of the socket; NULL: none to remove */
+    bool listening;           /* the listener's handle is open */
+    bool freed;               /* by its owner; the memory goes with the last handle */
+    struct socket_file *file; /* NULL: a private daemon has none */
     gid_t group;
     bool has_group;
     struct peer *peers[CONTROL_PEERS];
@@ -31,7 +32,6 @@ static void free_if_unused(struct control *c)
 {
     if (!c->freed || c->listening || c->n_peers)
         return;
-    free(c->path);
     free(c);
 }
 
@@ -85,10 +85,15 @@ static bool is_admitted(const struct control *c, uv_stream_t *stream, bool *is_t
     socklen_t len = sizeof(peer);
     uv_os_fd_t fd;
 
-    if (uv_fileno((uv_handle_t *)stream, &fd) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+    if (uv_fileno((uv_handle_t *)stream, &fd) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        log_warning("control: refused a connection whose other end is not known");
         return false;
+    }
     *is_trusted = peer.uid == 0 || peer.uid == geteuid();
-    return *is_trusted || (c->has_group && is_in_group(fd, peer.gid, c->group));
+    if (*is_trusted || (c->has_group && is_in_group(fd, peer.gid, c->group)))
+        return true;
+    log_warning("control: refused a connection of user %ld, process %ld", (long)peer.uid, (long)peer.pid);
+    return false;
 }
 
 static struct peer *add_peer(struct control *c, bool is_private, struct err *e)
@@ -121,8 +126,10 @@ static void on_connection(uv_stream_t *listener, int status)
     if (status < 0 || c->has_waiting)
         return;
     p = add_peer(c, false, &e);
-    if (!p)
+    if (!p) {
+        c->has_waiting = true; /* for when a place, and its memory, is free */
         return;
+    }
     if (uv_accept(listener, peer_stream(p)) < 0) {
         peer_close(p);
         return;
@@ -130,7 +137,6 @@ static void on_connection(uv_stream_t *listener, int status)
     if (!is_admitted(c, peer_stream(p), &is_trusted)) {
         err_set(&e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "not allowed: only root, the daemon's own user%s may do this",
                 c->has_group ? " and members of control.group" : "");
-        log_warning("control: refused a connection");
         peer_refuse(p, &e);
         return;
     }
@@ -142,58 +148,40 @@ static void on_connection(uv_stream_t *listener, int status)
 
 static int find_group(struct control *c, const char *name, struct err *e)
 {
+    _cleanup_free_ char *strings = NULL;
     struct group buf, *found = NULL;
-    char strings[16384];
+    int r = ERANGE;
 
+    for (size_t size = 1024; name && r == ERANGE && size <= GROUP_MAX; size *= 2) { /* a group can have many members */
+        free(strings);
+        strings = malloc(size);
+        if (!strings)
+            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        r = getgrnam_r(name, &buf, strings, size, &found);
+    }
     if (!name)
         return 0;
-    if (getgrnam_r(name, &buf, strings, sizeof(strings), &found) != 0 || !found)
+    if (r != 0)
+        return err_errno(e, r, "control.group: %s", name);
+    if (!found)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "control.group: no group '%s' on this machine", name);
     c->group = found->gr_gid;
     c->has_group = true;
     return 0;
 }
 
-/* A socket file without a daemon behind it refuses connections, and goes. One that answers belongs to somebody. */
-static int remove_stale(const char *path, struct err *e)
+static int listen_on(struct control *c, const char *path, struct err *e)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    _cleanup_close_ int fd = -1;
-    struct stat st;
+    int fd = -1, n;
 
-    if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : err_errno(e, errno, "control.socket: %s", path);
-    if (!S_ISSOCK(st.st_mode))
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "control.socket: %s exists and is not a socket", path);
-    (void)strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_errno(e, errno, "control.socket");
-    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN)
-        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "another etcd-backupd listens on %s", path);
-    if (errno != ECONNREFUSED)
-        return err_errno(e, errno, "control.socket: %s", path);
-    if (unlink(path) < 0)
-        return err_errno(e, errno, "control.socket: removing the stale %s", path);
-    return 0;
-}
-
-static int bind_and_listen(struct control *c, const char *path, struct err *e)
-{
-    mode_t before;
-    int n;
-
-    if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "control.socket: %s is too long for a socket", path);
-    before = umask(0177); /* never open to others, not even between bind and chmod */
-    n = uv_pipe_bind(&c->listener, path);
-    (void)umask(before);
+    c->file = socket_file_make(path, c->has_group ? &c->group : NULL, &fd, e);
+    if (!c->file)
+        return -1;
+    n = uv_pipe_open(&c->listener, fd);
     if (n < 0)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_UV, n, "control.socket: %s: %s", path, uv_strerror(n));
-    c->path = strdup(path);
-    if (c->has_group && (chown(path, (uid_t)-1, c->group) < 0 || chmod(path, 0660) < 0))
-        return err_errno(e, errno, "control.socket: %s", path);
-    n = uv_listen((uv_stream_t *)&c->listener, CONTROL_PEERS, on_connection);
+        close(fd);
+    else
+        n = uv_listen((uv_stream_t *)&c->listener, CONTROL_PEERS, on_connection);
     if (n < 0)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_UV, n, "control.socket: %s: %s", path, uv_strerror(n));
     return 0;
@@ -222,8 +210,7 @@ struct control *control_listen(const struct control_spec *spec, struct err *e)
     (void)uv_pipe_init(c->loop, &c->listener, 0);
     c->listener.data = c;
     c->listening = true;
-    if (find_group(c, conf->group, e) < 0 || remove_stale(conf->socket, e) < 0 ||
-            bind_and_listen(c, conf->socket, e) < 0) {
+    if (find_group(c, conf->group, e) < 0 || listen_on(c, conf->socket, e) < 0) {
         control_free(c);
         return NULL;
     }
@@ -253,8 +240,7 @@ void control_free(struct control *c)
     if (!c)
         return;
     c->freed = true;
-    if (c->path)
-        (void)unlink(c->path);
+    socket_file_remove(TAKE_PTR(c->file));
     for (unsigned i = c->n_peers; i-- > 0;)
         peer_close(c->peers[i]);
     if (c->listening)

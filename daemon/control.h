@@ -26,9 +26,9 @@ struct control_spec {
 };
 
 /*
- * Listens on the configured socket: made with mode 0600, or 0660 and the configured group. A socket left behind by a
- * daemon that is no more is replaced; one that answers is an error. The caller frees. Errors: ERR_CONFIG (group, path),
- * ERR_BUSY (another daemon), ERR_RESOURCE.
+ * Listens on the configured socket (socket_file.h): mode 0600, or 0660 and the configured group. A socket left behind
+ * by a daemon that is no more is replaced; one that answers is an error. The caller frees. Errors: ERR_CONFIG (group,
+ * path), ERR_BUSY (another daemon), ERR_RESOURCE.
  */
 struct control *control_listen(const struct control_spec *spec, struct err *e);
 
