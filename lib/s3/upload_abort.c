@@ -12,9 +12,9 @@
 #include "s3/upload_state.h"
 
 enum {
-    CREATE_PATIENCE_MS = 10000, /* for the answer with our id */
-    ABORT_TRIES = 4,            /* until the store says that there is no such upload */
-    ABORT_PAUSE_MS = 100,       /* before the second, then twice as long each time */
+    CREATE_PATIENCE_MS = 5000, /* for the answer with our id */
+    ABORT_TRIES = 4,           /* until the store says that there is no such upload */
+    ABORT_PAUSE_MS = 100,      /* before the second, then twice as long each time */
 };
 
 /* The last thing; nothing may be touched after it. */

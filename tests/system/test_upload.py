@@ -567,6 +567,18 @@ def test_abort_while_creating(new_probe, new_proxy, then):
     probe.assert_nothing_there()
 
 
+def test_abort_while_creating_takes_for_ever(new_probe, new_proxy):
+    """The abort waits some seconds for an id, and then looks for the upload by its name."""
+    proxy = new_proxy(lambda r: Hold(DROP) if r.call == "create" else None)
+    probe = new_probe(PART, endpoint=proxy.url, stop=7)
+    probe.run("<started", "<stopped")
+    wait_for(lambda: proxy.held)
+    probe.run("abort", "<aborted")
+    assert len(proxy.calls("create")) == 1 and len(proxy.calls("uploads")) == 1
+    probe.end()
+    probe.assert_nothing_there()
+
+
 def test_the_answer_to_create_is_lost(new_probe, new_proxy, bucket):
     """Each attempt has made an upload, and all of them go; those of others stay."""
     proxy = new_proxy(lambda r: LOSE if r.call == "create" else None)
