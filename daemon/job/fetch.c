@@ -56,7 +56,7 @@ static int ask(struct fetch *f, struct slot *slot, struct err *e)
             .key = f->key,
             .into = slot->data,
             .range_start = f->asked,
-            .if_match = f->etag,
+            .if_match = f->etag[0] ? f->etag : NULL,
             .ctx = slot,
             .on_done = on_piece,
     };

@@ -17,7 +17,7 @@ struct fetch;
 
 struct fetch_spec {
     const char *key;  /* copied */
-    const char *etag; /* copied */
+    const char *etag; /* copied; "" if the store has none: then nothing proves that the pieces are of one object */
     uint64_t size;    /* bytes of the object, > 0 */
     size_t piece;     /* bytes; the last may be shorter */
     unsigned in_flight;
