@@ -267,6 +267,7 @@ static int start_restore(struct peer *p, const Control__Restore *m, const struct
             .output = m->output[0] ? m->output : NULL,
             .allow_renamed = m->allow_renamed,
             .skip_hash_check = m->skip_hash_check,
+            .allow_plain = m->allow_plain,
     };
 
     if (request.output && request.output[0] != '/')

@@ -131,7 +131,7 @@ static int run_status(const struct ctl *ctl)
 
 /* ---- restore ---- */
 
-enum { OPT_OUTPUT = 256, OPT_ALLOW_RENAMED, OPT_SKIP_HASH_CHECK };
+enum { OPT_OUTPUT = 256, OPT_ALLOW_RENAMED, OPT_SKIP_HASH_CHECK, OPT_ALLOW_PLAIN };
 
 static const struct option restore_options[] = {
         {"backup-timestamp", required_argument, NULL, 't'},
@@ -139,6 +139,7 @@ static const struct option restore_options[] = {
         {"output", required_argument, NULL, OPT_OUTPUT},
         {"allow-renamed", no_argument, NULL, OPT_ALLOW_RENAMED},
         {"skip-hash-check", no_argument, NULL, OPT_SKIP_HASH_CHECK},
+        {"allow-plain", no_argument, NULL, OPT_ALLOW_PLAIN},
         {0},
 };
 
@@ -147,7 +148,7 @@ static struct {
     int64_t instant;
     bool use_etcdutl;
     const char *output;
-    bool allow_renamed, skip_hash_check;
+    bool allow_renamed, skip_hash_check, allow_plain;
 } restore = {.use_etcdutl = true};
 
 /* The words that the Go tool takes for a bool (strconv.ParseBool); no value is true. */
@@ -195,6 +196,9 @@ static int set_restore(int letter, const char *value)
     case OPT_SKIP_HASH_CHECK:
         restore.skip_hash_check = true;
         return 0;
+    case OPT_ALLOW_PLAIN:
+        restore.allow_plain = true;
+        return 0;
     default:
         return -1;
     }
@@ -235,6 +239,7 @@ static int run_restore(const struct ctl *ctl)
     body.instant = restore.instant;
     body.allow_renamed = restore.allow_renamed;
     body.skip_hash_check = restore.skip_hash_check;
+    body.allow_plain = restore.allow_plain;
     request.body_case = CONTROL__REQUEST__BODY_RESTORE;
     request.restore = &body;
     return ask(ctl, &request, true);
@@ -274,7 +279,9 @@ const struct command command_table[] = {
                          "  -u, --use-etcdutl=false      leave the snapshot in a file, do not unpack it\n"
                          "      --output FILE            the file; default: snapshot_path of the configuration\n"
                          "      --allow-renamed          accept a backup whose objects were renamed\n"
-                         "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n",
+                         "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n"
+                         "      --allow-plain            accept one that is not encrypted, though the master key is "
+                         "configured\n",
                 .set = set_restore,
                 .run = run_restore,
         },

@@ -247,7 +247,10 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     r->size = res->content_length;
     (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
     if (r->size == 0 || r->size == UINT64_MAX) {
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
+        if (r->size == 0)
+            err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
+        else
+            err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the store does not say how large it is");
         fail(r, &e);
         return;
     }
@@ -277,6 +280,13 @@ static const struct catalog_backup *choose(const struct restore *r, const struct
     return NULL;
 }
 
+/* Who can write to the bucket but lacks the master key could take a key away and put any database in the dump's place:
+ * of what is not encrypted nothing says who wrote it. */
+static bool may_be_planted(const struct restore *r)
+{
+    return !r->has_key && core_conf(r->core)->encryption_key_path && !r->request.allow_plain;
+}
+
 static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
 {
     struct restore *r = ctx;
@@ -297,6 +307,13 @@ static void on_listed(void *ctx, struct catalog_list *listed, const struct err *
     (void)snprintf(r->result.name, sizeof(r->result.name), "%s", b->name);
     r->result.instant = b->instant;
     r->result.encrypted = r->has_key = b->has_key;
+    if (may_be_planted(r)) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
+                "made it; --allow-plain accepts it");
+        fail(r, &e);
+        return;
+    }
     set_state(r, LOOKING);
     s3 = core_s3(r->core, &e);
     r->call = s3 ? s3_head(s3, r->result.name, r, on_headed, &e) : NULL;
@@ -339,6 +356,7 @@ struct restore *restore_start(
     r->request.instant = request->instant;
     r->request.allow_renamed = request->allow_renamed;
     r->request.skip_hash_check = request->skip_hash_check;
+    r->request.allow_plain = request->allow_plain;
     r->result.output = r->request.output;
     r->result.hash_checked = !request->skip_hash_check;
     r->started_ms = uv_now(core_loop(core));

@@ -18,6 +18,7 @@ struct restore_request {
     char *output;    /* path of the file; NULL: the configuration's snapshot_path. Copied. */
     bool allow_renamed;
     bool skip_hash_check;
+    bool allow_plain; /* a dump that is not encrypted, though a master key is configured */
 };
 
 /* Starts one. Errors: ERR_CONFIG (no output anywhere), ERR_RESOURCE; all else comes through `done`. Frees itself after

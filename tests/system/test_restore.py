@@ -160,6 +160,20 @@ def test_renamed(site, folder):
     assert output.read_bytes() == site.plaintext(name)
 
 
+def test_planted(site, folder):
+    """Without the master key anybody can write a dump that is not encrypted: it is not taken for one of ours."""
+    name, _ = sealed_backup(site.start())
+    planted = "backup-2100-01-01T00:00:00Z.dump"
+    site.bucket.put(planted, site.plaintext(name))
+    output = folder / "out.db"
+    done = restore(site, "--output", output)
+    assert done.status == 5 and planted in done.err and "is not encrypted" in done.err, done
+    assert not output.exists()
+    done = restore(site, "--output", output, "--allow-plain")
+    assert done.status == 0 and done.json["name"] == planted and not done.json["encrypted"], done
+    assert output.read_bytes() == site.plaintext(name)
+
+
 def test_wrong_master_key(site, folder):
     site.ctl("backup")
     site.write("master.key", os.urandom(32).hex())
