@@ -106,36 +106,51 @@ static int read_unix(const char *text, const char *path, struct conf_endpoint *e
     return 0;
 }
 
-int conf_endpoint_parse(const char *text, bool unix_allowed, struct conf_endpoint *out, struct err *e)
+/* Reads the scheme into *ep. Returns what follows it, or all of the text if it has none that is known. */
+static const char *read_scheme(const char *text, bool etcd, struct conf_endpoint *ep)
 {
     static const struct {
         const char *prefix;
         bool tls, is_unix;
     } schemes[] = {
             {"https://", true, false}, {"http://", false, false}, {"unix://", false, true}, {"unixs://", true, true}};
+
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t len = strlen(schemes[i].prefix);
+
+        if (etcd ? strncasecmp(text, schemes[i].prefix, len) : strncmp(text, schemes[i].prefix, len))
+            continue;
+        if (schemes[i].is_unix && !etcd)
+            continue;
+        ep->tls = schemes[i].tls;
+        ep->is_unix = schemes[i].is_unix;
+        return text + len;
+    }
+    return text;
+}
+
+int conf_endpoint_parse(const char *text, bool etcd, struct conf_endpoint *out, struct err *e)
+{
     struct conf_endpoint ep = {.tls = true};
     char rest[CONF_HOST_MAX + 16];
-    const char *p = text;
+    const char *p = read_scheme(text, etcd, &ep);
 
-    for (size_t i = 0; i < ARRAY_LEN(schemes) && p == text; i++)
-        if ((unix_allowed || !schemes[i].is_unix) &&
-                strncasecmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) == 0) {
-            p += strlen(schemes[i].prefix);
-            ep = (struct conf_endpoint){.tls = schemes[i].tls, .is_unix = schemes[i].is_unix};
-        }
     if (!ep.is_unix && strchr(p, '@')) /* may be a password, so it is not quoted */
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is not an endpoint: a user name does not belong here");
     if (p == text && strstr(text, "://"))
         return bad(text,
-                unix_allowed ? "the scheme is none of https, http and unix" : "the scheme is neither https nor http",
+                etcd ? "the scheme is none of https, http and unix"
+                     : "the scheme is neither https nor http, in small letters",
                 e);
     if (strlen(p) >= sizeof(rest))
         return bad(text, "too long", e);
     memcpy(rest, p, strlen(p) + 1);
-    if (unix_allowed && !ep.is_unix && *rest && rest[strlen(rest) - 1] == '/') /* copied from etcd's own settings */
+    if (etcd && !ep.is_unix && *rest && rest[strlen(rest) - 1] == '/')
         rest[strlen(rest) - 1] = '\0';
     if ((ep.is_unix ? read_unix(text, rest, &ep, e) : read_host(text, rest, &ep, e)) < 0)
         return -1;
+    if (!etcd && strchr(ep.host, '%'))
+        return bad(text, "an address of S3 cannot name an interface", e);
     *out = ep;
     return 0;
 }

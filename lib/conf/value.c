@@ -16,6 +16,7 @@
 enum {
     NUMBER_LEN_MAX = 32,
     PREFIX_LEN_MAX = 900, /* S3 allows keys of 1024 bytes; the time stamp and the ending want theirs */
+    BUCKET_LEN_MIN = 3,
     BUCKET_LEN_MAX = 255,
     REGION_LEN_MAX = 64,
     GROUP_LEN_MAX = 255,
@@ -139,8 +140,9 @@ static int set_word(struct conf *c, const struct conf_schema_key *key, const cha
 
 static int check_bucket(const char *text, struct err *e)
 {
-    if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0) /* would be eaten where paths are normalized */
-        return objection(e, text, "is not the name of a bucket");
+    /* Dots alone would be eaten where paths are normalized. */
+    if (strlen(text) < BUCKET_LEN_MIN || strspn(text, ".") == strlen(text))
+        return objection(e, text, "cannot be the name of a bucket");
     return check_text(text, BUCKET_LEN_MAX, bucket_letters, e);
 }
 

@@ -55,7 +55,7 @@ static void check_refused(const struct err *e, const uint8_t *data, size_t len)
     column = strtoul(p + 1, &p, 10);
     FUZZ_CHECK(column >= 1 && column <= len + 1 && p[0] == ':' && p[1] == ' ' && p[2] != '\0');
     check_line(e->text);
-    FUZZ_CHECK(!strstr(e->text, ": cannot be loaded: "));
+    FUZZ_CHECK(strncmp(e->text, "f.yml:1:1: cannot be loaded", 27) != 0); /* raw.c, of libcyaml */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -6,6 +6,20 @@
 #include "base/cleanup.h"
 #include "conf/endpoint.h"
 #include "h2/endpoint.h"
+#include "s3/url.h"
+
+/* What is taken for an endpoint of S3 is one to those who build URLs of it. */
+static void check_s3(const char *text, const struct conf_endpoint *ep)
+{
+    const struct s3_conf conf = {.endpoint = text, .bucket = "bucket", .addressing = S3_ADDRESSING_PATH};
+    struct s3_url_target target = {.host = NULL};
+    struct err e = ERR_INIT;
+
+    FUZZ_CHECK(s3_url_target(&target, &conf, &e) == 0);
+    FUZZ_CHECK(target.tls == ep->tls);
+    FUZZ_CHECK(strncmp(target.host + (target.host[0] == '['), ep->host, strlen(ep->host)) == 0);
+    s3_url_target_reset(&target);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -17,6 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     FUZZ_CHECK(text);
     plain = conf_endpoint_parse(text, false, &strict, &e) == 0;
+    if (plain)
+        check_s3(text, &strict);
     e = ERR_INIT;
     if (conf_endpoint_parse(text, true, &checked, &e) < 0) {
         FUZZ_CHECK(e.kind == ERR_CONFIG && *e.text && !plain);

@@ -17,7 +17,7 @@ const char scratch_minimal[] = "etcd_client:\n"
                                "  endpoints: [\"127.0.0.1:2379\"]\n"
                                "s3_client:\n"
                                "  endpoint: s3.example.com\n"
-                               "  bucket: b\n"
+                               "  bucket: bbb\n"
                                "  auth: {key_auth: keys.yml}\n";
 
 int scratch_setup(void **state)

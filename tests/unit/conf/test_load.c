@@ -25,7 +25,7 @@ static void left_out_is_the_default(void **state)
     assert_null(c->etcd.client_key);
     assert_string_equal(c->s3.objects_prefix, "backup");
     assert_string_equal(c->s3.endpoint, "s3.example.com");
-    assert_string_equal(c->s3.bucket, "b");
+    assert_string_equal(c->s3.bucket, "bbb");
     assert_string_equal(c->s3.region, "us-east-1");
     assert_true(c->s3.connection_timeout_ms == MINUTE && c->s3.request_timeout_ms == MINUTE);
     assert_null(c->s3.ca_cert);
@@ -152,7 +152,7 @@ static void from_windows(void **state)
     struct conf *c = scratch_load("\xef\xbb\xbf"
                                   "etcd_client:\r\n"
                                   "  endpoints: [a]\r\n"
-                                  "s3_client: {endpoint: e, bucket: b, auth: {key_auth: k}}\r\n"
+                                  "s3_client: {endpoint: e, bucket: bbb, auth: {key_auth: k}}\r\n"
                                   "log_level: warning\r\n");
 
     (void)state;
@@ -199,7 +199,7 @@ static void warnings_name_what_is_unwise(void **state)
                                   "    http://etcd-2, http://localhost:2379, unix:///run/etcd]\n"
                                   "s3_client:\n"
                                   "  endpoint: http://store\n"
-                                  "  bucket: b\n"
+                                  "  bucket: bbb\n"
                                   "  part_size: 1GiB\n"
                                   "  parts_in_flight: 1\n"
                                   "  auth: {key_auth: k}\n");

@@ -25,7 +25,7 @@ static void check(const struct refused *cases, size_t n)
 }
 
 #define ETCD "etcd_client: {endpoints: [a]}\n"
-#define S3   "s3_client: {endpoint: e, bucket: b, auth: {key_auth: k}}\n"
+#define S3   "s3_client: {endpoint: e, bucket: bbb, auth: {key_auth: k}}\n"
 
 static void not_yaml(void **state)
 {
@@ -187,7 +187,7 @@ static void unknown_keys(void **state)
             {"etcd_client:\n  endpoint: [a]\n",
                     "f.yml:2:3: etcd_client.endpoint: unknown key; did you mean etcd_client.endpoints?"},
             {"etcd-client:\n  endpoints: [a]\n", "f.yml:1:1: etcd-client: unknown key; did you mean etcd_client?"},
-            {"s3_client:\n  bucket: b\n  connectionTimeout: 1m\n",
+            {"s3_client:\n  bucket: bbb\n  connectionTimeout: 1m\n",
                     "f.yml:3:3: s3_client.connectionTimeout: unknown key; did you mean s3_client.connection_timeout?"},
             {"s3_client:\n  regoin: b\n", "f.yml:2:3: s3_client.regoin: unknown key; did you mean s3_client.region?"},
             {"s3_client:\n  ca_cert: 1m\n", "f.yml:2:3: s3_client.ca_cert: unknown key; did you mean "
@@ -220,7 +220,7 @@ static void keys_twice(void **state)
     static const struct refused cases[] = {
             {"log_level: info\nlog_level: info\n",
                     "f.yml:2:1: log_level: is there a second time; the first is in line 1, column 1"},
-            {ETCD "s3_client:\n  bucket: a\n  'bucket': b\n",
+            {ETCD "s3_client:\n  bucket: aaa\n  'bucket': bbb\n",
                     "f.yml:4:3: s3_client.bucket: is there a second time; the first is in line 3, column 3"},
             {"etcd_client: {retries: 1}\nlog_level: info\netcd_client: {retries: 1}\n",
                     "f.yml:3:1: etcd_client: is there a second time; the first is in line 1, column 1"},
@@ -247,12 +247,12 @@ static void mandatory_keys(void **state)
             {"log_level: info\netcd_client:\n  retries: 1\n", "f.yml:2:1: etcd_client.endpoints: " ENDPOINTS_HELP},
             {ETCD "\ns3_client:\n  endpoint: a\n  auth: {key_auth: k}\n",
                     "f.yml:3:1: s3_client.bucket: is missing: The bucket that holds the backups; it must exist."},
-            {ETCD "s3_client:\n  bucket: a\n  auth: {key_auth: k}\n",
+            {ETCD "s3_client:\n  bucket: aaa\n  auth: {key_auth: k}\n",
                     "f.yml:2:1: s3_client.endpoint: is missing: The S3 store, host:port (TLS) or with https:// or "
                     "http:// "
                     "in front; port 443, or 80 for http://, if none is given."},
-            {ETCD "s3_client:\n  bucket: a\n  endpoint: e\n", "f.yml:2:1: s3_client.auth.key_auth: " KEY_AUTH_HELP},
-            {ETCD "s3_client:\n  bucket: a\n  endpoint: e\n  auth:\n    ca_cert: x\n",
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n", "f.yml:2:1: s3_client.auth.key_auth: " KEY_AUTH_HELP},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    ca_cert: x\n",
                     "f.yml:5:3: s3_client.auth.key_auth: " KEY_AUTH_HELP},
     };
 
@@ -267,7 +267,8 @@ static void keys_that_go_together(void **state)
                     "f.yml:5:5: etcd_client.auth.client_cert: needs client_key beside it"},
             {S3 "etcd_client:\n  endpoints: [a]\n  auth:\n    client_key: c\n",
                     "f.yml:5:5: etcd_client.auth.client_key: needs client_cert beside it"},
-            {ETCD "s3_client:\n  endpoint: 10.0.0.1:9000\n  addressing: virtual\n  bucket: b\n  auth: {key_auth: k}\n",
+            {ETCD "s3_client:\n  endpoint: 10.0.0.1:9000\n  addressing: virtual\n  bucket: bbb\n  auth: {key_auth: "
+                  "k}\n",
                     "f.yml:4:3: s3_client.addressing: virtual puts the bucket in front of the host's name, but "
                     "s3_client.endpoint is an IP address"},
     };
@@ -327,7 +328,7 @@ static void wrong_values(void **state)
         int used = snprintf(text, sizeof(text), "%s%s", etcd ? "" : ETCD, s3 ? "" : S3);
         int before = snprintf(text + used, sizeof(text) - (size_t)used, "%s: {%s%s: ", cases[i].section,
                 etcd ? "endpoints: [a], "
-                : s3 ? "endpoint: e, bucket: b, auth: {key_auth: k}, "
+                : s3 ? "endpoint: e, bucket: bbb, auth: {key_auth: k}, "
                      : "",
                 cases[i].key);
 
@@ -346,8 +347,12 @@ static void wrong_words_at_the_top(void **state)
             {ETCD "s3_client: {endpoint: e, bucket: a/b, auth: {key_auth: k}}\n",
                     "f.yml:2:34: s3_client.bucket: 'a/b' has a character that cannot be in such a name"},
             {ETCD "s3_client: {endpoint: e, bucket: .., auth: {key_auth: k}}\n",
-                    "f.yml:2:34: s3_client.bucket: '..' is not the name of a bucket"},
-            {ETCD "s3_client: {endpoint: e/x, bucket: a, auth: {key_auth: k}}\n",
+                    "f.yml:2:34: s3_client.bucket: '..' cannot be the name of a bucket"},
+            {ETCD "s3_client: {endpoint: e, bucket: ...., auth: {key_auth: k}}\n",
+                    "f.yml:2:34: s3_client.bucket: '....' cannot be the name of a bucket"},
+            {ETCD "s3_client: {endpoint: e, bucket: bb, auth: {key_auth: k}}\n",
+                    "f.yml:2:34: s3_client.bucket: 'bb' cannot be the name of a bucket"},
+            {ETCD "s3_client: {endpoint: e/x, bucket: aaa, auth: {key_auth: k}}\n",
                     "f.yml:2:23: s3_client.endpoint: 'e/x' is not an endpoint: there is something after host and port; "
                     "they stand alone"},
             {S3 "etcd_client:\n  endpoints:\n  - a:1\n  - a:b\n",
@@ -380,7 +385,7 @@ static void lengths(void **state)
         size_t max;
         const char *start, *end;
     } cases[] = {
-            {ETCD "s3_client: {endpoint: e, objects_prefix: $, bucket: b, auth: {key_auth: k}}\n", 900,
+            {ETCD "s3_client: {endpoint: e, objects_prefix: $, bucket: bbb, auth: {key_auth: k}}\n", 900,
                     "f.yml:2:42: s3_client.objects_prefix: 'aaaaaa", "aaa...' is longer than 900 bytes"},
             {ETCD "s3_client: {endpoint: e, bucket: $, auth: {key_auth: k}}\n", 255,
                     "f.yml:2:34: s3_client.bucket: 'aaaaaa", "aaa...' is longer than 255 bytes"},
