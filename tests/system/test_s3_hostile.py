@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -217,7 +218,7 @@ def test_stale_connections_cost_no_attempt(folder):
 
 
 def test_not_more_connections_than_allowed():
-    now, most, lock = [], [], __import__("threading").Lock()
+    now, most, lock = [], [], threading.Lock()
 
     def script(connection, request):
         with lock:
@@ -427,24 +428,26 @@ def test_small_object_broken_in_the_middle():
 # Silence
 
 
-def test_silence_ends(folder):
+@pytest.mark.parametrize("stage", ["nothing is read", "no answer", "half a head", "half a body"])
+def test_silence_ends(folder, stage):
     """Nothing for the time allowed, at any stage."""
     (folder / "file").write_bytes(os.urandom(32 * MIB))
-    stages = {
-        "no answer": lambda c: c.request(),
-        "half a head": lambda c: c.request() and c.send(b"HTTP/1.1 200 OK\r\nContent-"),
-        "half a body": lambda c: c.request() and c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234"),
-        "not even read": lambda c: None,
-    }
-    for stage, script in stages.items():
-        with Peer(lambda c, s=script: (s(c), peer_lets_go.wait())) as peer, S3(peer.url, stall_timeout=200, attempts=2) as s3:
-            peer_lets_go = __import__("threading").Event()
-            command = ["put", "k", folder / "file"] if stage == "not even read" else ["get", "k", 100]
-            event = s3(*command)
-            peer_lets_go.set()
-            assert event["kind"] == "transient", (stage, event)
-            assert re.fullmatch(rf"no byte to or from 127.0.0.1:{peer.port} for \d+ s \(2 attempts over \d+ s\)",
-                                event["text"]), (stage, event)
+    let_go = threading.Event()
+
+    def script(connection):
+        if stage != "nothing is read":
+            connection.request()
+        if stage == "half a head":
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-")
+        if stage == "half a body":
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
+        let_go.wait()
+
+    with Peer(script) as peer, S3(peer.url, stall_timeout=200, attempts=2) as s3:
+        event = s3(*(["put", "k", folder / "file"] if stage == "nothing is read" else ["get", "k", 100]))
+        let_go.set()
+        assert event["kind"] == "transient", event
+        assert re.fullmatch(rf"no byte to or from 127.0.0.1:{peer.port} for \d+ s \(2 attempts over \d+ s\)", event["text"])
 
 
 def test_slow_is_not_silent():
