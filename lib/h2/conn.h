@@ -7,6 +7,8 @@
  * out a dead peer: the connection ends when nothing at all arrives within the connect timeout after it. Without calls
  * there are no timers: an idle connection wakes up for nothing.
  *
+ * The process must ignore SIGPIPE.
+ *
  * TLS: ALPN h2 is mandatory, versions 1.2 and up, ECDHE with ChaCha20-Poly1305 first, server name or IP address SAN
  * checked (mbedTLS 2.28 does not match IP addresses: done here), certificates read anew for each connection.
  */

@@ -11,6 +11,7 @@
 #include <mbedtls/version.h>
 
 #include "h2/certs.h"
+#include "h2/chachapoly.h"
 #include "h2/endpoint.h"
 #include "h2/san.h"
 #include "h2/tls_words.h"
@@ -271,7 +272,8 @@ const char *h2_tls_cipher(struct h2_tls *t)
 {
     const char *suite = mbedtls_ssl_get_ciphersuite(&t->ssl);
 
-    (void)snprintf(t->cipher, sizeof(t->cipher), "%s %s", mbedtls_ssl_get_version(&t->ssl), suite ? suite : "");
+    (void)snprintf(t->cipher, sizeof(t->cipher), "%s %s%s", mbedtls_ssl_get_version(&t->ssl), suite ? suite : "",
+            suite && strstr(suite, "CHACHA20") && chachapoly_opened() ? " (libsodium)" : "");
     return t->cipher;
 }
 
