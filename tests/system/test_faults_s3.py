@@ -1,0 +1,384 @@
+"""Whole backups into an S3 store that refuses, is slow, stops or breaks: nothing half appears, and one line says why."""
+
+import os
+import re
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+import servers
+from faults import Command, backup_fails, check_clean, check_dumps, check_left_behind
+from s3_proxy import DROP, LOSE, Answer, Hold, Proxy, error
+from servers import MIB, wait_for
+
+
+def address(url):
+    """Of a store, as errors name it; for a regular expression."""
+    return re.escape(url.partition("://")[2])
+
+
+def log_in(site, access_key, secret_key):
+    site.write("s3.yml", servers.yaml({"access_key": access_key, "secret_key": secret_key}))
+
+
+@pytest.fixture(scope="module")
+def large(scratch, ca):
+    """An etcd with 40 MiB: more than a daemon without a spool takes while S3 stands still. Read it only."""
+    with servers.Etcd(scratch / "large", ca, version="3.5", tls="mutual") as etcd:
+        etcd.fill(40 * MIB)
+        yield etcd
+
+
+@pytest.fixture(scope="module")
+def medium(scratch, ca):
+    """An etcd with a snapshot of three or four parts of 5 MiB. Read it only."""
+    with servers.Etcd(scratch / "medium", ca, version="3.5", tls="mutual") as etcd:
+        etcd.fill(12 * MIB)
+        yield etcd
+
+
+@pytest.fixture(scope="module")
+def fragile(scratch, ca):
+    """A store whose processes a test may stop and kill, and lets go on at its end."""
+    with servers.Ceph(scratch / "fragile", ca) as ceph:
+        yield ceph
+
+
+SMALL_PARTS = {"part_size": servers.Raw("5MiB"), "spool_size": 0}
+
+
+@pytest.fixture
+def proxied(new_site, new_bucket):
+    """proxied(ceph, etcd, rule): a daemon with parts of 5 MiB and no second attempts, and the proxy before its store."""
+    proxies = []
+
+    def make(ceph, etcd, rule, **settings):
+        proxies.append(Proxy(ceph, rule))
+        bucket = new_bucket(ceph)
+        site = new_site(etcd, bucket, https=False, changes={
+            "s3_client": {"endpoint": proxies[-1].url, **SMALL_PARTS, **settings}, "etcd_client": {"retries": 0}})
+        return site.start(), proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.__exit__()
+
+
+# ---- who is let in ----
+
+
+def test_keys(site):
+    """Wrong ones; and when the file is put right the daemon uses it at once."""
+    site.start()
+    log_in(site, "testkey", "a wrong secret")
+    backup_fails(site, 1, "HTTP 403 SignatureDoesNotMatch: the secret key does not belong to this access key")
+    log_in(site, "nokey", "testsecret")
+    backup_fails(site, 1, "HTTP 403 InvalidAccessKeyId: the store does not know this access key")
+    log_in(site, "otherkey", "othersecret")
+    backup_fails(site, 1, "HTTP 403 AccessDenied: this access key may not do that")
+    site.write("s3.yml", "access_key: testkey\n")
+    backup_fails(site, 1, r"s3\.yml:.*secret_key")
+    check_clean(site, 0)
+    log_in(site, "testkey", "testsecret")
+    assert site.ctl("backup").status == 0
+    check_clean(site, 1)
+    for secret in ("a wrong secret", "othersecret", "testsecret"):
+        assert secret not in site.log.read_text()
+
+
+def test_buckets(site, bucket):
+    site.configure({"s3_client": {"bucket": "no-such-bucket"}})
+    site.start()
+    backup_fails(site, 1, f'HTTP 404 NoSuchBucket: there is no bucket "no-such-bucket" at {address(bucket.ceph.https)}')
+    done = site.ctl("list", "--json")
+    assert done.status == 1 and "NoSuchBucket" in done.json["failure"]["text"], done
+
+
+def test_a_user_who_is_suspended(new_ceph, etcd, new_bucket, new_site):
+    """In mid-upload, so that nothing can be taken back either: the person is told that something stays."""
+    ceph = new_ceph()
+    bucket = new_bucket(ceph, "bucket")
+    suspended = []
+
+    def rule(request):
+        if request.number == 1 and not suspended:
+            suspended.append(ceph.admin("user", "suspend", "--uid=t"))
+
+    with Proxy(ceph, rule) as proxy:
+        site = new_site(etcd, bucket, https=False, changes={
+            "s3_client": {"endpoint": proxy.url, "part_size": servers.Raw("5MiB")}, "etcd_client": {"retries": 0}}).start()
+        backup_fails(site, 1, "^uploading part 1: HTTP 403 UserSuspended: the user of this access key is suspended$",
+                     warnings=["an unfinished upload may stay in the bucket until the next prune: .*UserSuspended"])
+        ceph.admin("user", "enable", "--uid=t")
+        assert site.ctl("backup").status == 0
+    assert len(bucket.uploads()) == 1
+    check_left_behind(site)
+
+
+def test_a_quota_that_is_used_up(new_ceph, large, new_bucket, new_site):
+    ceph = new_ceph()
+    bucket = new_bucket(ceph, "bucket")
+    ceph.admin("quota", "set", "--quota-scope=user", "--uid=t", "--max-size=8M")
+    ceph.admin("quota", "enable", "--quota-scope=user", "--uid=t")
+    site = new_site(large, bucket, changes={"s3_client": SMALL_PARTS}).start()
+    backup_fails(site, 1, "HTTP 403 QuotaExceeded: the quota of the bucket or its owner is used up")
+    check_clean(site, 0)
+
+
+# ---- certificates and addresses ----
+
+
+@pytest.mark.parametrize("cert, words", [
+    ("server-expired", "the certificate of {} is not accepted: it has expired"),
+    ("server-dns", "the certificate of {} is not accepted: .*(127.0.0.1|another host)"),
+])
+def test_certificates_of_the_store(new_ceph, etcd, new_bucket, new_site, cert, words):
+    ceph = new_ceph(cert=cert)
+    site = new_site(etcd, new_bucket(ceph, "bucket")).start()
+    backup_fails(site, 1, words.format(address(ceph.https)))
+    check_clean(site, 0)
+
+
+def test_addresses(etcd, bucket, new_site, ceph, ca):
+    """What waits for another attempt is asked for all at once."""
+    nobody = socket.socket()  # bound, so that nobody else listens there either
+    nobody.bind(("127.0.0.1", 0))
+    nowhere = f"127.0.0.1:{nobody.getsockname()[1]}"
+    wrong = [
+        ({"auth": {"ca_cert": ca("other-ca")}}, f"its issuer is not among {re.escape(ca('other-ca'))}$", 0),
+        ({"endpoint": ceph.http.replace("http:", "https:")}, f"no TLS with {address(ceph.http)}: .*wrong version number", 1),
+        ({"endpoint": ceph.https.replace("https:", "http:"), "auth": {"ca_cert": None}}, address(ceph.https), 1),
+        ({"endpoint": f"https://{nowhere}"}, f"cannot connect to {nowhere}: Connection refused", 1),
+    ]
+    sites = [new_site(etcd, bucket, changes={"s3_client": change, "etcd_client": {"retries": 0}}).start()
+             for change, _, _ in wrong]
+    commands = [Command(site, "backup", "--json", "-q") for site in sites]
+    for site, command, (_, words, notes) in zip(sites, commands, wrong):
+        backup_fails(site, 1, words, done=command.end(), warnings=["may stay in the bucket"] * notes)
+    nobody.close()
+    check_clean(sites[0], 0)
+
+
+# ---- slow, stopped, killed ----
+
+RELEASED = "etcd_disk_backend_snapshot_duration_seconds_count"
+
+
+def at(part, action):
+    """A rule that does something, once, when the first request for that part has come and before the store is told."""
+    done = []
+
+    def rule(request):
+        if request.number == part and not done:
+            done.append(True)
+            action()
+    return rule
+
+
+def test_an_osd_that_stops_and_goes_on(fragile, large, proxied):
+    """The upload waits in the middle, etcd with it, and then all goes on."""
+    site, proxy = proxied(fragile, large, at(2, lambda: fragile.signal("osd", signal.SIGSTOP)), parts_in_flight=1)
+    before = large.metrics()[RELEASED]
+    command = Command(site, "backup", "--json", "-q")
+    try:
+        wait_for(lambda: proxy.requests and proxy.requests[-1].number == 2, what="the second part")
+        wait_for(lambda: state(fragile.pid("osd")) == "T")
+        running = site.ctl("status", "--json").json["running"]
+        assert (running["job"], running["phase"]) == ("backup", "streaming")
+        assert running["done"] <= 5 * MIB < 40 * MIB < running["total"]
+        assert large.metrics()[RELEASED] == before
+    finally:
+        fragile.signal("osd", signal.SIGCONT)
+    done = command.end()
+    assert done.status == 0 and done.json["attempts"] == 1, done
+    check_clean(site, 1)
+
+
+def state(pid):
+    """Of a process: R, S, T, ..."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def spool_of(site):
+    """What the daemon has in its spool, a file without a name."""
+    folder = Path(f"/proc/{site.process.pid}/fd")
+    return next((link.read_bytes() for link in folder.iterdir()
+                 if os.readlink(link).startswith(str(site.dir)) and os.readlink(link).endswith("(deleted)")), None)
+
+
+def test_etcd_need_not_wait_for_s3(fragile, large, proxied):
+    """What S3 does not take waits on disk, sealed and in a file without a name; etcd's transaction has ended by then."""
+    site, _ = proxied(fragile, large, at(2, lambda: fragile.signal("osd", signal.SIGSTOP)), spool_size=servers.Raw("1GiB"))
+    before = large.metrics()[RELEASED]
+    command = Command(site, "backup", "--json", "-q")
+    try:
+        wait_for(lambda: large.metrics()[RELEASED] == before + 1, what="the end of etcd's transaction")
+        spooled = spool_of(site)
+        assert len(spooled) >= 5 * MIB
+        assert b"fill/0000" not in spooled
+        assert site.process.poll() is None and command.process.poll() is None
+    finally:
+        fragile.signal("osd", signal.SIGCONT)
+    done = command.end()
+    assert done.status == 0 and done.json["spooled"] >= 5 * MIB, done
+    assert b"fill/0000" in site.plaintext(check_clean(site, 1)[0])
+    assert spool_of(site) is None
+    check_left_behind(site)
+
+
+def test_a_gateway_that_is_killed(fragile, medium, proxied):
+    """Connections break and are refused, until it is there again."""
+    killed = []
+
+    def rule(request):
+        if killed:
+            return Hold()
+        if request.number == 2:
+            killed.append(True)
+            fragile.kill("rgw")
+        return None
+
+    site, proxy = proxied(fragile, medium, rule)
+    command = Command(site, "backup", "--json", "-q")
+    wait_for(lambda: [request for request in proxy.held if request.number == 2], what="the second part, once more")
+    fragile.restart()
+    proxy.release()
+    done = command.end()
+    assert done.status == 0 and done.json["attempts"] == 1, done
+    check_clean(site, 1)
+
+
+def test_a_store_that_takes_one_request_at_a_time(new_ceph, medium, proxied):
+    """Ceph's own 503 SlowDown: more parts at once than it takes are only slower."""
+    site, proxy = proxied(new_ceph(rgw="rgw_max_concurrent_requests=1"), medium, lambda request: None, parts_in_flight=4)
+    done = site.ctl("backup", "--json", "-q")
+    assert done.status == 0 and done.json["attempts"] == 1, done
+    assert [request for request in proxy.requests if request.status == 503]
+    check_clean(site, 1)
+
+
+# ---- single requests that fail ----
+
+
+def is_key(request):
+    return request.call == "put" and request.path.endswith(".key")
+
+
+def once(condition, action):
+    """A rule that does this to the first request for which the condition holds."""
+    done = []
+
+    def rule(request):
+        if condition(request) and not done:
+            done.append(True)
+            return action
+        return None
+    return rule
+
+
+# Which request, what becomes of it.
+PASSING = {
+    "no answer to a part": (lambda request: request.number == 1, DROP),
+    "a lost answer to a part": (lambda request: request.number == 1, LOSE),
+    "silence": (lambda request: request.number == 2, Hold()),
+    "SlowDown": (lambda request: request.number == 3, Answer(503, error("SlowDown"))),
+    "a lost answer to the key": (is_key, LOSE),
+    "a lost answer to the commit": (lambda request: request.call == "complete", LOSE),
+    "no answer to the commit": (lambda request: request.call == "complete", DROP),
+    "an error in a 200": (lambda request: request.call == "complete", Answer(200, error("InternalError"))),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_faults_that_pass(ceph, medium, proxied, name):
+    condition, action = PASSING[name]
+    site, proxy = proxied(ceph, medium, once(condition, action), request_timeout="2s")
+    done = site.ctl("backup", "--json", "-q")
+    assert done.status == 0 and done.json["attempts"] == 1, done
+    assert [request for request in proxy.requests if condition(request)]
+    check_clean(site, 1)
+
+
+def denied(condition):
+    return lambda request: Answer(403, error("AccessDenied")) if condition(request) else None
+
+
+@pytest.mark.parametrize("condition, doing", [
+    (lambda request: request.call == "create", "creating the upload"),
+    (lambda request: request.number == 2, "uploading part 2"),
+    (is_key, "storing the data key"),
+    (lambda request: request.call == "complete", "completing the upload"),
+], ids=["create", "part", "key", "complete"])
+def test_what_is_denied(ceph, medium, proxied, condition, doing):
+    """At each step: all is taken back, and nothing is tried again."""
+    site, proxy = proxied(ceph, medium, denied(condition))
+    backup_fails(site, 1, f"^{doing}: HTTP 403 AccessDenied: m$")
+    assert len([request for request in proxy.requests if condition(request)]) == 1
+    check_clean(site, 0)
+
+
+def test_a_key_that_is_there_already(ceph, medium, proxied):
+    """Another daemon with our prefix was faster in this very second: its key is not touched, and we take another name."""
+    site, proxy = proxied(ceph, medium, lambda request: None)
+    taken = []
+
+    def rule(request):
+        if request.call == "create" and not taken:
+            taken.append(request.path.partition(f"/{site.bucket.name}/")[2].replace("%3A", ":").replace(".dump", ".key"))
+            site.bucket.put(taken[0], b"another's")
+
+    proxy.rule = rule
+    site.configure({"etcd_client": {"retries": 1}})
+    site.stop()
+    done = site.start().ctl("backup", "--json", "-q")
+    assert done.status == 0 and done.json["attempts"] == 2, done
+    assert re.search("another backup began in the same second", done.err) and len(done.err.splitlines()) == 1, done
+    assert done.json["name"].replace(".dump", ".key") != taken[0]
+    assert site.bucket.get(taken[0]) == b"another's"
+    site.bucket.delete(taken[0])
+    check_clean(site, 1)
+
+
+def lasting(condition, action):
+    return lambda request: action if condition(request) else None
+
+
+def first_of(*rules):
+    return lambda request: next((action for action in (rule(request) for rule in rules) if action is not None), None)
+
+
+SLOW_DOWN, BROKEN = Answer(503, error("SlowDown")), Answer(500, error("InternalError"))
+TRIED = r"\(5 attempts over \d+ s\)$"
+
+# What the store does from then on; what is said of it; how many notes of what stays, and how many dumps there are.
+LASTING = [
+    (lasting(lambda request: request.number == 2, SLOW_DOWN),
+     f"^uploading part 2: HTTP 503 SlowDown: m {TRIED}", 0, 0),
+    (lasting(lambda request: request.number == 2, DROP),
+     f"^uploading part 2: the connection was closed without an answer by .* {TRIED}", 0, 0),
+    (lasting(is_key, BROKEN), f"^storing the data key: HTTP 500 InternalError: m {TRIED}", 0, 0),
+    (lasting(lambda request: request.call == "complete", BROKEN),
+     f"^completing the upload: HTTP 500 InternalError: m {TRIED}", 0, 0),
+    # The abort too: it stays behind.
+    (first_of(denied(lambda request: request.number == 2), lasting(lambda request: request.call == "abort", BROKEN)),
+     "^uploading part 2: HTTP 403 AccessDenied", 1, 0),
+    # Nobody knows whether there is a dump. There is one, and its key is not taken away.
+    (first_of(lasting(lambda request: request.call == "complete", LOSE), lasting(lambda request: request.call == "head", DROP)),
+     "^completing the upload: ", 1, 1),
+]
+
+
+def test_faults_that_last(ceph, medium, proxied):
+    """All of them at once, since each is tried for some seconds."""
+    sites = [proxied(ceph, medium, rule)[0] for rule, *_ in LASTING]
+    commands = [Command(site, "backup", "--json", "-q") for site in sites]
+    for site, command, (_, words, notes, dumps) in zip(sites, commands, LASTING):
+        backup_fails(site, 1, words, done=command.end(), warnings=["an unfinished upload may stay in the bucket"] * notes)
+        if notes:
+            assert len(check_dumps(site)) == dumps
+        else:
+            check_clean(site, dumps)
