@@ -44,6 +44,7 @@ while [ $# -gt 0 ]; do
 done
 [ -e "$ca/ca.crt" ] || sh "$here/ca.sh" "$ca"
 
+# osd_heartbeat_grace: an OSD that was stopped for longer than some seconds is not given up, and answers when it goes on.
 configure() {
     fsid=$(cat /proc/sys/kernel/random/uuid)
     # shellcheck disable=SC2046 # three words
@@ -70,6 +71,7 @@ mon_data_avail_crit = 1
 mon_data_avail_warn = 2
 paxos_propose_interval = 0.05
 paxos_min_wait = 0.01
+osd_heartbeat_grace = 3600
 [mon.a]
 mon_data = $dir/mon
 [osd.0]
