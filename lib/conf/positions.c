@@ -17,13 +17,36 @@ struct conf_positions {
 struct scan {
     struct conf_positions *out;
     struct bytes text;
+    struct conf_mark end; /* of the text */
     yaml_parser_t parser;
     yaml_event_t event; /* the current one */
     struct err *e;
 };
 
-static struct conf_mark mark_of(yaml_mark_t m)
+/* Walks over `text` to the byte at `m`, if it gets there. Returns where it stopped, in *byte what is there, 0 for
+ * nothing. Columns are characters: the continuation bytes of UTF-8 have none. */
+static struct conf_mark walk(struct bytes text, struct conf_mark m, uint8_t *byte)
 {
+    struct conf_mark at = {.line = 1, .column = 1};
+
+    for (size_t i = 0; i < text.len; i++) {
+        if ((text.data[i] & 0xc0) == 0x80)
+            continue;
+        *byte = text.data[i];
+        if (at.line == m.line && at.column == m.column)
+            return at;
+        at.line += *byte == '\n';
+        at.column = *byte == '\n' ? 1 : at.column + 1;
+    }
+    *byte = 0;
+    return at;
+}
+
+/* libyaml puts the end of a text into a line of its own even if the last line has no end; an editor does not. */
+static struct conf_mark mark_of(const struct scan *s, yaml_mark_t m)
+{
+    if (m.line >= s->end.line)
+        return s->end;
     return (struct conf_mark){.line = (unsigned)m.line + 1, .column = (unsigned)m.column + 1};
 }
 
@@ -35,7 +58,7 @@ static struct conf_place place_at(const struct conf_positions *p, struct conf_ma
 /* Refuses the current event. */
 static int refuse(struct scan *s, const char *path, const char *what)
 {
-    struct conf_place at = place_at(s->out, mark_of(s->event.start_mark), path);
+    struct conf_place at = place_at(s->out, mark_of(s, s->event.start_mark), path);
 
     return conf_place_error(s->e, &at, "%s", what);
 }
@@ -45,26 +68,6 @@ static int out_of_memory(struct err *e)
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the configuration");
 }
 
-/* The byte at a mark, 0 behind the last. libyaml puts the end of a text into a line of its own even if the last line
- * has no end: that mark is moved to where an editor would show it. Columns before the byte may hold longer characters.
- */
-static uint8_t byte_at(struct bytes text, struct conf_mark *m)
-{
-    struct conf_mark at = {.line = 1, .column = 1};
-
-    for (size_t i = 0; i < text.len; i++) {
-        if ((text.data[i] & 0xc0) == 0x80)
-            continue;
-        if (at.line == m->line && at.column == m->column)
-            return text.data[i];
-        at.line += text.data[i] == '\n';
-        at.column = text.data[i] == '\n' ? 1 : at.column + 1;
-    }
-    if (m->line > at.line)
-        *m = at;
-    return 0;
-}
-
 /* libyaml stopped: in its words, but where a person would look. */
 static int refuse_syntax(struct scan *s)
 {
@@ -72,13 +75,14 @@ static int refuse_syntax(struct scan *s)
     const char *problem = p->problem ? p->problem : "cannot be read";
     /* What is not closed, or no key, is wrong where it begins and not where the search for its end stopped. */
     bool begins_wrong = p->context && (strstr(problem, "end of stream") || strstr(problem, "expected ':'"));
-    struct conf_mark m = mark_of(begins_wrong ? p->context_mark : p->problem_mark);
-    bool tab = byte_at(s->text, &m) == '\t';
+    struct conf_mark m = mark_of(s, begins_wrong ? p->context_mark : p->problem_mark);
     struct conf_place at = place_at(s->out, m, NULL);
+    uint8_t there = 0;
 
     if (p->error == YAML_MEMORY_ERROR)
         return out_of_memory(s->e);
-    if (tab)
+    (void)walk(s->text, m, &there);
+    if (there == '\t')
         return conf_place_error(s->e, &at, "a tab; YAML is indented with spaces alone");
     return conf_place_error(
             s->e, &at, "not valid YAML: %s%s%s", problem, p->context ? " " : "", p->context ? p->context : "");
@@ -150,7 +154,7 @@ static int read_value(struct scan *s, size_t index, unsigned depth)
         return -1;
     if (depth > DEPTH_MAX)
         return refuse(s, node->path, "nested too deeply");
-    node->value = mark_of(s->event.start_mark);
+    node->value = mark_of(s, s->event.start_mark);
     if (s->event.type == YAML_MAPPING_START_EVENT)
         return read_section(s, index, depth);
     if (s->event.type == YAML_SEQUENCE_START_EVENT)
@@ -179,7 +183,7 @@ static ssize_t read_key(struct scan *s, size_t parent)
 {
     const char *section = s->out->nodes[parent].path;
     const struct conf_node *twin;
-    struct conf_node node = {.parent = parent, .key = mark_of(s->event.start_mark)};
+    struct conf_node node = {.parent = parent, .key = mark_of(s, s->event.start_mark)};
     ssize_t index;
 
     if (s->event.type != YAML_SCALAR_EVENT)
@@ -232,7 +236,7 @@ static int read_list(struct scan *s, size_t index, unsigned depth)
         s->out->nodes[index].empty = i == 0;
         if (s->event.type == YAML_SEQUENCE_END_EVENT)
             return 0;
-        item.key = mark_of(s->event.start_mark);
+        item.key = mark_of(s, s->event.start_mark);
         (void)snprintf(name, sizeof(name), "[%zu]", i);
         child = add_node(s, item, "", name);
         if (child < 0 || read_value(s, (size_t)child, depth + 1) < 0)
@@ -262,6 +266,7 @@ struct conf_positions *conf_positions_scan(const char *file, struct bytes text, 
 {
     _cleanup_(cleanup_conf_positions_free) struct conf_positions *p = calloc(1, sizeof(*p));
     struct scan s = {.out = p, .text = text, .e = e};
+    uint8_t nothing;
     int result;
 
     if (p) {
@@ -272,6 +277,7 @@ struct conf_positions *conf_positions_scan(const char *file, struct bytes text, 
         out_of_memory(e);
         return NULL;
     }
+    s.end = walk(text, (struct conf_mark){.line = 0}, &nothing);
     yaml_parser_set_encoding(&s.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&s.parser, text.data, text.len);
     result = read_document(&s);

@@ -416,6 +416,9 @@ static void bounds(void **state)
     size_t used;
 
     (void)state;
+    check((const struct refused[]){{"{a: {a: {a: {a: {a: {a: {a: {a: {b",
+                  "f.yml:1:35: a.a.a.a.a.a.a.a.b: nested too deeply"}},
+            1);
     check((const struct refused[]){{"[[[[[[[[[[[[[[[[[[[[[[[[[", "f.yml:1:10: [0][0][0][0][0][0][0][0][0]: nested too "
                                                                  "deeply"}},
             1);
