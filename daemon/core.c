@@ -1,11 +1,11 @@
 #include "core.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/timestamp.h"
 #include "credentials.h"
+#include "memory.h"
 
 enum { S3_ATTEMPTS = 5 };
 
@@ -148,7 +148,7 @@ static void rest(struct core *c)
     etcd_client_free(TAKE_PTR(c->etcd));
     credentials_free(TAKE_PTR(c->s3_key));
     credentials_free(TAKE_PTR(c->etcd_password));
-    (void)malloc_trim(0);
+    memory_give_back();
 }
 
 void core_acquire(struct core *c)

@@ -10,7 +10,6 @@
  * closes, the job is asked to stop and takes back what it left in the bucket, and the loop runs dry. A second signal
  * leaves at once.
  */
-#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -28,6 +27,7 @@
 #include "core.h"
 #include "jobs.h"
 #include "log.h"
+#include "memory.h"
 #include "options.h"
 #include "version.h"
 
@@ -124,14 +124,6 @@ static void harden_process(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* Buffers of parts and chunks go back to the system when they are freed, instead of raising malloc's threshold; and the
- * threads of the pool share arenas. */
-static void tune_malloc(void)
-{
-    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
-    (void)mallopt(M_ARENA_MAX, 2);
-}
-
 static enum log_level threshold_of(const struct conf *conf, bool is_private)
 {
     static const enum log_level levels[] = {
@@ -220,9 +212,11 @@ static int run(struct daemon *d, const struct options *o)
         log_error("%s", e.text);
         close_rest(d);
         status = e.kind == ERR_CONFIG ? EXIT_USAGE : EXIT_FAILED;
-    } else if (!d->is_private)
+    } else if (!d->is_private) {
         log_info("etcd-backupd " VERSION " is ready: %s to %s, control socket %s", d->conf->etcd.endpoints[0],
                 core_bucket_url(d->core), d->conf->control.socket);
+        memory_give_back(); /* what only the start needed */
+    }
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     jobs_free(d->jobs);
     core_free(d->core);
@@ -240,7 +234,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     harden_process();
-    tune_malloc();
+    memory_tune();
     if (sodium_init() < 0) {
         (void)fputs("etcd-backupd: libsodium does not start\n", stderr);
         return EXIT_FAILED;
