@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import s3_proxy  # noqa: E402
 import servers  # noqa: E402
 
 numbers = itertools.count(1)
@@ -116,6 +117,22 @@ def etcd(shared_etcd):
     return shared_etcd(version="3.5", tls="mutual")
 
 
+@pytest.fixture(scope="session")
+def medium(scratch, ca):
+    """An etcd with 12 MiB, shared: a snapshot of three or four parts of 5 MiB."""
+    with servers.Etcd(scratch / "medium", ca, version="3.5", tls="mutual") as server:
+        server.fill(12 * servers.MIB)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def large(scratch, ca):
+    """An etcd with 40 MiB, shared: more than a daemon without a spool takes while S3 stands still."""
+    with servers.Etcd(scratch / "large", ca, version="3.5", tls="mutual") as server:
+        server.fill(40 * servers.MIB)
+        yield server
+
+
 @pytest.fixture
 def new_bucket(ceph):
     """new_bucket(): a bucket for this test alone, in the shared store or in another one."""
@@ -153,6 +170,23 @@ def new_site(folder, programs):
     yield make
     for site in made:
         site.stop()
+
+
+@pytest.fixture
+def proxied(new_site, new_bucket):
+    """proxied(ceph, etcd, rule, **settings of s3_client): a site that reaches its store through s3_proxy.Proxy(ceph, rule),
+    with parts of 5 MiB, no spool and no second attempts; and the proxy."""
+    proxies = []
+
+    def make(ceph, etcd, rule=lambda request: None, **settings):
+        proxies.append(s3_proxy.Proxy(ceph, rule))
+        return new_site(etcd, new_bucket(ceph), https=False, changes={
+            "s3_client": {"endpoint": proxies[-1].url, "part_size": servers.Raw("5MiB"), "spool_size": 0, **settings},
+            "etcd_client": {"retries": 0}}), proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.__exit__()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -25,46 +24,10 @@ def log_in(site, access_key, secret_key):
 
 
 @pytest.fixture(scope="module")
-def large(scratch, ca):
-    """An etcd with 40 MiB: more than a daemon without a spool takes while S3 stands still. Read it only."""
-    with servers.Etcd(scratch / "large", ca, version="3.5", tls="mutual") as etcd:
-        etcd.fill(40 * MIB)
-        yield etcd
-
-
-@pytest.fixture(scope="module")
-def medium(scratch, ca):
-    """An etcd with a snapshot of three or four parts of 5 MiB. Read it only."""
-    with servers.Etcd(scratch / "medium", ca, version="3.5", tls="mutual") as etcd:
-        etcd.fill(12 * MIB)
-        yield etcd
-
-
-@pytest.fixture(scope="module")
 def fragile(scratch, ca):
     """A store whose processes a test may stop and kill, and lets go on at its end."""
     with servers.Ceph(scratch / "fragile", ca) as ceph:
         yield ceph
-
-
-SMALL_PARTS = {"part_size": servers.Raw("5MiB"), "spool_size": 0}
-
-
-@pytest.fixture
-def proxied(new_site, new_bucket):
-    """proxied(ceph, etcd, rule): a daemon with parts of 5 MiB and no second attempts, and the proxy before its store."""
-    proxies = []
-
-    def make(ceph, etcd, rule, **settings):
-        proxies.append(Proxy(ceph, rule))
-        bucket = new_bucket(ceph)
-        site = new_site(etcd, bucket, https=False, changes={
-            "s3_client": {"endpoint": proxies[-1].url, **SMALL_PARTS, **settings}, "etcd_client": {"retries": 0}})
-        return site.start(), proxies[-1]
-
-    yield make
-    for proxy in proxies:
-        proxy.__exit__()
 
 
 # ---- who is let in ----
@@ -123,7 +86,7 @@ def test_a_quota_that_is_used_up(new_ceph, large, new_bucket, new_site):
     bucket = new_bucket(ceph, "bucket")
     ceph.admin("quota", "set", "--quota-scope=user", "--uid=t", "--max-size=8M")
     ceph.admin("quota", "enable", "--quota-scope=user", "--uid=t")
-    site = new_site(large, bucket, changes={"s3_client": SMALL_PARTS}).start()
+    site = new_site(large, bucket, changes={"s3_client": {"part_size": servers.Raw("5MiB")}}).start()
     backup_fails(site, 1, "HTTP 403 QuotaExceeded: the quota of the bucket or its owner is used up")
     check_clean(site, 0)
 
@@ -182,7 +145,7 @@ def test_an_osd_that_stops_and_goes_on(fragile, large, proxied):
     """The upload waits in the middle, etcd with it, and then all goes on."""
     site, proxy = proxied(fragile, large, at(2, lambda: fragile.signal("osd", signal.SIGSTOP)), parts_in_flight=1)
     before = large.metrics()[RELEASED]
-    command = Command(site, "backup", "--json", "-q")
+    command = Command(site.start(), "backup", "--json", "-q")
     try:
         wait_for(lambda: proxy.requests and proxy.requests[-1].number == 2, what="the second part")
         wait_for(lambda: state(fragile.pid("osd")) == "T")
@@ -214,7 +177,7 @@ def test_etcd_need_not_wait_for_s3(fragile, large, proxied):
     """What S3 does not take waits on disk, sealed and in a file without a name; etcd's transaction has ended by then."""
     site, _ = proxied(fragile, large, at(2, lambda: fragile.signal("osd", signal.SIGSTOP)), spool_size=servers.Raw("1GiB"))
     before = large.metrics()[RELEASED]
-    command = Command(site, "backup", "--json", "-q")
+    command = Command(site.start(), "backup", "--json", "-q")
     try:
         wait_for(lambda: large.metrics()[RELEASED] == before + 1, what="the end of etcd's transaction")
         spooled = spool_of(site)
@@ -243,7 +206,7 @@ def test_a_gateway_that_is_killed(fragile, medium, proxied):
         return None
 
     site, proxy = proxied(fragile, medium, rule)
-    command = Command(site, "backup", "--json", "-q")
+    command = Command(site.start(), "backup", "--json", "-q")
     wait_for(lambda: [request for request in proxy.held if request.number == 2], what="the second part, once more")
     fragile.restart()
     proxy.release()
@@ -254,8 +217,8 @@ def test_a_gateway_that_is_killed(fragile, medium, proxied):
 
 def test_a_store_that_takes_one_request_at_a_time(new_ceph, medium, proxied):
     """Ceph's own 503 SlowDown: more parts at once than it takes are only slower."""
-    site, proxy = proxied(new_ceph(rgw="rgw_max_concurrent_requests=1"), medium, lambda request: None, parts_in_flight=4)
-    done = site.ctl("backup", "--json", "-q")
+    site, proxy = proxied(new_ceph(rgw="rgw_max_concurrent_requests=1"), medium, parts_in_flight=4)
+    done = site.start().ctl("backup", "--json", "-q")
     assert done.status == 0 and done.json["attempts"] == 1, done
     assert [request for request in proxy.requests if request.status == 503]
     check_clean(site, 1)
@@ -297,7 +260,7 @@ PASSING = {
 def test_faults_that_pass(ceph, medium, proxied, name):
     condition, action = PASSING[name]
     site, proxy = proxied(ceph, medium, once(condition, action), request_timeout="2s")
-    done = site.ctl("backup", "--json", "-q")
+    done = site.start().ctl("backup", "--json", "-q")
     assert done.status == 0 and done.json["attempts"] == 1, done
     assert [request for request in proxy.requests if condition(request)]
     check_clean(site, 1)
@@ -316,14 +279,14 @@ def denied(condition):
 def test_what_is_denied(ceph, medium, proxied, condition, doing):
     """At each step: all is taken back, and nothing is tried again."""
     site, proxy = proxied(ceph, medium, denied(condition))
-    backup_fails(site, 1, f"^{doing}: HTTP 403 AccessDenied: m$")
+    backup_fails(site.start(), 1, f"^{doing}: HTTP 403 AccessDenied: m$")
     assert len([request for request in proxy.requests if condition(request)]) == 1
     check_clean(site, 0)
 
 
 def test_a_key_that_is_there_already(ceph, medium, proxied):
     """Another daemon with our prefix was faster in this very second: its key is not touched, and we take another name."""
-    site, proxy = proxied(ceph, medium, lambda request: None)
+    site, proxy = proxied(ceph, medium)
     taken = []
 
     def rule(request):
@@ -333,7 +296,6 @@ def test_a_key_that_is_there_already(ceph, medium, proxied):
 
     proxy.rule = rule
     site.configure({"etcd_client": {"retries": 1}})
-    site.stop()
     done = site.start().ctl("backup", "--json", "-q")
     assert done.status == 0 and done.json["attempts"] == 2, done
     assert re.search("another backup began in the same second", done.err) and len(done.err.splitlines()) == 1, done
@@ -375,7 +337,7 @@ LASTING = [
 def test_faults_that_last(ceph, medium, proxied):
     """All of them at once, since each is tried for some seconds."""
     sites = [proxied(ceph, medium, rule)[0] for rule, *_ in LASTING]
-    commands = [Command(site, "backup", "--json", "-q") for site in sites]
+    commands = [Command(site.start(), "backup", "--json", "-q") for site in sites]
     for site, command, (_, words, notes, dumps) in zip(sites, commands, LASTING):
         backup_fails(site, 1, words, done=command.end(), warnings=["an unfinished upload may stay in the bucket"] * notes)
         if notes:
