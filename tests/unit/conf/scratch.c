@@ -63,3 +63,15 @@ struct conf *scratch_load(const char *text)
     expect_success(c, &e);
     return c;
 }
+
+void scratch_expect_refused(const struct scratch_refused *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct err e = ERR_INIT;
+        struct conf *c = conf_parse("f.yml", (struct bytes){(const uint8_t *)cases[i].text, strlen(cases[i].text)}, &e);
+
+        if (c)
+            fail_msg("this loads:\n%s", cases[i].text);
+        expect_error(&e, ERR_CONFIG, cases[i].line);
+    }
+}

@@ -18,5 +18,18 @@ void scratch_text(const char *name, const char *text);
 /* Loads "test.yml" with this text; fails the test unless that works. The caller frees. */
 struct conf *scratch_load(const char *text);
 
+/* A text that does not load, and the line that says so when its file is called "f.yml". */
+struct scratch_refused {
+    const char *text;
+    const char *line;
+};
+
+/* Fails the test unless each is refused with its line. */
+void scratch_expect_refused(const struct scratch_refused *cases, size_t n);
+
+/* The mandatory keys of each of the two sections, a line each. */
+#define ETCD "etcd_client: {endpoints: [a]}\n"
+#define S3   "s3_client: {endpoint: e, bucket: bbb, auth: {key_auth: k}}\n"
+
 /* The least that is a configuration. */
 extern const char scratch_minimal[];

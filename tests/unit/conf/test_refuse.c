@@ -7,29 +7,9 @@
 #include "conf/parse.h"
 #include "scratch.h"
 
-struct refused {
-    const char *text;
-    const char *line;
-};
-
-static void check(const struct refused *cases, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct err e = ERR_INIT;
-        struct conf *c = conf_parse("f.yml", (struct bytes){(const uint8_t *)cases[i].text, strlen(cases[i].text)}, &e);
-
-        if (c)
-            fail_msg("this loads:\n%s", cases[i].text);
-        expect_error(&e, ERR_CONFIG, cases[i].line);
-    }
-}
-
-#define ETCD "etcd_client: {endpoints: [a]}\n"
-#define S3   "s3_client: {endpoint: e, bucket: bbb, auth: {key_auth: k}}\n"
-
 static void not_yaml(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"log_level: \"info\nlog: x\n", "f.yml:1:12: not valid YAML: found unexpected end of stream while scanning "
                                             "a quoted scalar"},
             {"etcd_client:\n  endpoints: [a]\n  retries 10\n  auth:\n",
@@ -53,12 +33,12 @@ static void not_yaml(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 static void yaml_that_no_configuration_needs(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"log_level: &x info\n",
                     "f.yml:1:12: log_level: anchors and aliases are not supported; write the value out"},
             {"log_level: *x\n", "f.yml:1:12: log_level: anchors and aliases are not supported; write the value out"},
@@ -90,12 +70,12 @@ static void yaml_that_no_configuration_needs(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 static void not_text(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"a: \xff\n", "f.yml:1:4: is not text in UTF-8"},
             {"\xff\xfe"
              "a",
@@ -118,14 +98,14 @@ static void not_text(void **state)
     struct err e = ERR_INIT;
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
     assert_null(conf_parse("f.yml", (struct bytes){(const uint8_t *)"a: b\0c", 6}, &e));
     expect_error(&e, ERR_CONFIG, "f.yml:1:5: a control character (U+0000)");
 }
 
 static void wrong_shape(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
             {"# only\n\n", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
             {"---\n", "f.yml:1:1: the file is empty; etcd-backupd.conf.example shows what belongs here"},
@@ -158,12 +138,12 @@ static void wrong_shape(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 static void no_value(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"etcd_client:\n  retries:\n",
                     "f.yml:2:3: etcd_client.retries: has no value; give it one or remove the key"},
             {"etcd_client:\n  retries: # none\n  auth: {}\n",
@@ -178,12 +158,12 @@ static void no_value(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 static void unknown_keys(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"etcd_client:\n  endpoint: [a]\n",
                     "f.yml:2:3: etcd_client.endpoint: unknown key; did you mean etcd_client.endpoints?"},
             {"etcd-client:\n  endpoints: [a]\n", "f.yml:1:1: etcd-client: unknown key; did you mean etcd_client?"},
@@ -212,12 +192,12 @@ static void unknown_keys(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 static void keys_twice(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"log_level: info\nlog_level: info\n",
                     "f.yml:2:1: log_level: is there a second time; the first is in line 1, column 1"},
             {ETCD "s3_client:\n  bucket: aaa\n  'bucket': bbb\n",
@@ -229,7 +209,7 @@ static void keys_twice(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 #define ENDPOINTS_HELP                                                                                                 \
@@ -242,7 +222,7 @@ static void keys_twice(void **state)
 
 static void mandatory_keys(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {"log_level: info\n", "f.yml:1:1: etcd_client.endpoints: " ENDPOINTS_HELP},
             {"log_level: info\netcd_client:\n  retries: 1\n", "f.yml:2:1: etcd_client.endpoints: " ENDPOINTS_HELP},
             {ETCD "\ns3_client:\n  endpoint: a\n  auth: {key_auth: k}\n",
@@ -257,12 +237,12 @@ static void mandatory_keys(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 static void keys_that_go_together(void **state)
 {
-    static const struct refused cases[] = {
+    static const struct scratch_refused cases[] = {
             {S3 "etcd_client:\n  endpoints: [a]\n  auth:\n    client_cert: c\n",
                     "f.yml:5:5: etcd_client.auth.client_cert: needs client_key beside it"},
             {S3 "etcd_client:\n  endpoints: [a]\n  auth:\n    client_key: c\n",
@@ -274,187 +254,7 @@ static void keys_that_go_together(void **state)
     };
 
     (void)state;
-    check(cases, ARRAY_LEN(cases));
-}
-
-/* One value each, the last of its section, in a file that is good without it. */
-static void wrong_values(void **state)
-{
-    static const struct {
-        const char *section, *key, *value;
-        const char *what;
-    } cases[] = {
-            {"etcd_client", "request_timeout", "15x",
-                    "'15x' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"},
-            {"etcd_client", "request_timeout", "60", "'60' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"},
-            {"etcd_client", "request_timeout", "-1m",
-                    "'-1m' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"},
-            {"etcd_client", "connection_timeout", "0", "'0' is not between 1ms and 7d"},
-            {"etcd_client", "connection_timeout", "8d", "'8d' is not between 1ms and 7d"},
-            {"etcd_client", "connection_timeout", "111111111111111111111111111111111s",
-                    "'111111111111111111111111111111111s' is too long"},
-            {"etcd_client", "retries", "-1", "'-1' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "010", "'010' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "0x10", "'0x10' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "1.0", "'1.0' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "1_000", "'1_000' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "15d", "'15d' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "\" 1\"", "' 1' is not a number (decimal digits alone)"},
-            {"etcd_client", "retries", "1000001", "'1000001' is not between 0 and 1000000"},
-            {"etcd_client", "retries", "18446744073709551616", "'18446744073709551616' is not between 0 and 1000000"},
-            {"etcd_client", "retries", "99999999999999999999999",
-                    "'99999999999999999999999' is not between 0 and 1000000"},
-            {"s3_client", "parts_in_flight", "0", "'0' is not between 1 and 16"},
-            {"s3_client", "parts_in_flight", "17", "'17' is not between 1 and 16"},
-            {"s3_client", "parts_in_flight", "4294967299", "'4294967299' is not between 1 and 16"},
-            {"s3_client", "part_size", "4MiB", "'4MiB' is not between 5.0 MiB and 5.00 GiB"},
-            {"s3_client", "part_size", "5GiBs", "'5GiBs' is not a size (examples: 8MiB, 512KiB, 1GiB)"},
-            {"s3_client", "part_size", "5368709121", "'5368709121' is not between 5.0 MiB and 5.00 GiB"},
-            {"s3_client", "part_size", "auto", "'auto' is not a size (examples: 8MiB, 512KiB, 1GiB)"},
-            {"s3_client", "spool_size", "9223372036854775808", "'9223372036854775808' is not between 1 B and 8.00 EiB"},
-            {"s3_client", "addressing", "paths", "'paths' is none of auto, path, virtual"},
-            {"s3_client", "region", "a/b", "'a/b' has a character that cannot be in such a name"},
-            {"s3_client", "region", "\"a b\"", "'a b' has a character that cannot be in such a name"},
-            {"control", "group", "a:b", "'a:b' has a character that cannot be in such a name"},
-            {"control", "group", "\"a b\"", "'a b' has a character that cannot be in such a name"},
-    };
-    char text[512], line[512];
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        bool etcd = strcmp(cases[i].section, "etcd_client") == 0, s3 = strcmp(cases[i].section, "s3_client") == 0;
-        struct refused refused = {.text = text, .line = line};
-
-        int used = snprintf(text, sizeof(text), "%s%s", etcd ? "" : ETCD, s3 ? "" : S3);
-        int before = snprintf(text + used, sizeof(text) - (size_t)used, "%s: {%s%s: ", cases[i].section,
-                etcd ? "endpoints: [a], "
-                : s3 ? "endpoint: e, bucket: bbb, auth: {key_auth: k}, "
-                     : "",
-                cases[i].key);
-
-        strcat(strcat(text, cases[i].value), "}\n");
-        (void)snprintf(line, sizeof(line), "f.yml:%d:%d: %s.%s: %s", etcd || s3 ? 2 : 3, before + 1, cases[i].section,
-                cases[i].key, cases[i].what);
-        check(&refused, 1);
-    }
-}
-
-static void wrong_words_at_the_top(void **state)
-{
-    static const struct refused cases[] = {
-            {ETCD S3 "log_level: verbose\n", "f.yml:3:12: log_level: 'verbose' is none of error, warning, info, debug"},
-            {ETCD S3 "log_level: 'in'\n", "f.yml:3:12: log_level: 'in' is none of error, warning, info, debug"},
-            {ETCD "s3_client: {endpoint: e, bucket: a/b, auth: {key_auth: k}}\n",
-                    "f.yml:2:34: s3_client.bucket: 'a/b' has a character that cannot be in such a name"},
-            {ETCD "s3_client: {endpoint: e, bucket: .., auth: {key_auth: k}}\n",
-                    "f.yml:2:34: s3_client.bucket: '..' cannot be the name of a bucket"},
-            {ETCD "s3_client: {endpoint: e, bucket: ...., auth: {key_auth: k}}\n",
-                    "f.yml:2:34: s3_client.bucket: '....' cannot be the name of a bucket"},
-            {ETCD "s3_client: {endpoint: e, bucket: bb, auth: {key_auth: k}}\n",
-                    "f.yml:2:34: s3_client.bucket: 'bb' cannot be the name of a bucket"},
-            {ETCD "s3_client: {endpoint: e/x, bucket: aaa, auth: {key_auth: k}}\n",
-                    "f.yml:2:23: s3_client.endpoint: 'e/x' is not an endpoint: there is something after host and port; "
-                    "they stand alone"},
-            {S3 "etcd_client:\n  endpoints:\n  - a:1\n  - a:b\n",
-                    "f.yml:5:5: etcd_client.endpoints[1]: 'a:b' is not an endpoint: the port is not a number"},
-            {S3 "etcd_client:\n  endpoints:\n  - https://me:secret@host\n",
-                    "f.yml:4:5: etcd_client.endpoints[0]: is not an endpoint: a user name does not belong here"},
-    };
-
-    (void)state;
-    check(cases, ARRAY_LEN(cases));
-}
-
-/* Loads the text with `n` times the letter where it has a `$`. */
-static struct conf *load_long(const char *pattern, size_t n, char letter, struct err *e)
-{
-    size_t before = strcspn(pattern, "$"), size = strlen(pattern) - 1 + n;
-    _cleanup_free_ char *text = malloc(size + 1);
-
-    assert_non_null(text);
-    memcpy(text, pattern, before);
-    memset(text + before, letter, n);
-    strcpy(text + before + n, pattern + before + 1);
-    return conf_parse("f.yml", (struct bytes){(const uint8_t *)text, size}, e);
-}
-
-static void lengths(void **state)
-{
-    static const struct {
-        const char *pattern;
-        size_t max;
-        const char *start, *end;
-    } cases[] = {
-            {ETCD "s3_client: {endpoint: e, objects_prefix: $, bucket: bbb, auth: {key_auth: k}}\n", 900,
-                    "f.yml:2:42: s3_client.objects_prefix: 'aaaaaa", "aaa...' is longer than 900 bytes"},
-            {ETCD "s3_client: {endpoint: e, bucket: $, auth: {key_auth: k}}\n", 255,
-                    "f.yml:2:34: s3_client.bucket: 'aaaaaa", "aaa...' is longer than 255 bytes"},
-            {ETCD S3 "snapshot_path: $\n", 4095, "f.yml:3:16: snapshot_path: 'aaa",
-                    "aaa...' is longer than 4095 bytes"},
-            {ETCD S3 "control:\n  socket: $\n", 107, "f.yml:4:11: control.socket: 'aaa",
-                    "aaa...' is longer than 107 bytes"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct err e = ERR_INIT;
-        struct conf *c = load_long(cases[i].pattern, cases[i].max, 'a', &e);
-
-        expect_success(c, &e);
-        conf_free(c);
-        assert_null(load_long(cases[i].pattern, cases[i].max + 1, 'a', &e));
-        assert_memory_equal(e.text, cases[i].start, strlen(cases[i].start));
-        assert_string_equal(e.text + strlen(e.text) - strlen(cases[i].end), cases[i].end);
-    }
-}
-
-/* What a hostile file could cost. */
-static void bounds(void **state)
-{
-    struct err e = ERR_INIT;
-    _cleanup_free_ char *text = NULL;
-    size_t used;
-
-    (void)state;
-    check((const struct refused[]){{"{a: {a: {a: {a: {a: {a: {a: {a: {b",
-                  "f.yml:1:35: a.a.a.a.a.a.a.a.b: nested too deeply"}},
-            1);
-    check((const struct refused[]){{"[[[[[[[[[[[[[[[[[[[[[[[[[", "f.yml:1:10: [0][0][0][0][0][0][0][0][0]: nested too "
-                                                                 "deeply"}},
-            1);
-    assert_null(load_long("etcd_client:\n  endpoints: $\n", 1 << 19, '[', &e));
-    expect_error(&e, ERR_CONFIG, "f.yml:2:21: etcd_client.endpoints[0][0][0][0][0][0][0]: nested too deeply");
-    assert_null(load_long("log_level: info\n? $\n: x\n", 1 << 19, 'a', &e));
-    expect_error(&e, ERR_CONFIG, "f.yml:2:3: unknown key");
-
-    /* The 65th endpoint, and far too many values. */
-    text = calloc(1, 1 << 16);
-    used = (size_t)sprintf(text, S3 "etcd_client:\n  endpoints:\n");
-    for (unsigned i = 0; i < 2000; i++) {
-        used += (size_t)sprintf(text + used, "  - h%u\n", i);
-        if (i != 64 && i != 1999)
-            continue;
-        assert_null(conf_parse("f.yml", (struct bytes){(const uint8_t *)text, used}, &e));
-        expect_error(&e, ERR_CONFIG,
-                i == 64 ? "f.yml:68:5: etcd_client.endpoints[64]: more than 64 endpoints"
-                        : "f.yml:996:5: etcd_client.endpoints: the file has too many keys and values");
-    }
-}
-
-/* The line is one line and says what is wrong however long the rest of it is. */
-static void long_names(void **state)
-{
-    char name[4096];
-    struct err e = ERR_INIT;
-    const char *text = ETCD S3 "snapshot_path: ''\n";
-    const char *tail = "/a.yml:3:16: snapshot_path: has no value; give it one or remove the key";
-
-    (void)state;
-    memset(name, 'd', sizeof(name));
-    strcpy(name + sizeof(name) - 7, "/a.yml");
-    assert_null(conf_parse(name, (struct bytes){(const uint8_t *)text, strlen(text)}, &e));
-    assert_memory_equal(e.text, "...ddd", 6);
-    assert_string_equal(e.text + strlen(e.text) - strlen(tail), tail);
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
 int main(void)
@@ -469,11 +269,6 @@ int main(void)
             cmocka_unit_test(keys_twice),
             cmocka_unit_test(mandatory_keys),
             cmocka_unit_test(keys_that_go_together),
-            cmocka_unit_test(wrong_values),
-            cmocka_unit_test(wrong_words_at_the_top),
-            cmocka_unit_test(lengths),
-            cmocka_unit_test(bounds),
-            cmocka_unit_test(long_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
