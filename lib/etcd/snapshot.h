@@ -12,8 +12,8 @@
  * Complete means (facts of rpc.proto and the server): all bytes announced by the first message arrived, then a blob of
  * exactly 32 bytes with remaining_bytes 0, and grpc-status 0. Everything else is a failure: more or fewer bytes,
  * remaining_bytes that does not fall as blobs arrive, messages without bytes that never end, a status that is not 0,
- * and `request_timeout_ms` without blob bytes while the window is open. The trailer is found by count, not by its
- * looks. Whether the SHA-256 is right is not judged here (seal/digest.h).
+ * and `request_timeout_ms` without blob bytes while the window is open, which is also the time for the first of them.
+ * The trailer is found by count, not by its looks. Whether the SHA-256 is right is not judged here (seal/digest.h).
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct etcd_snapshot_spec {
     /* The first message: bytes that the stream will have in all, the SHA-256 included; > 32. Once, before on_readable.
      */
     void (*on_begin)(void *ctx, uint64_t total);
-    /* There is a chunk, where there was none. Not called again until peek has returned none. */
+    /* There is a chunk, where there was none. Not called again until all that were there have been consumed. */
     void (*on_readable)(void *ctx);
     /* The stream ended as it should: after the last chunk has been consumed or while it waits to be. Once. */
     void (*on_end)(void *ctx);
@@ -37,7 +37,7 @@ struct etcd_snapshot_spec {
 
 struct etcd_snapshot;
 
-/* Starts one on a session that is ready; one at a time. Errors: ERR_RESOURCE, ERR_TRANSIENT. */
+/* Starts one on a session that is ready; one at a time. Errors: ERR_RESOURCE, ERR_TRANSIENT, ERR_BUSY. */
 struct etcd_snapshot *etcd_snapshot_start(struct etcd_session *s, const struct etcd_snapshot_spec *spec, struct err *e);
 
 /*
