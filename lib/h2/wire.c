@@ -69,6 +69,13 @@ static void fail(struct h2_wire *w, const struct err *e)
     w->spec.on_failed(w->spec.ctx, e);
 }
 
+/* The server has gone. Its last words, such as the alert that says why, may still wait to be read, and reading tells in
+ * any case: so this is not where it ends. */
+static bool reading_will_tell(int status)
+{
+    return status == UV_EPIPE || status == UV_ECONNRESET;
+}
+
 static void pending_free(struct pending *p)
 {
     secret_wipe(p->data.data, p->data.cap);
@@ -87,7 +94,7 @@ static void on_written(uv_write_t *req, int status)
         return;
     w->pending = NULL;
     enter(w);
-    if (status < 0) {
+    if (status < 0 && !reading_will_tell(status)) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the connection is lost: %s", uv_strerror(status));
         fail(w, &e);
     } else if (!w->failed) {
@@ -126,6 +133,8 @@ int h2_wire_flush(struct h2_wire *w, struct err *e)
     if (w->out.len == 0 || w->pending)
         return 0;
     n = uv_try_write(w->spec.stream, &b, 1);
+    if (reading_will_tell(n))
+        n = (int)w->out.len;
     if (n < 0 && n != UV_EAGAIN)
         return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, n, "the connection is lost: %s", uv_strerror(n));
     if (n < 0)
