@@ -206,7 +206,6 @@ static int run(struct daemon *d, const struct options *o)
     int status = EXIT_OK;
 
     d->is_private = o->control_fd >= 0;
-    d->is_private = o->control_fd >= 0;
     conf_warnings(d->conf, warn, NULL);
     watch_signals(d);
     if (set_up(d, o, &e) < 0) {
