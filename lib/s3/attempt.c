@@ -1,4 +1,4 @@
-/* One attempt: curl's options and callbacks, and what came of it. */
+/* One attempt: curl's options and callbacks, and the watch over it. */
 #include <errno.h>
 #include <linux/sockios.h>
 #include <string.h>
@@ -8,11 +8,6 @@
 
 /* An <Error> is a few hundred bytes; a proxy's page may be longer, and nobody wants to read it. */
 enum { ERROR_BODY_MAX = 64 << 10, RECEIVE_BUFFER = 128 << 10, LOOKS = 4 };
-
-static bool is_success(int status)
-{
-    return status >= 200 && status < 300;
-}
 
 /* Bytes moved: the watch over the attempt is content, and the owner is told if it is about a body. */
 static void moved(struct s3_request *r, size_t bytes, bool of_body)
@@ -72,14 +67,14 @@ static int take_body(struct s3_request *r, const char *data, size_t len, struct 
             "the answer is longer than %zu bytes", r->body_limit);
 }
 
+/* Stops curl when there is enough of it; the status has said what it is. */
 static int take_error_body(struct s3_request *r, const char *data, size_t len, struct err *e)
 {
     const size_t room = ERROR_BODY_MAX - r->answer_body.len;
 
     if (buf_append(&r->answer_body, data, len < room ? len : room, e) < 0)
         return -1;
-    r->enough = len > room;
-    return r->enough ? -1 : 0;
+    return len > room ? -1 : 0;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
@@ -89,7 +84,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     int result;
 
     moved(r, len, r->method == S3_GET);
-    if (!is_success(r->answer.status))
+    if (r->answer.status < 200 || r->answer.status >= 300)
         result = take_error_body(r, data, len, &r->stopped);
     else if (r->into)
         result = take_into(r, data, len, &r->stopped);
@@ -201,7 +196,7 @@ static void forget_last(struct s3_request *r)
     r->answer_body.len = 0;
     r->curl_error[0] = '\0';
     r->stopped = ERR_INIT;
-    r->enough = r->connected = false;
+    r->connected = false;
     r->sent = 0;
     r->moved = r->seen_moved = 0;
     r->seen_unsent = 0;
@@ -247,7 +242,7 @@ static int unsent(const struct s3_request *r)
     return r->transfer.fd >= 0 && ioctl(r->transfer.fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
-bool s3_attempt_stalled(struct s3_request *r, struct err *e)
+bool s3_attempt_stalled(struct s3_request *r)
 {
     const uint64_t now = uv_now(s3_client_loop(r->client)), limit = s3_client_conf(r->client)->stall_timeout_ms;
     const int left = unsent(r);
@@ -261,136 +256,8 @@ bool s3_attempt_stalled(struct s3_request *r, struct err *e)
     }
     if (now - r->seen_change_ms < limit)
         return false;
-    (void)err_set(e, ERR_TRANSIENT, ERR_DOMAIN_CURL, CURLE_OPERATION_TIMEDOUT, "no byte to or from %s for %llu s",
-            s3_client_target(r->client)->host, (unsigned long long)((now - r->seen_change_ms + 500) / 1000));
+    (void)err_set(&r->stopped, ERR_TRANSIENT, ERR_DOMAIN_CURL, CURLE_OPERATION_TIMEDOUT,
+            "no byte to or from %s for %llu s", s3_client_target(r->client)->host,
+            (unsigned long long)((now - r->seen_change_ms + 500) / 1000));
     return true;
-}
-
-static struct s3_verdict_place place(const struct s3_request *r)
-{
-    const struct s3_conf *conf = s3_client_conf(r->client);
-
-    return (struct s3_verdict_place){
-            .host = s3_client_target(r->client)->host, .bucket = conf->bucket, .ca_cert = conf->ca_cert};
-}
-
-static enum s3_attempt_end end_by_curl(struct s3_request *r, CURLcode code, struct err *e)
-{
-    struct s3_verdict_failure f = {.code = code, .detail = r->curl_error};
-    const struct s3_verdict_place at = place(r);
-    long new_connections = 1;
-
-    if (r->stopped.kind != ERR_NONE) {
-        *e = r->stopped;
-        return S3_ATTEMPT_FAILED;
-    }
-    (void)curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &f.os_error);
-    (void)curl_easy_getinfo(r->easy, CURLINFO_SSL_VERIFYRESULT, &f.verify);
-    (void)curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &new_connections);
-    s3_headers_redact(r, r->curl_error);
-    const bool again = s3_verdict_curl(&at, &f, e);
-
-    if (new_connections == 0 && r->answer.status == 0 && !r->went_stale && s3_verdict_is_stale(code)) {
-        r->went_stale = r->fresh = true;
-        return S3_ATTEMPT_AT_ONCE;
-    }
-    return again ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
-}
-
-/* S3 may find out that it fails when it has sent the 200 already (S3 API, CompleteMultipartUpload). The body of an
- * object is not looked into: it may be an <Error> that somebody stored. */
-static bool is_hidden_error(const struct s3_request *r, struct xml_error *error)
-{
-    struct err ignored = ERR_INIT;
-
-    if (r->answer_body.len == 0 || (r->method == S3_GET && !r->is_bucket))
-        return false;
-    return xml_parse_error(buf_bytes(&r->answer_body), error, &ignored) == 0;
-}
-
-static void read_error(struct s3_request *r, struct xml_error *error)
-{
-    struct err ignored = ERR_INIT;
-
-    *error = (struct xml_error){0};
-    if (xml_parse_error(buf_bytes(&r->answer_body), error, &ignored) < 0)
-        *error = (struct xml_error){0};
-    if (!error->region[0])
-        (void)snprintf(error->region, sizeof(error->region), "%s", r->answer.region);
-    s3_headers_redact(r, error->message);
-}
-
-static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
-{
-    const struct s3_verdict_place at = place(r);
-    const bool skewed = strcmp(error->code, "RequestTimeTooSkewed") == 0;
-    const int status = r->answer.status;
-    bool again;
-
-    if (r->fine_code && strcmp(error->code, r->fine_code) == 0)
-        return S3_ATTEMPT_DONE;
-    again = s3_verdict_http(&at, status, error, e);
-    if (r->into && (status == 412 || status == 416))
-        e->kind = ERR_INTEGRITY;
-    if ((status == 403 || skewed) && !r->corrected_clock && r->answer.date != 0 &&
-            s3_client_correct_clock(r->client, r->used_skew, skewed)) {
-        r->corrected_clock = true;
-        return S3_ATTEMPT_AT_ONCE;
-    }
-    return again ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
-}
-
-static void make_response(struct s3_request *r)
-{
-    s3_answer_finish(&r->answer);
-    r->response = (struct s3_response){
-            .status = r->answer.status,
-            .content_length = r->into ? r->into_len : r->answer.content_length,
-            .last_modified = r->answer.last_modified,
-            .body = buf_bytes(&r->answer_body),
-            .metadata = r->answer.params,
-            .n_metadata = r->answer.n_metadata,
-            .attempts = r->attempts,
-    };
-    memcpy(r->response.etag, r->answer.etag, sizeof(r->response.etag));
-}
-
-static enum s3_attempt_end end_by_answer(struct s3_request *r, struct err *e)
-{
-    struct xml_error error;
-    enum s3_attempt_end end = S3_ATTEMPT_DONE;
-
-    if (!is_success(r->answer.status) || is_hidden_error(r, &error)) {
-        read_error(r, &error);
-        end = end_by_error(r, &error, e);
-    } else if (r->into && r->into_done < r->into_len) {
-        (void)err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the answer ended after %zu of %zu bytes", r->into_done,
-                r->into_len);
-        end = S3_ATTEMPT_FAILED;
-    }
-    if (end == S3_ATTEMPT_DONE)
-        make_response(r);
-    return end;
-}
-
-/* The last byte came, whatever became of the connection then. */
-static bool has_all(const struct s3_request *r)
-{
-    return r->into && r->into_done == r->into_len && r->stopped.kind == ERR_NONE && is_success(r->answer.status);
-}
-
-enum s3_attempt_end s3_attempt_end(struct s3_request *r, CURLcode code, struct err *e)
-{
-    enum s3_attempt_end end;
-
-    if (r->answer.date != 0)
-        s3_client_saw_date(r->client, r->answer.date);
-    if (has_all(r))
-        code = CURLE_OK;
-    if (code == CURLE_OK || r->enough)
-        end = end_by_answer(r, e);
-    else
-        end = end_by_curl(r, code, e);
-    s3_headers_free(r);
-    return end;
 }

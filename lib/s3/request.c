@@ -155,12 +155,12 @@ static void on_look(uv_timer_t *timer)
     struct s3_request *r = CONTAINER_OF(timer, struct s3_request, timer);
     struct err e = ERR_INIT;
 
-    if (!s3_attempt_stalled(r, &e)) {
+    if (!s3_attempt_stalled(r)) {
         (void)uv_timer_start(&r->timer, on_look, s3_attempt_look_ms(r), 0);
         return;
     }
     s3_multi_remove(&r->transfer);
-    conclude(r, S3_ATTEMPT_AGAIN, &e);
+    conclude(r, s3_attempt_end(r, CURLE_OPERATION_TIMEDOUT, &e), &e);
 }
 
 static void attempt(struct s3_request *r)

@@ -2,7 +2,8 @@
  * request_state.h: what is inside a request. For request.c, attempt.c and headers.c alone.
  *
  *     request.c   the life of a request: waiting for a slot, attempts, waits between them, its end
- *     attempt.c   one attempt: curl's options and callbacks, and what came of it
+ *     attempt.c   one attempt: curl's options and callbacks, and the watch over it
+ *     outcome.c   what came of it
  *     headers.c   what is sent in an attempt's head, and its signature
  */
 #pragma once
@@ -53,8 +54,7 @@ struct s3_request {
     char curl_error[CURL_ERROR_SIZE];
     struct s3_answer answer;
     struct buf answer_body;
-    struct err stopped; /* why one of our callbacks stopped curl; ERR_NONE otherwise */
-    bool enough;        /* it was stopped because an error's body was too long to be read on */
+    struct err stopped; /* why we stopped curl; ERR_NONE otherwise */
     bool connected;
     size_t sent;    /* bytes of body that curl has taken */
     uint64_t moved; /* bytes in both directions, for the watch */
@@ -87,8 +87,9 @@ int s3_attempt_start(struct s3_request *r, struct err *e);
 /* curl is done with it: what that means. Unless DONE, *e says why. */
 enum s3_attempt_end s3_attempt_end(struct s3_request *r, CURLcode code, struct err *e);
 
-/* Looks whether bytes have moved since the last look; true, with *e, when none have for too long. */
-bool s3_attempt_stalled(struct s3_request *r, struct err *e);
+/* Looks whether bytes have moved since the last look; true when none have for too long, which then is why the attempt
+ * was stopped. */
+bool s3_attempt_stalled(struct s3_request *r);
 
 /* Milliseconds between looks. */
 uint64_t s3_attempt_look_ms(const struct s3_request *r);

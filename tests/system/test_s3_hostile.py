@@ -198,7 +198,7 @@ def test_close_idle_waits_for_what_is_in_flight():
         s3.start("close-idle")
         assert s3("head", "k2")["event"] == "done" and s3.wait(1)["event"] == "done"
         for thread in peer.threads[1:]:
-            thread.join()  # both connections are closed while the client lives
+            thread.join(60)  # both connections are closed while the client lives
         assert sorted(closed) == [0, 1]
 
 
@@ -423,6 +423,22 @@ def test_small_object_broken_in_the_middle():
     with Peer(script) as peer, S3(peer.url) as s3:
         done = s3("get", "k", 100)
         assert is_body(done, b"0123456789") and done["attempts"] == 3
+
+
+def test_refusal_broken_in_the_middle(folder):
+    """The first line has said it, before all of the body was sent."""
+    (folder / "file").write_bytes(os.urandom(32 * MIB))
+
+    def script(connection):
+        connection.head()
+        connection.answer(403, b"<Error><Code>Acc", content_length=1000)
+        if connection.number == 0:
+            return
+        connection.wait_gone()
+
+    with Peer(script) as peer, S3(peer.url, stall_timeout=200) as s3:
+        for command in (["get", "k", 100], ["put", "k", folder / "file"]):
+            failed(s3(*command), "auth", f"HTTP 403 Forbidden from 127.0.0.1:{peer.port}")
 
 
 # Silence

@@ -1,0 +1,139 @@
+/* What came of an attempt: an answer, another attempt, or a failure. */
+#include <string.h>
+
+#include "s3/request_state.h"
+
+static bool is_success(int status)
+{
+    return status >= 200 && status < 300;
+}
+
+static struct s3_verdict_place place(const struct s3_request *r)
+{
+    const struct s3_conf *conf = s3_client_conf(r->client);
+
+    return (struct s3_verdict_place){
+            .host = s3_client_target(r->client)->host, .bucket = conf->bucket, .ca_cert = conf->ca_cert};
+}
+
+static enum s3_attempt_end end_by_curl(struct s3_request *r, CURLcode code, struct err *e)
+{
+    struct s3_verdict_failure f = {.code = code, .detail = r->curl_error};
+    const struct s3_verdict_place at = place(r);
+    long new_connections = 1;
+
+    if (r->stopped.kind != ERR_NONE) {
+        *e = r->stopped;
+        return err_is_transient(e) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
+    }
+    (void)curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &f.os_error);
+    (void)curl_easy_getinfo(r->easy, CURLINFO_SSL_VERIFYRESULT, &f.verify);
+    (void)curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &new_connections);
+    s3_headers_redact(r, r->curl_error);
+    const bool again = s3_verdict_curl(&at, &f, e);
+
+    if (new_connections == 0 && r->answer.status == 0 && !r->went_stale && s3_verdict_is_stale(code)) {
+        r->went_stale = r->fresh = true;
+        return S3_ATTEMPT_AT_ONCE;
+    }
+    return again ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
+}
+
+/* S3 may find out that it fails when it has sent the 200 already (S3 API, CompleteMultipartUpload). The body of an
+ * object is not looked into: it may be an <Error> that somebody stored. */
+static bool is_hidden_error(const struct s3_request *r, struct xml_error *error)
+{
+    struct err ignored = ERR_INIT;
+
+    if (r->answer_body.len == 0 || (r->method == S3_GET && !r->is_bucket))
+        return false;
+    return xml_parse_error(buf_bytes(&r->answer_body), error, &ignored) == 0;
+}
+
+static void read_error(struct s3_request *r, struct xml_error *error)
+{
+    struct err ignored = ERR_INIT;
+
+    *error = (struct xml_error){0};
+    if (xml_parse_error(buf_bytes(&r->answer_body), error, &ignored) < 0)
+        *error = (struct xml_error){0};
+    if (!error->region[0])
+        (void)snprintf(error->region, sizeof(error->region), "%s", r->answer.region);
+    s3_headers_redact(r, error->message);
+}
+
+static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
+{
+    const struct s3_verdict_place at = place(r);
+    const bool skewed = strcmp(error->code, "RequestTimeTooSkewed") == 0;
+    const int status = r->answer.status;
+    bool again;
+
+    if (r->fine_code && strcmp(error->code, r->fine_code) == 0)
+        return S3_ATTEMPT_DONE;
+    again = s3_verdict_http(&at, status, error, e);
+    if (r->into && (status == 412 || status == 416))
+        e->kind = ERR_INTEGRITY;
+    if ((status == 403 || skewed) && !r->corrected_clock && r->answer.date != 0 &&
+            s3_client_correct_clock(r->client, r->used_skew, skewed)) {
+        r->corrected_clock = true;
+        return S3_ATTEMPT_AT_ONCE;
+    }
+    return again ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
+}
+
+static void make_response(struct s3_request *r)
+{
+    s3_answer_finish(&r->answer);
+    r->response = (struct s3_response){
+            .status = r->answer.status,
+            .content_length = r->into ? r->into_len : r->answer.content_length,
+            .last_modified = r->answer.last_modified,
+            .body = buf_bytes(&r->answer_body),
+            .metadata = r->answer.params,
+            .n_metadata = r->answer.n_metadata,
+            .attempts = r->attempts,
+    };
+    memcpy(r->response.etag, r->answer.etag, sizeof(r->response.etag));
+}
+
+static enum s3_attempt_end end_by_answer(struct s3_request *r, struct err *e)
+{
+    struct xml_error error;
+    enum s3_attempt_end end = S3_ATTEMPT_DONE;
+
+    if (!is_success(r->answer.status) || is_hidden_error(r, &error)) {
+        read_error(r, &error);
+        end = end_by_error(r, &error, e);
+    } else if (r->into && r->into_done < r->into_len) {
+        (void)err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the answer ended after %zu of %zu bytes", r->into_done,
+                r->into_len);
+        end = S3_ATTEMPT_FAILED;
+    }
+    if (end == S3_ATTEMPT_DONE)
+        make_response(r);
+    return end;
+}
+
+/* Whether the answer is known, whatever became of the connection then: the last byte of `into` came, or the first line
+ * said no. */
+static bool is_settled(const struct s3_request *r)
+{
+    if (r->stopped.kind != ERR_NONE && !err_is_transient(&r->stopped))
+        return false;
+    return r->answer.status >= 300 || (r->into && r->into_done == r->into_len && is_success(r->answer.status));
+}
+
+enum s3_attempt_end s3_attempt_end(struct s3_request *r, CURLcode code, struct err *e)
+{
+    enum s3_attempt_end end;
+
+    if (r->answer.date != 0)
+        s3_client_saw_date(r->client, r->answer.date);
+    if (code == CURLE_OK || is_settled(r))
+        end = end_by_answer(r, e);
+    else
+        end = end_by_curl(r, code, e);
+    s3_headers_free(r);
+    return end;
+}
