@@ -24,6 +24,7 @@ struct h2_wire {
     struct h2_wire_spec spec;
     bool secure; /* plaintext may flow */
     bool heard;  /* anything at all has arrived */
+    bool reset;  /* writing failed: the connection did not end in good order, whatever reading says */
     bool busy;   /* in a callback of the loop: freed at its end */
     bool closed;
     bool failed;
@@ -71,9 +72,10 @@ static void fail(struct h2_wire *w, const struct err *e)
 
 /* The server has gone. Its last words, such as the alert that says why, may still wait to be read, and reading tells in
  * any case: so this is not where it ends. */
-static bool reading_will_tell(int status)
+static bool reading_will_tell(struct h2_wire *w, int status)
 {
-    return status == UV_EPIPE || status == UV_ECONNRESET;
+    w->reset = w->reset || status == UV_EPIPE || status == UV_ECONNRESET;
+    return w->reset;
 }
 
 static void pending_free(struct pending *p)
@@ -94,7 +96,7 @@ static void on_written(uv_write_t *req, int status)
         return;
     w->pending = NULL;
     enter(w);
-    if (status < 0 && !reading_will_tell(status)) {
+    if (status < 0 && !reading_will_tell(w, status)) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the connection is lost: %s", uv_strerror(status));
         fail(w, &e);
     } else if (!w->failed) {
@@ -133,7 +135,7 @@ int h2_wire_flush(struct h2_wire *w, struct err *e)
     if (w->out.len == 0 || w->pending)
         return 0;
     n = uv_try_write(w->spec.stream, &b, 1);
-    if (reading_will_tell(n))
+    if (reading_will_tell(w, n))
         n = (int)w->out.len;
     if (n < 0 && n != UV_EAGAIN)
         return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, n, "the connection is lost: %s", uv_strerror(n));
@@ -212,6 +214,8 @@ static int read_error(const struct h2_wire *w, ssize_t status, struct err *e)
     const char *doubt = !w->heard ? " without a word: does it speak TLS on this port?" : "";
     const char *without_tls = !w->heard ? " without a word: does it want TLS on this port?" : "";
 
+    if (w->reset && status == UV_EOF)
+        status = UV_ECONNRESET;
     if (status != UV_EOF)
         return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the connection is lost: %s", uv_strerror((int)status));
     if (!w->secure)
