@@ -11,7 +11,7 @@
  *     --window BYTES       --limit BYTES of a message
  *     --token TEXT
  *     --manual             messages are credited by hand, as they come
- *     --hold               ... and not at all, until SIGUSR1
+ *     --hold               ... and not at all, until SIGUSR1: "held BYTES" says how much so far
  *     --cancel-after N     the call is cancelled within its Nth message; --close-after N: the connection is closed
  * there
  *     --repeat N           so many calls, one after the other, on the one connection
@@ -100,6 +100,7 @@ static void on_message(void *ctx, struct bytes message)
         end(p);
     } else if (p->hold) {
         p->held += message.len + 5;
+        say("held %zu\n", p->held);
     } else if (p->manual) {
         grpc_call_credit(call, message.len + 5);
     }
