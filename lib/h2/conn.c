@@ -342,13 +342,6 @@ static int start(struct h2_conn *c, const struct h2_conn_spec *spec, struct err 
     return c->transport ? 0 : -1;
 }
 
-static uint32_t clamp_window(uint32_t window)
-{
-    if (window < WINDOW_MIN)
-        return WINDOW_MIN;
-    return window > INT32_MAX ? INT32_MAX : window;
-}
-
 struct h2_conn *h2_conn_open(uv_loop_t *loop, const struct h2_conn_spec *spec, struct err *e)
 {
     struct h2_conn *c = calloc(1, sizeof(*c));
@@ -362,7 +355,7 @@ struct h2_conn *h2_conn_open(uv_loop_t *loop, const struct h2_conn_spec *spec, s
     c->endpoint = *spec->endpoint;
     c->spec.endpoint = &c->endpoint;
     c->spec.ca_cert = c->spec.client_cert = c->spec.client_key = NULL;
-    c->spec.window = clamp_window(spec->window);
+    c->spec.window = spec->window < WINDOW_MIN ? WINDOW_MIN : spec->window > INT32_MAX ? INT32_MAX : spec->window;
     c->alive.quiet_ms = spec->quiet_ms ? spec->quiet_ms : QUIET_MS;
     c->alive.patience_ms = spec->connect_timeout_ms;
     if (start(c, spec, e) < 0) {
@@ -373,7 +366,8 @@ struct h2_conn *h2_conn_open(uv_loop_t *loop, const struct h2_conn_spec *spec, s
     (void)uv_prepare_init(loop, &c->prepare);
     (void)uv_timer_init(loop, &c->timer);
     c->prepare.data = c->timer.data = c;
-    c->handles = 2; /* from here on h2_conn_close is the way to release it */
+    c->handles = 2;       /* from here on h2_conn_close is the way to release it */
+    uv_update_time(loop); /* who calls may have been busy for long */
     c->patience_ends = uv_now(loop) + c->spec.connect_timeout_ms;
     arm_timer(c);
     return c;

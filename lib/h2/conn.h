@@ -27,7 +27,7 @@ struct h2_conn_spec {
     const char *ca_cert;     /* PEM paths, read during h2_conn_open; ca_cert NULL: the system's /etc/ssl/certs */
     const char *client_cert; /* or NULL */
     const char *client_key;
-    uint64_t connect_timeout_ms; /* resolving, connecting, TLS handshake and SETTINGS together, for each address */
+    uint64_t connect_timeout_ms; /* > 0: resolving, connecting, TLS handshake and SETTINGS together, for each address */
     uint64_t quiet_ms;           /* without a byte while calls are open, then a PING; 0: 20 s. etcd allows one in 5 s */
     uint32_t window;             /* bytes, >= 65535 */
 
