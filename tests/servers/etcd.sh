@@ -28,7 +28,8 @@ export ETCDCTL_API=3
 ctl() {
     # shellcheck disable=SC1091 # written below
     . "$dir/state"
-    set -- --endpoints="$endpoints" "$@"
+    # Its own five seconds are too few on a machine that is busy.
+    set -- --endpoints="$endpoints" --dial-timeout=60s --command-timeout=120s "$@"
     [ "$tls" = none ] || set -- --cacert="$ca/ca.crt" "$@"
     [ "$tls" != mutual ] || set -- --cert="$ca/root.crt" --key="$ca/root.key" "$@"
     [ -z "$user" ] || set -- --user="$user" "$@"

@@ -246,9 +246,13 @@ class Etcd(Server):
         headers = {"Content-Type": "application/json"}
 
         def post(path, body):
-            connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            text = answer.read()
+            # On a busy machine etcd may give up on a request (503); what we send can be sent twice.
+            for _ in range(20):
+                connection.request("POST", path, body, headers)
+                answer = connection.getresponse()
+                text = answer.read()
+                if answer.status != 503:
+                    break
             assert answer.status == 200, f"{path}: {answer.status} {text[:300]}"
             return json.loads(text)
 
