@@ -137,8 +137,14 @@ static void finish(struct backup *b, const struct err *err)
 static void succeed(struct backup *b)
 {
     struct s3_upload_stats stats;
+    char note[ERR_TEXT_MAX + 64];
 
     s3_upload_get_stats(b->upload, &stats);
+    if (stats.spool_err) {
+        (void)snprintf(note, sizeof(note), "etcd had to wait for S3, because the spool took no more: %s",
+                stats.spool_err->text);
+        b->sink.note(b->sink.ctx, note);
+    }
     b->result.spooled = stats.spooled;
     b->result.blocked_ms = stats.blocked_ms;
     finish(b, NULL);
