@@ -32,14 +32,8 @@ import time
 
 import hpack
 
-# Frame types, flags, settings and error codes of RFC 9113.
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-ACK = END_STREAM = 0x1
-END_HEADERS, PADDED, PRIORITIZED = 0x4, 0x8, 0x20
-HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = range(1, 7)
-(NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR,
- REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY,
- HTTP_1_1_REQUIRED) = range(14)
+from h2frames import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATIENCE = 60  # seconds; only a test that fails waits so long
 
@@ -48,17 +42,6 @@ Frame = collections.namedtuple("Frame", "type flags stream payload when")
 
 class Gone(Exception):
     """The client has closed the connection, or reset the stream."""
-
-
-def frame(kind, flags, stream, payload=b"", length=None):
-    """The bytes of a frame; `length` lies about its length."""
-    size = len(payload) if length is None else length
-    return struct.pack(">I", size)[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def grpc(message, flag=0, length=None):
-    """A gRPC message with its prefix; `length` lies about its length."""
-    return struct.pack(">BI", flag, len(message) if length is None else length) + message
 
 
 def tls_context(cert, key, alpn=("h2",), client_ca=None):

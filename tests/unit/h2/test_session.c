@@ -360,16 +360,14 @@ static void memory_may_run_out(void **state)
 
     (void)state;
     do {
-        const struct h2_session_spec spec = {.window = WINDOW, .ctx = NULL, .now = now_ms, .wake = wake};
-        struct h2_session_spec mine = spec;
         struct world w = {.credits = true};
+        const struct h2_session_spec spec = {.window = WINDOW, .ctx = &w, .now = now_ms, .wake = wake};
         struct err e = ERR_INIT;
         bool done;
 
-        mine.ctx = &w;
         w.server = server_new((struct bytes){.data = big_answer, .len = 40000}, false);
         failing_arm(++n);
-        w.session = h2_session_new(&mine, &e);
+        w.session = h2_session_new(&spec, &e);
         done = w.session && h2_session_begin(w.session, &e) == 0 && open_stream(&w, 0, &e) && exchange(&w, &e) == 0;
         reached = failing_disarm();
         if (done)
