@@ -22,11 +22,9 @@ Everything that the client sent is in conn.frames. Needs Debian's python3-hpack.
 """
 
 import collections
-import os
 import socket
 import ssl
 import struct
-import tempfile
 import threading
 import time
 
@@ -162,8 +160,7 @@ class Connection:
         self.sending = threading.Lock()
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.frames = []  # what the client sent
-        self.calls = {}
-        self.settings = {}  # the client's
+        self.calls, self.settings = {}, {}  # the client's
         self.initial_window = self.window = 65535
         self.gone = False
         self.ack_pings = peer.ack_pings
@@ -223,10 +220,7 @@ class Connection:
     def wait_gone(self):
         """Waits until the client has closed the connection."""
         with self.changed:
-            deadline = time.monotonic() + PATIENCE
-            while not self.gone:
-                if not self.changed.wait(max(0, deadline - time.monotonic())):
-                    raise AssertionError("the client did not close the connection")
+            assert self.changed.wait_for(lambda: self.gone, PATIENCE), "the client did not close the connection"
 
     # The reading side.
 
@@ -404,8 +398,3 @@ class Peer:
         self.close()
         if kind is None:
             self.check()
-
-
-def temporary_socket():
-    """A path for `unix` that is free."""
-    return os.path.join(tempfile.mkdtemp(prefix="h2peer-"), "socket")

@@ -1,7 +1,6 @@
 """lib/h2: TLS against a scripted peer, for what a real etcd cannot be made to do."""
 
 import re
-import shutil
 import socket
 import ssl
 import threading
@@ -102,11 +101,7 @@ def _forward(source, sink):
         pass
 
 
-def test_unix_socket_with_tls(ca):
-    path = h2peer.temporary_socket()
-    try:
-        with Peer({METHOD: answer(b"hello")}, tls=tls(ca), unix=path) as peer:
-            probe = call(peer.endpoint, METHOD, ca=ca("ca"))
-            assert probe.outcome == "OK" and peer.calls[0].fields[":authority"] == "localhost"
-    finally:
-        shutil.rmtree(path.rpartition("/")[0])
+def test_unix_socket_with_tls(ca, folder):
+    with Peer({METHOD: answer(b"hello")}, tls=tls(ca), unix=folder / "socket") as peer:
+        probe = call(peer.endpoint, METHOD, ca=ca("ca"))
+        assert probe.outcome == "OK" and peer.calls[0].fields[":authority"] == "localhost"
