@@ -286,7 +286,8 @@ def test_secrets_stay_inside(ceph, medium, proxied):
     command = Command(site.start(), "backup", "-q")
     wait_for(lambda: proxy.held)
     proc = Path(f"/proc/{site.process.pid}")
-    assert int(re.search(r"VmLck:\s+(\d+) kB", (proc / "status").read_text())[1]) > 0
+    if not site.programs.sanitized:  # the address sanitizer makes mlock do nothing
+        assert int(re.search(r"VmLck:\s+(\d+) kB", (proc / "status").read_text())[1]) > 0
     assert re.search(r"Max core file size +0 +0 ", (proc / "limits").read_text())
     assert (proc / "mem").stat().st_uid == 0
     for text in ((proc / "cmdline").read_text(), (proc / "environ").read_text(), site.log.read_text()):

@@ -6,6 +6,7 @@ request goes on, or never does. Whatever the moment is, every visible dump is wh
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,8 @@ def test_daemon_killed(ceph, medium, proxied, moment, told):
     assert len(check_dumps(site)) == committed
     check_left_behind(site)
     assert site.socket.exists()
+    killed = int(time.time())
+    wait_for(lambda: int(time.time()) > killed)  # what was begun in that second has left its name behind
     done = site.start().ctl("backup", "--json", "-q")
     assert done.status == 0, done
     assert len(check_dumps(site)) == committed + 1
