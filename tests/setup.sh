@@ -10,7 +10,7 @@ setup_packages='
     libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libmbedtls-dev libexpat1-dev libcmocka-dev
     libclang-rt-14-dev clang-format
     ceph-mon ceph-osd radosgw ceph-common etcd-server etcd-client openssl python3-pytest python3-boto3 python3-nacl
-    python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps systemd'
+    python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd'
 
 setup_etcd35_release=trixie
 setup_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
