@@ -43,6 +43,8 @@ static void catch_signals(sigset_t *waiting)
     (void)sigaddset(&caught, SIGINT);
     (void)sigaddset(&caught, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &caught, waiting);
+    (void)sigdelset(waiting, SIGINT); /* whatever we inherited */
+    (void)sigdelset(waiting, SIGTERM);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -1,0 +1,511 @@
+/*
+ * etcd-backupctl's side of the control protocol, with daemons that answer, refuse, babble, die, or take their time.
+ * Each daemon is a child with the other end of a socket pair.
+ */
+#include "expect.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "ctl/connect.h"
+#include "ctl/json.h"
+#include "ctl/show.h"
+#include "ctl/talk.h"
+#include "wire.h"
+
+/* ---- the daemon ---- */
+
+static char *text(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+/* The client may have left already. */
+static void put(int fd, const void *data, size_t len)
+{
+    (void)!send(fd, data, len, MSG_NOSIGNAL);
+}
+
+static void reply(int fd, const Control__Reply *r)
+{
+    struct buf out = BUF_INIT(1 << 17);
+    struct err e = ERR_INIT;
+
+    if (wire_append(&out, &r->base, &e) < 0)
+        _exit(1);
+    put(fd, out.data, out.len);
+    buf_reset(&out);
+}
+
+static void welcome(int fd)
+{
+    Control__Welcome m = CONTROL__WELCOME__INIT;
+    Control__Reply r = CONTROL__REPLY__INIT;
+
+    r.body_case = CONTROL__REPLY__BODY_WELCOME;
+    r.welcome = &m;
+    reply(fd, &r);
+}
+
+static void entry(int fd, const char *name)
+{
+    Control__Entry m = CONTROL__ENTRY__INIT;
+    Control__Reply r = CONTROL__REPLY__INIT;
+
+    m.name = text(name);
+    r.body_case = CONTROL__REPLY__BODY_ENTRY;
+    r.entry = &m;
+    reply(fd, &r);
+}
+
+static void note(int fd, const char *s)
+{
+    Control__Note m = CONTROL__NOTE__INIT;
+    Control__Reply r = CONTROL__REPLY__INIT;
+
+    m.text = text(s);
+    r.body_case = CONTROL__REPLY__BODY_NOTE;
+    r.note = &m;
+    reply(fd, &r);
+}
+
+static void done(int fd, const char *kind, const char *why)
+{
+    Control__Done m = CONTROL__DONE__INIT;
+    Control__Failure failure = CONTROL__FAILURE__INIT;
+    Control__Reply r = CONTROL__REPLY__INIT;
+
+    if (kind) {
+        failure.kind = text(kind);
+        failure.text = text(why);
+        m.failure = &failure;
+    }
+    r.body_case = CONTROL__REPLY__BODY_DONE;
+    r.done = &m;
+    reply(fd, &r);
+}
+
+/* The next request's kind; NOT_SET when the client has left. */
+static Control__Request__BodyCase next_request(int fd)
+{
+    static struct buf in = {.limit = 1 << 17};
+    Control__Request__BodyCase kind;
+    struct bytes message;
+    struct err e = ERR_INIT;
+    size_t used;
+
+    while (wire_next(buf_bytes(&in), &message, &used, &e) == 0) {
+        ssize_t n;
+
+        if (buf_reserve(&in, 4096, &e) < 0)
+            _exit(1);
+        n = recv(fd, in.data + in.len, in.cap - in.len, 0);
+        if (n <= 0)
+            return CONTROL__REQUEST__BODY__NOT_SET;
+        in.len += (size_t)n;
+    }
+    Control__Request *m = control__request__unpack(NULL, message.len, message.data);
+
+    if (!m)
+        _exit(1);
+    kind = m->body_case;
+    control__request__free_unpacked(m, NULL);
+    buf_drop_front(&in, used);
+    return kind;
+}
+
+/* ---- in place of connect.c ---- */
+
+static struct {
+    void (*daemon)(int fd); /* what the child does; then it ends */
+    bool is_private;
+    int left;        /* what connect_close returns */
+    bool was_waited; /* whether a private daemon was there to be waited for */
+    pid_t child;
+} other;
+
+int connect_daemon(const struct ctl *ctl, struct connection *c, struct err *e)
+{
+    int pair[2];
+
+    (void)ctl;
+    if (!other.daemon)
+        return err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "nobody is there");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    other.child = fork();
+    assert_true(other.child >= 0);
+    if (other.child == 0) {
+        close(pair[0]);
+        other.daemon(pair[1]);
+        _exit(0);
+    }
+    close(pair[1]);
+    *c = (struct connection){.fd = pair[0], .private = other.is_private ? other.child : 0};
+    return 0;
+}
+
+int connect_close(struct connection *c)
+{
+    int status;
+
+    close(c->fd);
+    other.was_waited = c->private > 0;
+    assert_int_equal(waitpid(other.child, &status, 0), other.child);
+    assert_int_equal(status, 0); /* the child found nothing strange */
+    return other.left;
+}
+
+/* ---- in place of what shows ---- */
+
+static char failures[1024], json[1024], shown[4096];
+static unsigned n_done;
+
+void show_failure(const char *s)
+{
+    (void)snprintf(failures + strlen(failures), sizeof(failures) - strlen(failures), "%s\n", s);
+}
+
+void json_failure(const char *kind, const char *s)
+{
+    (void)snprintf(json + strlen(json), sizeof(json) - strlen(json), "%s: %s\n", kind, s);
+}
+
+static void show(const char *s)
+{
+    (void)snprintf(shown + strlen(shown), sizeof(shown) - strlen(shown), "%s\n", s);
+}
+
+static void on_entry(void *ctx, const Control__Entry *e)
+{
+    (void)ctx;
+    show(e->name);
+}
+
+static void on_note(void *ctx, const char *s)
+{
+    (void)ctx;
+    show(s);
+}
+
+static void on_done(void *ctx, const Control__Done *d)
+{
+    (void)ctx;
+    (void)d;
+    n_done++;
+}
+
+static int ask_as(const struct ctl *ctl)
+{
+    const struct talk t = {.on_entry = on_entry, .on_note = on_note, .on_done = on_done};
+    Control__List list = CONTROL__LIST__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    request.body_case = CONTROL__REQUEST__BODY_LIST;
+    request.list = &list;
+    failures[0] = json[0] = shown[0] = '\0';
+    n_done = 0;
+    return talk(ctl, &request, &t);
+}
+
+static int ask(void (*daemon)(int fd))
+{
+    const struct ctl ctl = {.socket = "s"};
+
+    memset(&other, 0, sizeof(other));
+    other.daemon = daemon;
+    return ask_as(&ctl);
+}
+
+/* ---- daemons that answer ---- */
+
+static void is_asked(int fd)
+{
+    if (next_request(fd) != CONTROL__REQUEST__BODY_HELLO)
+        _exit(1);
+    welcome(fd);
+    if (next_request(fd) != CONTROL__REQUEST__BODY_LIST)
+        _exit(1);
+}
+
+static void answers(int fd)
+{
+    is_asked(fd);
+    entry(fd, "one");
+    note(fd, "slow");
+    entry(fd, "two");
+    done(fd, NULL, NULL);
+    entry(fd, "after the end");
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(answers), CTL_DONE);
+    assert_string_equal(shown, "one\nslow\ntwo\n");
+    assert_int_equal(n_done, 1);
+    assert_string_equal(failures, "");
+}
+
+/* A byte at a time. */
+static void dribbles(int fd)
+{
+    int pair[2];
+    char c;
+
+    is_asked(fd);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+        _exit(1);
+    entry(pair[0], "one");
+    done(pair[0], NULL, NULL);
+    close(pair[0]);
+    while (read(pair[1], &c, 1) == 1)
+        put(fd, &c, 1);
+}
+
+static void test_dribbles(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(dribbles), CTL_DONE);
+    assert_string_equal(shown, "one\n");
+}
+
+static void is_busy(int fd)
+{
+    is_asked(fd);
+    done(fd, "busy", "a backup is running");
+}
+
+static void finds_damage(int fd)
+{
+    is_asked(fd);
+    done(fd, "integrity", "chunk 1");
+}
+
+static void fails(int fd)
+{
+    is_asked(fd);
+    done(fd, "something new", "why");
+}
+
+static void test_failures(void **state)
+{
+    const struct ctl ctl = {.socket = "s", .json = true};
+
+    (void)state;
+    assert_int_equal(ask(is_busy), CTL_BUSY);
+    assert_string_equal(failures, "a backup is running\n");
+    assert_int_equal(n_done, 0);
+    assert_int_equal(ask(finds_damage), CTL_INTEGRITY);
+    assert_int_equal(ask(fails), CTL_FAILED);
+    assert_string_equal(failures, "why\n");
+    assert_string_equal(json, "");
+    (void)ask_as(&ctl);
+    assert_string_equal(json, "something new: why\n");
+    assert_string_equal(failures, "why\n");
+}
+
+/* Whoever is not let in is told why, however fast the daemon closes. */
+static void refuses(int fd)
+{
+    done(fd, "auth", "only root");
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(ask(refuses), CTL_FAILED);
+        assert_string_equal(failures, "only root\n");
+    }
+}
+
+/* ---- texts of strangers ---- */
+
+static void shows_off(int fd)
+{
+    is_asked(fd);
+    entry(fd, "\x1b[2Jbackup\nroot# \xc2\x9b.dump");
+    note(fd, "gr\u00fc\u00dfe\x07");
+    done(fd, "auth", "no\x1b[A");
+}
+
+static void test_strangers(void **state)
+{
+    const struct ctl ctl = {.socket = "s", .json = true};
+
+    (void)state;
+    assert_int_equal(ask(shows_off), CTL_FAILED);
+    assert_string_equal(shown, "?[2Jbackup?root# ??.dump\ngr\u00fc\u00dfe?\n");
+    assert_string_equal(failures, "no?[A\n");
+    (void)ask_as(&ctl); /* json.c escapes in its own way */
+    assert_string_equal(shown, "\x1b[2Jbackup\nroot# \xc2\x9b.dump\ngr\u00fc\u00dfe\x07\n");
+}
+
+/* ---- daemons that do not answer ---- */
+
+static void leaves_at_once(int fd)
+{
+    (void)fd;
+}
+
+static void leaves_later(int fd)
+{
+    is_asked(fd);
+    entry(fd, "one");
+}
+
+static void sends_nothing_in_a_frame(int fd)
+{
+    is_asked(fd);
+    put(fd, "\0\0\0\0", 4);
+    (void)next_request(fd);
+}
+
+static void sends_a_huge_frame(int fd)
+{
+    is_asked(fd);
+    put(fd, "\x7f\xff\xff\xff", 4);
+    (void)next_request(fd);
+}
+
+static void babbles(int fd)
+{
+    is_asked(fd);
+    put(fd, "\0\0\0\3\xff\xff\xff", 7);
+    (void)next_request(fd);
+}
+
+static void test_no_answer(void **state)
+{
+    static const struct {
+        void (*daemon)(int fd);
+        const char *text;
+    } rows[] = {
+            {leaves_later, "the daemon ended before it had answered\n"},
+            {sends_nothing_in_a_frame, "control message of 0 bytes\n"},
+            {sends_a_huge_frame, "control message of 2147483647 bytes\n"},
+            {babbles, "the daemon sent something that is no reply\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(ask(rows[i].daemon), CTL_FAILED);
+        assert_string_equal(failures, rows[i].text);
+    }
+    /* Whether our request was still taken is a matter of chance, but it is one line. */
+    assert_int_equal(ask(leaves_at_once), CTL_FAILED);
+    assert_ptr_equal(strchr(failures, '\n'), failures + strlen(failures) - 1);
+    assert_int_equal(ask(NULL), CTL_NO_DAEMON);
+    assert_string_equal(failures, "nobody is there\n");
+}
+
+/* ---- private daemons ---- */
+
+static int ask_private(void (*daemon)(int fd), int left)
+{
+    const struct ctl ctl = {.config = "c"};
+
+    memset(&other, 0, sizeof(other));
+    other.daemon = daemon;
+    other.is_private = true;
+    other.left = left;
+    return ask_as(&ctl);
+}
+
+static void test_private(void **state)
+{
+    (void)state;
+    assert_int_equal(ask_private(answers, 0), CTL_DONE);
+    assert_true(other.was_waited);
+    assert_int_equal(ask_private(leaves_at_once, CTL_USAGE), CTL_USAGE);
+    assert_string_equal(failures, ""); /* it has said itself what is wrong with the configuration */
+    assert_int_equal(ask_private(leaves_at_once, 127), CTL_FAILED);
+    assert_string_equal(failures, "");
+    assert_int_equal(ask_private(leaves_later, CONNECT_SIGNAL + SIGKILL), CTL_FAILED);
+    assert_string_equal(failures, "the private etcd-backupd was ended by signal 9 (Killed)\n");
+    assert_int_equal(ask_private(leaves_at_once, CONNECT_SIGNAL + SIGSEGV), CTL_FAILED);
+    assert_string_equal(failures, "the private etcd-backupd was ended by signal 11 (Segmentation fault)\n");
+    assert_int_equal(ask_private(leaves_later, 0), CTL_FAILED);
+    assert_string_equal(failures, "the daemon ended before it had answered\n");
+}
+
+/* ---- signals ---- */
+
+static void cancels(int fd)
+{
+    is_asked(fd);
+    kill(getppid(), SIGINT);
+    if (next_request(fd) != CONTROL__REQUEST__BODY_CANCEL)
+        _exit(1);
+    done(fd, "cancelled", "cancelled");
+}
+
+/* Does not care; the client goes. */
+static void goes_on(int fd)
+{
+    is_asked(fd);
+    kill(getppid(), SIGTERM);
+    if (next_request(fd) != CONTROL__REQUEST__BODY_CANCEL)
+        _exit(1);
+    kill(getppid(), SIGINT);
+    if (next_request(fd) != CONTROL__REQUEST__BODY__NOT_SET)
+        _exit(1);
+}
+
+/* In a child: what is known of signals stays there. */
+static int in_child(int (*test)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(test());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int is_cancelled(void)
+{
+    return ask(cancels) == CTL_FAILED && strcmp(failures, "cancelled\n") == 0 ? 0 : 1;
+}
+
+static int is_left(void)
+{
+    int status = ask_private(goes_on, 0);
+
+    /* A private daemon takes back what there is without being waited for. */
+    return status == CTL_FAILED && !other.was_waited &&
+                           strcmp(failures, "left without waiting for the daemon to end the job\n") == 0
+                   ? 0
+                   : 1;
+}
+
+static void test_signals(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(is_cancelled), 0);
+    assert_int_equal(in_child(is_left), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_answers),
+            cmocka_unit_test(test_dribbles),
+            cmocka_unit_test(test_failures),
+            cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_strangers),
+            cmocka_unit_test(test_no_answer),
+            cmocka_unit_test(test_private),
+            cmocka_unit_test(test_signals),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
