@@ -30,8 +30,8 @@ clean_up() {
     rm -rf "$scratch"
 }
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'echo "interrupted"; exit 130' INT
+trap 'echo "terminated"; exit 143' TERM
 
 # start NAME COMMAND...: in the background, its output in $scratch/NAME.log. finish NAME: waits for it; its exit status.
 # Everything runs this way, since a shell that waits takes signals at once. INT from a terminal does not reach what runs in
