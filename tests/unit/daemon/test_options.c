@@ -19,7 +19,8 @@ static int teardown(void **state)
     return folder_teardown(state);
 }
 
-#define PARSE(o, ...) parse((const char *[]){"etcd-backupd", __VA_ARGS__ __VA_OPT__(, ) NULL}, o)
+/* PARSE(&o, ARGUMENTS..., NULL) */
+#define PARSE(o, ...) parse((const char *[]){"etcd-backupd", __VA_ARGS__}, o)
 
 static int parse(const char **argv, struct options *o)
 {
@@ -55,14 +56,14 @@ static void test_good(void **state)
     struct options o;
 
     (void)state;
-    assert_int_equal(PARSE(&o), -1);
+    assert_int_equal(PARSE(&o, NULL), -1);
     assert_string_equal(o.config, DEFAULT_CONFIG);
     assert_false(o.check_config);
     assert_int_equal(o.control_fd, -1);
-    assert_int_equal(PARSE(&o, "-c", "file", "--check-config"), -1);
+    assert_int_equal(PARSE(&o, "-c", "file", "--check-config", NULL), -1);
     assert_string_equal(o.config, "file");
     assert_true(o.check_config);
-    assert_int_equal(PARSE(&o, "--config=other", "--control-fd", "0"), -1);
+    assert_int_equal(PARSE(&o, "--config=other", "--control-fd", "0", NULL), -1);
     assert_string_equal(o.config, "other");
     assert_int_equal(o.control_fd, 0);
     assert_int_equal(printed.len, 1);
@@ -73,9 +74,9 @@ static void test_told(void **state)
     struct options o;
 
     (void)state;
-    assert_int_equal(PARSE(&o, "--version"), 0);
+    assert_int_equal(PARSE(&o, "--version", NULL), 0);
     assert_string_equal((const char *)printed.data, "etcd-backupd " VERSION "\n");
-    assert_int_equal(PARSE(&o, "-h"), 0);
+    assert_int_equal(PARSE(&o, "-h", NULL), 0);
     assert_true(has_printed("--config FILE") && has_printed("--check-config") && has_printed("--version"));
     assert_true(has_printed(DEFAULT_CONFIG));
     assert_false(has_printed("control-fd")); /* etcd-backupctl's alone */
@@ -90,14 +91,14 @@ static void test_mistakes(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(descriptors); i++) {
-        assert_int_equal(PARSE(&o, "--control-fd", descriptors[i]), 2);
+        assert_int_equal(PARSE(&o, "--control-fd", descriptors[i], NULL), 2);
         assert_true(has_printed("--control-fd") && has_printed("no open descriptor"));
         assert_int_equal(o.control_fd, -1);
     }
-    assert_int_equal(PARSE(&o, "--nonsense"), 2);
+    assert_int_equal(PARSE(&o, "--nonsense", NULL), 2);
     assert_true(has_printed("--help"));
-    assert_int_equal(PARSE(&o, "-c"), 2);
-    assert_int_equal(PARSE(&o, "backup"), 2);
+    assert_int_equal(PARSE(&o, "-c", NULL), 2);
+    assert_int_equal(PARSE(&o, "backup", NULL), 2);
     assert_true(has_printed("'backup' is not expected here"));
 }
 
