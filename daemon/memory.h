@@ -8,7 +8,7 @@
 void memory_tune(void);
 
 /*
- * After a job: free memory goes back to the system, and so do the pages of code that only jobs run. They are clean copies of
- * files: what is needed again is mapped again from the page cache.
+ * After a job: free memory goes back to the system, and so do the pages of code that only jobs run. They are clean
+ * copies of files: what is needed again is mapped again from the page cache.
  */
 void memory_give_back(void);
