@@ -131,12 +131,14 @@ CONF
     run 'etcd-backupd -c etcd-backupd.conf --check-config && echo fine'
 }
 
+answers() { etcd-backupctl -s control.sock status >/dev/null 2>&1; }
+
 chapter_backup() {
     heading 'The daemon, and a backup'
     say "${bold}\$ etcd-backupd -c etcd-backupd.conf &$plain"
     setpriv --pdeathsig TERM etcd-backupd -c etcd-backupd.conf >daemon.log 2>&1 </dev/null &
     daemon=$!
-    wait_until 60 test -S control.sock || { cat daemon.log; fail 'the daemon does not listen'; }
+    wait_until 60 answers || { cat daemon.log; fail 'the daemon does not listen'; }
     run 'etcd-backupctl -s control.sock backup'
     run 'etcd-backupctl -s control.sock status'
     run 'etcd-backupctl -s control.sock list'
