@@ -1,0 +1,241 @@
+/* Jobs over the control socket: who watches them, stops them, or leaves. */
+#include "control_fixture.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- jobs ---- */
+
+static void test_backup(void **state)
+{
+    struct backup_result result = {.name = "backup-x.dump", .snapshot_size = 5, .attempts = 2};
+    struct client c, other;
+    const Control__Reply *r;
+
+    (void)state;
+    (void)snprintf(result.member.endpoint, sizeof(result.member.endpoint), "a:1");
+    fixture_start();
+    c = client_greeted(true);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    while (!job.watcher.ctx)
+        fixture_turn();
+    job.watcher.progress(job.watcher.ctx, &(struct job_progress){.phase = "streaming", .done = 1, .total = 5});
+    r = client_expect(&c, CONTROL__REPLY__BODY_PROGRESS);
+    assert_string_equal(r->progress->phase, "streaming");
+    assert_int_equal(r->progress->total, 5);
+    job.watcher.note(job.watcher.ctx, "again");
+    r = client_expect(&c, CONTROL__REPLY__BODY_NOTE);
+    assert_string_equal(r->note->text, "again");
+    other = client_greeted(false);
+    client_ask_for(&other, CONTROL__REQUEST__BODY_BACKUP);
+    client_expect_failure(&other, "busy", "a backup is running");
+    client_leave(&other);
+    fixture_end_job(&(struct job_result){.backup = &result}, NULL);
+    assert_int_equal(client_expect_done(&c)->result_case, CONTROL__DONE__RESULT_BACKUP);
+    assert_string_equal(c.reply->done->backup->name, "backup-x.dump");
+    assert_string_equal(c.reply->done->backup->endpoint, "a:1");
+    assert_int_equal(c.reply->done->backup->attempts, 2);
+    assert_null(client_next(&c));
+    client_leave(&c);
+    assert_int_equal(job.cancelled, 0);
+}
+
+/* Who does not want progress gets none; of much in a short time there is little. */
+static void test_progress(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    fixture_start();
+    err_set(&e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "x");
+    for (int wanted = 0; wanted < 2; wanted++) {
+        struct client c = client_greeted(wanted);
+        unsigned n;
+
+        client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+        while (!job.watcher.ctx)
+            fixture_turn();
+        for (int i = 0; i < 1000; i++) {
+            job.watcher.progress(job.watcher.ctx, &(struct job_progress){.phase = "streaming"});
+            fixture_turn();
+        }
+        fixture_end_job(NULL, &e);
+        n = client_count(&c, CONTROL__REPLY__BODY_PROGRESS);
+        assert_string_equal(c.reply->done->failure->text, "x");
+        assert_true(wanted ? n > 0 && n < 500 : n == 0);
+        client_leave(&c);
+    }
+}
+
+/* A client that stops reading loses progress and not its job: what there is to say is said when it reads again. */
+static void test_watcher_stops_reading(void **state)
+{
+    char text[400];
+    struct client c;
+
+    (void)state;
+    fixture_start();
+    c = client_greeted(true);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    while (!job.watcher.ctx)
+        fixture_turn();
+    time_divisor = 1000; /* a stall would be seen after 60 ms */
+    memset(text, 'n', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (int i = 0; i < 2000; i++)
+        job.watcher.note(job.watcher.ctx, text);
+    for (uint64_t begin = uv_now(&loop); uv_now(&loop) - begin < 200;)
+        fixture_turn();
+    assert_non_null(job.watcher.ctx);
+    fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
+    assert_int_equal(client_count(&c, CONTROL__REPLY__BODY_NOTE), 2000);
+    assert_int_equal(c.reply->done->result_case, CONTROL__DONE__RESULT_BACKUP);
+    client_leave(&c);
+    /* But not without end: then it is closed, and the backup goes on. */
+    c = client_greeted(true);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    while (!job.watcher.ctx)
+        fixture_turn();
+    for (int i = 0; i < 10000 && job.watcher.ctx; i++)
+        job.watcher.note(job.watcher.ctx, text);
+    assert_null(job.watcher.ctx);
+    assert_int_equal(job.unwatched, 1);
+    assert_int_equal(job.cancelled, 0);
+    client_leave(&c);
+}
+
+static void test_cancel(void **state)
+{
+    struct err e = ERR_INIT;
+    struct client c;
+
+    (void)state;
+    fixture_start();
+    c = client_greeted(false);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_STATUS); /* of no use here, and passed over */
+    client_ask_for(&c, CONTROL__REQUEST__BODY_CANCEL);
+    while (!job.cancelled)
+        fixture_turn();
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    fixture_end_job(NULL, &e);
+    client_expect_failure(&c, "cancelled", "cancelled");
+    assert_int_equal(job.cancelled, 1);
+    client_leave(&c);
+}
+
+/* Nobody else's job. */
+static void test_cancel_of_another(void **state)
+{
+    struct client c, other;
+
+    (void)state;
+    fixture_start();
+    c = client_greeted(false);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    while (!job.watcher.ctx)
+        fixture_turn();
+    other = client_greeted(false);
+    client_ask_for(&other, CONTROL__REQUEST__BODY_LIST);
+    client_ask_for(&other, CONTROL__REQUEST__BODY_CANCEL);
+    client_expect_failure(&other, "cancelled", "cancelled");
+    client_leave(&other);
+    assert_int_equal(job.cancelled, 0);
+    assert_non_null(job.watcher.ctx);
+    fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
+    (void)client_expect_done(&c);
+    client_leave(&c);
+}
+
+/* A backup goes on without its client, a restore does not. */
+static void test_client_leaves_its_job(void **state)
+{
+    (void)state;
+    fixture_start();
+    for (int restore = 0; restore < 2; restore++) {
+        struct client c = client_greeted(true);
+
+        if (restore)
+            client_ask_restore(&c, "/tmp/file");
+        else
+            client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+        while (!job.watcher.ctx)
+            fixture_turn();
+        client_leave(&c);
+        while (job.watcher.ctx)
+            fixture_turn();
+        assert_int_equal(job.unwatched, 1 + restore);
+        assert_int_equal(job.cancelled, restore);
+        job.state.running = NULL;
+    }
+}
+
+static void be(uid_t uid, gid_t gid, gid_t second)
+{
+    other_end = (struct ucred){.pid = 4711, .uid = uid, .gid = gid};
+    other_groups[0] = gid;
+    other_groups[1] = second;
+}
+
+/* The daemon writes with its own rights: a member of the group may not choose where. */
+static void test_output(void **state)
+{
+    static const struct {
+        const char *output;
+        bool trusted, accepted;
+        const char *text;
+    } rows[] = {
+            {"", true, true, NULL},
+            {"", false, true, NULL},
+            {"/etc/file", true, true, NULL},
+            {"/var/snapshot.db", false, true, NULL},
+            {"/etc/file", false, false,
+                    "only root and the daemon's own user may choose the file; leave out --output to restore to "
+                    "/var/snapshot.db"},
+            {"/var/../etc/file", false, false,
+                    "only root and the daemon's own user may choose the file; leave out --output to "
+                    "restore to /var/snapshot.db"},
+            {"file", true, false, "file: not an absolute path"},
+    };
+    struct err e = ERR_INIT;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    conf.control.group = (char *)(uintptr_t) "daemon";
+    fixture_start();
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "x");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct client c;
+
+        be(rows[i].trusted ? 0 : 4711, 1, 1);
+        c = client_greeted(false);
+        client_ask_restore(&c, rows[i].output);
+        if (rows[i].accepted) {
+            while (!job.watcher.ctx)
+                fixture_turn();
+            assert_string_equal(job.output, rows[i].output);
+            assert_true(job.restore.allow_plain && !job.restore.allow_renamed && !job.restore.skip_hash_check);
+            fixture_end_job(NULL, &e);
+            client_expect_failure(&c, "cancelled", "x");
+        } else {
+            client_expect_failure(&c, rows[i].trusted ? "config" : "auth", rows[i].text);
+        }
+        client_leave(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(test_backup, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_progress, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_watcher_stops_reading, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_cancel, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_cancel_of_another, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_client_leaves_its_job, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_output, fixture_setup, fixture_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
