@@ -124,6 +124,13 @@ def check_clean(site, dumps):
     return found
 
 
+def check_lone_key(site):
+    """After a commit that was sent and refused: no dump, and yet its key, which does no harm until the next prune."""
+    name, = site.bucket.list()
+    assert name.endswith(".key")
+    assert site.bucket.uploads() == []
+
+
 def check_left_behind(site):
     """After a kill: good dumps, and beside them nothing but what prune removes: lone keys and unfinished uploads."""
     check_dumps(site)

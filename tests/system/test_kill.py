@@ -141,6 +141,8 @@ def test_daemon_told_twice_to_stop(ceph, medium, proxied):
     assert check_dumps(site) == []
     proxy.release()
     site.stop()
+    # What was held goes on now; nothing of it may run into the end of the bucket.
+    wait_for(lambda: all(request.status for request in proxy.requests))
 
 
 def children(pid):
