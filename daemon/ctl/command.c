@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct view {
     const struct ctl *ctl;
     struct show_progress progress;
     unsigned entries;
+    bool is_out_of_sight; /* what a daemon wrote is not there for us */
 };
 
 static void on_progress(void *ctx, const Control__Progress *p)
@@ -63,6 +65,7 @@ static void on_done(void *ctx, const Control__Done *done)
         break;
     case CONTROL__DONE__RESULT_RESTORE:
         show_restore(done->restore);
+        v->is_out_of_sight = !v->ctl->config && access(done->restore->output, F_OK) < 0 && errno == ENOENT;
         break;
     case CONTROL__DONE__RESULT_STATUS:
         show_status(done->status, timestamp_now());
@@ -87,7 +90,8 @@ static int ask(const struct ctl *ctl, Control__Request *request, bool with_progr
     show_progress_init(&view.progress);
     status = talk(ctl, request, &t);
     if (request->body_case == CONTROL__REQUEST__BODY_LIST && status == CTL_DONE && !ctl->json && view.entries == 0)
-        (void)fputs("no backups\n", stderr);
+        (void)fputs("no backups with the configured prefix; etcd-backupctl status shows where they are looked for\n",
+                stderr);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     /* A full disk must not look like success, also if only what was written earlier met it. */
@@ -223,8 +227,9 @@ static int run_restore(const struct ctl *ctl)
     Control__Request request = CONTROL__REQUEST__INIT;
 
     if (restore.use_etcdutl) {
-        show_failure("restore unpacks into a data directory in a later version: use --use-etcdutl=false and "
-                     "etcdutl snapshot restore");
+        show_failure(
+                "give --use-etcdutl=false: restore writes a snapshot file, and etcdutl snapshot restore (etcd 3.4: "
+                "etcdctl) makes a data directory of it");
         return CTL_USAGE;
     }
     if (restore.output) {

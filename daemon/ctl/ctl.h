@@ -24,6 +24,7 @@ enum {
 
 struct ctl {
     const char *socket; /* of a running daemon */
+    bool socket_given;  /* rather than the default */
     const char *config; /* or: start a private one with this configuration; NULL: no */
     bool json;
     bool quiet; /* no progress */

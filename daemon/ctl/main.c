@@ -84,6 +84,7 @@ static int read_options(int argc, char **argv, const struct command *command, st
         switch (letter) {
         case 's':
             ctl->socket = optarg;
+            ctl->socket_given = true;
             break;
         case 'c':
             ctl->config = optarg;
@@ -135,6 +136,10 @@ int main(int argc, char **argv)
         return status;
     if (optind < argc) {
         (void)fprintf(stderr, "etcd-backupctl: '%s' is not expected here\n", argv[optind]);
+        return usage_error();
+    }
+    if (ctl.config && ctl.socket_given) {
+        (void)fputs("etcd-backupctl: -s asks a running daemon and -c starts a private one: give one of them\n", stderr);
         return usage_error();
     }
     return command->run(&ctl);

@@ -270,6 +270,14 @@ static const struct catalog_backup *choose(const struct restore *r, const struct
     b = r->request.latest ? catalog_list_latest(list) : catalog_list_find(list, r->request.instant);
     if (b)
         return b;
+    for (size_t i = 0; !r->request.latest && i < catalog_list_count(list); i++) {
+        b = catalog_list_at(list, i);
+        if (b->instant == r->request.instant && b->state == CATALOG_KEY_MISSING) {
+            err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s is there, but its key is missing: it cannot be read",
+                    b->name);
+            return NULL;
+        }
+    }
     nearest = catalog_list_nearest(list, r->request.instant);
     if (r->request.latest || !nearest)
         err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no complete backup in %s", core_bucket_url(r->core));

@@ -31,6 +31,11 @@ static int open_unfinished(struct target *t, struct err *e)
     t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (t->fd >= 0)
         return 0;
+    if (errno == EROFS)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_ERRNO, EROFS,
+                "%s: read-only for this daemon (a confined service?): etcd-backupctl -c FILE writes with your own "
+                "rights",
+                t->dir);
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
         return err_errno(e, errno, "%s", t->dir);
     choose_hidden_name(t);

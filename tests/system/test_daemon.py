@@ -217,7 +217,8 @@ def test_levels(site):
 def test_what_ctl_prints(site):
     """Results on standard output and all else on standard error, as JSON when asked for, so that programs can read it."""
     site.start()
-    assert site.ctl("list").err == "no backups\n"
+    assert site.ctl("list").err == ("no backups with the configured prefix; etcd-backupctl status shows where they are "
+                                    "looked for\n")
     made = site.ctl("backup", "--json")
     assert made.err == "" and len(made.out.splitlines()) == 1, made
     name = json.loads(made.out)["name"]
