@@ -19,5 +19,7 @@ build() {
             CC=$build_compiler setpriv --pdeathsig TERM meson setup "$build_dir" "$top" -Dwerror=true "$@" || exit
         fi 9>&-
         setpriv --pdeathsig TERM ninja -C "$build_dir" 9>&-
+        # Not the last command: that would take the place of the shell, which holds the lock.
+        exit $?
     ) 9>"$build_root/.lock-${build_dir##*/}"
 }
