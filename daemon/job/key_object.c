@@ -25,10 +25,35 @@ struct key_object {
 
 static int put(struct key_object *k, bool if_none_match, struct err *e);
 
+static void on_deleted(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct key_object *k = ctx;
+
+    (void)res;
+    (void)err; /* a lone key hurts nobody; prune removes it */
+    k->request = NULL;
+    k->on_removed(k->remove_ctx);
+}
+
+/* Whether a request is on its way that takes back what was stored. */
+static bool take_back(struct key_object *k)
+{
+    struct err e = ERR_INIT;
+
+    if (!k->stored)
+        return false;
+    k->stored = false;
+    k->request = s3_delete(k->s3, k->name, k, on_deleted, &e);
+    return k->request != NULL;
+}
+
 static void end_with(struct key_object *k, const struct err *err)
 {
     k->stored = !err;
-    k->on_stored(k->ctx, err);
+    if (!k->on_removed)
+        k->on_stored(k->ctx, err);
+    else if (!take_back(k)) /* it was to be removed before it was known to be stored */
+        k->on_removed(k->remove_ctx);
 }
 
 static void end_with_taken(struct key_object *k)
@@ -140,31 +165,12 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     return k;
 }
 
-static void on_deleted(void *ctx, const struct s3_response *res, const struct err *err)
-{
-    struct key_object *k = ctx;
-
-    (void)res;
-    (void)err; /* a lone key hurts nobody; prune removes it */
-    k->request = NULL;
-    k->on_removed(k->remove_ctx);
-}
-
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
 {
-    struct err e = ERR_INIT;
-
-    if (k->request) { /* still storing: what comes of it is not known, so it is left alone */
-        s3_request_cancel(TAKE_PTR(k->request));
-        return false;
-    }
-    if (!k->stored)
-        return false;
     k->remove_ctx = ctx;
     k->on_removed = on_removed;
-    k->stored = false;
-    k->request = s3_delete(k->s3, k->name, k, on_deleted, &e);
-    return k->request != NULL;
+    /* While it is still being stored, nobody knows what there is to take back: end_with goes on from here. */
+    return k->request || take_back(k);
 }
 
 void key_object_free(struct key_object *k)

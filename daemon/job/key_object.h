@@ -32,7 +32,8 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
 /*
  * Takes it back after a failure, if it was stored by us for sure. Only for a caller who knows that the dump is not
  * there and will not be, because no commit was ever sent: a dump without its key must never exist. Best effort;
- * `on_removed` comes once. Returns false when there is nothing to take back: then there is no callback.
+ * `on_removed` comes once, and `on_stored` no more: a put on its way is waited for. Returns false when there is nothing
+ * to take back: then there is no callback.
  */
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx));
 
