@@ -180,8 +180,10 @@ def test_one_prefix_for_several_daemons(ceph, etcd, new_bucket, new_site):
 def test_names_in_one_second(site):
     """A backup that would have the name of the one before waits for the next second."""
     site.start()
-    names = [site.ctl("backup", "--json").json["name"] for _ in range(3)]
+    done = [site.ctl("backup", "--json").json for _ in range(3)]
+    names = [backup["name"] for backup in done]
     assert names == sorted(set(names)) == check_clean(site, 3)
+    assert [backup["attempts"] for backup in done] == [1] * 3
 
 
 # ---- what it says ----
