@@ -47,18 +47,22 @@ alive() {
 
 not_alive() { ! alive "$1"; }
 
+spawned=
+
 # spawn NAME COMMAND...: a server of ours in the background. Our caller is its parent, so it dies when the caller does.
 spawn() {
     spawn_name=$1
     shift
     setpriv --pdeathsig KILL "$@" </dev/null >>"$dir/$spawn_name.log" 2>&1 &
+    spawned="$spawned $!"
     echo $! >"$dir/$spawn_name.pid"
 }
 
-# kill_all: ends what `spawn` started. SIGKILL, since it also ends a stopped process, and the data are worthless.
+# kill_all: ends what `spawn` started. SIGKILL, since it also ends a stopped process, and the data are worthless. By number,
+# since whoever ended us may have removed the folder already; a number that is not our child's any more is left alone.
 kill_all() {
-    for pidfile in "$dir"/*.pid; do
-        [ "$pidfile" = "$dir/run.pid" ] || ! alive "$pidfile" || kill -KILL "$(cat "$pidfile")" || :
+    for child in $spawned; do
+        grep -q "^PPid:[[:space:]]$$\$" "/proc/$child/status" 2>/dev/null && kill -KILL "$child" || :
     done
     wait
 }
@@ -76,7 +80,7 @@ hold() {
     while :; do
         # Something to wait for that never ends: `wait` is the one place where the shell notices a signal at once.
         setpriv --pdeathsig KILL sleep infinity &
-        echo $! >"$dir/hold.pid"
+        spawned="$spawned $!"
         [ -n "$again" ] || wait $! || :
         kill -KILL $! || :
         [ -n "$again" ] || continue

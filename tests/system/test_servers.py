@@ -51,6 +51,15 @@ def test_nothing_is_left_behind(folder, number):
     servers.wait_for(lambda: not processes_of(folder), what="all servers to end")
 
 
+def test_nothing_is_left_behind_without_its_folder(new_etcd, new_ceph):
+    """Whoever ends a test run may remove its files before its servers have noticed."""
+    for server in (new_etcd(), new_ceph()):
+        servers.subprocess.run(["rm", "-rf", server.dir], check=True)
+        server.process.terminate()
+        server.process.wait(60)
+        servers.wait_for(lambda d=server.dir: not processes_of(d), what="all servers to end")
+
+
 @pytest.mark.parametrize("version", ["3.4", "3.5"])
 def test_etcd_survives_a_kill(new_etcd, version):
     etcd = new_etcd(version=version, members=3)
