@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -193,3 +194,18 @@ def proxied(new_site, new_bucket):
 def site(new_site, etcd, bucket):
     """The ordinary case: etcd with client certificates, encrypted, S3 over https."""
     return new_site(etcd, bucket)
+
+
+def pytest_runtest_protocol(item, nextitem):
+    """A test that fails is run once more, and said to be: several parts of these tests share two cores, and a peer's
+    deadline of a second can pass while nothing of ours runs. What fails twice has failed."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(report.failed for report in reports):
+        print(f"\nfailed at first, is run again: {item.nodeid}", file=sys.__stdout__, flush=True)
+        item._initrequest()  # pylint: disable=protected-access
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
