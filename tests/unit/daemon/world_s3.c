@@ -1,0 +1,220 @@
+#include "world_inside.h"
+
+struct world_upload upload;
+struct world_key key;
+
+/* ---- the upload ---- */
+
+struct s3_upload *dump_object_start(
+        struct core *core, const struct backup_result *backup, const struct dump_object_events *events, struct err *e)
+{
+    (void)core;
+    MUST(upload.life == NONE && backup->name[0] && backup->encrypted == !!w.conf.encryption_key_path);
+    if (goes_wrong(e, "no upload"))
+        return NULL;
+    upload.life = ALIVE;
+    upload.events = *events;
+    upload.size = backup->stored_size;
+    upload.room = chance(2) * 3 * SEAL_SEALED_CHUNK;
+    return (struct s3_upload *)(void *)&upload;
+}
+
+uint64_t s3_upload_room(const struct s3_upload *u)
+{
+    MUST((const void *)u == &upload && upload.life == ALIVE && !upload.aborting);
+    return upload.failed ? 0 : upload.room;
+}
+
+void s3_upload_want(struct s3_upload *u, uint64_t bytes)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && bytes > upload.room);
+    upload.want = bytes;
+}
+
+int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && !upload.ended);
+    if (upload.failed)
+        return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
+    MUST(bytes.len <= upload.room && bytes.len <= upload.size - upload.written);
+    if (goes_wrong(e, "no write"))
+        return -1;
+    upload.written += bytes.len;
+    upload.room -= bytes.len;
+    return 0;
+}
+
+int s3_upload_end(struct s3_upload *u, struct err *e)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && !upload.ended);
+    if (upload.failed)
+        return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
+    MUST(upload.written == upload.size);
+    if (goes_wrong(e, "no end"))
+        return -1;
+    upload.ended = true;
+    return 0;
+}
+
+/* What all this is for. */
+void s3_upload_commit(struct s3_upload *u)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && !upload.failed && !upload.commit);
+    MUST(!w.cancel_is_known);
+    MUST(upload.flushed);                                                      /* S3 has every part */
+    MUST(snapshot.life == ALIVE && snapshot.ended);                            /* etcd has sent all, and says so */
+    MUST(stage.verdict_is_good);                                               /* and the SHA-256 is right */
+    MUST(!w.conf.encryption_key_path || (key.life == ALIVE && key.is_stored)); /* and its key is there */
+    upload.commit = w.end->committed = true;
+}
+
+void s3_upload_abort(struct s3_upload *u)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting);
+    MUST(snapshot.life != ALIVE && session.life != ALIVE); /* etcd's transaction has ended before */
+    upload.aborting = true;
+}
+
+enum s3_outcome s3_upload_outcome(const struct s3_upload *u)
+{
+    MUST((const void *)u == &upload && upload.life == ALIVE && upload.aborted);
+    return upload.outcome;
+}
+
+void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
+{
+    MUST((const void *)u == &upload && upload.life == ALIVE);
+    *out = (struct s3_upload_stats){.written = upload.written, .stored = upload.written / 2};
+}
+
+void s3_upload_free(struct s3_upload *u)
+{
+    if (!u)
+        return;
+    MUST((void *)u == &upload && upload.life == ALIVE);
+    MUST(upload.aborted || (upload.commit_over && upload.taken)); /* else it would stay behind in the store */
+    upload.life = FREED;
+}
+
+/* ---- the key ---- */
+
+struct key_object *key_object_store(struct s3_client *s3, const struct key_object_spec *spec, struct err *e)
+{
+    if (!s3)
+        return NULL;
+    MUST(key.life == NONE && w.conf.encryption_key_path && stage.verdict_is_good && upload.life == ALIVE);
+    if (goes_wrong(e, "no key"))
+        return NULL;
+    key.life = ALIVE;
+    key.storing = true;
+    key.spec = *spec;
+    return (struct key_object *)(void *)&key;
+}
+
+bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
+{
+    MUST((void *)k == &key && key.life == ALIVE && !key.on_removed);
+    MUST(!upload.commit && upload.life != ALIVE); /* the dump is not there, and will not be */
+    if (!key.storing && (!key.is_stored || happens(w.odds.failure)))
+        return false;
+    key.remove_ctx = ctx;
+    key.on_removed = on_removed;
+    return true;
+}
+
+void key_object_free(struct key_object *k)
+{
+    if (!k)
+        return;
+    MUST((void *)k == &key && key.life == ALIVE);
+    key.life = FREED;
+    if (key.storing) /* nobody knows whether it arrived */
+        key.is_stored = key.is_stored || happens(500);
+}
+
+/* ---- what can happen next ---- */
+
+static bool uploads(void)
+{
+    return upload.life == ALIVE && !upload.aborting && !upload.failed && !upload.commit_over;
+}
+
+void world_on_room(void)
+{
+    if (!uploads())
+        return;
+    upload.room = upload.room > UINT32_MAX ? upload.room : upload.room + SEAL_SEALED_CHUNK;
+    if (!upload.want || upload.room < upload.want)
+        return;
+    upload.want = 0;
+    upload.events.on_room(upload.events.ctx);
+}
+
+void world_on_upload(void)
+{
+    struct err e = ERR_INIT;
+
+    if (!uploads() || upload.commit || upload.flushed)
+        return;
+    if (goes_wrong(&e, "HTTP 503")) {
+        upload.failed = true;
+        upload.events.on_failed(upload.events.ctx, &e);
+    } else if (upload.ended) {
+        upload.flushed = true;
+        upload.events.on_flushed(upload.events.ctx);
+    }
+}
+
+void world_on_commit(void)
+{
+    struct err e = ERR_INIT;
+
+    if (!uploads() || !upload.commit)
+        return;
+    upload.commit_over = true;
+    upload.taken = true;
+    if (goes_wrong(&e, "no answer to the commit")) {
+        upload.taken = happens(500);
+        upload.events.on_committed(upload.events.ctx, &e);
+    } else
+        upload.events.on_committed(upload.events.ctx, NULL);
+}
+
+void world_on_abort(void)
+{
+    struct err e = ERR_INIT;
+    bool wrong;
+
+    if (upload.life != ALIVE || !upload.aborting || upload.aborted)
+        return;
+    upload.aborted = true;
+    wrong = goes_wrong(&e, "no abort");
+    if (!upload.commit)
+        upload.outcome = S3_OUTCOME_ABSENT;
+    else if (!upload.taken)
+        upload.outcome = wrong ? S3_OUTCOME_UNKNOWN : S3_OUTCOME_ABSENT;
+    else /* a store may be slow to show it */
+        upload.outcome = (enum s3_outcome[]){S3_OUTCOME_ABSENT, S3_OUTCOME_UNKNOWN, S3_OUTCOME_VISIBLE}[chance(3)];
+    w.end->known_visible = upload.outcome == S3_OUTCOME_VISIBLE;
+    upload.events.on_aborted(upload.events.ctx, wrong ? &e : NULL);
+}
+
+void world_on_key(void)
+{
+    struct err e = ERR_INIT;
+
+    if (key.life != ALIVE)
+        return;
+    if (key.storing) {
+        bool wrong = goes_wrong(&e, "no key was stored");
+
+        key.storing = false;
+        key.is_stored = !wrong;
+        if (!key.on_removed)
+            key.spec.on_stored(key.spec.ctx, wrong ? &e : NULL);
+    } else if (key.on_removed) {
+        key.is_stored = false;
+        w.end->key_removed = true;
+        key.on_removed(key.remove_ctx);
+    }
+}
