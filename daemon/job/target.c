@@ -33,8 +33,7 @@ static int open_unfinished(struct target *t, struct err *e)
         return 0;
     if (errno == EROFS)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_ERRNO, EROFS,
-                "%s: read-only for this daemon (a confined service?): etcd-backupctl -c FILE writes with your own "
-                "rights",
+                "%s: Read-only file system (for a confined daemon; etcd-backupctl -c FILE writes with your own rights)",
                 t->dir);
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
         return err_errno(e, errno, "%s", t->dir);
