@@ -30,6 +30,17 @@ def fragile(scratch, ca):
         yield ceph
 
 
+def at(part, action):
+    """A rule that does something, once, when the first request for that part has come and before the store is told."""
+    done = []
+
+    def rule(request):
+        if request.number == part and not done:
+            done.append(True)
+            action()
+    return rule
+
+
 # ---- who is let in ----
 
 
@@ -60,34 +71,27 @@ def test_buckets(site, bucket):
     assert done.status == 1 and "NoSuchBucket" in done.json["failure"]["text"], done
 
 
-def test_a_user_who_is_suspended(new_ceph, etcd, new_bucket, new_site):
-    """In mid-upload, so that nothing can be taken back either: the person is told that something stays."""
-    ceph = new_ceph()
-    bucket = new_bucket(ceph, "bucket")
-    suspended = []
-
-    def rule(request):
-        if request.number == 1 and not suspended:
-            suspended.append(ceph.admin("user", "suspend", "--uid=t"))
-
-    with Proxy(ceph, rule) as proxy:
-        site = new_site(etcd, bucket, https=False, changes={
-            "s3_client": {"endpoint": proxy.url, "part_size": servers.Raw("5MiB")}, "etcd_client": {"retries": 0}}).start()
-        backup_fails(site, 1, "^uploading part 1: HTTP 403 UserSuspended: the user of this access key is suspended$",
+def test_a_user_who_is_suspended(fragile, medium, proxied):
+    """In mid-upload, so that nothing can be taken back either: the person is told that something may stay."""
+    site, _ = proxied(fragile, medium, at(1, lambda: fragile.admin("user", "suspend", "--uid=t")))
+    try:
+        backup_fails(site.start(), 1, "HTTP 403 UserSuspended: the user of this access key is suspended$",
                      warnings=["an unfinished upload may stay in the bucket until the next prune: .*UserSuspended"])
-        ceph.admin("user", "enable", "--uid=t")
-        assert site.ctl("backup").status == 0
-    assert len(bucket.uploads()) == 1
+    finally:
+        fragile.admin("user", "enable", "--uid=t")
+    assert site.ctl("backup").status == 0
+    assert len(check_dumps(site)) == 1 and len(site.bucket.uploads()) == 1
     check_left_behind(site)
 
 
-def test_a_quota_that_is_used_up(new_ceph, large, new_bucket, new_site):
-    ceph = new_ceph()
-    bucket = new_bucket(ceph, "bucket")
-    ceph.admin("quota", "set", "--quota-scope=user", "--uid=t", "--max-size=8M")
-    ceph.admin("quota", "enable", "--quota-scope=user", "--uid=t")
-    site = new_site(large, bucket, changes={"s3_client": {"part_size": servers.Raw("5MiB")}}).start()
-    backup_fails(site, 1, "HTTP 403 QuotaExceeded: the quota of the bucket or its owner is used up")
+def test_a_quota_that_is_used_up(fragile, large, proxied):
+    site, _ = proxied(fragile, large)
+    fragile.admin("quota", "set", "--quota-scope=user", "--uid=t", "--max-size=8M")
+    fragile.admin("quota", "enable", "--quota-scope=user", "--uid=t")
+    try:
+        backup_fails(site.start(), 1, "HTTP 403 QuotaExceeded: the quota of the bucket or its owner is used up")
+    finally:
+        fragile.admin("quota", "disable", "--quota-scope=user", "--uid=t")
     check_clean(site, 0)
 
 
@@ -128,17 +132,6 @@ def test_addresses(etcd, bucket, new_site, ceph, ca):
 # ---- slow, stopped, killed ----
 
 RELEASED = "etcd_disk_backend_snapshot_duration_seconds_count"
-
-
-def at(part, action):
-    """A rule that does something, once, when the first request for that part has come and before the store is told."""
-    done = []
-
-    def rule(request):
-        if request.number == part and not done:
-            done.append(True)
-            action()
-    return rule
 
 
 def test_an_osd_that_stops_and_goes_on(fragile, large, proxied):
