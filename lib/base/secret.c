@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -41,7 +42,7 @@ struct secret *secret_copy(const void *data, size_t len, struct err *e)
     return s;
 }
 
-static int check_file(int fd, const char *path, bool private_only, struct err *e)
+static int check_file(int fd, const char *path, bool private_only, off_t *size, struct err *e)
 {
     struct stat st;
 
@@ -53,7 +54,32 @@ static int check_file(int fd, const char *path, bool private_only, struct err *e
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "%s: holds a secret but is open to all users (mode %04o); use chmod 0600", path,
                 (unsigned)st.st_mode & 07777);
+    *size = st.st_size;
     return 0;
+}
+
+/* The file's first bytes, at most `room`. */
+static struct secret *read_at_most(int fd, const char *path, size_t room, struct err *e)
+{
+    _cleanup_secret_ struct secret *s = secret_new(room, e);
+    size_t len = 0;
+
+    while (s && len < room) {
+        ssize_t n = pread(fd, s->data + len, room - len, (off_t)len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            err_errno(e, errno, "%s", path);
+            return NULL;
+        }
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    if (s)
+        secret_truncate(s, len);
+    return TAKE_PTR(s);
 }
 
 struct secret *secret_read_file(const char *path, size_t max, bool private_only, struct err *e)
@@ -61,32 +87,27 @@ struct secret *secret_read_file(const char *path, size_t max, bool private_only,
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     _cleanup_secret_ struct secret *s = NULL;
-    size_t len = 0;
-    ssize_t n;
+    size_t room;
+    off_t size = 0;
 
     if (fd < 0) {
         err_errno(e, errno, "%s", path);
         return NULL;
     }
-    if (check_file(fd, path, private_only, e) < 0)
+    /* One byte more than there should be, to notice a longer file. Locked memory is scarce, 64 KiB in many containers:
+     * no more than the file has is asked for, unless it has grown since. */
+    if (check_file(fd, path, private_only, &size, e) < 0)
         return NULL;
-    s = secret_new(max + 1, e); /* one more, to notice a longer file */
-    if (!s)
-        return NULL;
-    while (len <= max && (n = read(fd, s->data + len, max + 1 - len)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            err_errno(e, errno, "%s", path);
-            return NULL;
-        }
-        len += (size_t)n;
+    room = size > 0 && (uintmax_t)size < max ? (size_t)size : max;
+    s = read_at_most(fd, path, room + 1, e);
+    if (s && s->len > room && room < max) {
+        secret_free(TAKE_PTR(s));
+        s = read_at_most(fd, path, max + 1, e);
     }
-    if (len > max) {
+    if (s && s->len > max) {
         err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: longer than %zu bytes", path, max);
         return NULL;
     }
-    secret_truncate(s, len);
     return TAKE_PTR(s);
 }
 
