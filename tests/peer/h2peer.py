@@ -162,7 +162,7 @@ class Connection:
         self.frames = []  # what the client sent
         self.calls, self.settings = {}, {}  # the client's
         self.initial_window = self.window = 65535
-        self.gone = False
+        self.gone = self.aborted = False
         self.ack_pings = peer.ack_pings
         self._block = None  # stream, flags and the fields so far, while CONTINUATION is expected
 
@@ -184,7 +184,9 @@ class Connection:
         self.send(frame(PING, 0, 0, payload))
 
     def close(self):
-        """An end in good order, without TLS' or HTTP/2's goodbye."""
+        """An end in good order, without TLS' or HTTP/2's goodbye; unless a reset is on its way already."""
+        if self.aborted:
+            return
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -192,6 +194,7 @@ class Connection:
 
     def abort(self):
         """A TCP reset."""
+        self.aborted = True
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
             self.sock.shutdown(socket.SHUT_RD)  # tells the client nothing, but wakes our reader, which closes
