@@ -12,8 +12,10 @@
 struct jobs {
     struct core *core;
     bool quiet;
-    struct attempts *backup; /* at most one of the two */
+    struct attempts *backup; /* at most one of the three */
     struct restore *restore;
+    struct verify *verify;
+    struct verified *verified;
     struct job_sink watcher; /* ctx NULL: nobody */
     struct jobs_state state;
     void *idle_ctx;
@@ -24,7 +26,8 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
 {
     struct jobs *j = calloc(1, sizeof(*j));
 
-    if (!j) {
+    if (!j || !(j->verified = verified_new())) {
+        free(j);
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
@@ -54,10 +57,29 @@ static void log_restore(const struct restore_result *r)
 {
     char size[SIZE_TEXT_MAX];
 
-    log_info("restore done: %s to %s, %s in %.1f s, %.0f MB/s%s", r->name, r->output,
-            size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
-            megabytes_per_second(r->snapshot_size, r->elapsed_ms),
-            r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
+    if (r->dry_run)
+        log_info("restore could be done: %s to %s", r->name, r->data_dir ? r->data_dir : r->output);
+    else
+        log_info("restore done: %s to %s, %s in %.1f s, %.0f MB/s%s", r->name, r->data_dir ? r->data_dir : r->output,
+                size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
+                megabytes_per_second(r->snapshot_size, r->elapsed_ms),
+                r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
+}
+
+static void log_verify(const struct verify_result *r)
+{
+    log_info("verify done: %u good, in %.1f s%s%s", r->good, (double)r->elapsed_ms / 1000,
+            r->tool ? ", unpacked by " : "", r->tool ? r->tool : "");
+}
+
+static void log_result(const struct job_result *result)
+{
+    if (result->backup)
+        log_backup(result->backup);
+    else if (result->restore)
+        log_restore(result->restore);
+    else
+        log_verify(result->verify);
 }
 
 static void on_progress(void *ctx, const struct job_progress *p)
@@ -79,6 +101,29 @@ static void on_note(void *ctx, const char *text)
         j->watcher.note(j->watcher.ctx, text);
 }
 
+static void on_output(void *ctx, const char *line)
+{
+    struct jobs *j = ctx;
+
+    if (!j->quiet)
+        log_debug("%s: %s", j->state.running, line);
+    if (j->watcher.ctx)
+        j->watcher.output(j->watcher.ctx, line);
+}
+
+static void on_verdict(void *ctx, const struct verdict *v)
+{
+    struct jobs *j = ctx;
+
+    verified_add(j->verified, v->name, timestamp_now(), v->err == NULL);
+    if (!j->quiet && v->err)
+        log_error("verify: %s", v->err->text);
+    else if (!j->quiet)
+        log_info("verify: %s is good", v->name);
+    if (j->watcher.ctx)
+        j->watcher.verdict(j->watcher.ctx, v);
+}
+
 static void remember_failure(struct jobs *j, const struct err *err)
 {
     j->state.has_failure = true;
@@ -97,20 +142,32 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     j->watcher = (struct job_sink){0};
     j->backup = NULL;
     j->restore = NULL;
-    if (err)
+    j->verify = NULL;
+    if (err) {
         remember_failure(j, err);
-    else if (result->backup) {
+    } else if (result->backup) {
         j->state.has_success = true;
         j->state.last_success = *result->backup;
-        if (!j->quiet)
-            log_backup(result->backup);
-    } else if (!j->quiet)
-        log_restore(result->restore);
+    }
+    if (!err && !j->quiet)
+        log_result(result);
     j->state.running = NULL;
     if (watcher.ctx)
         watcher.done(watcher.ctx, result, err);
     if (j->idle)
         j->idle(j->idle_ctx);
+}
+
+static struct job_sink sink_of(struct jobs *j)
+{
+    return (struct job_sink){
+            .ctx = j,
+            .progress = on_progress,
+            .note = on_note,
+            .output = on_output,
+            .verdict = on_verdict,
+            .done = on_done,
+    };
 }
 
 static int take_slot(struct jobs *j, const char *name, const struct job_sink *watcher, struct err *e)
@@ -136,7 +193,7 @@ static int give_slot_back(struct jobs *j)
 
 int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = {.ctx = j, .progress = on_progress, .note = on_note, .done = on_done};
+    struct job_sink sink = sink_of(j);
 
     if (take_slot(j, "backup", watcher, e) < 0)
         return -1;
@@ -147,12 +204,28 @@ int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err
 int jobs_start_restore(
         struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = {.ctx = j, .progress = on_progress, .note = on_note, .done = on_done};
+    struct job_sink sink = sink_of(j);
 
     if (take_slot(j, "restore", watcher, e) < 0)
         return -1;
     j->restore = restore_start(j->core, request, &sink, e);
     return j->restore ? 0 : give_slot_back(j);
+}
+
+int jobs_start_verify(
+        struct jobs *j, const struct verify_request *request, const struct job_sink *watcher, struct err *e)
+{
+    struct job_sink sink = sink_of(j);
+
+    if (take_slot(j, "verify", watcher, e) < 0)
+        return -1;
+    j->verify = verify_start(j->core, request, &sink, e);
+    return j->verify ? 0 : give_slot_back(j);
+}
+
+const struct verified *jobs_verified(const struct jobs *j)
+{
+    return j->verified;
 }
 
 void jobs_unwatch(struct jobs *j, const void *ctx)
@@ -167,6 +240,8 @@ void jobs_cancel(struct jobs *j)
         attempts_cancel(j->backup);
     if (j->restore)
         restore_cancel(j->restore);
+    if (j->verify)
+        verify_cancel(j->verify);
 }
 
 const struct jobs_state *jobs_state(const struct jobs *j)
@@ -182,5 +257,8 @@ void jobs_on_idle(struct jobs *j, void *ctx, void (*idle)(void *ctx))
 
 void jobs_free(struct jobs *j)
 {
+    if (!j)
+        return;
+    verified_free(j->verified);
     free(j);
 }

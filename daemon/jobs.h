@@ -9,12 +9,14 @@
 #include "core.h"
 #include "job/job.h"
 #include "job/restore.h"
+#include "job/verify.h"
+#include "verified.h"
 
 struct jobs;
 
 /* What `status` shows. */
 struct jobs_state {
-    const char *running;          /* "backup", "restore", or NULL */
+    const char *running;          /* "backup", "restore", "verify", or NULL */
     int64_t running_since;        /* seconds since the epoch */
     struct job_progress progress; /* of the running one */
     bool has_success;
@@ -34,6 +36,11 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e);
 int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e);
 int jobs_start_restore(
         struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e);
+int jobs_start_verify(
+        struct jobs *j, const struct verify_request *request, const struct job_sink *watcher, struct err *e);
+
+/* What this daemon has verified. Valid as long as the jobs. */
+const struct verified *jobs_verified(const struct jobs *j);
 
 /* The watcher with this ctx is told nothing more; the job goes on. */
 void jobs_unwatch(struct jobs *j, const void *ctx);

@@ -74,10 +74,12 @@ static const char *state_name(enum catalog_state state)
     return "unknown";
 }
 
-int message_entry(struct buf *out, const struct catalog_backup *b, struct err *e)
+int message_entry(struct buf *out, const struct inventory_entry *shown, const struct verified *verified, struct err *e)
 {
+    const struct catalog_backup *b = shown->backup;
     Control__Entry entry = CONTROL__ENTRY__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
+    bool is_good;
 
     entry.name = text(b->name);
     entry.instant = b->instant;
@@ -85,8 +87,45 @@ int message_entry(struct buf *out, const struct catalog_backup *b, struct err *e
     entry.encrypted = b->has_key || b->state == CATALOG_KEY_MISSING;
     entry.state = text(state_name(b->state));
     entry.last_modified = b->last_modified;
+    entry.etcd_version = text(shown->etcd_version);
+    entry.revision_before = shown->revision_before;
+    entry.revision_after = shown->revision_after;
+    entry.verified = verified_find(verified, b->name, &is_good);
+    entry.verified_good = is_good;
     reply.body_case = CONTROL__REPLY__BODY_ENTRY;
     reply.entry = &entry;
+    return append(out, &reply, e);
+}
+
+int message_output(struct buf *out, const char *line, struct err *e)
+{
+    Control__Output output = CONTROL__OUTPUT__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    output.text = text(line);
+    reply.body_case = CONTROL__REPLY__BODY_OUTPUT;
+    reply.output = &output;
+    return append(out, &reply, e);
+}
+
+int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
+{
+    Control__Verdict verdict = CONTROL__VERDICT__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    verdict.name = text(v->name);
+    verdict.instant = v->instant;
+    verdict.good = v->err == NULL;
+    verdict.kind = text(v->err ? err_kind_name(v->err->kind) : "");
+    verdict.text = text(v->err ? v->err->text : "");
+    verdict.snapshot_size = v->snapshot_size;
+    verdict.encrypted = v->encrypted;
+    verdict.elapsed_ms = v->elapsed_ms;
+    verdict.drilled = v->drilled;
+    verdict.revision = v->revision;
+    verdict.keys = v->keys;
+    reply.body_case = CONTROL__REPLY__BODY_VERDICT;
+    reply.verdict = &verdict;
     return append(out, &reply, e);
 }
 
@@ -116,12 +155,26 @@ static void fill_restore(Control__RestoreResult *m, const struct restore_result 
     m->output = text(r->output);
     m->encrypted = r->encrypted;
     m->hash_checked = r->hash_checked;
+    m->data_dir = text(r->data_dir);
+    m->wal_dir = text(r->wal_dir);
+    m->tool = text(r->tool);
+    m->dry_run = r->dry_run;
+    m->owner = text(r->owner);
+}
+
+static void fill_verify(Control__VerifyResult *m, const struct verify_result *r)
+{
+    m->good = r->good;
+    m->bad = r->bad;
+    m->elapsed_ms = r->elapsed_ms;
+    m->tool = text(r->tool);
 }
 
 int message_done(struct buf *out, const struct job_result *result, const struct err *failure, struct err *e)
 {
     Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
+    Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
     Control__Failure failed = CONTROL__FAILURE__INIT;
     Control__Done done = CONTROL__DONE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
@@ -140,6 +193,10 @@ int message_done(struct buf *out, const struct job_result *result, const struct 
         fill_restore(&restore, result->restore);
         done.result_case = CONTROL__DONE__RESULT_RESTORE;
         done.restore = &restore;
+    } else if (result && result->verify) {
+        fill_verify(&verify, result->verify);
+        done.result_case = CONTROL__DONE__RESULT_VERIFY;
+        done.verify = &verify;
     }
     return append(out, &reply, e);
 }

@@ -4,14 +4,18 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "catalog/list.h"
 #include "core.h"
+#include "job/inventory.h"
 #include "jobs.h"
 
 int message_welcome(struct buf *out, struct err *e);
 int message_progress(struct buf *out, const struct job_progress *p, uint64_t elapsed_ms, struct err *e);
 int message_note(struct buf *out, const char *text, struct err *e);
-int message_entry(struct buf *out, const struct catalog_backup *b, struct err *e);
+int message_output(struct buf *out, const char *line, struct err *e);
+int message_verdict(struct buf *out, const struct verdict *v, struct err *e);
+
+/* `verified` may be NULL. */
+int message_entry(struct buf *out, const struct inventory_entry *entry, const struct verified *verified, struct err *e);
 
 /* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure. */
 int message_done(struct buf *out, const struct job_result *result, const struct err *failure, struct err *e);

@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "control.pb-c.h"
-#include "job/listing.h"
+#include "job/inventory.h"
 #include "log.h"
 #include "messages.h"
 #include "wire.h"
@@ -42,14 +42,13 @@ struct peer {
     bool writing;
 
     bool wants_progress;
-    bool watching;     /* jobs knows us */
-    bool is_restoring; /* what we watch ends with us */
+    bool watching;  /* jobs knows us */
+    bool is_for_us; /* what we watch ends with us */
     uint64_t started_ms, told_ms;
     const char *told_phase;
 
-    struct listing *listing;
-    struct catalog_list *list;
-    size_t listed; /* entries already in `out` */
+    struct inventory *inventory;
+    bool is_listing; /* the inventory is being made; else it is being shown */
 };
 
 static void flush(struct peer *p);
@@ -69,13 +68,12 @@ static void on_handle_closed(uv_handle_t *h)
     free(p);
 }
 
-static void drop_listing(struct peer *p)
+static void drop_inventory(struct peer *p)
 {
-    if (p->listing) {
-        listing_free(TAKE_PTR(p->listing));
+    inventory_free(TAKE_PTR(p->inventory));
+    if (p->is_listing)
         core_release(p->spec.core);
-    }
-    catalog_list_free(TAKE_PTR(p->list));
+    p->is_listing = false;
 }
 
 void peer_close(struct peer *p)
@@ -83,11 +81,11 @@ void peer_close(struct peer *p)
     if (p->state == CLOSING)
         return;
     p->state = CLOSING;
-    drop_listing(p);
+    drop_inventory(p);
     if (p->watching) {
         jobs_unwatch(p->spec.jobs, p);
         /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
-        if (p->is_restoring || p->spec.is_private)
+        if (p->is_for_us || p->spec.is_private)
             jobs_cancel(p->spec.jobs);
     }
     uv_close((uv_handle_t *)&p->pipe, on_handle_closed);
@@ -119,27 +117,22 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
 
 static void write_more_entries(struct peer *p)
 {
+    const struct verified *verified = jobs_verified(p->spec.jobs);
+    struct inventory_entry entry;
     struct err e = ERR_INIT;
-    size_t count = catalog_list_count(p->list);
 
-    /* Only what is written counts: on_written brings us back here, and nothing would after a batch of lone keys. */
-    for (unsigned written = 0; p->listed < count && written < LIST_BATCH; p->listed++) {
-        const struct catalog_backup *b = catalog_list_at(p->list, p->listed);
-
-        if (b->state == CATALOG_ORPHAN_KEY)
-            continue;
-        if (message_entry(&p->out, b, &e) < 0) {
+    for (unsigned written = 0; written < LIST_BATCH; written++) {
+        if (!inventory_next(p->inventory, &entry)) {
+            drop_inventory(p);
+            end_with(p, NULL, NULL);
+            return;
+        }
+        if (message_entry(&p->out, &entry, verified, &e) < 0) {
             peer_close(p);
             return;
         }
-        written++;
     }
-    if (p->listed < count) {
-        flush(p);
-        return;
-    }
-    catalog_list_free(TAKE_PTR(p->list));
-    end_with(p, NULL, NULL);
+    flush(p); /* on_written brings us back */
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -153,7 +146,7 @@ static void on_written(uv_write_t *write, int status)
     buf_reset(&p->sending);
     if (status < 0 || (p->state == ENDING && p->out.len == 0))
         peer_close(p);
-    else if (p->list && p->out.len == 0)
+    else if (p->inventory && !p->is_listing && p->out.len == 0)
         write_more_entries(p);
     else
         flush(p);
@@ -227,6 +220,22 @@ static void on_note(void *ctx, const char *text)
     queued(p, message_note(&p->out, text, &e));
 }
 
+static void on_output(void *ctx, const char *line)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_output(&p->out, line, &e));
+}
+
+static void on_verdict(void *ctx, const struct verdict *v)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_verdict(&p->out, v, &e));
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct peer *p = ctx;
@@ -235,19 +244,18 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     end_with(p, result, err);
 }
 
-static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
+static void on_inventory(void *ctx, const struct err *err)
 {
     struct peer *p = ctx;
 
-    listing_free(TAKE_PTR(p->listing));
+    p->is_listing = false;
     core_release(p->spec.core);
-    if (err) {
-        end_with(p, NULL, err);
+    if (!err) {
+        write_more_entries(p);
         return;
     }
-    p->list = list;
-    p->listed = 0;
-    write_more_entries(p);
+    drop_inventory(p);
+    end_with(p, NULL, err);
 }
 
 /* ---- what clients ask ---- */
@@ -258,37 +266,94 @@ static int start_backup(struct peer *p, const struct job_sink *sink, struct err 
     return p->watching ? 0 : -1;
 }
 
-static int start_restore(struct peer *p, const Control__Restore *m, const struct job_sink *sink, struct err *e)
+static int check_absolute(const char *path, struct err *e)
+{
+    return !*path || *path == '/' ? 0 : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: not an absolute path", path);
+}
+
+/* The daemon writes and starts programs with its own rights, which a member of the group does not have. */
+static int check_trust(const struct peer *p, const Control__Restore *m, struct err *e)
 {
     const char *snapshot_path = core_conf(p->spec.core)->snapshot_path;
+
+    if (p->spec.is_trusted)
+        return 0;
+    if (m->unpack)
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+                "only root and the daemon's own user may have it unpacked; --use-etcdutl=false restores to a file");
+    if (m->output[0] && (!snapshot_path || strcmp(m->output, snapshot_path) != 0))
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+                "only root and the daemon's own user may choose the file; leave out --output to restore to %s",
+                snapshot_path ? snapshot_path : "snapshot_path");
+    return 0;
+}
+
+static int take_unpack(struct restore_request *request, const Control__Unpack *m, struct err *e)
+{
+    request->unpacks = true;
+    request->unpack = (struct unpack_options){
+            .data_dir = m->data_dir,
+            .wal_dir = m->wal_dir[0] ? m->wal_dir : NULL,
+            .tool = m->tool,
+            .name = m->name,
+            .initial_cluster = m->initial_cluster,
+            .initial_cluster_token = m->initial_cluster_token,
+            .initial_advertise_peer_urls = m->initial_advertise_peer_urls,
+            .owner = m->owner,
+            .bump_revision = m->bump_revision,
+            .mark_compacted = m->mark_compacted,
+    };
+    if (!m->data_dir[0])
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "no data directory to unpack into");
+    return check_absolute(m->data_dir, e) < 0 || check_absolute(m->wal_dir, e) < 0 ? -1 : 0;
+}
+
+static int start_restore(struct peer *p, const Control__Restore *m, const struct job_sink *sink, struct err *e)
+{
     struct restore_request request = {
-            .latest = m->latest,
-            .instant = m->instant,
+            .choice = {.latest = m->latest, .instant = m->instant},
             .output = m->output[0] ? m->output : NULL,
             .allow_renamed = m->allow_renamed,
             .skip_hash_check = m->skip_hash_check,
             .allow_plain = m->allow_plain,
+            .dry_run = m->dry_run,
     };
 
-    if (request.output && request.output[0] != '/')
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: not an absolute path", request.output);
-    /* The daemon writes with its own rights, which a member of the group does not have. */
-    if (request.output && !p->spec.is_trusted && (!snapshot_path || strcmp(request.output, snapshot_path) != 0))
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-                "only root and the daemon's own user may choose the file; leave out --output to restore to %s",
-                snapshot_path ? snapshot_path : "snapshot_path");
-    p->is_restoring = true;
+    if (check_absolute(m->output, e) < 0 || check_trust(p, m, e) < 0 ||
+            (m->unpack && take_unpack(&request, m->unpack, e) < 0))
+        return -1;
+    p->is_for_us = true;
     p->watching = jobs_start_restore(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_verify(struct peer *p, const Control__Verify *m, const struct job_sink *sink, struct err *e)
+{
+    struct verify_request request = {
+            .all = m->all,
+            .choice = {.latest = m->latest, .instant = m->instant},
+            .drill = m->drill,
+            .tool = m->tool[0] ? m->tool : NULL,
+            .allow_renamed = m->allow_renamed,
+            .allow_plain = m->allow_plain,
+    };
+
+    if (request.tool && !p->spec.is_trusted)
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+                "only root and the daemon's own user may choose the program; leave out --etcdutl-path");
+    p->is_for_us = true;
+    p->watching = jobs_start_verify(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
 }
 
 static int start_list(struct peer *p, struct err *e)
 {
-    struct listing_spec spec = {.ctx = p, .on_done = on_listed};
+    struct inventory_spec spec = {.ctx = p, .on_done = on_inventory};
 
     core_acquire(p->spec.core);
-    p->listing = listing_start(p->spec.core, &spec, e);
-    if (p->listing)
+    p->inventory = inventory_start(p->spec.core, &spec, e);
+    p->is_listing = p->inventory != NULL;
+    if (p->is_listing)
         return 0;
     core_release(p->spec.core);
     return -1;
@@ -310,16 +375,23 @@ static void on_cancel(struct peer *p)
 
     if (p->watching)
         jobs_cancel(p->spec.jobs);
-    if (!p->listing && !p->list)
+    if (!p->inventory)
         return;
-    drop_listing(p);
+    drop_inventory(p);
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
     end_with(p, NULL, &e);
 }
 
 static void on_request(struct peer *p, const Control__Request *m)
 {
-    struct job_sink sink = {.ctx = p, .progress = on_progress, .note = on_note, .done = on_done};
+    struct job_sink sink = {
+            .ctx = p,
+            .progress = on_progress,
+            .note = on_note,
+            .output = on_output,
+            .verdict = on_verdict,
+            .done = on_done,
+    };
     struct err e = ERR_INIT;
     int started;
 
@@ -332,6 +404,9 @@ static void on_request(struct peer *p, const Control__Request *m)
         break;
     case CONTROL__REQUEST__BODY_RESTORE:
         started = start_restore(p, m->restore, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_VERIFY:
+        started = start_verify(p, m->verify, &sink, &e);
         break;
     case CONTROL__REQUEST__BODY_LIST:
         started = start_list(p, &e);

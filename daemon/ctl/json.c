@@ -91,6 +91,31 @@ void json_entry(const Control__Entry *e)
     put_bool(&first, "encrypted", e->encrypted);
     put_text(&first, "state", e->state);
     put_instant(&first, "last_modified", e->last_modified);
+    put_instant(&first, "verified", e->verified);
+    put_name(&first, "verified_good");
+    (void)fputs(!e->verified ? "null" : e->verified_good ? "true" : "false", stdout);
+    put_text(&first, "etcd_version", e->etcd_version);
+    put_signed(&first, "revision_before", e->revision_before);
+    put_signed(&first, "revision_after", e->revision_after);
+    (void)puts("}");
+}
+
+void json_verdict(const Control__Verdict *v)
+{
+    bool first = true;
+
+    put_text(&first, "name", v->name);
+    put_instant(&first, "instant", v->instant);
+    put_bool(&first, "good", v->good);
+    put_text(&first, "kind", v->kind);
+    put_text(&first, "text", v->text);
+    put_number(&first, "snapshot_size", v->snapshot_size);
+    put_bool(&first, "encrypted", v->encrypted);
+    put_number(&first, "elapsed_ms", v->elapsed_ms);
+    if (v->drilled) {
+        put_signed(&first, "revision", v->revision);
+        put_number(&first, "keys", v->keys);
+    }
     (void)puts("}");
 }
 
@@ -125,6 +150,22 @@ static void put_restore(const Control__RestoreResult *r)
     put_text(&first, "output", r->output);
     put_bool(&first, "encrypted", r->encrypted);
     put_bool(&first, "hash_checked", r->hash_checked);
+    put_text(&first, "data_dir", r->data_dir);
+    put_text(&first, "wal_dir", r->wal_dir);
+    put_text(&first, "owner", r->owner);
+    put_text(&first, "tool", r->tool);
+    put_bool(&first, "dry_run", r->dry_run);
+    (void)putchar('}');
+}
+
+static void put_verify(const Control__VerifyResult *v)
+{
+    bool first = true;
+
+    put_number(&first, "good", v->good);
+    put_number(&first, "bad", v->bad);
+    put_number(&first, "elapsed_ms", v->elapsed_ms);
+    put_text(&first, "tool", v->tool);
     (void)putchar('}');
 }
 
@@ -188,6 +229,9 @@ void json_done(const Control__Done *done)
         break;
     case CONTROL__DONE__RESULT_RESTORE:
         put_restore(done->restore);
+        break;
+    case CONTROL__DONE__RESULT_VERIFY:
+        put_verify(done->verify);
         break;
     case CONTROL__DONE__RESULT_STATUS:
         put_status(done->status);

@@ -8,4 +8,5 @@
 
 void json_failure(const char *kind, const char *text);
 void json_entry(const Control__Entry *entry);
+void json_verdict(const Control__Verdict *v);
 void json_done(const Control__Done *done);

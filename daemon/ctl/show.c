@@ -75,6 +75,11 @@ void show_note(const char *text)
     (void)fprintf(stderr, "note: %s\n", text);
 }
 
+void show_output(const char *text)
+{
+    (void)fprintf(stderr, "  | %s\n", text);
+}
+
 void show_failure(const char *text)
 {
     (void)fprintf(stderr, "etcd-backupctl: %s\n", text);
@@ -96,20 +101,89 @@ static const char *age(int64_t instant, int64_t now, char out[DURATION_TEXT_MAX 
 
 void show_entry_header(void)
 {
-    (void)printf("%-20s  %8s  %10s  %-9s  %-15s  %s\n", "INSTANT", "AGE", "SIZE", "ENCRYPTED", "STATE", "NAME");
+    (void)printf("%-20s  %8s  %10s  %-9s  %-15s  %-11s  %-7s  %-13s  %s\n", "INSTANT", "AGE", "SIZE", "ENCRYPTED",
+            "STATE", "VERIFIED", "ETCD", "REVISION", "NAME");
+}
+
+/* "12-34", "12", or "-". */
+static const char *revisions(int64_t before, int64_t after, char out[48])
+{
+    if (!before)
+        return "-";
+    if (after > before)
+        (void)snprintf(out, 48, "%" PRId64 "-%" PRId64, before, after);
+    else
+        (void)snprintf(out, 48, "%" PRId64, before);
+    return out;
+}
+
+static const char *verification(const Control__Entry *e, int64_t now, char out[DURATION_TEXT_MAX + 16])
+{
+    char when[DURATION_TEXT_MAX + 4];
+
+    if (!e->verified)
+        return "-";
+    (void)snprintf(
+            out, DURATION_TEXT_MAX + 16, "%s%s ago", e->verified_good ? "" : "BAD, ", age(e->verified, now, when));
+    return out;
 }
 
 void show_entry(const Control__Entry *e, int64_t now)
 {
     char instant[TIMESTAMP_TEXT_MAX] = "-", when[DURATION_TEXT_MAX + 4] = "-", size[SIZE_TEXT_MAX];
+    char verified[DURATION_TEXT_MAX + 16], range[48];
 
     if (e->instant) {
         (void)timestamp_format(e->instant, instant);
         (void)age(e->instant, now, when);
     }
-    (void)printf("%-20s  %8s  %10s  %-9s  %-15s  %s\n", instant, when, size_format(e->size, size),
-            e->encrypted ? "yes" : "no", e->state, e->name);
+    (void)printf("%-20s  %8s  %10s  %-9s  %-15s  %-11s  %-7s  %-13s  %s\n", instant, when, size_format(e->size, size),
+            e->encrypted ? "yes" : "no", e->state, verification(e, now, verified),
+            e->etcd_version[0] ? e->etcd_version : "-", revisions(e->revision_before, e->revision_after, range),
+            e->name);
 }
+
+/* ---- verdicts ---- */
+
+void show_verdict(const Control__Verdict *v)
+{
+    if (v->good)
+        (void)fprintf(stderr, "%s: good\n", v->name);
+    else
+        (void)fprintf(stderr, "BAD: %s\n", v->text);
+}
+
+void show_verdict_header(FILE *table)
+{
+    (void)fprintf(table, "%-7s  %-20s  %10s  %-9s  %7s  %10s  %8s  %s\n", "VERDICT", "INSTANT", "SIZE", "ENCRYPTED",
+            "TIME", "REVISION", "KEYS", "NAME");
+}
+
+void show_verdict_row(FILE *table, const Control__Verdict *v)
+{
+    char instant[TIMESTAMP_TEXT_MAX] = "-", size[SIZE_TEXT_MAX] = "-", revision[24] = "-", keys[24] = "-";
+
+    if (v->instant)
+        (void)timestamp_format(v->instant, instant);
+    if (v->snapshot_size)
+        (void)size_format(v->snapshot_size, size);
+    if (v->drilled) {
+        (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
+        (void)snprintf(keys, sizeof(keys), "%" PRIu64, v->keys);
+    }
+    (void)fprintf(table, "%-7s  %-20s  %10s  %-9s  %5.1f s  %10s  %8s  %s\n", v->good ? "good" : "BAD", instant, size,
+            v->encrypted ? "yes" : "no", (double)v->elapsed_ms / 1000, revision, keys, v->name);
+    if (!v->good)
+        (void)fprintf(table, "         %s\n", v->text);
+}
+
+void show_verify(const Control__VerifyResult *v)
+{
+    (void)fprintf(stderr, "%" PRIu32 " verified, all good, in %.1f s%s%s\n", v->good, (double)v->elapsed_ms / 1000,
+            v->tool[0] ? "; unpacked by " : "", v->tool);
+}
+
+/* ---- results of jobs ---- */
 
 static void show_revisions(const Control__BackupResult *b)
 {
@@ -135,14 +209,34 @@ void show_backup(const Control__BackupResult *b)
         (void)printf("  S3 was slower than etcd: %s waited on disk, sealed\n", size_format(b->spooled, spooled));
 }
 
+static void show_where(const Control__RestoreResult *r)
+{
+    const char *verb = r->dry_run ? "would be" : "is";
+
+    if (!r->data_dir[0]) {
+        (void)printf("  %s %s\n", r->dry_run ? "would be written to" : "written to", r->output);
+        return;
+    }
+    (void)printf("  the data directory %s %s, of %s, by %s\n", verb, r->data_dir, r->owner, r->tool);
+    if (r->wal_dir[0])
+        (void)printf("  etcd's log %s in %s\n", verb, r->wal_dir);
+    if (!r->dry_run)
+        (void)puts("  start etcd on it with the same --name, --initial-cluster and --initial-cluster-token");
+}
+
 void show_restore(const Control__RestoreResult *r)
 {
     char size[SIZE_TEXT_MAX];
 
-    (void)printf("%s\n  %s in %.1f s, %.0f MB/s, %s, %s\n  written to %s\n", r->name,
-            size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000, rate(r->snapshot_size, r->elapsed_ms),
-            r->encrypted ? "decrypted and authenticated" : "was not encrypted",
-            r->hash_checked ? "SHA-256 matches" : "SHA-256 NOT CHECKED", r->output);
+    if (r->dry_run)
+        (void)printf("%s\n  %s, %s: nothing is in the way, and nothing was done\n", r->name,
+                size_format(r->snapshot_size, size), r->encrypted ? "encrypted, and the key opens" : "not encrypted");
+    else
+        (void)printf("%s\n  %s in %.1f s, %.0f MB/s, %s, %s\n", r->name, size_format(r->snapshot_size, size),
+                (double)r->elapsed_ms / 1000, rate(r->snapshot_size, r->elapsed_ms),
+                r->encrypted ? "decrypted and authenticated" : "was not encrypted",
+                r->hash_checked ? "SHA-256 matches" : "SHA-256 NOT CHECKED");
+    show_where(r);
 }
 
 static void show_running(const Control__Running *r, int64_t now)

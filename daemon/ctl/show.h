@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "control.pb-c.h"
 
@@ -24,10 +25,15 @@ void show_progress(struct show_progress *s, const Control__Progress *p);
 void show_progress_clear(struct show_progress *s);
 
 void show_note(const char *text);
+void show_output(const char *text); /* a line of etcdutl's */
 void show_failure(const char *text);
 
 void show_entry_header(void);
 void show_entry(const Control__Entry *e, int64_t now);
+void show_verdict(const Control__Verdict *v);
+void show_verdict_header(FILE *table);
+void show_verdict_row(FILE *table, const Control__Verdict *v);
+void show_verify(const Control__VerifyResult *v);
 void show_backup(const Control__BackupResult *b);
 void show_restore(const Control__RestoreResult *r);
 void show_status(const Control__StatusResult *s, int64_t now);

@@ -138,6 +138,14 @@ static void on_reply(struct session *s, const Control__Reply *reply)
         if (t->on_entry)
             t->on_entry(t->ctx, reply->entry);
         break;
+    case CONTROL__REPLY__BODY_OUTPUT:
+        if (t->on_output)
+            t->on_output(t->ctx, reply->output->text);
+        break;
+    case CONTROL__REPLY__BODY_VERDICT:
+        if (t->on_verdict)
+            t->on_verdict(t->ctx, reply->verdict);
+        break;
     case CONTROL__REPLY__BODY_DONE:
         on_done(s, reply->done);
         break;

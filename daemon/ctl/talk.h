@@ -14,6 +14,8 @@ struct talk {
     void (*on_progress)(void *ctx, const Control__Progress *p);
     void (*on_note)(void *ctx, const char *text);
     void (*on_entry)(void *ctx, const Control__Entry *entry);
+    void (*on_output)(void *ctx, const char *text);
+    void (*on_verdict)(void *ctx, const Control__Verdict *verdict);
     void (*on_done)(void *ctx, const Control__Done *done); /* not for a failure */
 };
 

@@ -320,6 +320,7 @@ static void store_key(struct backup *b)
     struct key_object_spec spec = {
             .dump = b->result.name,
             .wrapped = b->wrapped,
+            .etcd_version = b->result.member.version,
             .revision_before = b->result.member.revision,
             .revision_after = b->result.revision_after,
             .ctx = b,

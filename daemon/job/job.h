@@ -35,25 +35,53 @@ struct backup_result {
     int64_t revision_after;    /* the snapshot lies between member.revision and this; 0 if that could not be asked */
 };
 
-/* A finished restore to a file. */
+/* A finished restore, or one that could be. The pointers are owned by the job and valid during `done`. */
 struct restore_result {
     char name[NAME_TEXT_MAX];
     int64_t instant;
-    uint64_t snapshot_size; /* bytes written */
+    uint64_t snapshot_size; /* bytes */
     uint64_t elapsed_ms;
-    char *output; /* path; owned by the job, valid during `done` */
+    const char *output;   /* path of the file; NULL when it was unpacked */
+    const char *data_dir; /* NULL when it was not unpacked */
+    const char *wal_dir;  /* or NULL */
+    const char *tool;     /* that unpacked, as it calls itself; or NULL */
+    const char *owner;    /* "user:group" of data_dir, or NULL */
     bool encrypted;
     bool hash_checked;
+    bool dry_run; /* nothing was written */
+};
+
+/* One backup was looked at. The pointers are valid during the call. */
+struct verdict {
+    const char *name;
+    int64_t instant;
+    const struct err *err;  /* why it is not good; NULL: it is */
+    uint64_t snapshot_size; /* bytes; 0 when that did not come out */
+    uint64_t elapsed_ms;
+    bool encrypted;
+    bool drilled;     /* etcd's own tool has unpacked it and looked at it; then: */
+    int64_t revision; /* of the last write in it */
+    uint64_t keys;    /* with their versions that are not compacted */
+};
+
+/* All that was to be verified has been looked at. */
+struct verify_result {
+    unsigned good, bad;
+    uint64_t elapsed_ms;
+    const char *tool; /* that unpacked, or NULL; valid during `done` */
 };
 
 struct job_result {
-    const struct backup_result *backup; /* or NULL */
+    const struct backup_result *backup; /* exactly one is not NULL */
     const struct restore_result *restore;
+    const struct verify_result *verify;
 };
 
 struct job_sink {
     void *ctx;
     void (*progress)(void *ctx, const struct job_progress *p);
-    void (*note)(void *ctx, const char *text); /* one line for a person: a retry, a warning */
+    void (*note)(void *ctx, const char *text);           /* one line for a person: a retry, a warning */
+    void (*output)(void *ctx, const char *line);         /* a line that etcdutl said; by jobs that unpack alone */
+    void (*verdict)(void *ctx, const struct verdict *v); /* by verify alone */
     void (*done)(void *ctx, const struct job_result *result, const struct err *err); /* exactly one is not NULL */
 };

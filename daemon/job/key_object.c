@@ -15,7 +15,7 @@ struct key_object {
     struct s3_request *request;
     char name[NAME_TEXT_MAX];
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    char revision_before[24], revision_after[24];
+    char revision_before[24], revision_after[24], etcd_version[32];
     bool stored; /* by us, for sure */
     void *ctx;
     void (*on_stored)(void *ctx, const struct err *err);
@@ -124,6 +124,7 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
     const struct s3_param metadata[] = {
+            {"etcd-version", k->etcd_version},
             {"etcd-revision", k->revision_before},
             {"etcd-revision-after", k->revision_after},
     };
@@ -154,6 +155,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     k->s3 = s3;
     name_key_of_dump(k->name, spec->dump);
     memcpy(k->wrapped, spec->wrapped, sizeof(k->wrapped));
+    (void)snprintf(k->etcd_version, sizeof(k->etcd_version), "%s", spec->etcd_version);
     (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
     (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
     k->ctx = spec->ctx;

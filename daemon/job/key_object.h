@@ -18,9 +18,10 @@
 struct key_object;
 
 struct key_object_spec {
-    const char *dump;        /* name of the dump; the key's name is derived from it; copied */
-    const uint8_t *wrapped;  /* KEY_WRAPPED_LEN bytes; copied */
-    int64_t revision_before; /* as metadata; 0: unknown */
+    const char *dump;         /* name of the dump; the key's name is derived from it; copied */
+    const uint8_t *wrapped;   /* KEY_WRAPPED_LEN bytes; copied */
+    const char *etcd_version; /* as metadata, like the next two; copied */
+    int64_t revision_before;  /* 0: unknown */
     int64_t revision_after;
     void *ctx;
     void (*on_stored)(void *ctx, const struct err *err); /* once, never inside the start */

@@ -5,340 +5,384 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/secret.h"
-#include "base/timestamp.h"
-#include "fetch.h"
+#include "download.h"
 #include "listing.h"
-#include "s3/object.h"
-#include "seal/key.h"
-#include "target.h"
-#include "unstage.h"
+#include "objections.h"
+#include "room.h"
+#include "source.h"
 
 enum state {
-    LISTING,    /* which backups are there */
-    LOOKING,    /* size and ETag of the dump */
-    UNWRAPPING, /* the key object is read */
-    FETCHING,   /* pieces through unstage into the target */
-    COMMITTING, /* the last checks, sync, rename */
-    ENDING,     /* something failed, and the thread pool is still at work */
+    LOOKING,   /* for the backup and its key, for the tool; whatever is in the way is collected */
+    FETCHING,  /* the dump through the download into the target */
+    UNPACKING, /* the tool is at work, then the data directory is put into place */
     FINISHED,
 };
 
-static const char *const phase_names[] = {
-        "listing", "listing", "unwrapping", "fetching", "syncing", "ending", "finished"};
-
-enum { GETS_IN_FLIGHT = 4, KEY_OBJECT_LIMIT = 4096 };
+static const char *const phase_names[] = {"preparing", "fetching", "unpacking", "finished"};
 
 struct restore {
     struct core *core;
     struct job_sink sink;
     enum state state;
+    bool cancelled;
     uint64_t started_ms;
     uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn */
     struct restore_request request;
+    char *output; /* of the request, or the configuration's */
+
+    /* Looking around. */
     struct listing *listing;
-    struct s3_request *call; /* HEAD or GET of the key */
-    struct secret *data_key;
+    struct source *source;
+    struct etcdutl *tool;
+    bool source_pending, tool_pending;
+    bool source_open, tool_found;
+    struct objections objections;
+
+    struct place *data, *wal;
     struct target *target;
-    struct fetch *fetch;
-    struct unstage *unstage;
-    bool has_key;
-    char etag[S3_ETAG_MAX];
-    uint64_t size;    /* bytes of the dump */
-    uint64_t fetched; /* bytes of it that have gone through */
-    struct err failure;
+    struct download *download;
+    struct unpack *unpack;
     struct restore_result result;
+    char owner[PLACE_OWNER_MAX];
 };
 
-static void advance(struct restore *r);
+static void tell_progress(struct restore *r, uint64_t done)
+{
+    struct job_progress p = {
+            .phase = phase_names[r->state],
+            .done = done,
+            .total = r->state == FETCHING ? source_size(r->source) : 0,
+    };
+
+    r->sink.progress(r->sink.ctx, &p);
+}
 
 static void set_state(struct restore *r, enum state state)
 {
-    struct job_progress p = {.phase = phase_names[state], .done = r->fetched, .total = r->size};
-
     r->state = state;
-    r->sink.progress(r->sink.ctx, &p);
+    tell_progress(r, 0);
 }
+
+/* ---- the end ---- */
 
 static void on_timer_closed(uv_handle_t *h)
 {
     struct restore *r = h->data;
     struct core *core = r->core;
 
-    free(r->request.output);
+    unpack_options_clear(&r->request.unpack);
+    free(r->output);
     free(r);
     core_release(core);
 }
 
-/* The only end. The thread pool has nothing of ours. */
+/* The only end. Nothing that was started is still at work. */
 static void finish(struct restore *r, const struct err *err)
 {
     struct job_sink sink = r->sink;
 
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
-    if (r->call)
-        s3_request_cancel(TAKE_PTR(r->call));
-    fetch_free(TAKE_PTR(r->fetch));
-    r->result.snapshot_size = r->unstage ? unstage_written(r->unstage) : 0;
-    unstage_free(TAKE_PTR(r->unstage));
+    place_free(TAKE_PTR(r->data));
+    place_free(TAKE_PTR(r->wal));
     target_free(TAKE_PTR(r->target));
-    secret_free(TAKE_PTR(r->data_key));
     r->result.elapsed_ms = uv_now(core_loop(r->core)) - r->started_ms;
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
     sink.done(sink.ctx, err ? NULL : &(struct job_result){.restore = &r->result}, err);
+    source_free(TAKE_PTR(r->source));
+    etcdutl_free(TAKE_PTR(r->tool));
 }
 
-static void fail(struct restore *r, const struct err *err)
-{
-    if (r->state >= ENDING)
-        return;
-    r->failure = *err;
-    if (r->result.name[0])
-        err_prepend(&r->failure, "%s: ", r->result.name);
-    set_state(r, ENDING);
-    advance(r);
-}
+/* ---- into a data directory ---- */
 
-/* ---- pieces ---- */
-
-static void on_committed(void *ctx, const struct err *err)
+static void on_line(void *ctx, const char *line)
 {
     struct restore *r = ctx;
 
-    if (err)
-        fail(r, err);
-    else
-        finish(r, NULL);
+    r->sink.output(r->sink.ctx, line);
 }
 
-static void on_piece_done(void *ctx, const struct err *err)
+static void on_unpacked(void *ctx, const struct unpack_status *status, const struct err *err)
 {
     struct restore *r = ctx;
     struct err e = ERR_INIT;
 
-    if (r->state == ENDING) {
-        advance(r);
-        return;
-    }
+    (void)status;
+    r->unpack = NULL;
     if (err) {
-        fail(r, err);
-        return;
+        e = *err;
+        err_prepend(&e, "unpacking %s into %s: ", r->result.name, place_path(r->data));
+        if (e.kind == ERR_CONFIG)
+            err_set(&e, e.kind, e.domain, e.code,
+                    "%s (nothing was left behind; --use-etcdutl=false leaves the snapshot in a file, to unpack by "
+                    "hand)",
+                    e.text);
     }
-    r->fetched += fetch_peek(r->fetch).len;
-    if (fetch_consume(r->fetch, &e) < 0) {
-        fail(r, &e);
-        return;
-    }
-    set_state(r, fetch_is_done(r->fetch) ? COMMITTING : FETCHING);
-    advance(r);
+    finish(r, err ? &e : NULL);
 }
 
-static void advance(struct restore *r)
+static void start_unpacking(struct restore *r)
 {
-    struct bytes piece;
-
-    if (r->unstage && unstage_is_busy(r->unstage))
-        return;
-    if (r->state == ENDING)
-        finish(r, &r->failure);
-    else if (r->state == COMMITTING)
-        unstage_finish(r->unstage, r, on_committed);
-    else if (r->state == FETCHING && (piece = fetch_peek(r->fetch)).len)
-        unstage_run(r->unstage, piece, r, on_piece_done);
-}
-
-static void on_readable(void *ctx)
-{
-    advance(ctx);
-}
-
-static void on_fetch_failed(void *ctx, const struct err *err)
-{
-    fail(ctx, err);
-}
-
-static int open_pipeline(struct restore *r, struct err *e)
-{
-    struct unstage_spec unstage = {
-            .data_key = r->data_key,
-            .size = r->size,
-            .skip_hash_check = r->request.skip_hash_check,
-    };
-    struct fetch_spec fetch = {
-            .key = r->result.name,
-            .etag = r->etag,
-            .size = r->size,
-            .in_flight = GETS_IN_FLIGHT,
+    struct unpack_spec spec = {
+            .tool = r->tool,
+            .snapshot = r->target,
+            .options = &r->request.unpack,
+            .data = r->data,
+            .wal = r->wal,
             .ctx = r,
-            .on_readable = on_readable,
-            .on_failed = on_fetch_failed,
+            .on_line = on_line,
+            .on_done = on_unpacked,
     };
-    struct s3_client *s3 = core_s3(r->core, e);
+    struct err e = ERR_INIT;
 
-    unstage.target = r->target = target_open(r->request.output, e);
-    if (!s3 || !r->target || !(r->unstage = unstage_new(core_loop(r->core), &unstage, e)))
-        return -1;
-    fetch.piece = unstage_piece(r->unstage);
-    r->fetch = fetch_start(s3, &fetch, e);
-    return r->fetch ? 0 : -1;
+    set_state(r, UNPACKING);
+    if (place_open(r->data, &e) == 0 && (!r->wal || place_open(r->wal, &e) == 0))
+        r->unpack = unpack_start(core_loop(r->core), &spec, &e);
+    if (!r->unpack)
+        finish(r, &e);
+}
+
+/* ---- into a file ---- */
+
+static void on_progress(void *ctx, uint64_t done)
+{
+    tell_progress(ctx, done);
+}
+
+static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
+{
+    struct restore *r = ctx;
+    struct err e = ERR_INIT;
+
+    r->download = NULL;
+    r->result.snapshot_size = written;
+    if (!err && r->cancelled && r->request.unpacks) {
+        err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "%s: cancelled; nothing was changed on disk", r->result.name);
+        err = &e;
+    }
+    if (err || !r->request.unpacks)
+        finish(r, err);
+    else
+        start_unpacking(r);
 }
 
 static void start_fetching(struct restore *r)
 {
+    struct download_spec spec = {
+            .source = r->source,
+            .target = r->target,
+            .skip_hash_check = r->request.skip_hash_check,
+            .ctx = r,
+            .on_progress = on_progress,
+            .on_done = on_downloaded,
+    };
     struct err e = ERR_INIT;
 
-    if (open_pipeline(r, &e) < 0)
-        fail(r, &e);
-    else
+    r->download = download_start(r->core, &spec, &e);
+    if (r->download)
         set_state(r, FETCHING);
+    else
+        finish(r, &e);
 }
 
-/* ---- finding and unwrapping ---- */
+/* ---- looking around ---- */
 
-static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
+static void object(struct restore *r, const struct err *err)
 {
-    struct restore *r = ctx;
-    const struct conf *conf = core_conf(r->core);
-    _cleanup_secret_ struct secret *master = NULL;
+    objections_add(&r->objections, err);
+}
+
+/* One place for what etcdutl makes, planned and owned; an objection says which option named it. */
+static struct place *plan(struct restore *r, const char *option, const char *path)
+{
+    _cleanup_(cleanup_place_free) struct place *p = NULL;
     struct err e = ERR_INIT;
 
-    r->call = NULL;
-    if (err) {
-        e = *err;
-        err_prepend(&e, "reading its key: ");
-        fail(r, &e);
-        return;
-    }
-    master = key_read_master(conf->encryption_key_path, &e);
-    if (master)
-        r->data_key = key_unwrap(master, res->body, r->result.instant, r->request.allow_renamed, &e);
-    if (r->data_key)
-        start_fetching(r);
-    else
-        fail(r, &e);
-}
-
-static int read_key(struct restore *r, struct err *e)
-{
-    struct s3_get_spec get = {.limit = KEY_OBJECT_LIMIT, .ctx = r, .on_done = on_key};
-    char name[NAME_TEXT_MAX];
-    struct s3_client *s3;
-
-    if (!core_conf(r->core)->encryption_key_path)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
-    name_key_of_dump(name, r->result.name);
-    get.key = name;
-    s3 = core_s3(r->core, e);
-    r->call = s3 ? s3_get(s3, &get, e) : NULL;
-    return r->call ? 0 : -1;
-}
-
-static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
-{
-    struct restore *r = ctx;
-    struct err e = ERR_INIT;
-
-    r->call = NULL;
-    if (err) {
-        fail(r, err);
-        return;
-    }
-    r->size = res->content_length;
-    (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
-    if (r->size == 0 || r->size == UINT64_MAX) {
-        if (r->size == 0)
-            err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
-        else
-            err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the store does not say how large it is");
-        fail(r, &e);
-        return;
-    }
-    set_state(r, UNWRAPPING);
-    if (!r->has_key)
-        start_fetching(r);
-    else if (read_key(r, &e) < 0)
-        fail(r, &e);
-}
-
-/* The backup asked for, or an error that helps: the nearest one, or what is wrong with it. */
-static const struct catalog_backup *choose(const struct restore *r, const struct catalog_list *list, struct err *e)
-{
-    const struct catalog_backup *b, *nearest;
-    char asked[TIMESTAMP_TEXT_MAX], text[TIMESTAMP_TEXT_MAX];
-
-    b = r->request.latest ? catalog_list_latest(list) : catalog_list_find(list, r->request.instant);
-    if (b)
-        return b;
-    for (size_t i = 0; !r->request.latest && i < catalog_list_count(list); i++) {
-        b = catalog_list_at(list, i);
-        if (b->instant == r->request.instant && b->state == CATALOG_KEY_MISSING) {
-            err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s is there, but its key is missing: it cannot be read",
-                    b->name);
-            return NULL;
-        }
-    }
-    nearest = catalog_list_nearest(list, r->request.instant);
-    if (r->request.latest || !nearest)
-        err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no complete backup in %s", core_bucket_url(r->core));
-    else
-        err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no complete backup of %s in %s; the nearest is of %s",
-                timestamp_format(r->request.instant, asked), core_bucket_url(r->core),
-                timestamp_format(nearest->instant, text));
+    p = place_plan(path, &e);
+    if (!p)
+        err_prepend(&e, "%s: ", option);
+    else if (place_set_owner(p, r->request.unpack.owner, &e) == 0)
+        return TAKE_PTR(p);
+    object(r, &e);
     return NULL;
 }
 
-/* Who can write to the bucket but lacks the master key could take a key away and put any database in the dump's place:
- * of what is not encrypted nothing says who wrote it. */
-static bool may_be_planted(const struct restore *r)
+static void look_at_tool(struct restore *r)
 {
-    return !r->has_key && core_conf(r->core)->encryption_key_path && !r->request.allow_plain;
+    struct err e = ERR_INIT;
+
+    if (!r->tool_found)
+        return;
+    r->result.tool = etcdutl_version(r->tool);
+    if (!r->request.unpack.bump_revision || etcdutl_can_bump(r->tool))
+        return;
+    err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "--bump-revision: %s (%s) does not know it; etcdutl from 3.5.10 and etcdctl from 3.4.27 on do",
+            etcdutl_path(r->tool), etcdutl_version(r->tool));
+    object(r, &e);
+}
+
+static void look_at_room(struct restore *r)
+{
+    uint64_t size = r->source_open ? source_snapshot_size(r->source) : UINT64_MAX;
+    struct room room = ROOM_INIT;
+    struct err e = ERR_INIT;
+
+    if (size == UINT64_MAX)
+        return;
+    if (room_need_beside(&room, r->output, size, &e) < 0 ||
+            (r->data && room_need(&room, r->data, size + (r->request.unpack.wal_dir ? 0 : UNPACK_LOG_BYTES), &e) < 0) ||
+            (r->wal && room_need(&room, r->wal, UNPACK_LOG_BYTES, &e) < 0) || room_verdict(&room, &e) < 0)
+        object(r, &e);
+}
+
+/* What is on this machine. The target is opened last, so that a dry run leaves no trace. */
+static void look_around(struct restore *r)
+{
+    const struct unpack_options *unpack = &r->request.unpack;
+    struct err e = ERR_INIT;
+
+    if (r->request.unpacks) {
+        unpack_options_check(unpack, &r->objections);
+        look_at_tool(r);
+        r->data = plan(r, "--data-dir", unpack->data_dir);
+        r->wal = unpack->wal_dir ? plan(r, "--wal-dir", unpack->wal_dir) : NULL;
+    }
+    r->target = r->request.unpacks ? target_open_transient(r->output, &e) : target_open(r->output, &e);
+    if (!r->target)
+        object(r, &e);
+    else
+        look_at_room(r);
+}
+
+static void fill_result(struct restore *r)
+{
+    r->result.snapshot_size = source_snapshot_size(r->source);
+    if (!r->request.unpacks)
+        return;
+    r->result.output = NULL;
+    r->result.data_dir = r->request.unpack.data_dir;
+    r->result.wal_dir = r->request.unpack.wal_dir;
+    r->result.owner = place_owner(r->data, r->owner);
+}
+
+/* All has been asked: what came of it? */
+static void judge(struct restore *r)
+{
+    struct err e = ERR_INIT;
+
+    if (r->source_pending || r->tool_pending)
+        return;
+    if (r->cancelled) {
+        err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled; nothing was changed on disk");
+        finish(r, &e);
+        return;
+    }
+    look_around(r);
+    if (objections_verdict(&r->objections, &e) < 0) {
+        finish(r, &e);
+        return;
+    }
+    fill_result(r);
+    if (r->request.dry_run)
+        finish(r, NULL);
+    else
+        start_fetching(r);
+}
+
+static void on_tool(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+
+    r->tool_pending = false;
+    r->tool_found = !err;
+    if (err)
+        object(r, err);
+    judge(r);
+}
+
+static void on_source(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+
+    r->source_pending = false;
+    r->source_open = !err;
+    if (err)
+        object(r, err);
+    judge(r);
+}
+
+/* Which one is meant; -1 with an objection. */
+static int open_source(struct restore *r, const struct catalog_list *list, struct err *e)
+{
+    struct source_spec spec = {
+            .backup = choice_find(&r->request.choice, list, core_bucket_url(r->core), e),
+            .allow_renamed = r->request.allow_renamed,
+            .allow_plain = r->request.allow_plain,
+            .ctx = r,
+            .on_done = on_source,
+    };
+
+    if (!spec.backup)
+        return -1;
+    (void)snprintf(r->result.name, sizeof(r->result.name), "%s", spec.backup->name);
+    r->result.instant = spec.backup->instant;
+    r->result.encrypted = spec.backup->has_key;
+    r->source = source_open(r->core, &spec, e);
+    return r->source ? 0 : -1;
 }
 
 static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
 {
     struct restore *r = ctx;
     _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
-    const struct catalog_backup *b;
-    struct s3_client *s3;
     struct err e = ERR_INIT;
 
-    if (err) {
-        fail(r, err);
-        return;
-    }
-    b = choose(r, list, &e);
-    if (!b) {
-        fail(r, &e);
-        return;
-    }
-    (void)snprintf(r->result.name, sizeof(r->result.name), "%s", b->name);
-    r->result.instant = b->instant;
-    r->result.encrypted = r->has_key = b->has_key;
-    if (may_be_planted(r)) {
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
-                "made it; --allow-plain accepts it");
-        fail(r, &e);
-        return;
-    }
-    set_state(r, LOOKING);
-    s3 = core_s3(r->core, &e);
-    r->call = s3 ? s3_head(s3, r->result.name, r, on_headed, &e) : NULL;
-    if (!r->call)
-        fail(r, &e);
+    if (err)
+        on_source(r, err);
+    else if (open_source(r, list, &e) < 0)
+        on_source(r, &e);
 }
+
+/* ---- the beginning ---- */
 
 static void begin(uv_timer_t *timer)
 {
     struct restore *r = CONTAINER_OF(timer, struct restore, timer);
-    struct listing_spec spec = {.ctx = r, .on_done = on_listed};
+    struct listing_spec listing = {.ctx = r, .on_done = on_listed};
+    struct etcdutl_spec tool = {.tool = r->request.unpack.tool, .ctx = r, .on_done = on_tool};
     struct err e = ERR_INIT;
 
-    set_state(r, LISTING);
-    r->listing = listing_start(r->core, &spec, &e);
-    if (!r->listing)
-        fail(r, &e);
+    set_state(r, LOOKING);
+    if (r->request.unpacks && !(r->tool = etcdutl_find(core_loop(r->core), &tool, &e)))
+        object(r, &e);
+    r->tool_pending = r->tool != NULL;
+    r->listing = listing_start(r->core, &listing, &e);
+    r->source_pending = r->listing != NULL;
+    if (!r->listing) {
+        object(r, &e);
+        judge(r);
+    }
+}
+
+static struct restore *new_restore(const struct restore_request *request, const char *output, struct err *e)
+{
+    struct restore *r = calloc(1, sizeof(*r));
+
+    if (!r || !(r->output = strdup(output))) {
+        free(r);
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    r->request = *request;
+    r->request.output = NULL;
+    if (unpack_options_copy(&r->request.unpack, &request->unpack, e) < 0) {
+        free(r->output);
+        free(r);
+        return NULL;
+    }
+    r->request.unpack.skip_hash_check = request->skip_hash_check;
+    return r;
 }
 
 struct restore *restore_start(
@@ -347,26 +391,21 @@ struct restore *restore_start(
     const char *output = request->output ? request->output : core_conf(core)->snapshot_path;
     struct restore *r;
 
+    if (!output && request->unpacks)
+        output = request->unpack.data_dir; /* beside it is room at least for the data directory */
     if (!output) {
         err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "no file to restore to: give --output or configure snapshot_path");
         return NULL;
     }
-    r = calloc(1, sizeof(*r));
-    if (!r || !(r->request.output = strdup(output))) {
-        free(r);
-        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    r = new_restore(request, output, e);
+    if (!r)
         return NULL;
-    }
     core_acquire(core);
     r->core = core;
     r->sink = *sink;
-    r->request.latest = request->latest;
-    r->request.instant = request->instant;
-    r->request.allow_renamed = request->allow_renamed;
-    r->request.skip_hash_check = request->skip_hash_check;
-    r->request.allow_plain = request->allow_plain;
-    r->result.output = r->request.output;
+    r->result.output = r->output;
     r->result.hash_checked = !request->skip_hash_check;
+    r->result.dry_run = request->dry_run;
     r->started_ms = uv_now(core_loop(core));
     r->timer.data = r;
     (void)uv_timer_init(core_loop(core), &r->timer);
@@ -374,18 +413,30 @@ struct restore *restore_start(
     return r;
 }
 
+/* Whatever is at work is asked to end; its own end leads to ours. */
 static void cancel_now(uv_timer_t *timer)
 {
     struct restore *r = CONTAINER_OF(timer, struct restore, timer);
-    struct err e = ERR_INIT;
 
-    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled; nothing was changed on disk");
-    if (r->state < COMMITTING)
-        fail(r, &e);
+    if (r->state == LOOKING) {
+        listing_free(TAKE_PTR(r->listing));
+        source_free(TAKE_PTR(r->source));
+        r->source_pending = r->source_open = false;
+        if (r->tool_pending)
+            etcdutl_stop(r->tool);
+        else
+            judge(r);
+    } else if (r->download) {
+        download_cancel(r->download);
+    } else if (r->unpack) {
+        unpack_cancel(r->unpack);
+    }
 }
 
 void restore_cancel(struct restore *r)
 {
-    if (r->state != FINISHED)
-        (void)uv_timer_start(&r->timer, cancel_now, 0, 0);
+    if (r->state == FINISHED || r->cancelled)
+        return;
+    r->cancelled = true;
+    (void)uv_timer_start(&r->timer, cancel_now, 0, 0);
 }

@@ -1,24 +1,32 @@
 /*
- * restore.h: a backup becomes a file again, or nothing does.
+ * restore.h: a backup becomes a file or a data directory again, or nothing does.
  *
- *     fetch => unseal -> digest -> file               => asynchronous, bounded;  -> a plain function call
+ *     look around -> download => file
+ *                             => transient file => etcdutl => data directory
  *
- * Finds the backup in the bucket, unwraps its key, reads it by several ranged GETs, and writes what authenticates into
- * a file that gets its name only when the last byte and etcd's SHA-256 were right (target.h).
+ * Before the first byte moves, all that can be known is looked at, and every objection is told at once: the backup is
+ * there and its key unwraps, the target is absent or empty, there is room, etcdutl is able to do what was asked. Then
+ * the dump is read by several ranged GETs and what authenticates goes into a file that appears only when etcd's SHA-256
+ * was right (target.h), or never gets a name and is what etcdutl reads (unpack.h, place.h).
  */
 #pragma once
 
+#include "choice.h"
 #include "job.h"
+#include "unpack.h"
 
 struct restore;
 
+/* All is copied. */
 struct restore_request {
-    bool latest;     /* or that of `instant` */
-    int64_t instant; /* seconds since the epoch */
-    char *output;    /* path of the file; NULL: the configuration's snapshot_path. Copied. */
+    struct choice choice;
+    const char *output; /* path of the file; NULL: the configuration's snapshot_path */
     bool allow_renamed;
     bool skip_hash_check;
     bool allow_plain; /* a dump that is not encrypted, though a master key is configured */
+    bool dry_run;     /* look around, and say what would be done */
+    bool unpacks;     /* into a data directory, as `unpack` says; `output` then only says where the disk is large */
+    struct unpack_options unpack;
 };
 
 /* Starts one. Errors: ERR_CONFIG (no output anywhere), ERR_RESOURCE; all else comes through `done`. Frees itself after

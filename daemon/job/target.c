@@ -8,12 +8,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* So many bytes at a time are given to the disk while more are on their way; else the sync at the end does it all. */
+enum { WRITE_BACK = 16 << 20 };
+
 struct target {
     char *path;
     char *dir;
     char *hidden; /* name of the unfinished file; "" while it has none */
     int fd;
     int dir_fd; /* opened before the work, so that nothing but the disk can fail after the rename */
+    bool is_transient;
+    uint64_t written, written_back; /* bytes */
 };
 
 /* Not made of the target's name, which may be as long as names can be. */
@@ -23,11 +28,33 @@ static void choose_hidden_name(struct target *t)
     (void)sprintf(t->hidden, "%s/.etcd-backupd.%08x", t->dir, randombytes_random());
 }
 
+static bool has_proc(void)
+{
+    return access("/proc/self/fd", X_OK) == 0;
+}
+
+static int open_hidden(struct target *t, struct err *e)
+{
+    choose_hidden_name(t);
+    t->fd = open(t->hidden, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (t->fd < 0) {
+        err_errno(e, errno, "%s", t->hidden);
+        t->hidden[0] = '\0';
+        return -1;
+    }
+    /* What is read through /proc needs no name. */
+    if (t->is_transient && has_proc() && unlink(t->hidden) == 0)
+        t->hidden[0] = '\0';
+    return 0;
+}
+
 static int open_unfinished(struct target *t, struct err *e)
 {
     t->dir_fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->dir_fd < 0)
         return err_errno(e, errno, "%s", t->dir);
+    if (t->is_transient && !has_proc())
+        return open_hidden(t, e);
     t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (t->fd >= 0)
         return 0;
@@ -37,16 +64,10 @@ static int open_unfinished(struct target *t, struct err *e)
                 t->dir);
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
         return err_errno(e, errno, "%s", t->dir);
-    choose_hidden_name(t);
-    t->fd = open(t->hidden, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (t->fd >= 0)
-        return 0;
-    err_errno(e, errno, "%s", t->hidden);
-    t->hidden[0] = '\0';
-    return -1;
+    return open_hidden(t, e);
 }
 
-struct target *target_open(const char *path, struct err *e)
+static struct target *open_target(const char *path, bool is_transient, struct err *e)
 {
     _cleanup_(cleanup_target_free) struct target *t = calloc(1, sizeof(*t));
     _cleanup_free_ char *copy = strdup(path);
@@ -54,6 +75,7 @@ struct target *target_open(const char *path, struct err *e)
 
     if (t) {
         t->fd = t->dir_fd = -1;
+        t->is_transient = is_transient;
         t->path = strdup(path);
         t->dir = copy ? strdup(dirname(copy)) : NULL;
         t->hidden = calloc(1, strlen(path) + 32);
@@ -67,13 +89,38 @@ struct target *target_open(const char *path, struct err *e)
         err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%s' is not the name of a file", path);
         return NULL;
     }
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+    if (!is_transient && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a regular file", path);
         return NULL;
     }
     if (open_unfinished(t, e) < 0)
         return NULL;
     return TAKE_PTR(t);
+}
+
+struct target *target_open(const char *path, struct err *e)
+{
+    return open_target(path, false, e);
+}
+
+struct target *target_open_transient(const char *path, struct err *e)
+{
+    return open_target(path, true, e);
+}
+
+const char *target_hand_over(const struct target *t, int *fd)
+{
+    *fd = t->hidden[0] ? -1 : t->fd;
+    return t->hidden[0] ? t->hidden : "/proc/self/fd/3";
+}
+
+/* Only asks for it: errors are the sync's to report, and file systems without it lose nothing but time. */
+static void start_write_back(struct target *t)
+{
+    if (t->is_transient || t->written - t->written_back < WRITE_BACK)
+        return;
+    (void)sync_file_range(t->fd, (off_t)t->written_back, (off_t)(t->written - t->written_back), SYNC_FILE_RANGE_WRITE);
+    t->written_back = t->written;
 }
 
 int target_write(struct target *t, struct bytes bytes, struct err *e)
@@ -87,7 +134,9 @@ int target_write(struct target *t, struct bytes bytes, struct err *e)
             return err_errno(e, errno, "writing %s", t->path);
         bytes.data += n;
         bytes.len -= (size_t)n;
+        t->written += (uint64_t)n;
     }
+    start_write_back(t);
     return 0;
 }
 
@@ -121,6 +170,8 @@ static int give_name(struct target *t, struct err *e)
 
 int target_commit(struct target *t, struct err *e)
 {
+    if (t->is_transient)
+        return 0;
     if (fsync(t->fd) < 0)
         return err_errno(e, errno, "syncing %s", t->path);
     if (give_name(t, e) < 0)

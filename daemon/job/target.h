@@ -4,6 +4,9 @@
  * The bytes go into a file without a name (O_TMPFILE) in the target's directory, or where the file system has none of
  * that into a hidden one of mode 0600. target_commit syncs it, gives it its name in one step over whatever was there,
  * and syncs the directory. Killed at any moment, the target is what it was before or whole.
+ *
+ * A transient target never gets a name: it is for another program to read (target_hand_over) and gone when it is
+ * closed, however we end.
  */
 #pragma once
 
@@ -17,11 +20,22 @@ struct target;
  * or of something else than a file; a directory that may not be read or written), ERR_RESOURCE. */
 struct target *target_open(const char *path, struct err *e);
 
+/* A transient one, in the directory of `path`. Errors as above. */
+struct target *target_open_transient(const char *path, struct err *e);
+
+/*
+ * Where another program that we start finds a transient target: a path that is valid while it runs, and in *fd the
+ * descriptor that has to be its number TARGET_CHILD_FD, or -1 if it needs none (no /proc: then the file does have a
+ * hidden name until it is freed).
+ */
+enum { TARGET_CHILD_FD = 3 };
+const char *target_hand_over(const struct target *t, int *fd);
+
 /* Appends. Blocks; for the thread pool. Errors: ERR_RESOURCE (disk full), naming the path. */
 int target_write(struct target *t, struct bytes bytes, struct err *e);
 
-/* Blocks; for the thread pool. Errors as above; the target is then untouched, unless the text says that it is written
- * and only the directory could not be synced. */
+/* Blocks; for the thread pool. Does nothing for a transient one. Errors as above; the target is then untouched, unless
+ * the text says that it is written and only the directory could not be synced. */
 int target_commit(struct target *t, struct err *e);
 
 /* Without a commit nothing is left of it. NULL is fine. */

@@ -61,7 +61,9 @@ size_t unstage_piece(const struct unstage *u)
 
 static int take_plain(struct unstage *u, struct bytes plain)
 {
-    if (digest_update(u->digest, plain, &u->err) < 0 || target_write(u->target, plain, &u->err) < 0)
+    if (digest_update(u->digest, plain, &u->err) < 0)
+        return -1;
+    if (u->target && target_write(u->target, plain, &u->err) < 0)
         return -1;
     u->written += plain.len;
     return 0;
@@ -102,7 +104,8 @@ static void work_on_end(uv_work_t *work)
     }
     if (!u->skip_hash_check && digest_verdict(u->digest, &u->err) < 0)
         return;
-    (void)target_commit(u->target, &u->err);
+    if (u->target)
+        (void)target_commit(u->target, &u->err);
 }
 
 static void after_work(uv_work_t *work, int status)

@@ -19,7 +19,7 @@ struct unstage;
 struct unstage_spec {
     const struct secret *data_key; /* copied; NULL: a plain dump */
     uint64_t size;                 /* bytes of the object */
-    struct target *target;         /* borrowed */
+    struct target *target;         /* borrowed; NULL: nothing is written */
     bool skip_hash_check;          /* do not insist on etcd's SHA-256 */
 };
 
@@ -33,10 +33,10 @@ size_t unstage_piece(const struct unstage *u);
  * then. One at a time. Errors: of unseal_chunk and target_write. */
 void unstage_run(struct unstage *u, struct bytes piece, void *ctx, void (*ready)(void *ctx, const struct err *err));
 
-/* After the last piece: judges the SHA-256, then commits the target. `ready` as above. */
+/* After the last piece: judges the SHA-256, then commits the target if there is one. `ready` as above. */
 void unstage_finish(struct unstage *u, void *ctx, void (*ready)(void *ctx, const struct err *err));
 
-/* Bytes of plaintext written. */
+/* Bytes of plaintext that came out. */
 uint64_t unstage_written(const struct unstage *u);
 
 bool unstage_is_busy(const struct unstage *u);

@@ -50,6 +50,14 @@ void core_release(struct core *c)
     core_users--;
 }
 
+/* No HEADs: what the metadata says stays unknown. */
+struct s3_client *core_s3(struct core *c, struct err *e)
+{
+    (void)c;
+    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "no store here");
+    return NULL;
+}
+
 /* ---- in place of jobs.c ---- */
 
 struct control_job job;
@@ -76,6 +84,22 @@ int jobs_start_restore(
     job.restore = *request;
     (void)snprintf(job.output, sizeof(job.output), "%s", request->output ? request->output : "");
     return take_job("restore", watcher, e);
+}
+
+int jobs_start_verify(
+        struct jobs *j, const struct verify_request *request, const struct job_sink *watcher, struct err *e)
+{
+    (void)j;
+    job.verify = *request;
+    job.verify.tool = NULL;
+    (void)snprintf(job.output, sizeof(job.output), "%s", request->tool ? request->tool : "");
+    return take_job("verify", watcher, e);
+}
+
+const struct verified *jobs_verified(const struct jobs *j)
+{
+    (void)j;
+    return job.verified;
 }
 
 void jobs_unwatch(struct jobs *j, const void *ctx)

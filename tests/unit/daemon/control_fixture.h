@@ -25,8 +25,10 @@ struct control_job {
     struct jobs_state state;
     struct job_sink watcher; /* ctx NULL: nobody */
     unsigned cancelled, unwatched;
-    struct restore_request restore;
-    char output[512];
+    struct restore_request restore; /* its strings are those of the message, which is gone */
+    struct verify_request verify;
+    struct verified *verified;
+    char output[512]; /* of a restore; the tool of a verify */
 };
 extern struct control_job job;
 

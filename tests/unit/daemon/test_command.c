@@ -26,7 +26,10 @@ static struct {
     unsigned calls;
     Control__Request__BodyCase what;
     Control__Restore restore;
+    Control__Verify verify;
     char output[4096];
+    char unpack[16384]; /* its texts, one after the other */
+    Control__Unpack numbers;
     bool wants_progress;
     int status;
 } asked;
@@ -41,6 +44,17 @@ int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t)
         asked.restore = *request->restore;
         (void)snprintf(asked.output, sizeof(asked.output), "%s", request->restore->output);
     }
+    if (request->body_case == CONTROL__REQUEST__BODY_RESTORE && request->restore->unpack) {
+        const Control__Unpack *u = request->restore->unpack;
+
+        asked.numbers = *u;
+        (void)snprintf(asked.unpack, sizeof(asked.unpack), "%s|%s|%s|%s|%s|%s|%s|%s", u->data_dir, u->wal_dir, u->tool,
+                u->name, u->initial_cluster, u->initial_cluster_token, u->initial_advertise_peer_urls, u->owner);
+    }
+    if (request->body_case == CONTROL__REQUEST__BODY_VERIFY) {
+        asked.verify = *request->verify;
+        (void)snprintf(asked.output, sizeof(asked.output), "%s", request->verify->tool);
+    }
     return asked.status;
 }
 
@@ -54,6 +68,37 @@ void show_failure(const char *text)
 void show_note(const char *text)
 {
     (void)text;
+}
+
+void show_output(const char *text)
+{
+    (void)text;
+}
+
+void show_verdict(const Control__Verdict *v)
+{
+    (void)v;
+}
+
+void show_verdict_header(FILE *table)
+{
+    (void)table;
+}
+
+void show_verdict_row(FILE *table, const Control__Verdict *v)
+{
+    (void)table;
+    (void)v;
+}
+
+void show_verify(const Control__VerifyResult *v)
+{
+    (void)v;
+}
+
+void json_verdict(const Control__Verdict *v)
+{
+    (void)v;
 }
 
 void show_progress_init(struct show_progress *s)
@@ -157,13 +202,14 @@ static void test_plain_commands(void **state)
 }
 
 /* Options stay set for the one command of a process; here the order of the tests is the order of the calls. */
-static void test_restore_unpacks_later(void **state)
+static void test_restore_wants_a_directory(void **state)
 {
     struct ctl ctl = {.socket = "s"};
 
     (void)state;
     assert_int_equal(run("restore", &ctl), CTL_USAGE);
     assert_int_equal(asked.calls, 0);
+    assert_non_null(strstr(told, "--data-dir"));
     assert_non_null(strstr(told, "--use-etcdutl=false"));
 }
 
@@ -212,6 +258,20 @@ static void test_bool(void **state)
     }
 }
 
+static int value_of(const struct command *c, const char *name)
+{
+    for (const struct option *o = c->options; o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o->val;
+    fail_msg("%s has no --%s", c->name, name);
+    return -1;
+}
+
+static void set_long(const struct command *c, const char *name, const char *value)
+{
+    assert_int_equal(c->set(value_of(c, name), value), 0);
+}
+
 static void test_restore(void **state)
 {
     const struct command *restore = find("restore");
@@ -228,19 +288,84 @@ static void test_restore(void **state)
     assert_int_equal(restore->set('t', "yesterday"), -1);
     assert_non_null(strstr(told, "yesterday"));
     assert_int_equal(restore->set('t', "2024-12-06T22:22:25+01:00"), 0);
-    for (const struct option *o = restore->options; o->name; o++)
-        if (strcmp(o->name, "output") == 0)
-            assert_int_equal(restore->set(o->val, "file"), 0);
-        else if (o->has_arg == no_argument)
-            assert_int_equal(restore->set(o->val, NULL), 0);
+    set_long(restore, "output", "file");
+    set_long(restore, "allow-renamed", NULL);
+    set_long(restore, "skip-hash-check", NULL);
+    set_long(restore, "allow-plain", NULL);
+    set_long(restore, "dry-run", NULL);
     assert_int_equal(run("restore", &ctl), CTL_DONE);
-    assert_false(asked.restore.latest);
+    assert_false(asked.restore.latest || asked.restore.unpack);
     assert_int_equal(asked.restore.instant, 1733520145);
     assert_true(asked.restore.allow_renamed && asked.restore.skip_hash_check && asked.restore.allow_plain);
+    assert_true(asked.restore.dry_run);
     /* The daemon has another working directory. */
     assert_non_null(getcwd(here, sizeof(here)));
     (void)snprintf(path, sizeof(path), "%s/file", here);
     assert_string_equal(asked.output, path);
+}
+
+static void test_restore_of_a_directory(void **state)
+{
+    const struct command *restore = find("restore");
+    struct ctl ctl = {.socket = "s"};
+    char here[4096], expected[4 * sizeof(here)];
+    char *path = strdup(getenv("PATH"));
+
+    (void)state;
+    assert_non_null(getcwd(here, sizeof(here)));
+    assert_int_equal(setenv("PATH", here, 1), 0); /* no etcdutl: the daemon looks for one */
+    set_long(restore, "wal-dir", "wal");
+    assert_int_equal(restore->set('d', ""), -1);
+    assert_int_equal(restore->set('d', "data"), 0);
+    assert_int_equal(run("restore", &ctl), CTL_DONE);
+    (void)snprintf(expected, sizeof(expected),
+            "%s/data|%s/wal||default|default=http://localhost:2380|etcd-cluster|http://localhost:2380|", here, here);
+    assert_string_equal(asked.unpack, expected);
+    assert_true(asked.numbers.bump_revision == 0 && !asked.numbers.mark_compacted);
+    for (const char *const *bad = (const char *const[]){"0", "-1", "", "1x", "9223372036854775808", NULL}; *bad; bad++)
+        assert_int_equal(restore->set(value_of(restore, "bump-revision"), *bad), -1);
+    set_long(restore, "bump-revision", "1000000000");
+    set_long(restore, "mark-compacted", NULL);
+    set_long(restore, "owner", "etcd:etcd");
+    assert_int_equal(restore->set('e', "bin/etcdutl"), 0);
+    assert_int_equal(restore->set('o', "token"), 0);
+    assert_int_equal(restore->set('l', "a=http://a:2380,b=http://b:2380"), 0);
+    assert_int_equal(restore->set('a', "http://a:2380"), 0);
+    assert_int_equal(restore->set('n', "a"), 0);
+    assert_int_equal(run("restore", &ctl), CTL_DONE);
+    (void)snprintf(expected, sizeof(expected),
+            "%s/data|%s/wal|%s/bin/etcdutl|a|a=http://a:2380,b=http://b:2380|token|http://a:2380|etcd:etcd", here, here,
+            here);
+    assert_string_equal(asked.unpack, expected);
+    assert_true(asked.numbers.bump_revision == 1000000000 && asked.numbers.mark_compacted);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    free(path);
+}
+
+static void test_verify(void **state)
+{
+    const struct command *verify = find("verify");
+    struct ctl ctl = {.socket = "s"};
+
+    (void)state;
+    assert_int_equal(run("verify", &ctl), CTL_DONE);
+    assert_int_equal(asked.what, CONTROL__REQUEST__BODY_VERIFY);
+    assert_true(asked.wants_progress && asked.verify.latest && !asked.verify.all && !asked.verify.drill);
+    assert_int_equal(verify->set('e', "/bin/etcdutl"), 0);
+    assert_int_equal(run("verify", &ctl), CTL_USAGE); /* nothing is unpacked */
+    set_long(verify, "drill", NULL);
+    set_long(verify, "all", NULL);
+    assert_int_equal(run("verify", &ctl), CTL_DONE);
+    assert_true(!asked.verify.latest && asked.verify.all && asked.verify.drill);
+    assert_false(asked.verify.allow_plain || asked.verify.allow_renamed);
+    assert_string_equal(asked.output, "/bin/etcdutl");
+    set_long(verify, "allow-plain", NULL);
+    set_long(verify, "allow-renamed", NULL);
+    assert_int_equal(run("verify", &ctl), CTL_DONE);
+    assert_true(asked.verify.allow_plain && asked.verify.allow_renamed);
+    assert_int_equal(verify->set('t', "now"), -1);
+    assert_int_equal(verify->set('t', "2024-12-06T22:22:25+01:00"), 0);
+    assert_int_equal(run("verify", &ctl), CTL_USAGE); /* all, or the one */
 }
 
 /* A result that cannot be written is a failure, also if it is the disk that was full before the last line. */
@@ -383,6 +508,14 @@ static void test_exit_statuses(void **state)
             {"backup again", CTL_USAGE, "'again' is not expected here"},
             {"-s", CTL_USAGE, "--help"},
             {"restore", CTL_USAGE, "--use-etcdutl=false"},
+            {"restore -d d --bump-revision many", CTL_USAGE, "'many' is no whole number"},
+            {"restore -d ''", CTL_USAGE, "--data-dir is empty"},
+            {"restore -d d --output f", CTL_USAGE, "--output"},
+            {"restore -u=false --wal-dir w", CTL_USAGE, "--wal-dir"},
+            {"restore -u=false --mark-compacted", CTL_USAGE, "--mark-compacted"},
+            {"restore -d d -s ./none", CTL_NO_DAEMON, "./none"},
+            {"verify --all -t 2024-12-06T22:22:25Z", CTL_USAGE, "give one of them"},
+            {"verify -s ./none", CTL_NO_DAEMON, "./none"},
             {"restore -u=maybe", CTL_USAGE, "'maybe' is neither true nor false"},
             {"restore -t now", CTL_USAGE, "now"},
             {"restore --use-etcdutl=false -s ./none", CTL_NO_DAEMON, "./none"},
@@ -411,16 +544,28 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_plain_commands),
-            cmocka_unit_test(test_restore_unpacks_later),
+            cmocka_unit_test(test_restore_wants_a_directory),
             cmocka_unit_test(test_bool),
             cmocka_unit_test_setup_teardown(test_restore, folder_setup, folder_teardown),
+            cmocka_unit_test(test_verify),
             cmocka_unit_test(test_full_disk),
             cmocka_unit_test(test_help),
             cmocka_unit_test(test_rows),
             cmocka_unit_test_setup_teardown(test_exit_statuses, folder_setup, folder_teardown),
     };
 
-    if (argc < 2 || !realpath(argv[1], program))
+    /* Options stay set for the one command of a process. */
+    const struct CMUnitTest apart[] = {
+            cmocka_unit_test_setup_teardown(test_restore_of_a_directory, folder_setup, folder_teardown),
+    };
+    pid_t child;
+    int status;
+
+    if (argc < 2 || !realpath(argv[1], program) || (child = fork()) < 0)
+        return 1;
+    if (child == 0)
+        return cmocka_run_group_tests(apart, NULL, NULL);
+    if (waitpid(child, &status, 0) != child || status != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

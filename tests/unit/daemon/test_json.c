@@ -82,7 +82,9 @@ static void test_entry(void **state)
     entry.encrypted = true;
     entry.state = text("complete");
     EXPECT_PRINTED("{\"name\":\"backup-2024-12-06T21:22:25Z.dump\",\"instant\":\"2024-12-06T21:22:25Z\","
-                   "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null}\n",
+                   "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
+                   "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
+                   "\"revision_after\":0}\n",
             json_entry(&entry));
 }
 
@@ -110,7 +112,8 @@ static void test_done(void **state)
     restore.output = text("/a \"b\"");
     restore.instant = INT64_MAX; /* a year that cannot be written: the nearest that can */
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":\"9999-12-31T23:59:59Z\",\"snapshot_size\":0,\"elapsed_ms\":0,"
-                   "\"output\":\"/a \\\"b\\\"\",\"encrypted\":false,\"hash_checked\":false}\n",
+                   "\"output\":\"/a \\\"b\\\"\",\"encrypted\":false,\"hash_checked\":false,\"data_dir\":\"\","
+                   "\"wal_dir\":\"\",\"owner\":\"\",\"tool\":\"\",\"dry_run\":false}\n",
             json_done(&done));
 }
 

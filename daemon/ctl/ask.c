@@ -1,0 +1,150 @@
+#include "ask.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/timestamp.h"
+#include "json.h"
+#include "show.h"
+#include "talk.h"
+
+struct view {
+    const struct ctl *ctl;
+    struct show_progress progress;
+    unsigned entries;
+    FILE *table; /* of verdicts, shown at the end; NULL while there are none */
+    char *table_text;
+    size_t table_len;
+};
+
+static void on_progress(void *ctx, const Control__Progress *p)
+{
+    struct view *v = ctx;
+
+    show_progress(&v->progress, p);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    show_note(text);
+}
+
+static void on_entry(void *ctx, const Control__Entry *entry)
+{
+    struct view *v = ctx;
+
+    if (v->ctl->json) {
+        json_entry(entry);
+        return;
+    }
+    if (v->entries++ == 0)
+        show_entry_header();
+    show_entry(entry, timestamp_now());
+}
+
+static void on_output(void *ctx, const char *text)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    show_output(text);
+}
+
+/* A line now, since there may be hours of them, and the table at the end. */
+static void on_verdict(void *ctx, const Control__Verdict *verdict)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    if (v->ctl->json) {
+        json_verdict(verdict);
+        return;
+    }
+    if (!v->ctl->quiet)
+        show_verdict(verdict);
+    if (!v->table && (v->table = open_memstream(&v->table_text, &v->table_len)))
+        show_verdict_header(v->table);
+    if (v->table)
+        show_verdict_row(v->table, verdict);
+}
+
+static void end_table(struct view *v)
+{
+    if (!v->table)
+        return;
+    if (fclose(v->table) == 0)
+        (void)fputs(v->table_text, stdout);
+    else
+        show_failure("out of memory for the table of verdicts");
+    free(v->table_text);
+}
+
+/* A daemon with a file system of its own (PrivateTmp=, a container) may have written where we see nothing. */
+static void warn_if_out_of_sight(const struct view *v, const Control__RestoreResult *r)
+{
+    const char *path = r->data_dir[0] ? r->data_dir : r->output;
+
+    if (!r->dry_run && !v->ctl->config && access(path, F_OK) < 0 && errno == ENOENT)
+        show_note("it is not there for this process: the daemon sees another file system (PrivateTmp=, a container)");
+}
+
+static void on_done(void *ctx, const Control__Done *done)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    if (v->ctl->json) {
+        json_done(done);
+        return;
+    }
+    switch (done->result_case) {
+    case CONTROL__DONE__RESULT_BACKUP:
+        show_backup(done->backup);
+        break;
+    case CONTROL__DONE__RESULT_RESTORE:
+        show_restore(done->restore);
+        warn_if_out_of_sight(v, done->restore);
+        break;
+    case CONTROL__DONE__RESULT_VERIFY:
+        show_verify(done->verify);
+        break;
+    case CONTROL__DONE__RESULT_STATUS:
+        show_status(done->status, timestamp_now());
+        break;
+    default:
+        break;
+    }
+}
+
+int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
+{
+    struct view view = {.ctl = ctl};
+    struct talk t = {
+            .ctx = &view,
+            .on_progress = with_progress && !ctl->quiet && !ctl->json ? on_progress : NULL,
+            .on_note = on_note,
+            .on_entry = on_entry,
+            .on_output = on_output,
+            .on_verdict = on_verdict,
+            .on_done = on_done,
+    };
+    int status;
+
+    show_progress_init(&view.progress);
+    status = talk(ctl, request, &t);
+    show_progress_clear(&view.progress);
+    end_table(&view);
+    if (request->body_case == CONTROL__REQUEST__BODY_LIST && status == CTL_DONE && !ctl->json && view.entries == 0)
+        (void)fputs("no backups with the configured prefix; etcd-backupctl status shows where they are looked for\n",
+                stderr);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    /* A full disk must not look like success, also if only what was written earlier met it. */
+    show_failure("what was asked for could not be written to stdout");
+    return status == CTL_DONE ? CTL_FAILED : status;
+}

@@ -1,0 +1,20 @@
+/*
+ * choice.h: which backup of the bucket somebody means. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "catalog/list.h"
+
+struct choice {
+    bool latest;     /* or that of `instant` */
+    int64_t instant; /* seconds since the epoch */
+};
+
+/* The complete backup that is meant, valid as long as the list. Errors, for a person: ERR_NOT_FOUND naming the nearest
+ * one, or that there is none in `bucket` (how to call the place); ERR_INTEGRITY when it is there without its key. */
+const struct catalog_backup *choice_find(
+        const struct choice *c, const struct catalog_list *list, const char *bucket, struct err *e);

@@ -1,0 +1,36 @@
+/*
+ * etcdutl.h: the program that makes a data directory of a snapshot: etcdutl, or etcdctl up to 3.5 with its API 3.
+ *
+ * Finds it, asks for its version, and reads in its own help what it is able to do, which is surer than what a version
+ * promises: the same number may be patched by a distribution.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/err.h"
+
+struct etcdutl;
+
+struct etcdutl_spec {
+    const char *tool; /* a path, a name to be looked for in PATH; NULL or "": etcdutl, else etcdctl, in PATH. Copied. */
+    void *ctx;
+    /* Once, never inside etcdutl_find. Errors: ERR_NOT_FOUND, ERR_CONFIG (fails, does not end, cannot restore). */
+    void (*on_done)(void *ctx, const struct err *err);
+};
+
+/* Starts looking. The caller frees after on_done. Errors: ERR_RESOURCE, ERR_NOT_FOUND, ERR_CONFIG. */
+struct etcdutl *etcdutl_find(uv_loop_t *loop, const struct etcdutl_spec *spec, struct err *e);
+
+/* Asks it to end early: on_done follows, with ERR_CANCELLED. Only before on_done. */
+void etcdutl_stop(struct etcdutl *u);
+
+const char *etcdutl_path(const struct etcdutl *u);
+const char *etcdutl_version(const struct etcdutl *u); /* as it says itself: "etcdutl version: 3.5.16" */
+
+/* Whether it knows --bump-revision and --mark-compacted (from 3.4.27 and 3.5.10 on). */
+bool etcdutl_can_bump(const struct etcdutl *u);
+
+/* After on_done. NULL is fine. */
+void etcdutl_free(struct etcdutl *u);

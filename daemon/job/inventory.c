@@ -1,0 +1,166 @@
+#include "inventory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "listing.h"
+#include "s3/object.h"
+
+enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32 };
+
+struct detail {
+    char etcd_version[VERSION_MAX];
+    int64_t revision_before, revision_after;
+};
+
+struct head {
+    struct inventory *owner;
+    struct s3_request *request; /* NULL: free */
+    size_t index;
+};
+
+struct inventory {
+    struct core *core;
+    struct inventory_spec spec;
+    struct listing *listing;
+    struct catalog_list *list;
+    struct detail details[INVENTORY_DETAILED]; /* of the list's first entries */
+    struct head heads[HEADS_IN_FLIGHT];
+    size_t asked; /* entries that a HEAD was sent for, or that need none */
+    unsigned under_way;
+    size_t shown;
+};
+
+CLEANUP_FUNC(struct inventory *, inventory_free)
+
+static void ask_for_more(struct inventory *v);
+
+/* A whole decimal number, else 0. */
+static int64_t parse_revision(const char *text)
+{
+    int64_t n = 0;
+
+    for (const char *c = text; *c; c++) {
+        if (*c < '0' || *c > '9' || n > (INT64_MAX - 9) / 10)
+            return 0;
+        n = n * 10 + (*c - '0');
+    }
+    return n;
+}
+
+static void take_metadata(struct detail *d, const struct s3_response *res)
+{
+    for (size_t i = 0; i < res->n_metadata; i++) {
+        const struct s3_param *m = &res->metadata[i];
+
+        if (strcmp(m->name, "etcd-version") == 0)
+            (void)snprintf(d->etcd_version, sizeof(d->etcd_version), "%s", m->value);
+        else if (strcmp(m->name, "etcd-revision") == 0)
+            d->revision_before = parse_revision(m->value);
+        else if (strcmp(m->name, "etcd-revision-after") == 0)
+            d->revision_after = parse_revision(m->value);
+    }
+}
+
+static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct head *h = ctx;
+    struct inventory *v = h->owner;
+
+    h->request = NULL;
+    v->under_way--;
+    if (!err)
+        take_metadata(&v->details[h->index], res);
+    ask_for_more(v);
+}
+
+/* The range of revisions was known only after the dump was on its way: it stands at the key. */
+static void ask(struct inventory *v, struct head *h, size_t index)
+{
+    const struct catalog_backup *b = catalog_list_at(v->list, index);
+    char key[NAME_TEXT_MAX];
+    struct err e = ERR_INIT;
+    struct s3_client *s3 = core_s3(v->core, &e);
+
+    h->owner = v;
+    h->index = index;
+    if (b->has_key)
+        name_key_of_dump(key, b->name);
+    h->request = s3 ? s3_head(s3, b->has_key ? key : b->name, h, on_headed, &e) : NULL;
+    v->under_way += h->request != NULL;
+}
+
+static bool has_detail(const struct inventory *v, size_t index)
+{
+    return index < INVENTORY_DETAILED && index < catalog_list_count(v->list);
+}
+
+static void ask_for_more(struct inventory *v)
+{
+    for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
+        while (!v->heads[i].request && has_detail(v, v->asked)) {
+            if (catalog_list_at(v->list, v->asked)->state == CATALOG_COMPLETE)
+                ask(v, &v->heads[i], v->asked);
+            v->asked++;
+        }
+    if (v->under_way == 0)
+        v->spec.on_done(v->spec.ctx, NULL);
+}
+
+static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
+{
+    struct inventory *v = ctx;
+
+    listing_free(TAKE_PTR(v->listing));
+    v->list = list;
+    if (err)
+        v->spec.on_done(v->spec.ctx, err);
+    else
+        ask_for_more(v);
+}
+
+struct inventory *inventory_start(struct core *core, const struct inventory_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_inventory_free) struct inventory *v = calloc(1, sizeof(*v));
+    struct listing_spec listing = {.ctx = v, .on_done = on_listed};
+
+    if (!v) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    v->core = core;
+    v->spec = *spec;
+    v->listing = listing_start(core, &listing, e);
+    return v->listing ? TAKE_PTR(v) : NULL;
+}
+
+bool inventory_next(struct inventory *v, struct inventory_entry *out)
+{
+    while (v->shown < catalog_list_count(v->list)) {
+        size_t i = v->shown++;
+        const struct detail *d = has_detail(v, i) ? &v->details[i] : NULL;
+
+        out->backup = catalog_list_at(v->list, i);
+        out->etcd_version = d ? d->etcd_version : "";
+        out->revision_before = d ? d->revision_before : 0;
+        out->revision_after = d ? d->revision_after : 0;
+        if (out->backup->state != CATALOG_ORPHAN_KEY)
+            return true;
+    }
+    return false;
+}
+
+void inventory_free(struct inventory *v)
+{
+    if (!v)
+        return;
+    for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
+        if (v->heads[i].request)
+            s3_request_cancel(v->heads[i].request);
+    listing_free(v->listing);
+    catalog_list_free(v->list);
+    free(v);
+}

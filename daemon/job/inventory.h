@@ -1,0 +1,35 @@
+/*
+ * inventory.h: the backups in the bucket with what their objects' metadata says of them.
+ *
+ * A listing, then a HEAD for each of the newest INVENTORY_DETAILED backups, several at a time: of a bucket with
+ * thousands nobody waits for all. Metadata that is missing or cannot be read is only unknown.
+ */
+#pragma once
+
+#include "catalog/list.h"
+#include "core.h"
+
+struct inventory;
+
+enum { INVENTORY_DETAILED = 100 };
+
+struct inventory_entry {
+    const struct catalog_backup *backup;
+    const char *etcd_version; /* "" if not known */
+    int64_t revision_before;  /* the snapshot lies between the two; 0 if not known */
+    int64_t revision_after;
+};
+
+struct inventory_spec {
+    void *ctx;
+    void (*on_done)(void *ctx, const struct err *err); /* once unless freed; err NULL: all is there */
+};
+
+/* Starts. The core must be acquired. The caller frees. Errors: those of listing_start. */
+struct inventory *inventory_start(struct core *core, const struct inventory_spec *spec, struct err *e);
+
+/* After on_done: the i-th, newest first, lone keys left out; false past the last. Valid until inventory_free. */
+bool inventory_next(struct inventory *v, struct inventory_entry *out);
+
+/* Cancels if it still runs. NULL is fine. */
+void inventory_free(struct inventory *v);

@@ -1,0 +1,473 @@
+#include "place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define SCRATCH_PREFIX ".etcd-backupd-unpack."
+
+enum { MOVED_MAX = 64, SCRATCH_TRIES = 8 };
+
+struct place {
+    char *path; /* resolved */
+    char *base; /* the directory that the scratch directory is made in: above the place, or itself if it is a mount */
+    char *scratch;
+    char *inside; /* scratch/data */
+    bool exists;
+    bool is_mount;
+    uid_t uid;
+    gid_t gid;
+    mode_t mode;
+    int base_fd;
+    int lock_fd; /* of the scratch directory */
+    bool settled;
+    char *moved[MOVED_MAX]; /* names of the entries that have moved up, of a mount */
+    unsigned n_moved;
+};
+
+/* ---- looking ---- */
+
+static bool is_ours(const char *name)
+{
+    return strncmp(name, SCRATCH_PREFIX, strlen(SCRATCH_PREFIX)) == 0;
+}
+
+/* The name of something in it that is not to be passed over: "" if it is as good as empty. */
+static int find_content(const struct place *p, char found[NAME_MAX + 1], struct err *e)
+{
+    DIR *dir = opendir(p->path);
+    const struct dirent *entry;
+
+    found[0] = '\0';
+    if (!dir)
+        return err_errno(e, errno, "%s", p->path);
+    while (!found[0] && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_ours(name) &&
+                !(p->is_mount && strcmp(name, "lost+found") == 0))
+            (void)snprintf(found, NAME_MAX + 1, "%s", name);
+    }
+    (void)closedir(dir);
+    return 0;
+}
+
+static bool is_mount_root(const char *path)
+{
+    struct statx st;
+
+    return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static int resolve(struct place *p, const char *path, struct err *e)
+{
+    struct stat st;
+    size_t len;
+
+    p->path = realpath(path, NULL);
+    p->exists = p->path != NULL;
+    if (p->exists)
+        return 0;
+    if (errno != ENOENT)
+        return err_errno(e, errno, "%s", path);
+    if (lstat(path, &st) == 0)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: a symbolic link to nothing", path);
+    p->path = strdup(path);
+    for (len = p->path ? strlen(p->path) : 0; len > 1 && p->path[len - 1] == '/'; len--)
+        p->path[len - 1] = '\0';
+    return p->path ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+}
+
+static int look_at_base(struct place *p, struct err *e)
+{
+    _cleanup_free_ char *copy = strdup(p->path);
+    const char *base = p->is_mount ? p->path : copy ? dirname(copy) : NULL;
+    struct stat st;
+
+    p->base = base ? strdup(base) : NULL;
+    if (!p->base)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (stat(p->base, &st) < 0)
+        return errno == ENOENT ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                                         "%s: the directory above it does not exist: mkdir -p %s", p->path, p->base)
+                               : err_errno(e, errno, "%s", p->base);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: %s is not a directory", p->path, p->base);
+    if (faccessat(AT_FDCWD, p->base, W_OK | X_OK, AT_EACCESS) < 0)
+        return errno == EROFS ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                                        "%s: Read-only file system (for a confined daemon; etcd-backupctl -c FILE "
+                                        "writes with your own rights)",
+                                        p->base)
+                              : err_errno(e, errno, "%s", p->base);
+    if (!p->exists) {
+        p->uid = st.st_uid;
+        p->gid = st.st_gid;
+        p->mode = st.st_mode & 0777;
+    }
+    return 0;
+}
+
+static int look_at_existing(struct place *p, struct err *e)
+{
+    char found[NAME_MAX + 1];
+    struct stat st;
+
+    if (stat(p->path, &st) < 0)
+        return err_errno(e, errno, "%s", p->path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a directory", p->path);
+    p->is_mount = is_mount_root(p->path);
+    p->uid = st.st_uid;
+    p->gid = st.st_gid;
+    p->mode = st.st_mode & 0777;
+    if (find_content(p, found, e) < 0)
+        return -1;
+    if (found[0])
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "%s: is not empty (there is %s in it) and stays as it is: move it away first, or name another "
+                "directory",
+                p->path, found);
+    return 0;
+}
+
+struct place *place_plan(const char *path, struct err *e)
+{
+    _cleanup_(cleanup_place_free) struct place *p = calloc(1, sizeof(*p));
+
+    if (!p) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    p->base_fd = p->lock_fd = -1;
+    if (path[0] != '/' || path[strspn(path, "/")] == '\0') {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%s' is no absolute path of a directory to make", path);
+        return NULL;
+    }
+    if (resolve(p, path, e) < 0 || (p->exists && look_at_existing(p, e) < 0) || look_at_base(p, e) < 0)
+        return NULL;
+    if (place_set_owner(p, NULL, e) < 0)
+        return NULL;
+    return TAKE_PTR(p);
+}
+
+/* ---- whose it will be ---- */
+
+/* A whole decimal number below 2^32 - 1, which chown(2) takes for "leave it". */
+static bool parse_id(const char *text, unsigned *id)
+{
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(text, &end, 10);
+    *id = (unsigned)n;
+    return text[0] >= '0' && text[0] <= '9' && !*end && errno == 0 && n < UINT32_MAX;
+}
+
+static int find_user(const char *name, uid_t *uid, gid_t *gid, struct err *e)
+{
+    const struct passwd *user = getpwnam(name);
+
+    if (user) {
+        *uid = user->pw_uid;
+        *gid = user->pw_gid;
+        return 0;
+    }
+    if (parse_id(name, uid))
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: no user '%s' on this machine", name);
+}
+
+static int find_group(const char *name, gid_t *gid, struct err *e)
+{
+    const struct group *group = getgrnam(name);
+
+    if (group)
+        *gid = group->gr_gid;
+    else if (!parse_id(name, gid))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: no group '%s' on this machine", name);
+    return 0;
+}
+
+int place_set_owner(struct place *p, const char *owner, struct err *e)
+{
+    _cleanup_free_ char *user = owner ? strdup(owner) : NULL;
+    char *group = user ? strchr(user, ':') : NULL;
+    uid_t uid = geteuid();
+
+    if (!owner || !*owner) {
+        if (uid != 0) {
+            p->uid = uid;
+            p->gid = getegid();
+        }
+        return 0;
+    }
+    if (!user)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (group)
+        *group++ = '\0';
+    if (find_user(user, &p->uid, &p->gid, e) < 0 || (group && find_group(group, &p->gid, e) < 0))
+        return -1;
+    if (uid != 0 && p->uid != uid)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user);
+    return 0;
+}
+
+const char *place_path(const struct place *p)
+{
+    return p->path;
+}
+
+const char *place_owner(const struct place *p, char *out)
+{
+    const struct passwd *user = getpwuid(p->uid);
+    const struct group *group = getgrgid(p->gid);
+    char uid[12], gid[12];
+
+    (void)snprintf(uid, sizeof(uid), "%u", p->uid);
+    (void)snprintf(gid, sizeof(gid), "%u", p->gid);
+    (void)snprintf(out, PLACE_OWNER_MAX, "%.39s:%.39s", user ? user->pw_name : uid, group ? group->gr_name : gid);
+    return out;
+}
+
+int place_room(const struct place *p, dev_t *dev, uint64_t *bytes, struct err *e)
+{
+    struct statvfs fs;
+    struct stat st;
+
+    if (statvfs(p->base, &fs) < 0 || stat(p->base, &st) < 0)
+        return err_errno(e, errno, "%s", p->base);
+    *dev = st.st_dev;
+    *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return 0;
+}
+
+/* ---- trees ---- */
+
+/* Calls `each` for every file, and for every directory after what is in it. */
+static int walk(const char *path, int (*each)(const struct place *, const FTSENT *, struct err *),
+        const struct place *p, struct err *e)
+{
+    char *paths[] = {(char *)(uintptr_t)path, NULL};
+    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+    const FTSENT *entry;
+    int r = 0;
+
+    if (!fts)
+        return err_errno(e, errno, "%s", path);
+    while (r == 0 && (entry = fts_read(fts))) {
+        if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS)
+            r = err_errno(e, entry->fts_errno, "%s", entry->fts_path);
+        else if (entry->fts_info != FTS_D)
+            r = each(p, entry, e);
+    }
+    (void)fts_close(fts);
+    return r;
+}
+
+static int remove_entry(const struct place *p, const FTSENT *entry, struct err *e)
+{
+    (void)p;
+    (void)e;
+    (void)remove(entry->fts_accpath); /* what cannot go, stays */
+    return 0;
+}
+
+static void remove_tree(const char *path)
+{
+    struct err e = ERR_INIT;
+
+    (void)walk(path, remove_entry, NULL, &e);
+}
+
+static int finish_entry(const struct place *p, const FTSENT *entry, struct err *e)
+{
+    _cleanup_close_ int fd = -1;
+    const struct stat *st = entry->fts_statp;
+
+    if ((st->st_uid != p->uid || st->st_gid != p->gid) && lchown(entry->fts_accpath, p->uid, p->gid) < 0)
+        return err_errno(e, errno, "giving %s to its owner", entry->fts_path);
+    if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+        return 0;
+    fd = open(entry->fts_accpath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+        return err_errno(e, errno, "syncing %s", entry->fts_path);
+    return 0;
+}
+
+/* ---- the scratch directory ---- */
+
+static void sweep(const struct place *p)
+{
+    DIR *dir = opendir(p->base);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+
+        if (!is_ours(entry->d_name) || asprintf(&path, "%s/%s", p->base, entry->d_name) < 0)
+            continue;
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_tree(path);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
+/* Somebody's sweep may come between making and locking: then once more. */
+static int make_scratch(struct place *p, struct err *e)
+{
+    struct stat st;
+
+    for (unsigned i = 0; i < SCRATCH_TRIES; i++) {
+        free(TAKE_PTR(p->scratch));
+        if (asprintf(&p->scratch, "%s/" SCRATCH_PREFIX "%08x", p->base, randombytes_random()) < 0)
+            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        if (mkdir(p->scratch, 0700) < 0) {
+            err_errno(e, errno, "%s", p->scratch);
+            free(TAKE_PTR(p->scratch));
+            return -1;
+        }
+        p->lock_fd = open(p->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 && fstat(p->lock_fd, &st) == 0 &&
+                st.st_nlink > 0)
+            return 0;
+        if (p->lock_fd >= 0)
+            close(TAKE_FD(p->lock_fd));
+        (void)rmdir(p->scratch);
+    }
+    return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: cannot be locked", p->scratch);
+}
+
+int place_open(struct place *p, struct err *e)
+{
+    sweep(p);
+    p->base_fd = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->base_fd < 0)
+        return err_errno(e, errno, "%s", p->base);
+    if (make_scratch(p, e) < 0)
+        return -1;
+    if (asprintf(&p->inside, "%s/data", p->scratch) < 0) {
+        p->inside = NULL;
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    }
+    return 0;
+}
+
+const char *place_inside(const struct place *p)
+{
+    return p->inside;
+}
+
+/* ---- the end ---- */
+
+static int move_up(struct place *p, const char *name, struct err *e)
+{
+    _cleanup_free_ char *from = NULL, *to = NULL;
+
+    if (p->n_moved == MOVED_MAX)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: more files than can be moved into place", p->inside);
+    if (asprintf(&from, "%s/%s", p->inside, name) < 0 || asprintf(&to, "%s/%s", p->path, name) < 0 ||
+            !(p->moved[p->n_moved] = strdup(name)))
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (rename(from, to) < 0) {
+        free(TAKE_PTR(p->moved[p->n_moved]));
+        return err_errno(e, errno, "%s", to);
+    }
+    p->n_moved++;
+    return 0;
+}
+
+static int move_all_up(struct place *p, struct err *e)
+{
+    DIR *dir = opendir(p->inside);
+    const struct dirent *entry;
+    int r = 0;
+
+    if (!dir)
+        return err_errno(e, errno, "%s", p->inside);
+    while (r == 0 && (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            r = move_up(p, entry->d_name, e);
+    (void)closedir(dir);
+    return r;
+}
+
+void place_take_back(struct place *p)
+{
+    while (p->n_moved) {
+        char *name = p->moved[--p->n_moved];
+        _cleanup_free_ char *from = NULL, *to = NULL;
+
+        if (asprintf(&from, "%s/%s", p->path, name) >= 0 && asprintf(&to, "%s/%s", p->inside, name) >= 0)
+            (void)rename(from, to);
+        free(name);
+    }
+    if (p->settled && !p->is_mount && rename(p->path, p->inside) == 0 && p->exists) {
+        if (mkdir(p->path, p->mode) < 0 || lchown(p->path, p->uid, p->gid) < 0)
+            p->exists = false; /* nobody is left to be told */
+    }
+    p->settled = false;
+}
+
+static int put_in_place(struct place *p, struct err *e)
+{
+    if (p->is_mount)
+        return move_all_up(p, e);
+    if (rename(p->inside, p->path) < 0)
+        return err_errno(e, errno, "%s", p->path);
+    return 0;
+}
+
+int place_settle(struct place *p, struct err *e)
+{
+    if (chmod(p->inside, p->mode) < 0)
+        return err_errno(e, errno, "%s", p->inside);
+    if (walk(p->inside, finish_entry, p, e) < 0)
+        return -1;
+    if (put_in_place(p, e) < 0) {
+        place_take_back(p);
+        return -1;
+    }
+    p->settled = true;
+    if (fsync(p->base_fd) < 0 && errno != EINVAL) {
+        err_errno(e, errno, "syncing %s", p->base);
+        place_take_back(p);
+        return -1;
+    }
+    return 0;
+}
+
+void place_free(struct place *p)
+{
+    if (!p)
+        return;
+    if (p->scratch && p->lock_fd >= 0)
+        remove_tree(p->scratch);
+    while (p->n_moved)
+        free(p->moved[--p->n_moved]);
+    if (p->lock_fd >= 0)
+        close(p->lock_fd);
+    if (p->base_fd >= 0)
+        close(p->base_fd);
+    free(p->inside);
+    free(p->scratch);
+    free(p->base);
+    free(p->path);
+    free(p);
+}

@@ -1,0 +1,55 @@
+/*
+ * place.h: a directory that appears whole or not at all.
+ *
+ *     plan      looks, and says everything that would be in the way; touches nothing
+ *     open      makes a scratch directory beside the place (mode 0700), in which somebody fills place_inside
+ *     settle    syncs what was filled, gives it its owner and mode, and renames it into place
+ *     free      removes what did not settle
+ *
+ * The place must be absent or an empty directory. Where it is the root of a file system of its own nothing can be
+ * renamed onto it: the scratch directory is then inside, and its entries move up one by one (etcd's data directory has
+ * just one: member). Killed at any moment the place is absent, empty but for a hidden scratch directory, or whole; the
+ * next open beside it removes scratch directories that nobody holds the lock (flock) of.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct place;
+
+/* `path` is absolute; symbolic links are followed. The caller frees. Errors: ERR_CONFIG (not empty, no directory, the
+ * directory above does not exist or may not be written), ERR_RESOURCE. */
+struct place *place_plan(const char *path, struct err *e);
+
+/* Who it will belong to: "USER[:GROUP]", names or numbers; NULL or "": an empty directory's own owner, else that of the
+ * directory above; which, if that may not be done, becomes us. Errors: ERR_CONFIG. */
+int place_set_owner(struct place *p, const char *owner, struct err *e);
+
+const char *place_path(const struct place *p);
+
+/* "user:group" or numbers. `out` has room for PLACE_OWNER_MAX bytes. */
+enum { PLACE_OWNER_MAX = 80 };
+const char *place_owner(const struct place *p, char *out);
+
+/* The file system that takes it: its device number, and the bytes free for us. Errors: ERR_RESOURCE. */
+int place_room(const struct place *p, dev_t *dev, uint64_t *bytes, struct err *e);
+
+/* Blocks a little. Errors: ERR_RESOURCE, ERR_CONFIG. */
+int place_open(struct place *p, struct err *e);
+
+/* The path that does not exist yet and is to be filled, in the scratch directory. */
+const char *place_inside(const struct place *p);
+
+/* Blocks; for the thread pool. Errors: ERR_RESOURCE, ERR_CONFIG: nothing of it is in place then. */
+int place_settle(struct place *p, struct err *e);
+
+/* After place_settle and before place_free: away with it again. Blocks. */
+void place_take_back(struct place *p);
+
+/* Removes the scratch directory and all in it. Blocks when something was filled and not settled. NULL is fine. */
+void place_free(struct place *p);
+CLEANUP_FUNC(struct place *, place_free)

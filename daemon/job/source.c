@@ -1,0 +1,175 @@
+#include "source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "s3/object.h"
+#include "seal/key.h"
+#include "seal/unseal.h"
+
+enum { KEY_OBJECT_LIMIT = 4096 };
+
+struct source {
+    struct core *core;
+    struct source_spec spec;
+    char name[NAME_TEXT_MAX];
+    int64_t instant;
+    bool has_key;
+    uint64_t size;
+    char etag[S3_ETAG_MAX];
+    struct s3_request *call; /* HEAD of the dump, or GET of the key */
+    struct secret *data_key;
+};
+
+CLEANUP_FUNC(struct source *, source_free)
+
+static void end_with(struct source *s, const struct err *err)
+{
+    struct err named;
+
+    if (err) {
+        named = *err;
+        err_prepend(&named, "%s: ", s->name);
+    }
+    s->spec.on_done(s->spec.ctx, err ? &named : NULL);
+}
+
+static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct source *s = ctx;
+    _cleanup_secret_ struct secret *master = NULL;
+    struct err e = ERR_INIT;
+
+    s->call = NULL;
+    if (err) {
+        e = *err;
+        err_prepend(&e, "reading its key: ");
+        end_with(s, &e);
+        return;
+    }
+    master = key_read_master(core_conf(s->core)->encryption_key_path, &e);
+    if (master)
+        s->data_key = key_unwrap(master, res->body, s->instant, s->spec.allow_renamed, &e);
+    end_with(s, s->data_key ? NULL : &e);
+}
+
+static int read_key(struct source *s, struct err *e)
+{
+    struct s3_get_spec get = {.limit = KEY_OBJECT_LIMIT, .ctx = s, .on_done = on_key};
+    char name[NAME_TEXT_MAX];
+    struct s3_client *s3;
+
+    if (!core_conf(s->core)->encryption_key_path)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
+    name_key_of_dump(name, s->name);
+    get.key = name;
+    s3 = core_s3(s->core, e);
+    s->call = s3 ? s3_get(s3, &get, e) : NULL;
+    return s->call ? 0 : -1;
+}
+
+/* What the size says by itself. */
+static int check_size(const struct source *s, struct err *e)
+{
+    if (s->size == UINT64_MAX)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the store does not say how large it is");
+    if (s->size == 0)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
+    return 0;
+}
+
+static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct source *s = ctx;
+    struct err e = ERR_INIT;
+
+    s->call = NULL;
+    if (err) {
+        end_with(s, err);
+        return;
+    }
+    s->size = res->content_length;
+    (void)snprintf(s->etag, sizeof(s->etag), "%s", res->etag);
+    if (check_size(s, &e) < 0 || (s->has_key && read_key(s, &e) < 0))
+        end_with(s, &e);
+    else if (!s->has_key)
+        end_with(s, NULL);
+}
+
+/* Who can write to the bucket but lacks the master key could take a key away and put any database in the dump's place:
+ * of what is not encrypted nothing says who wrote it. */
+static bool may_be_planted(const struct source *s)
+{
+    return !s->has_key && core_conf(s->core)->encryption_key_path && !s->spec.allow_plain;
+}
+
+static int start(struct source *s, struct err *e)
+{
+    struct s3_client *s3;
+
+    if (may_be_planted(s))
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
+                "made it; --allow-plain accepts it");
+    s3 = core_s3(s->core, e);
+    s->call = s3 ? s3_head(s3, s->name, s, on_headed, e) : NULL;
+    return s->call ? 0 : -1;
+}
+
+struct source *source_open(struct core *core, const struct source_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_source_free) struct source *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    s->core = core;
+    s->spec = *spec;
+    (void)snprintf(s->name, sizeof(s->name), "%s", spec->backup->name);
+    s->instant = spec->backup->instant;
+    s->has_key = spec->backup->has_key;
+    s->spec.backup = NULL;
+    if (start(s, e) < 0) {
+        err_prepend(e, "%s: ", s->name);
+        return NULL;
+    }
+    return TAKE_PTR(s);
+}
+
+const char *source_name(const struct source *s)
+{
+    return s->name;
+}
+
+uint64_t source_size(const struct source *s)
+{
+    return s->size;
+}
+
+const char *source_etag(const struct source *s)
+{
+    return s->etag;
+}
+
+const struct secret *source_data_key(const struct source *s)
+{
+    return s->data_key;
+}
+
+uint64_t source_snapshot_size(const struct source *s)
+{
+    return s->data_key ? unseal_plain_size(s->size) : s->size;
+}
+
+void source_free(struct source *s)
+{
+    if (!s)
+        return;
+    if (s->call)
+        s3_request_cancel(s->call);
+    secret_free(s->data_key);
+    free(s);
+}

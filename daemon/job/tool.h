@@ -1,0 +1,33 @@
+/*
+ * tool.h: another program, run on the loop: its output line by line, and how it ended.
+ *
+ * It gets no input, our PATH and HOME, ETCDCTL_API=3 and nothing else of our environment (a variable like
+ * ETCDCTL_ENDPOINTS in ours is for somebody else), and at most one descriptor beside its output.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/err.h"
+
+struct tool;
+
+struct tool_spec {
+    const char *const *args; /* args[0]: the path; ends with NULL. Copied by the kernel. */
+    int inherit_fd;          /* becomes its descriptor 3; -1: none */
+    uint64_t limit_ms;       /* it is stopped after so long; 0: never */
+    void *ctx;
+    void (*on_line)(void *ctx, const char *line); /* stdout and stderr; at most TOOL_LINE_MAX bytes of each line */
+    /* Once, never inside tool_start, when the program has ended and said all; frees itself before. err NULL: it ended
+     * with 0. Else ERR_CONFIG (an exit status other than 0: what it said last is in the text), ERR_TRANSIENT (a signal,
+     * time), ERR_CANCELLED (tool_stop). */
+    void (*on_done)(void *ctx, const struct err *err);
+};
+
+enum { TOOL_LINE_MAX = 1000, TOOL_LINES_MAX = 10000 };
+
+/* Starts it. Errors: ERR_NOT_FOUND, ERR_CONFIG (not to be executed), ERR_RESOURCE; naming the path. */
+struct tool *tool_start(uv_loop_t *loop, const struct tool_spec *spec, struct err *e);
+
+/* Asks it to end (SIGTERM, after some seconds SIGKILL); on_done follows when it has. */
+void tool_stop(struct tool *t);
