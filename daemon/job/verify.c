@@ -113,9 +113,28 @@ static void finish(struct verify *v, const struct err *err)
     etcdutl_free(TAKE_PTR(v->tool));
 }
 
+static void cancelled(struct verify *v)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    finish(v, &e);
+}
+
+/* Of those that come after the one that was looked at last. */
+static unsigned count_left(const struct verify *v)
+{
+    unsigned n = 0;
+
+    for (size_t i = v->next; !v->only && i < catalog_list_count(v->list); i++)
+        n += catalog_list_at(v->list, i)->state != CATALOG_ORPHAN_KEY;
+    return n;
+}
+
 static void finish_all(struct verify *v)
 {
     struct err e = v->failure;
+    unsigned left = count_left(v);
 
     if (v->result.good + v->result.bad == 0) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no backups in %s", core_bucket_url(v->core));
@@ -123,6 +142,8 @@ static void finish_all(struct verify *v)
     } else if (v->result.bad == 0) {
         finish(v, NULL);
     } else {
+        if (left)
+            err_prepend(&e, "%u failures in a row, %u more not looked at; the first: ", v->alike, left);
         if (v->result.good + v->result.bad > 1)
             err_prepend(&e, "%u of %u backups are not good: ", v->result.bad, v->result.good + v->result.bad);
         finish(v, &e);
@@ -138,14 +159,16 @@ static void schedule(struct verify *v, uv_timer_cb what)
 
 static void look_at_next(uv_timer_t *timer);
 
-static bool is_its_own(const struct err *err)
+/* Also when etcdutl says no: it was asked whether it can do this before the first. */
+static bool is_its_own(const struct verify *v, const struct err *err)
 {
-    return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND || err->kind == ERR_PROTOCOL;
+    return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND || err->kind == ERR_PROTOCOL ||
+            (err->kind == ERR_CONFIG && v->state == UNPACKING);
 }
 
 static void count(struct verify *v, const struct err *err)
 {
-    v->alike = err && !is_its_own(err) ? v->alike + 1 : 0;
+    v->alike = err && !is_its_own(v, err) ? v->alike + 1 : 0;
     if (!err)
         v->result.good++;
     else if (v->result.bad++ == 0 || (v->failure.kind != ERR_INTEGRITY && err->kind == ERR_INTEGRITY))
@@ -169,8 +192,8 @@ static void judge(struct verify *v, const struct unpack_status *status, const st
     };
 
     drop_backup(v);
-    if (err && err->kind == ERR_CANCELLED) {
-        finish(v, err);
+    if (v->cancelled) { /* also when this one came to its end first */
+        cancelled(v);
         return;
     }
     count(v, err);
@@ -219,8 +242,10 @@ static void start_unpacking(struct verify *v)
     set_state(v, UNPACKING);
     if (place_open(v->place, &e) == 0)
         v->unpack = unpack_start(core_loop(v->core), &spec, &e);
-    if (!v->unpack)
+    if (!v->unpack) {
+        err_prepend(&e, "%s: unpacking it: ", v->backup->name);
         judge(v, NULL, &e);
+    }
 }
 
 static void on_progress(void *ctx, uint64_t done)
@@ -231,15 +256,10 @@ static void on_progress(void *ctx, uint64_t done)
 static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
 {
     struct verify *v = ctx;
-    struct err e = ERR_INIT;
 
     v->download = NULL;
     v->snapshot_size = written;
-    if (!err && v->cancelled) {
-        err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
-        err = &e;
-    }
-    if (err || !v->request.drill)
+    if (err || v->cancelled || !v->request.drill)
         judge(v, NULL, err);
     else
         start_unpacking(v);
@@ -285,7 +305,8 @@ static void start_fetching(struct verify *v)
     struct err e = ERR_INIT;
 
     if (v->request.drill && prepare_drill(v, &e) < 0) {
-        finish(v, &e); /* the same for all of them */
+        err_prepend(&e, "%s: ", v->backup->name);
+        judge(v, NULL, &e);
         return;
     }
     spec.target = v->target;
@@ -353,14 +374,6 @@ static void look_at_next(uv_timer_t *timer)
 }
 
 /* ---- looking around ---- */
-
-static void cancelled(struct verify *v)
-{
-    struct err e = ERR_INIT;
-
-    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
-    finish(v, &e);
-}
 
 static void start_if_ready(struct verify *v)
 {
