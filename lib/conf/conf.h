@@ -56,6 +56,32 @@ struct conf_control {
     char *group;  /* members may use the socket, beside root and the daemon's own user; NULL: none */
 };
 
+struct conf_schedule {
+    uint64_t interval_ms;                    /* 0: none; at most one of the two is there */
+    char *cron;                              /* a line that cron_parse takes, or NULL */
+    uint64_t jitter_ms;                      /* default 0 */
+    uint64_t retry_initial_ms, retry_max_ms; /* default 30s and 10m */
+};
+
+struct conf_prune {
+    uint64_t max_age_ms;                                                      /* 0: nothing is pruned after a cycle */
+    uint64_t min_count;                                                       /* default 20 */
+    uint64_t keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly; /* default 0 */
+};
+
+struct conf_metrics {
+    char *listen; /* HOST:PORT, an IP address or localhost; NULL: nowhere */
+};
+
+struct conf_health {
+    uint64_t max_age_ms; /* 0: any age will do */
+};
+
+struct conf_hooks {
+    char *on_success, *on_failure; /* for /bin/sh -c; or NULL */
+    uint64_t timeout_ms;           /* default 1m */
+};
+
 struct conf_positions;
 
 struct conf {
@@ -64,6 +90,11 @@ struct conf {
     struct conf_etcd etcd;
     struct conf_s3 s3;
     struct conf_control control;
+    struct conf_schedule schedule;
+    struct conf_prune prune;
+    struct conf_metrics metrics;
+    struct conf_health health;
+    struct conf_hooks hooks;
     char *snapshot_path;           /* NULL if left out: restore then needs --output */
     char *encryption_key_path;     /* NULL: backups are not encrypted */
     enum conf_log_level log_level; /* default info; the Go tool's words: error, warning, info, debug, in any case */

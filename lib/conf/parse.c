@@ -61,11 +61,31 @@ static int refuse_key(const struct conf *c, const char *key, const char *why, st
     return conf_place_error(e, &at, "%s", why);
 }
 
+static bool is_there(const struct conf *c, const char *key)
+{
+    return conf_positions_find(c->positions, key) != NULL;
+}
+
+static int check_schedule(const struct conf *c, struct err *e)
+{
+    if (c->schedule.cron && c->schedule.interval_ms)
+        return refuse_key(c, "schedule.cron", "and interval: give one of them", e);
+    if (c->schedule.retry_initial_ms > c->schedule.retry_max_ms)
+        return refuse_key(c, is_there(c, "schedule.retry.max") ? "schedule.retry.max" : "schedule.retry.initial",
+                "retry.initial is longer than retry.max", e);
+    /* Who wrote down what to keep believes that the rest goes. */
+    if (is_there(c, "prune") && !c->prune.max_age_ms)
+        return refuse_key(c, "prune", "needs max_age: without it nothing is ever deleted", e);
+    return 0;
+}
+
 /* What no row of the schema can say alone. */
 static int check_together(const struct conf *c, struct err *e)
 {
     struct conf_endpoint ep;
 
+    if (check_schedule(c, e) < 0)
+        return -1;
     if (c->etcd.client_cert && !c->etcd.client_key)
         return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);
     if (c->etcd.client_key && !c->etcd.client_cert)

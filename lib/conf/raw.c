@@ -9,7 +9,7 @@
 #include "conf/place.h"
 #include "conf/schema.h"
 
-enum { SECTIONS_MAX = 16, FIELDS_MAX = 32, NAME_LEN_MAX = 32 };
+enum { SECTIONS_MAX = 24, FIELDS_MAX = 64, NAME_LEN_MAX = 32 };
 
 /* One array of fields for each section, made once a load. */
 struct conf_raw {

@@ -7,6 +7,9 @@
 #define TIMEOUT_MIN 1
 #define TIMEOUT_MAX (UINT64_C(7) * 24 * 3600 * 1000)
 #define RETRIES_MAX 1000000
+#define SECOND      UINT64_C(1000) /* ms */
+#define HOUR        (3600 * SECOND)
+#define KEEP_MAX    1000000
 
 static const struct conf_schema_key keys[] = {
         {"etcd_client.endpoints", CONF_KIND_ENDPOINTS, .mandatory = true, .sample = "[\"127.0.0.1:2379\"]",
@@ -79,6 +82,46 @@ static const struct conf_schema_key keys[] = {
                 .help = "The Unix socket that etcd-backupctl talks to."},
         {"control.group", CONF_KIND_GROUP, .sample = "etcd-backup", TO(control.group),
                 .help = "A group whose members may use the socket, beside root and the daemon's own user."},
+        {"schedule.interval", CONF_KIND_DURATION, .sample = "6h", .min = SECOND, .max = UINT64_C(366) * 24 * HOUR,
+                TO(schedule.interval_ms),
+                .help = "How long after the newest backup the next one is made; or cron. Without either: on command "
+                        "alone."},
+        {"schedule.cron", CONF_KIND_CRON, .sample = "\"0 */6 * * *\"", TO(schedule.cron),
+                .help = "When backups are made, in UTC: minute, hour, day of month, month, day of week."},
+        {"schedule.jitter", CONF_KIND_DURATION, .by_default = "0s", .min = 0, .max = 24 * HOUR, TO(schedule.jitter_ms),
+                .help = "At most so much later, by chance, so that many daemons do not come at once."},
+        {"schedule.retry.initial", CONF_KIND_DURATION, .by_default = "30s", .min = 100, .max = 24 * HOUR,
+                TO(schedule.retry_initial_ms), .help = "When a failed cycle is tried again; doubled each time."},
+        {"schedule.retry.max", CONF_KIND_DURATION, .by_default = "10m", .min = 100, .max = 24 * HOUR,
+                TO(schedule.retry_max_ms), .help = "The longest time between two tries."},
+        {"prune.max_age", CONF_KIND_DURATION, .sample = "15d", .min = SECOND, .max = UINT64_C(366000) * 24 * HOUR,
+                TO(prune.max_age_ms),
+                .help = "Older backups are deleted after each cycle, unless something below keeps them; left out: none "
+                        "is."},
+        {"prune.min_count", CONF_KIND_COUNT, .by_default = "20", .min = 1, .max = KEEP_MAX, TO(prune.min_count),
+                .help = "So many complete backups stay, whatever their age."},
+        {"prune.keep_hourly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_hourly),
+                .help = "The newest of each of so many hours (UTC) stays."},
+        {"prune.keep_daily", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_daily),
+                .help = "The newest of each of so many days stays."},
+        {"prune.keep_weekly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_weekly),
+                .help = "The newest of each of so many ISO weeks stays."},
+        {"prune.keep_monthly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_monthly),
+                .help = "The newest of each of so many months stays."},
+        {"prune.keep_yearly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_yearly),
+                .help = "The newest of each of so many years stays."},
+        {"metrics.listen", CONF_KIND_LISTEN, .sample = "127.0.0.1:9379", TO(metrics.listen),
+                .help = "Where Prometheus finds /metrics, and whoever asks /healthz; left out: nowhere."},
+        {"health.max_age", CONF_KIND_DURATION, .sample = "13h", .min = SECOND, .max = UINT64_C(3660) * 24 * HOUR,
+                TO(health.max_age_ms),
+                .help = "/healthz fails when the newest backup is older; left out: it never does."},
+        {"hooks.on_success", CONF_KIND_COMMAND, .sample = "/usr/local/bin/backup-done", TO(hooks.on_success),
+                .help = "A command for the shell, run after each backup that was made, with the event as JSON on "
+                        "stdin."},
+        {"hooks.on_failure", CONF_KIND_COMMAND, .sample = "\"mail -s 'etcd backup failed' root\"", TO(hooks.on_failure),
+                .help = "The same after each backup that failed."},
+        {"hooks.timeout", CONF_KIND_DURATION, .by_default = "1m", .min = 100, .max = 24 * HOUR, TO(hooks.timeout_ms),
+                .help = "How long such a command may take before it is ended."},
         {"log_level", CONF_KIND_LOG_LEVEL, .by_default = "info", TO(log_level),
                 .help = "How much is logged: error, warning, info or debug."},
 };
@@ -122,6 +165,12 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_ADDRESSING:
     case CONF_KIND_LOG_LEVEL:
         return "word";
+    case CONF_KIND_CRON:
+        return "cron line";
+    case CONF_KIND_LISTEN:
+        return "host:port";
+    case CONF_KIND_COMMAND:
+        return "command";
     case CONF_KIND_DURATION:
         return "duration";
     case CONF_KIND_COUNT:

@@ -22,6 +22,9 @@ enum conf_kind {
     CONF_KIND_COUNT,    /* min and max */
     CONF_KIND_SIZE,     /* min and max in bytes; 0 is always possible */
     CONF_KIND_LOG_LEVEL,
+    CONF_KIND_CRON,
+    CONF_KIND_LISTEN, /* HOST:PORT of ours */
+    CONF_KIND_COMMAND,
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,
     /* Paths of files, by what conf_check_files expects in them. */

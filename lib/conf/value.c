@@ -146,6 +146,18 @@ static int check_bucket(const char *text, struct err *e)
     return check_text(text, BUCKET_LEN_MAX, bucket_letters, e);
 }
 
+/* An address of this machine and a port: no scheme, since it is plain HTTP for whoever may reach it. */
+static int check_listen(const char *text, struct err *e)
+{
+    struct conf_endpoint ep;
+
+    if (strstr(text, "://"))
+        return objection(e, text, "is not HOST:PORT");
+    if (conf_endpoint_parse(text, false, &ep, e) < 0)
+        return -1;
+    return strrchr(text, ':') ? 0 : objection(e, text, "has no port");
+}
+
 static int set_string(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
     struct conf_endpoint ep;
@@ -166,6 +178,12 @@ static int set_string(struct conf *c, const struct conf_schema_key *key, const c
         break;
     case CONF_KIND_GROUP:
         r = check_text(text, GROUP_LEN_MAX, group_letters, e);
+        break;
+    case CONF_KIND_CRON:
+        r = check_text(text, 200, NULL, e);
+        break;
+    case CONF_KIND_LISTEN:
+        r = check_listen(text, e);
         break;
     case CONF_KIND_SOCKET:
         r = check_text(text, SOCKET_LEN_MAX, NULL, e);

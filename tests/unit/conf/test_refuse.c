@@ -247,6 +247,13 @@ static void keys_that_go_together(void **state)
                     "f.yml:5:5: etcd_client.auth.client_cert: needs client_key beside it"},
             {S3 "etcd_client:\n  endpoints: [a]\n  auth:\n    client_key: c\n",
                     "f.yml:5:5: etcd_client.auth.client_key: needs client_cert beside it"},
+            {ETCD S3 "schedule:\n  interval: 6h\n  cron: 0 * * * *\n",
+                    "f.yml:5:3: schedule.cron: and interval: give one of them"},
+            {ETCD S3 "schedule:\n  retry:\n    initial: 1h\n",
+                    "f.yml:5:5: schedule.retry.initial: retry.initial is longer than retry.max"},
+            {ETCD S3 "schedule:\n  retry:\n    max: 1s\n",
+                    "f.yml:5:5: schedule.retry.max: retry.initial is longer than retry.max"},
+            {ETCD S3 "prune:\n  min_count: 3\n", "f.yml:3:1: prune: needs max_age: without it nothing is ever deleted"},
             {ETCD "s3_client:\n  endpoint: 10.0.0.1:9000\n  addressing: virtual\n  bucket: bbb\n  auth: {key_auth: "
                   "k}\n",
                     "f.yml:4:3: s3_client.addressing: virtual puts the bucket in front of the host's name, but "

@@ -92,9 +92,15 @@ static void example_loads_without_the_signs(void **state)
         if (!(*p == '#' && (p == example || p[-1] == '\n')))
             *out++ = *p;
     *out = '\0';
+    out = strstr(text, "\n    cron:"); /* which goes without interval */
+    assert_non_null(out);
+    out[1] = '#';
     c = scratch_load(text);
     assert_string_equal(c->s3.bucket, "etcd-backups");
     assert_string_equal(c->control.group, "etcd-backup");
+    assert_true(
+            c->schedule.interval_ms == UINT64_C(6) * 3600 * 1000 && c->prune.max_age_ms && c->prune.min_count == 20);
+    assert_string_equal(c->metrics.listen, "127.0.0.1:9379");
     conf_free(c);
 }
 
