@@ -18,7 +18,7 @@ static const struct code {
         {"ServiceUnavailable", ERR_TRANSIENT, true, "the store is not available"},
         {"OperationAborted", ERR_TRANSIENT, true, "another operation was in the way"},
         {"ConditionalRequestConflict", ERR_TRANSIENT, true, "another operation was in the way"},
-        {"AccessDenied", ERR_NONE, false, "this access key may not do that"},
+        {"AccessDenied", ERR_AUTH, false, "this access key may not do that"},
         {"InvalidAccessKeyId", ERR_AUTH, false, "the store does not know this access key"},
         {"SignatureDoesNotMatch", ERR_AUTH, false, "the secret key does not belong to this access key"},
         {"ExpiredToken", ERR_AUTH, false, "the session token has expired"},
@@ -130,6 +130,16 @@ bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct
         (void)err_set(
                 e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d %s%s%s", status, error->code, words[0] ? ": " : "", words);
     return decides ? code->again : by_status.again;
+}
+
+bool s3_verdict_code(const struct xml_error *error, struct err *e)
+{
+    const struct code *code = find_code(error->code);
+    const char *words = error->message[0] ? error->message : code ? code->words : "";
+
+    (void)err_set(e, code && code->kind != ERR_NONE ? code->kind : ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s%s%s",
+            error->code[0] ? error->code : "an error without a code", words[0] ? ": " : "", words);
+    return code && code->again;
 }
 
 /* Why a certificate is not accepted, for somebody who does not know OpenSSL. */

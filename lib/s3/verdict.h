@@ -21,6 +21,10 @@ struct s3_verdict_place {
  * whether another attempt may help. */
 bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e);
 
+/* What is said of one object in an answer about several (S3 API, DeleteObjects), which has no status of its own. Kinds
+ * as above, ERR_CONFIG for codes that no table has. Sets *e, returns whether another attempt may help. */
+bool s3_verdict_code(const struct xml_error *error, struct err *e);
+
 /* libcurl's own failure: no answer, or not a whole one. `os_error` is CURLINFO_OS_ERRNO, `verify` is
  * CURLINFO_SSL_VERIFYRESULT, `detail` what CURLOPT_ERRORBUFFER says. */
 struct s3_verdict_failure {
