@@ -10,7 +10,8 @@ setup_packages='
     libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libmbedtls-dev libexpat1-dev libcmocka-dev
     libclang-rt-14-dev clang-format
     ceph-mon ceph-osd radosgw ceph-common etcd-server etcd-client openssl python3-pytest python3-boto3 python3-nacl
-    python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd'
+    python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd prometheus mandoc
+    bash-completion zsh fish'
 
 setup_etcd35_release=trixie
 setup_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -43,6 +44,9 @@ setup_install() {
     setup_apt update && setup_apt install -y --no-install-recommends debian-archive-keyring $1 || return
     case " $1 " in
         *' etcd-server '*) update-rc.d etcd disable ;;
+    esac
+    case " $1 " in
+        *' prometheus '*) update-rc.d prometheus disable ;; # its promtool is what we came for
     esac
 }
 
