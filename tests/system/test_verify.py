@@ -1,0 +1,563 @@
+"""Verifying: what is good is said to be, what is bad is named with its place, and nothing is left or written."""
+
+import grp
+import json
+import os
+import re
+import signal
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import reader
+import servers
+from etcd_peer import message
+from faults import Command, events, phase
+from s3_proxy import DROP, Answer, Hold, error
+from servers import wait_for
+from test_control import DONE, PROGRESS, VERSION, Client, as_other, fields, needs_root
+from test_reader import VECTORS, vectors
+
+CHUNK = reader.CHUNK + reader.OVERHEAD
+ETCDCTL_34 = Path(os.environ.get("ETCD_34_DIR", "/usr/bin")) / "etcdctl"
+SCRATCH = ".etcd-backupd-unpack."
+
+
+def copy(site, frm, to, change=lambda dump: dump, key=True):
+    """A backup under the name of another instant or site: objects named without their suffix."""
+    site.bucket.put(f"{to}.dump", change(site.bucket.get(f"{frm}.dump")))
+    if key:
+        site.bucket.put(f"{to}.key", site.bucket.get(f"{frm}.key"))
+
+
+def lines(done):
+    """The JSON documents that were printed."""
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def stem(told):
+    return told["name"][:-len(".dump")]
+
+
+def flip(at):
+    return lambda dump: dump[:at] + bytes([dump[at] ^ 1]) + dump[at + 1:]
+
+
+@pytest.fixture(scope="module")
+def made(scratch, programs, shared_etcd, ceph):
+    """A daemon with three good backups, for tests that only look: (site, what `backup` told, newest first)."""
+    bucket = servers.Bucket(ceph, f"verify-{os.getpid()}")
+    site = servers.Site(scratch / "verify", programs, shared_etcd(version="3.5", tls="mutual"), bucket).start()
+    yield site, [site.ctl("backup", "--json").json for _ in range(3)][::-1]
+    site.stop()
+    bucket.remove()
+
+
+@pytest.fixture
+def untouched(made):
+    """The same; and the folder of the site, where snapshot_path lies, is afterwards what it was before."""
+    site, backups = made
+    before = contents(site)
+    yield site, backups
+    assert contents(site) == before
+
+
+def contents(site):
+    return {path.name: path.stat().st_mtime_ns if path.is_file() and path.name != "daemon.log" else None
+            for path in site.dir.iterdir()}
+
+
+# ---- good ones ----
+
+
+def test_the_latest(untouched):
+    site, (latest, *others) = untouched
+    done = site.ctl("verify")
+    assert done.status == 0, done
+    header, row = done.out.splitlines()
+    assert header.split() == ["VERDICT", "INSTANT", "SIZE", "ENCRYPTED", "TIME", "REVISION", "KEYS", "NAME"]
+    assert row.split()[:2] == ["good", latest["instant"]] and row.split()[-3:] == ["-", "-", latest["name"]]
+    assert f"{latest['name']}: good" in done.err and "1 verified, all good" in done.err, done
+    assert not any(backup["name"] in done.out + done.err for backup in others)
+
+
+def test_by_timestamp(untouched):
+    """Any spelling of the instant; and one that there is not is not replaced by another."""
+    site, (_, wanted, _) = untouched
+    shifted = re.sub(r"T.*", "", wanted["instant"])
+    for spelling in (wanted["instant"], wanted["instant"].replace("Z", "+00:00")):
+        done = site.ctl("verify", "-t", spelling, "--json")
+        assert done.status == 0 and lines(done)[0]["name"] == wanted["name"], done
+    done = site.ctl("verify", "-t", "2001-01-01T00:00:00Z", "--json")
+    assert done.status == 1 and "2001-01-01T00:00:00Z" in done.json["failure"]["text"], done
+    assert f"nearest is of {shifted}" in done.json["failure"]["text"] and "VERDICT" not in done.out
+
+
+def test_all(untouched):
+    """Newest first, one verdict each, and what came out as large as what went in; by the socket and without a daemon."""
+    site, backups = untouched
+    done = site.ctl("verify", "--all", "--json")
+    private = site.run(site.programs.ctl, "-c", site.file, "verify", "--all", "--json")
+    for told in (done, private):
+        assert told.status == 0, told
+        *verdicts, result = lines(told)
+        assert [v["name"] for v in verdicts] == [backup["name"] for backup in backups]
+        for verdict, backup in zip(verdicts, backups):
+            assert verdict["good"] and verdict["encrypted"] and (verdict["kind"], verdict["text"]) == ("", "")
+            assert verdict["snapshot_size"] == backup["snapshot_size"]
+            assert verdict["instant"] == backup["instant"] and "revision" not in verdict
+        assert (result["good"], result["bad"], result["tool"]) == (3, 0, "")
+    assert f"verify: {backups[0]['name']} is good" in events(site, "info")
+
+
+def test_quiet(untouched):
+    """-q leaves the table; --json leaves nothing but documents."""
+    site, backups = untouched
+    done = site.ctl("verify", "--all", "-q")
+    assert done.status == 0 and len(done.out.splitlines()) == 4, done
+    assert not any(backup["name"] in done.err for backup in backups)
+    done = site.ctl("verify", "--all", "--json")
+    assert done.status == 0 and done.err == "" and len(lines(done)) == 4, done
+
+
+OPENS = re.compile(r'\b(?:openat|open|creat|mkdir|mkdirat|rename\w*|link\w*|symlink\w*|unlink\w*|truncate)\(.*')
+
+
+def test_writes_nothing(untouched, folder):
+    """What the kernel was asked for: no file is opened for writing, made, renamed or removed."""
+    site, _ = untouched
+    if site.programs.sanitized:
+        pytest.skip("the leak checker and strace both want to trace")
+    trace = folder / "trace"
+    done = site.run("strace", "-f", "-qq", "-o", trace, "-e", "trace=%file,creat", site.programs.ctl, "-c", site.file,
+                    "verify", "--all")
+    assert done.status == 0 and "3 verified, all good" in done.err, done
+    calls = [line for line in trace.read_text().splitlines() if OPENS.search(line)]
+    assert any(str(site.key_file) in line for line in calls)  # it has seen what it should
+    wrote = [line for line in calls if '"/dev/' not in line and (
+        "O_WRONLY" in line or "O_RDWR" in line or "O_CREAT" in line or "O_TMPFILE" in line or not re.search(r"\bopen", line))]
+    assert wrote == []
+
+
+def test_not_encrypted(etcd, bucket, new_site):
+    site = new_site(etcd, bucket, encrypted=False).start()
+    told = site.ctl("backup", "--json").json
+    done = site.ctl("verify", "--json")
+    assert done.status == 0 and not lines(done)[0]["encrypted"], done
+    bucket.put(told["name"], flip(CHUNK)(bucket.get(told["name"])))
+    done = site.ctl("verify", "--json")
+    assert done.status == 5 and "SHA-256" in lines(done)[0]["text"], done
+
+
+def go_site(etcd, bucket, new_site, only=lambda name, trailer: True):
+    site = new_site(etcd, bucket)
+    site.write("master.key", (VECTORS / "master.key").read_text())
+    for name, _, trailer, _ in vectors():
+        if only(name, trailer):
+            for kind in ("dump", "key"):
+                bucket.put(f"{name}.{kind}", (VECTORS / f"{name}.{kind}").read_bytes())
+    return site.start()
+
+
+def test_go_vectors(etcd, bucket, new_site):
+    """What the Go tool wrote is good, but for the one that nothing proves to be whole."""
+    site = go_site(etcd, bucket, new_site)
+    done = site.ctl("verify", "--all", "--json")
+    assert done.status == 5, done
+    *verdicts, end = lines(done)
+    expected = {f"{name}.dump": (trailer, size + (32 if trailer else 0)) for name, size, trailer, _ in vectors()}
+    assert {v["name"]: (v["good"], v["snapshot_size"]) for v in verdicts} == expected
+    bad, = [v for v in verdicts if not v["good"]]
+    assert bad["kind"] == "integrity" and bad["text"].startswith(bad["name"]) and "SHA-256" in bad["text"]
+    assert end["failure"]["kind"] == "integrity" and end["failure"]["text"].startswith("1 of 6 backups are not good: ")
+
+
+# ---- bad ones ----
+
+
+def test_bad_ones(site):
+    """Each is named with its place, and none hides those after it. `list` remembers what came of it."""
+    site.start()
+    good = site.ctl("backup", "--json").json
+    frm = stem(good)
+    size = good["stored_size"]
+    assert size > 2 * CHUNK
+    ways = {
+        # instant: (change, with its key, what is said)
+        "2100-01-09T00:00:00Z": (lambda d: d, True, "bound to another instant"),
+        "2100-01-08T00:00:00Z": (flip(CHUNK + 500), True, f"chunk 1 at byte {CHUNK}: "),
+        "2100-01-07T00:00:00Z": (lambda d: d[:CHUNK], True, "chunk 0 at byte 0: .*cut off"),
+        "2100-01-06T00:00:00Z": (lambda d: d[:2 * CHUNK - 9], True, f"chunk 1 at byte {CHUNK}: "),
+        "2100-01-05T00:00:00Z": (lambda d: d[CHUNK:2 * CHUNK] + d[:CHUNK] + d[2 * CHUNK:], True, "chunk 0 at byte 0: "),
+        "2100-01-04T00:00:00Z": (lambda d: d[:CHUNK] + d, True, f"chunk 1 at byte {CHUNK}: "),
+        "2100-01-03T00:00:00Z": (lambda d: b"", True, "is empty"),
+        "2100-01-02T00:00:00Z": (lambda d: d, False, "its key is missing"),
+        "2100-01-01T00:00:00Z": (lambda d: site.plaintext(good["name"]), False, "is not encrypted, though"),
+        "2100-13-01T00:00:00Z": (lambda d: d, True, "its name is no time stamp"),
+    }
+    for instant, (change, key, _) in ways.items():
+        copy(site, frm, f"backup-{instant}", change, key)
+    # Bound to its instant, a copy of a good one is as bad as any. Only the faults that come first are wanted here.
+    done = site.ctl("verify", "--all", "--json")
+    assert done.status == 5, done
+    first = {v["name"]: v for v in lines(done)[:-1]}
+    assert len(first) == len(ways) + 1 and not first["backup-2100-01-09T00:00:00Z.dump"]["good"]
+    done = site.ctl("verify", "--all", "--json", "--allow-renamed")
+    assert done.status == 5, done
+    *verdicts, end = lines(done)
+    assert end["failure"]["kind"] == "integrity"
+    assert end["failure"]["text"].startswith("9 of 11 backups are not good: ")
+    told = {v["name"]: v for v in verdicts}
+    assert told.pop(good["name"])["good"] and told.pop("backup-2100-01-09T00:00:00Z.dump")["good"]
+    assert re.search(ways.pop("2100-01-09T00:00:00Z")[2], first["backup-2100-01-09T00:00:00Z.dump"]["text"])
+    for instant, (_, _, words) in ways.items():
+        verdict = told.pop(f"backup-{instant}.dump")
+        assert not verdict["good"] and verdict["kind"] == "integrity"
+        assert re.match(rf"backup-{instant}\.dump: .*{words}", verdict["text"]), verdict
+    assert not told
+    # For people: a line each while it goes on, then the table; and in the log.
+    done = site.ctl("verify", "--all", "--allow-renamed")
+    assert done.status == 5 and len(re.findall(r"^BAD: backup-2100", done.err, re.M)) == 9, done
+    assert len(re.findall(r"^BAD ", done.out, re.M)) == 9 and len(re.findall(r"^good ", done.out, re.M)) == 2
+    assert len(re.findall(rf"^ +backup-2100-01-08T.*chunk 1 at byte {CHUNK}: ", done.out, re.M)) == 1, done
+    assert done.err.splitlines()[-1].startswith("etcd-backupctl: 9 of 11 backups are not good: ")
+    assert any(f"verify: backup-2100-01-06T00:00:00Z.dump: chunk 1 at byte {CHUNK}" in text for text in events(site, "error"))
+    listed = {entry["name"]: entry for entry in lines(site.ctl("list", "--json"))}
+    assert {name for name, entry in listed.items() if entry["verified_good"]} == {
+        good["name"], "backup-2100-01-09T00:00:00Z.dump"}
+    assert all(entry["verified"] for entry in listed.values())
+    shown = site.ctl("list").out
+    assert len(re.findall(r" BAD, \d+s ago ", shown)) == 9 and len(re.findall(r" complete  +\d+s ago ", shown)) == 2, shown
+    # What was put right is no longer bad.
+    copy(site, frm, "backup-2100-01-08T00:00:00Z")
+    assert site.ctl("verify", "-t", "2100-01-08T00:00:00Z", "--allow-renamed").status == 0
+    listed = {entry["name"]: entry for entry in lines(site.ctl("list", "--json"))}
+    assert listed["backup-2100-01-08T00:00:00Z.dump"]["verified_good"]
+
+
+def test_one_bad(site):
+    """Asked for by its instant: the one line is the fault."""
+    site.start()
+    told = site.ctl("backup", "--json").json
+    site.bucket.put(told["name"], flip(2 * CHUNK + 30)(site.bucket.get(told["name"])))
+    done = site.ctl("verify", "-t", told["instant"])
+    assert done.status == 5, done
+    assert re.fullmatch(rf"etcd-backupctl: {told['name']}: chunk 2 at byte {2 * CHUNK}: .*", done.err.splitlines()[-1]), done
+    site.bucket.delete(told["name"].replace(".dump", ".key"))
+    done = site.ctl("verify", "-t", told["instant"])
+    assert done.status == 5 and "its key is missing" in done.err, done
+
+
+def test_wrong_master_key(made, new_site, etcd):
+    site, backups = made
+    other = new_site(etcd, site.bucket)
+    done = other.ctl("verify", "--all", "--json")
+    *verdicts, end = lines(done)
+    assert done.status == 5 and [v["name"] for v in verdicts] == [b["name"] for b in backups], done
+    assert all("master key" in v["text"].lower() and v["kind"] == "integrity" for v in verdicts), done
+    assert end["failure"]["text"].startswith("3 of 3 backups are not good: ")
+
+
+def test_nothing_there(site):
+    site.start()
+    for way in ([], ["--all"]):
+        done = site.ctl("verify", *way)
+        assert done.status == 1 and site.bucket.name in done.err and done.out == "", done
+    site.configure({"s3_client": {"bucket": "no-such-bucket"}})
+    done = site.run(site.programs.ctl, "-c", site.file, "verify", "--all", "--json")
+    assert done.status == 1 and "NoSuchBucket" in done.json["failure"]["text"], done
+
+
+# ---- drills ----
+
+
+def tool_of(site, name):
+    return ETCDCTL_34 if name == "etcdctl" else site.etcd.binary(name)
+
+
+@pytest.mark.parametrize("name", ["etcdutl", "etcdctl"])
+def test_drill(untouched, folder, name):
+    """etcd's own program has unpacked it; what it holds is what etcd has."""
+    site, backups = untouched
+    _, revision, keys = site.etcd.describe(site.etcd.snapshot(folder / "by-etcdctl.db"))
+    done = site.ctl("verify", "--all", "--drill", "-e", tool_of(site, name), "--json")
+    assert done.status == 0, done
+    *verdicts, result = lines(done)
+    assert [v["name"] for v in verdicts] == [b["name"] for b in backups]
+    for verdict, backup in zip(verdicts, backups):
+        assert verdict["good"] and verdict["snapshot_size"] == backup["snapshot_size"]
+        assert backup["revision_before"] <= verdict["revision"] <= backup["revision_after"] and verdict["revision"] == revision
+        # Of the rows in it the membership of the old cluster goes, and that of the new one comes.
+        assert abs(verdict["keys"] - keys) <= 16 and verdict["keys"] > 500, (verdict, keys)
+    assert result["tool"].startswith(f"{name} version: ")
+    assert not list(site.dir.glob(".*"))
+
+
+def test_drill_for_people(untouched):
+    """With the program that PATH knows, without a daemon; what it says is shown while it works."""
+    site, (latest, *_) = untouched
+    done = site.run(site.programs.ctl, "-c", site.file, "verify", "--drill")
+    assert done.status == 0, done
+    row = done.out.splitlines()[-1].split()
+    assert row[0] == "good" and int(row[-3]) == latest["revision_after"] and int(row[-2]) > 500 and row[-1] == latest["name"]
+    assert "unpacked by etcd" in done.err and "\n  | " in done.err, done
+
+
+# The beginnings of a program that passes for etcdutl; `restore` follows, with $3 the snapshot and $5 the directory.
+FAKE = """#!/bin/sh
+case "$1 $3" in
+version*) echo "etcdutl version: 9.9.9"; exit 0 ;;
+*--help*) echo "  --initial-advertise-peer-urls x"; exit 0 ;;
+esac
+"""
+
+
+def fake(folder, restore):
+    path = folder / "fake-etcdutl"
+    path.write_text(FAKE + restore + "\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("restore, words", [
+    ('mkdir -p "$5"; head -c 100000 "$3" >"$5/part"; echo "it broke: here"; exit 3', r"status 3: it broke: here$"),
+    ('mkdir -p "$5"; kill -KILL $$', r"ended by signal 9"),
+    # It says that all went well, and there is nothing to look at.
+    ('if [ "$2" = status ]; then echo "cannot open"; exit 1; fi', r"snapshot status: .*cannot open"),
+    ('if [ "$2" = status ]; then echo "nothing of use"; fi', r"snapshot status did not say revision and keys"),
+])
+def test_drill_fails(untouched, folder, restore, words):
+    """Each is told, the others are still looked at, and nothing stays."""
+    site, backups = untouched
+    done = site.ctl("verify", "--all", "--drill", "-e", fake(folder, restore), "--json")
+    *verdicts, end = lines(done)
+    assert done.status == (5 if "cannot open" in words else 1), done
+    assert [v["name"] for v in verdicts] == [b["name"] for b in backups]
+    for verdict in verdicts:
+        assert not verdict["good"] and verdict["text"].startswith(f"{verdict['name']}: unpacking it: "), verdict
+        assert re.search(words, verdict["text"]), verdict
+    assert end["failure"]["text"].startswith("3 of 3 backups are not good: ")
+    assert not list(site.dir.glob(".*"))
+
+
+def test_drill_of_what_is_no_database(etcd, bucket, new_site):
+    """Whole, authentic, and not from etcd: all five are looked at, though the program refuses each."""
+    site = go_site(etcd, bucket, new_site, lambda name, trailer: trailer)
+    done = site.ctl("verify", "--all", "--drill", "-e", tool_of(site, "etcdutl"), "--json")
+    assert done.status in (1, 5), done
+    *verdicts, _ = lines(done)
+    assert len(verdicts) == 5 and not any(v["good"] for v in verdicts), done
+    assert all("unpacking it: " in v["text"] for v in verdicts)
+    assert not list(site.dir.glob(".*"))
+
+
+def test_drill_without_a_program(untouched, folder):
+    """Nothing is fetched for a drill that cannot be."""
+    site, _ = untouched
+    for path in (folder / "none", site.file, "/bin/true"):
+        done = site.ctl("verify", "--drill", "-e", path, "--json")
+        assert done.status in (1, 2) and str(path) in done.json["failure"]["text"] and len(lines(done)) == 1, done
+
+
+def test_drill_without_room(new_site, etcd, made):
+    """Of a file system that is too small: known before the first byte."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    site, backups = made
+    small = new_site(etcd, site.bucket)
+    small.write("master.key", site.master_key.hex())
+    mount = small.dir / "small"
+    mount.mkdir()
+    assert small.run("mount", "-t", "tmpfs", "-o", "size=1M", "none", mount).status == 0
+    try:
+        small.configure({"snapshot_path": mount / "snapshot.db"})
+        done = small.ctl("verify", "--all", "--drill", "-e", tool_of(site, "etcdutl"), "--json")
+        *verdicts, end = lines(done)
+        assert done.status == 1 and len(verdicts) == 3, done
+        assert all("too little room" in v["text"] and v["text"].startswith(v["name"]) for v in verdicts)
+        assert "too little room" in end["failure"]["text"] and not list(mount.iterdir())
+    finally:
+        small.run("umount", mount)
+
+
+# It has made a directory and says so, and stays until somebody ends it. (exec: so that there is one process to end.)
+STAYS = 'mkdir -p "$5"; head -c 4096 "$3" >"$5/part"; echo $$ >"$0.pid"; echo busy; exec sleep 1000'
+
+
+def drill_that_stays(site, folder):
+    command = Command(site, "verify", "--all", "--drill", "-e", fake(folder, STAYS), "--json")
+    pid = folder / "fake-etcdutl.pid"
+    wait_for(lambda: pid.exists() and pid.read_text())
+    return command, int(pid.read_text())
+
+
+def gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def unlocked_names(site):
+    return [path.name for path in site.dir.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("way", ["by the socket", "private"])
+def test_drill_cancelled(made, new_site, folder, way):
+    """While it works all that has a name is in a folder that is nobody else's; then the program ends and nothing stays."""
+    site, _ = made
+    if way == "private":
+        other = new_site(site.etcd, site.bucket)
+        other.write("master.key", site.master_key.hex())
+        site = other
+    before = set(site.dir.iterdir())
+    command, pid = drill_that_stays(site, folder)
+    scratch, = set(site.dir.iterdir()) - before
+    assert scratch.name.startswith(SCRATCH) and stat.S_IMODE(scratch.stat().st_mode) == 0o700
+    if way == "by the socket":
+        assert site.ctl("status", "--json").json["running"]["phase"] == "unpacking"
+        assert site.ctl("verify").status == 4
+        command.signal(signal.SIGINT)
+    else:
+        command.interrupt()
+    done = command.end()
+    assert done.status == 1 and done.json["failure"]["kind"] == "cancelled" and len(lines(done)) == 1, done
+    assert gone(pid) and set(site.dir.iterdir()) == before
+
+
+def test_drill_whose_client_is_gone(made, folder):
+    """Nobody is left to hear the verdict."""
+    site, _ = made
+    before = set(site.dir.iterdir())
+    command, pid = drill_that_stays(site, folder)
+    command.process.kill()
+    command.end()
+    wait_for(lambda: site.ctl("status", "--json").json["running"] is None)
+    assert gone(pid) and set(site.dir.iterdir()) == before
+
+
+def test_drill_whose_daemon_is_killed(made, new_site, folder):
+    """What it left is what the next drill takes away."""
+    made_site, backups = made
+    site = new_site(made_site.etcd, made_site.bucket)
+    site.write("master.key", made_site.master_key.hex())
+    site.start()
+    command, pid = drill_that_stays(site, folder)
+    site.kill()
+    assert command.end().status == 1
+    os.kill(pid, signal.SIGKILL)
+    left, = unlocked_names(site)
+    assert left.startswith(SCRATCH) and not site.snapshot.exists()
+    site.start()
+    done = site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl"))
+    assert done.status == 0 and backups[0]["name"] in done.out, done
+    assert unlocked_names(site) == []
+
+
+# ---- a store that is in the way ----
+
+
+def reaching(made, proxied, ceph, rule):
+    """A site that sees the bucket of `made` through a proxy."""
+    made_site, _ = made
+    site, proxy = proxied(ceph, made_site.etcd, rule)
+    site.configure({"s3_client": {"bucket": made_site.bucket.name}})
+    site.write("master.key", made_site.master_key.hex())
+    return site.start(), proxy
+
+
+def is_dump(request):
+    return request.path.endswith(".dump")
+
+
+def test_the_store_refuses(made, proxied, ceph):
+    """Three refusals alike end it: a thousand backups would not fare better. What was not looked at is said."""
+    site, backups = made
+    for n in range(4):
+        copy(site, stem(backups[0]), f"backup-2000-01-0{n + 1}T00:00:00Z")
+    try:
+        reached, proxy = reaching(made, proxied, ceph,
+                                  lambda r: Answer(403, error("AccessDenied")) if r.method == "GET" and is_dump(r) else None)
+        done = reached.ctl("verify", "--all", "--json")
+        *verdicts, end = lines(done)
+        assert done.status == 1 and [v["name"] for v in verdicts] == [b["name"] for b in backups], done
+        assert all(v["kind"] == "auth" and "AccessDenied" in v["text"] for v in verdicts)
+        assert re.match("3 of 3 backups are not good: 3 failures in a row, 4 more not looked at; the first: backup-.*403",
+                        end["failure"]["text"]), end
+        # One that is good in between: nothing ends it.
+        proxy.rule = lambda r: (Answer(403, error("AccessDenied"))
+                                if r.method == "GET" and is_dump(r) and quote(backups[1]["name"]) not in r.path else None)
+        done = reached.ctl("verify", "--all", "--json", "--allow-renamed")
+        *verdicts, end = lines(done)
+        assert [v["good"] for v in verdicts] == [False, True, False, False, False], done
+        assert "4 of 5 backups are not good: 3 failures in a row, 2 more not looked at" in end["failure"]["text"]
+    finally:
+        for n in range(4):
+            site.bucket.delete(*(f"backup-2000-01-0{n + 1}T00:00:00Z.{kind}" for kind in ("dump", "key")))
+
+
+def test_a_store_that_stumbles(made, proxied, ceph):
+    """Each first GET is cut off: it is asked again, and all is good."""
+    reached, proxy = reaching(made, proxied, ceph, lambda r: DROP if r.method == "GET" and is_dump(r) and r.nth == 0 else None)
+    done = reached.ctl("verify", "--all", "--json")
+    assert done.status == 0 and lines(done)[-1]["good"] == 3, done
+    assert sum(r.method == "GET" and is_dump(r) for r in proxy.requests) > 3
+
+
+def test_progress_and_cancel(made, proxied, ceph):
+    """In mid-download: where it is can be asked for, a second job has to wait, and INT ends it at once."""
+    _, backups = made
+    reached, proxy = reaching(made, proxied, ceph, lambda r: Hold() if r.method == "GET" and is_dump(r) else None)
+    before = contents(reached)
+    command = Command(reached, "verify", "--all", "--json")
+    phase(reached, "verifying")
+    running = wait_for(lambda: proxy.held) and reached.ctl("status", "--json").json["running"]
+    assert (running["job"], running["phase"], running["total"]) == ("verify", "verifying", backups[0]["stored_size"])
+    assert reached.ctl("backup").status == 4
+    command.signal(signal.SIGINT)
+    done = command.end()
+    assert done.status == 1 and done.json["failure"]["kind"] == "cancelled", done
+    # Before the first byte, too.
+    proxy.rule = lambda r: Hold() if r.method == "HEAD" else None
+    for rule in (lambda r: Hold() if r.method == "HEAD" else None, lambda r: Hold() if "list-type" in r.query else None):
+        proxy.rule = rule
+        waiting = len(proxy.held)
+        command = Command(reached, "verify")
+        wait_for(lambda: len(proxy.held) > waiting)
+        command.signal(signal.SIGINT)
+        done = command.end()
+        assert done.status == 1 and "cancelled" in done.err, done
+    assert contents(reached) == before
+    proxy.rule = lambda r: None
+    proxy.release()
+    with_progress = Client(reached).send(message(f1=message(f1=VERSION, f2=1)), message(f7=message(f2=1)))
+    replies = with_progress.replies()
+    phases = [fields(content)[1].decode() for kind, content in replies if kind == PROGRESS]
+    assert phases[0] == "listing" and {"opening", "verifying"} <= set(phases)
+    assert replies[-1][0] == DONE and 1 not in fields(replies[-1][1])
+    with_progress.close()
+
+
+# ---- who may ask ----
+
+
+@needs_root
+def test_the_group(site, folder):
+    """Its members may verify and drill, but not choose the program that root would run."""
+    group = next(g for g in grp.getgrall() if g.gr_gid not in (0, 65534))
+    site.configure({"control": {"group": group.gr_name}})
+    site.dir.chmod(0o711)
+    site.start()
+    site.ctl("backup")
+    folder.chmod(0o755)
+    as_member = {"gid": group.gr_gid}
+    assert as_other(site, message(f7=message(f1=1)), **as_member) is None
+    assert as_other(site, message(f7=message(f2=1)), **as_member) is None
+    assert as_other(site, message(f7=message(f2=1, f4=1)), **as_member) is None
+    ran = folder / "ran"
+    chosen = fake(folder, "")
+    chosen.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    kind, text = as_other(site, message(f7=message(f2=1, f4=1, f5=str(chosen))), **as_member)
+    assert kind == "auth" and "choose the program" in text and not ran.exists(), text
