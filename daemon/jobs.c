@@ -12,14 +12,15 @@
 struct jobs {
     struct core *core;
     bool quiet;
-    struct attempts *backup; /* at most one of the three */
+    struct attempts *backup; /* at most one of the four */
     struct restore *restore;
     struct verify *verify;
+    struct prune *prune;
     struct verified *verified;
     struct job_sink watcher; /* ctx NULL: nobody */
     struct jobs_state state;
-    void *idle_ctx;
-    void (*idle)(void *ctx);
+    struct jobs_observer observers[JOBS_OBSERVERS];
+    unsigned n_observers;
 };
 
 struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
@@ -72,14 +73,25 @@ static void log_verify(const struct verify_result *r)
             r->tool ? ", unpacked by " : "", r->tool ? r->tool : "");
 }
 
+static void log_prune(const struct prune_result *r)
+{
+    char size[SIZE_TEXT_MAX];
+
+    log_info("prune %s: %u kept, %u deleted (%s), %u lone keys, %u unfinished uploads, %u locked, in %.1f s",
+            r->dry_run ? "would do" : "done", r->kept, r->deleted, size_format(r->deleted_bytes, size), r->lone_keys,
+            r->uploads, r->locked, (double)r->elapsed_ms / 1000);
+}
+
 static void log_result(const struct job_result *result)
 {
     if (result->backup)
         log_backup(result->backup);
     else if (result->restore)
         log_restore(result->restore);
-    else
+    else if (result->verify)
         log_verify(result->verify);
+    else
+        log_prune(result->prune);
 }
 
 static void on_progress(void *ctx, const struct job_progress *p)
@@ -124,6 +136,18 @@ static void on_verdict(void *ctx, const struct verdict *v)
         j->watcher.verdict(j->watcher.ctx, v);
 }
 
+static void on_planned(void *ctx, const struct planned *p)
+{
+    struct jobs *j = ctx;
+
+    if (p->err && !j->quiet)
+        log_warning("prune: %s stays: %s", p->name, p->err->text);
+    else if (!j->quiet)
+        log_write(p->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s", p->goes ? "delete" : "keep", p->name, p->reason);
+    if (j->watcher.ctx)
+        j->watcher.planned(j->watcher.ctx, p);
+}
+
 static void remember_failure(struct jobs *j, const struct err *err)
 {
     j->state.has_failure = true;
@@ -134,28 +158,46 @@ static void remember_failure(struct jobs *j, const struct err *err)
         log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", j->state.running, err->text);
 }
 
+static void remember_result(struct jobs *j, const struct job_result *result)
+{
+    if (result->backup) {
+        j->state.has_success = true;
+        j->state.backup_failed = false;
+        j->state.last_success = *result->backup;
+    } else if (result->prune && !result->prune->dry_run) {
+        j->state.has_prune = true;
+        j->state.last_prune = *result->prune;
+        j->state.pruned_at = timestamp_now();
+    }
+    if (!j->quiet)
+        log_result(result);
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct jobs *j = ctx;
     struct job_sink watcher = j->watcher;
+    const char *job = j->state.running;
 
+    j->state.backup_failed = j->state.backup_failed || (err && j->backup && err->kind != ERR_CANCELLED);
     j->watcher = (struct job_sink){0};
     j->backup = NULL;
     j->restore = NULL;
     j->verify = NULL;
-    if (err) {
+    j->prune = NULL;
+    if (err)
         remember_failure(j, err);
-    } else if (result->backup) {
-        j->state.has_success = true;
-        j->state.last_success = *result->backup;
-    }
-    if (!err && !j->quiet)
-        log_result(result);
+    else
+        remember_result(j, result);
     j->state.running = NULL;
+    for (unsigned i = 0; i < j->n_observers; i++)
+        if (j->observers[i].ended)
+            j->observers[i].ended(j->observers[i].ctx, job, result, err);
     if (watcher.ctx)
         watcher.done(watcher.ctx, result, err);
-    if (j->idle)
-        j->idle(j->idle_ctx);
+    for (unsigned i = 0; i < j->n_observers; i++)
+        if (j->observers[i].idle)
+            j->observers[i].idle(j->observers[i].ctx);
 }
 
 static struct job_sink sink_of(struct jobs *j)
@@ -166,6 +208,7 @@ static struct job_sink sink_of(struct jobs *j)
             .note = on_note,
             .output = on_output,
             .verdict = on_verdict,
+            .planned = on_planned,
             .done = on_done,
     };
 }
@@ -184,6 +227,14 @@ static int take_slot(struct jobs *j, const char *name, const struct job_sink *wa
     return 0;
 }
 
+static int begun(struct jobs *j)
+{
+    for (unsigned i = 0; i < j->n_observers; i++)
+        if (j->observers[i].started)
+            j->observers[i].started(j->observers[i].ctx, j->state.running);
+    return 0;
+}
+
 static int give_slot_back(struct jobs *j)
 {
     j->state.running = NULL;
@@ -198,7 +249,7 @@ int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err
     if (take_slot(j, "backup", watcher, e) < 0)
         return -1;
     j->backup = attempts_start(j->core, &sink, e);
-    return j->backup ? 0 : give_slot_back(j);
+    return j->backup ? begun(j) : give_slot_back(j);
 }
 
 int jobs_start_restore(
@@ -209,7 +260,7 @@ int jobs_start_restore(
     if (take_slot(j, "restore", watcher, e) < 0)
         return -1;
     j->restore = restore_start(j->core, request, &sink, e);
-    return j->restore ? 0 : give_slot_back(j);
+    return j->restore ? begun(j) : give_slot_back(j);
 }
 
 int jobs_start_verify(
@@ -220,7 +271,20 @@ int jobs_start_verify(
     if (take_slot(j, "verify", watcher, e) < 0)
         return -1;
     j->verify = verify_start(j->core, request, &sink, e);
-    return j->verify ? 0 : give_slot_back(j);
+    return j->verify ? begun(j) : give_slot_back(j);
+}
+
+int jobs_start_prune(struct jobs *j, const struct prune_request *request, const struct job_sink *watcher, struct err *e)
+{
+    struct job_sink sink = sink_of(j);
+
+    if (j->state.backup_failed)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "nothing is deleted: the last backup failed, and old ones may be all there is");
+    if (take_slot(j, "prune", watcher, e) < 0)
+        return -1;
+    j->prune = prune_start(j->core, request, &sink, e);
+    return j->prune ? begun(j) : give_slot_back(j);
 }
 
 const struct verified *jobs_verified(const struct jobs *j)
@@ -242,6 +306,8 @@ void jobs_cancel(struct jobs *j)
         restore_cancel(j->restore);
     if (j->verify)
         verify_cancel(j->verify);
+    if (j->prune)
+        prune_cancel(j->prune);
 }
 
 const struct jobs_state *jobs_state(const struct jobs *j)
@@ -249,10 +315,10 @@ const struct jobs_state *jobs_state(const struct jobs *j)
     return &j->state;
 }
 
-void jobs_on_idle(struct jobs *j, void *ctx, void (*idle)(void *ctx))
+void jobs_observe(struct jobs *j, const struct jobs_observer *observer)
 {
-    j->idle_ctx = ctx;
-    j->idle = idle;
+    if (j->n_observers < JOBS_OBSERVERS)
+        j->observers[j->n_observers++] = *observer;
 }
 
 void jobs_free(struct jobs *j)

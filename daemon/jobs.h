@@ -8,6 +8,7 @@
 
 #include "core.h"
 #include "job/job.h"
+#include "job/prune.h"
 #include "job/restore.h"
 #include "job/verify.h"
 #include "verified.h"
@@ -16,7 +17,7 @@ struct jobs;
 
 /* What `status` shows. */
 struct jobs_state {
-    const char *running;          /* "backup", "restore", "verify", or NULL */
+    const char *running;          /* "backup", "restore", "verify", "prune", or NULL */
     int64_t running_since;        /* seconds since the epoch */
     struct job_progress progress; /* of the running one */
     bool has_success;
@@ -24,8 +25,26 @@ struct jobs_state {
     bool has_failure;
     struct err last_failure; /* of the last job that failed */
     const char *failed_job;
-    int64_t failed_at; /* seconds since the epoch */
+    int64_t failed_at;  /* seconds since the epoch */
+    bool backup_failed; /* the last backup did */
+    bool has_prune;
+    struct prune_result last_prune;
+    int64_t pruned_at; /* seconds since the epoch */
 };
+
+/*
+ * Who wants to know what happens, whoever asked for it. Each may be NULL; all are called on the loop, in the order of
+ * jobs_observe, and may start a job in `idle` alone.
+ */
+struct jobs_observer {
+    void *ctx;
+    void (*started)(void *ctx, const char *job);
+    /* Exactly one of result and err is not NULL. */
+    void (*ended)(void *ctx, const char *job, const struct job_result *result, const struct err *err);
+    void (*idle)(void *ctx); /* a job has ended, and its watcher was told */
+};
+
+enum { JOBS_OBSERVERS = 8 };
 
 /* Borrows the core. With `quiet` the log keeps silent about outcomes: the one client of a private daemon is told them.
  * The caller frees when no job runs. Errors: ERR_RESOURCE. */
@@ -38,6 +57,9 @@ int jobs_start_restore(
         struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e);
 int jobs_start_verify(
         struct jobs *j, const struct verify_request *request, const struct job_sink *watcher, struct err *e);
+/* Also refused, with ERR_CONFIG, after a backup that failed. */
+int jobs_start_prune(
+        struct jobs *j, const struct prune_request *request, const struct job_sink *watcher, struct err *e);
 
 /* What this daemon has verified. Valid as long as the jobs. */
 const struct verified *jobs_verified(const struct jobs *j);
@@ -51,8 +73,8 @@ void jobs_cancel(struct jobs *j);
 /* Valid until the loop turns. */
 const struct jobs_state *jobs_state(const struct jobs *j);
 
-/* `idle` is called whenever a job has ended and its watcher was told. */
-void jobs_on_idle(struct jobs *j, void *ctx, void (*idle)(void *ctx));
+/* At most JOBS_OBSERVERS; copied, for as long as the jobs live. */
+void jobs_observe(struct jobs *j, const struct jobs_observer *observer);
 
 /* NULL is fine. */
 void jobs_free(struct jobs *j);

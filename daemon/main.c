@@ -189,7 +189,7 @@ static int set_up(struct daemon *d, const struct options *o, struct err *e)
     d->core = core_new(&d->loop, d->conf, e);
     if (!d->core || !(d->jobs = jobs_new(d->core, d->is_private, e)))
         return -1;
-    jobs_on_idle(d->jobs, d, on_idle);
+    jobs_observe(d->jobs, &(struct jobs_observer){.ctx = d, .idle = on_idle});
     control.core = d->core;
     control.jobs = d->jobs;
     if (d->is_private) {

@@ -129,6 +129,23 @@ int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
     return append(out, &reply, e);
 }
 
+int message_planned(struct buf *out, const struct planned *p, struct err *e)
+{
+    Control__Planned planned = CONTROL__PLANNED__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    planned.name = text(p->name);
+    planned.instant = p->instant;
+    planned.size = p->size;
+    planned.goes = p->goes;
+    planned.reason = text(p->reason);
+    planned.kind = text(p->err ? err_kind_name(p->err->kind) : "");
+    planned.text = text(p->err ? p->err->text : "");
+    reply.body_case = CONTROL__REPLY__BODY_PLANNED;
+    reply.planned = &planned;
+    return append(out, &reply, e);
+}
+
 static void fill_backup(Control__BackupResult *m, const struct backup_result *r)
 {
     m->name = text(r->name);
@@ -170,11 +187,26 @@ static void fill_verify(Control__VerifyResult *m, const struct verify_result *r)
     m->tool = text(r->tool);
 }
 
+static void fill_prune(Control__PruneResult *m, const struct prune_result *r)
+{
+    m->kept = r->kept;
+    m->deleted = r->deleted;
+    m->lone_keys = r->lone_keys;
+    m->uploads = r->uploads;
+    m->locked = r->locked;
+    m->deleted_bytes = r->deleted_bytes;
+    m->remaining = r->remaining;
+    m->remaining_bytes = r->remaining_bytes;
+    m->elapsed_ms = r->elapsed_ms;
+    m->dry_run = r->dry_run;
+}
+
 int message_done(struct buf *out, const struct job_result *result, const struct err *failure, struct err *e)
 {
     Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
     Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
+    Control__PruneResult prune = CONTROL__PRUNE_RESULT__INIT;
     Control__Failure failed = CONTROL__FAILURE__INIT;
     Control__Done done = CONTROL__DONE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
@@ -197,6 +229,10 @@ int message_done(struct buf *out, const struct job_result *result, const struct 
         fill_verify(&verify, result->verify);
         done.result_case = CONTROL__DONE__RESULT_VERIFY;
         done.verify = &verify;
+    } else if (result && result->prune) {
+        fill_prune(&prune, result->prune);
+        done.result_case = CONTROL__DONE__RESULT_PRUNE;
+        done.prune = &prune;
     }
     return append(out, &reply, e);
 }

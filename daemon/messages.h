@@ -13,6 +13,7 @@ int message_progress(struct buf *out, const struct job_progress *p, uint64_t ela
 int message_note(struct buf *out, const char *text, struct err *e);
 int message_output(struct buf *out, const char *line, struct err *e);
 int message_verdict(struct buf *out, const struct verdict *v, struct err *e);
+int message_planned(struct buf *out, const struct planned *p, struct err *e);
 
 /* `verified` may be NULL. */
 int message_entry(struct buf *out, const struct inventory_entry *entry, const struct verified *verified, struct err *e);

@@ -236,6 +236,14 @@ static void on_verdict(void *ctx, const struct verdict *v)
     queued(p, message_verdict(&p->out, v, &e));
 }
 
+static void on_planned(void *ctx, const struct planned *planned)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_planned(&p->out, planned, &e));
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct peer *p = ctx;
@@ -346,6 +354,21 @@ static int start_verify(struct peer *p, const Control__Verify *m, const struct j
     return p->watching ? 0 : -1;
 }
 
+static int start_prune(struct peer *p, const Control__Prune *m, const struct job_sink *sink, struct err *e)
+{
+    struct prune_request request = {.policy = prune_policy(core_conf(p->spec.core)), .dry_run = m->dry_run};
+
+    if (!p->spec.is_trusted && !m->dry_run)
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+                "only root and the daemon's own user may delete backups; --dry-run shows what would go");
+    if (m->has_max_age)
+        request.policy.max_age = m->max_age_ms / 1000;
+    if (m->has_min_count)
+        request.policy.min_count = m->min_count;
+    p->watching = jobs_start_prune(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
 static int start_list(struct peer *p, struct err *e)
 {
     struct inventory_spec spec = {.ctx = p, .on_done = on_inventory};
@@ -390,6 +413,7 @@ static void on_request(struct peer *p, const Control__Request *m)
             .note = on_note,
             .output = on_output,
             .verdict = on_verdict,
+            .planned = on_planned,
             .done = on_done,
     };
     struct err e = ERR_INIT;
@@ -407,6 +431,9 @@ static void on_request(struct peer *p, const Control__Request *m)
         break;
     case CONTROL__REQUEST__BODY_VERIFY:
         started = start_verify(p, m->verify, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_PRUNE:
+        started = start_prune(p, m->prune, &sink, &e);
         break;
     case CONTROL__REQUEST__BODY_LIST:
         started = start_list(p, &e);

@@ -73,6 +73,20 @@ static void on_verdict(void *ctx, const Control__Verdict *verdict)
         show_verdict_row(v->table, verdict);
 }
 
+static void on_planned(void *ctx, const Control__Planned *planned)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    if (v->ctl->json) {
+        json_planned(planned);
+        return;
+    }
+    if (v->entries++ == 0)
+        show_planned_header();
+    show_planned(planned, timestamp_now());
+}
+
 static void end_table(struct view *v)
 {
     if (!v->table)
@@ -113,6 +127,9 @@ static void on_done(void *ctx, const Control__Done *done)
     case CONTROL__DONE__RESULT_VERIFY:
         show_verify(done->verify);
         break;
+    case CONTROL__DONE__RESULT_PRUNE:
+        show_prune(done->prune);
+        break;
     case CONTROL__DONE__RESULT_STATUS:
         show_status(done->status, timestamp_now());
         break;
@@ -131,6 +148,7 @@ int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
             .on_entry = on_entry,
             .on_output = on_output,
             .on_verdict = on_verdict,
+            .on_planned = on_planned,
             .on_done = on_done,
     };
     int status;

@@ -2,6 +2,7 @@
 
 #include "ask.h"
 #include "base/cleanup.h"
+#include "prune_command.h"
 #include "restore_command.h"
 #include "verify_command.h"
 
@@ -81,6 +82,15 @@ const struct command command_table[] = {
                 .usage = verify_usage,
                 .set = verify_set,
                 .run = verify_run,
+        },
+        {
+                .name = "prune",
+                .help = "delete backups that are too old, or show which would go and why",
+                .options = prune_options,
+                .letters = "a:i:",
+                .usage = prune_usage,
+                .set = prune_set,
+                .run = prune_run,
         },
 };
 

@@ -119,6 +119,37 @@ void json_verdict(const Control__Verdict *v)
     (void)puts("}");
 }
 
+void json_planned(const Control__Planned *p)
+{
+    bool first = true;
+
+    put_text(&first, "name", p->name);
+    put_instant(&first, "instant", p->instant);
+    put_number(&first, "size", p->size);
+    put_bool(&first, "goes", p->goes);
+    put_text(&first, "reason", p->reason);
+    put_text(&first, "kind", p->kind);
+    put_text(&first, "text", p->text);
+    (void)puts("}");
+}
+
+static void put_prune(const Control__PruneResult *r)
+{
+    bool first = true;
+
+    put_number(&first, "kept", r->kept);
+    put_number(&first, "deleted", r->deleted);
+    put_number(&first, "lone_keys", r->lone_keys);
+    put_number(&first, "uploads", r->uploads);
+    put_number(&first, "locked", r->locked);
+    put_number(&first, "deleted_bytes", r->deleted_bytes);
+    put_number(&first, "remaining", r->remaining);
+    put_number(&first, "remaining_bytes", r->remaining_bytes);
+    put_number(&first, "elapsed_ms", r->elapsed_ms);
+    put_bool(&first, "dry_run", r->dry_run);
+    (void)putchar('}');
+}
+
 static void put_backup(const Control__BackupResult *b)
 {
     bool first = true;
@@ -232,6 +263,9 @@ void json_done(const Control__Done *done)
         break;
     case CONTROL__DONE__RESULT_VERIFY:
         put_verify(done->verify);
+        break;
+    case CONTROL__DONE__RESULT_PRUNE:
+        put_prune(done->prune);
         break;
     case CONTROL__DONE__RESULT_STATUS:
         put_status(done->status);

@@ -9,4 +9,5 @@
 void json_failure(const char *kind, const char *text);
 void json_entry(const Control__Entry *entry);
 void json_verdict(const Control__Verdict *v);
+void json_planned(const Control__Planned *p);
 void json_done(const Control__Done *done);

@@ -183,6 +183,44 @@ void show_verify(const Control__VerifyResult *v)
             v->tool[0] ? "; unpacked by " : "", v->tool);
 }
 
+/* ---- what prune decides ---- */
+
+void show_planned_header(void)
+{
+    (void)printf("%-7s  %-20s  %8s  %10s  %-28s  %s\n", "", "INSTANT", "AGE", "SIZE", "REASON", "NAME");
+}
+
+void show_planned(const Control__Planned *p, int64_t now)
+{
+    char instant[TIMESTAMP_TEXT_MAX] = "-", when[DURATION_TEXT_MAX + 4] = "-", size[SIZE_TEXT_MAX];
+
+    if (p->instant) {
+        (void)timestamp_format(p->instant, instant);
+        (void)age(p->instant, now, when);
+    }
+    (void)printf("%-7s  %-20s  %8s  %10s  %-28s  %s\n",
+            p->text[0] ? "STAYS"
+            : p->goes  ? "delete"
+                       : "keep",
+            instant, when, size_format(p->size, size), p->reason, p->name);
+    if (p->text[0])
+        (void)printf("         %s\n", p->text);
+}
+
+void show_prune(const Control__PruneResult *r)
+{
+    char deleted[SIZE_TEXT_MAX], remaining[SIZE_TEXT_MAX];
+
+    (void)printf("%s: %" PRIu32 " backups (%s), %" PRIu32 " lone keys", r->dry_run ? "would be deleted" : "deleted",
+            r->deleted, size_format(r->deleted_bytes, deleted), r->lone_keys);
+    if (!r->dry_run)
+        (void)printf(", %" PRIu32 " unfinished uploads", r->uploads);
+    if (r->locked)
+        (void)printf("; %" PRIu32 " stay, because the store does not let them go", r->locked);
+    (void)printf("\n%s: %" PRIu64 " complete backups, %s\n", r->dry_run ? "would remain" : "remain", r->remaining,
+            size_format(r->remaining_bytes, remaining));
+}
+
 /* ---- results of jobs ---- */
 
 static void show_revisions(const Control__BackupResult *b)

@@ -146,6 +146,10 @@ static void on_reply(struct session *s, const Control__Reply *reply)
         if (t->on_verdict)
             t->on_verdict(t->ctx, reply->verdict);
         break;
+    case CONTROL__REPLY__BODY_PLANNED:
+        if (t->on_planned)
+            t->on_planned(t->ctx, reply->planned);
+        break;
     case CONTROL__REPLY__BODY_DONE:
         on_done(s, reply->done);
         break;

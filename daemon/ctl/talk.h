@@ -16,6 +16,7 @@ struct talk {
     void (*on_entry)(void *ctx, const Control__Entry *entry);
     void (*on_output)(void *ctx, const char *text);
     void (*on_verdict)(void *ctx, const Control__Verdict *verdict);
+    void (*on_planned)(void *ctx, const Control__Planned *planned);
     void (*on_done)(void *ctx, const Control__Done *done); /* not for a failure */
 };
 

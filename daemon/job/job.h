@@ -71,10 +71,33 @@ struct verify_result {
     const char *tool; /* that unpacked, or NULL; valid during `done` */
 };
 
+/* What prune decided on one object, or what came of it. The pointers are valid during the call. */
+struct planned {
+    const char *name;
+    int64_t instant;
+    uint64_t size; /* bytes */
+    bool goes;
+    const char *reason;
+    const struct err *err; /* why it could not be deleted, or NULL */
+};
+
+struct prune_result {
+    unsigned kept, deleted; /* backups; of a dry run: that would be */
+    unsigned lone_keys;     /* without a dump, deleted */
+    unsigned uploads;       /* unfinished ones, aborted */
+    unsigned locked;        /* that the store does not let go */
+    uint64_t deleted_bytes;
+    uint64_t remaining; /* complete backups that are there now */
+    uint64_t remaining_bytes;
+    uint64_t elapsed_ms;
+    bool dry_run;
+};
+
 struct job_result {
     const struct backup_result *backup; /* exactly one is not NULL */
     const struct restore_result *restore;
     const struct verify_result *verify;
+    const struct prune_result *prune;
 };
 
 struct job_sink {
@@ -83,5 +106,6 @@ struct job_sink {
     void (*note)(void *ctx, const char *text);           /* one line for a person: a retry, a warning */
     void (*output)(void *ctx, const char *line);         /* a line that etcdutl said; by jobs that unpack alone */
     void (*verdict)(void *ctx, const struct verdict *v); /* by verify alone */
+    void (*planned)(void *ctx, const struct planned *p); /* by prune alone */
     void (*done)(void *ctx, const struct job_result *result, const struct err *err); /* exactly one is not NULL */
 };

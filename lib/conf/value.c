@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cron.h"
 #include "base/duration.h"
 #include "base/size.h"
 #include "conf/endpoint.h"
@@ -158,6 +159,13 @@ static int check_listen(const char *text, struct err *e)
     return strrchr(text, ':') ? 0 : objection(e, text, "has no port");
 }
 
+static int check_cron(const char *text, struct err *e)
+{
+    struct cron cron;
+
+    return cron_parse(text, &cron, e);
+}
+
 static int set_string(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
     struct conf_endpoint ep;
@@ -180,7 +188,7 @@ static int set_string(struct conf *c, const struct conf_schema_key *key, const c
         r = check_text(text, GROUP_LEN_MAX, group_letters, e);
         break;
     case CONF_KIND_CRON:
-        r = check_text(text, 200, NULL, e);
+        r = check_cron(text, e);
         break;
     case CONF_KIND_LISTEN:
         r = check_listen(text, e);

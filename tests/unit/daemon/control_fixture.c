@@ -96,6 +96,18 @@ int jobs_start_verify(
     return take_job("verify", watcher, e);
 }
 
+int jobs_start_prune(struct jobs *j, const struct prune_request *request, const struct job_sink *watcher, struct err *e)
+{
+    (void)j;
+    job.prune = *request;
+    return take_job("prune", watcher, e);
+}
+
+struct retain_policy prune_policy(const struct conf *c)
+{
+    return (struct retain_policy){.max_age = PRUNE_MAX_AGE, .min_count = c->prune.min_count};
+}
+
 const struct verified *jobs_verified(const struct jobs *j)
 {
     (void)j;

@@ -27,6 +27,7 @@ struct control_job {
     unsigned cancelled, unwatched;
     struct restore_request restore; /* its strings are those of the message, which is gone */
     struct verify_request verify;
+    struct prune_request prune;
     struct verified *verified;
     char output[512]; /* of a restore; the tool of a verify */
 };

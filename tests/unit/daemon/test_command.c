@@ -96,6 +96,26 @@ void show_verify(const Control__VerifyResult *v)
     (void)v;
 }
 
+void show_planned_header(void)
+{
+}
+
+void show_planned(const Control__Planned *p, int64_t now)
+{
+    (void)p;
+    (void)now;
+}
+
+void show_prune(const Control__PruneResult *r)
+{
+    (void)r;
+}
+
+void json_planned(const Control__Planned *p)
+{
+    (void)p;
+}
+
 void json_verdict(const Control__Verdict *v)
 {
     (void)v;

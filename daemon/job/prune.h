@@ -1,0 +1,34 @@
+/*
+ * prune.h: what is too old goes, and everybody can read why.
+ *
+ *     list => plan (catalog/retain.h, pure) => dumps go => keys of dumps that are gone => lone keys, unfinished uploads
+ *
+ * A dump goes before its key, so that what is visible can always be decrypted. It refuses to begin when what it would
+ * decide by cannot be trusted: the listing did not complete, our clock is more than PRUNE_SKEW_MAX off the store's, or
+ * the newest backup lies in the future. What the store does not let go (object lock, retention) is skipped and said.
+ */
+#pragma once
+
+#include "catalog/retain.h"
+#include "job.h"
+
+enum { PRUNE_SKEW_MAX = 300, PRUNE_MAX_AGE = 15 * 24 * 3600 }; /* seconds */
+
+struct prune;
+
+struct prune_request {
+    struct retain_policy policy;
+    bool dry_run; /* decide, tell, and delete nothing */
+};
+
+/* What the configuration says, with the Go tool's 15 days where it says nothing of the age. */
+struct retain_policy prune_policy(const struct conf *conf);
+
+/* Starts one. Errors: ERR_RESOURCE; all else comes through `done`. Frees itself after `done`. The sink gets `planned`
+ * for everything that stays and, of a dry run before anything else, for everything that would go; else for each when it
+ * is gone, or could not be deleted. */
+struct prune *prune_start(
+        struct core *core, const struct prune_request *request, const struct job_sink *sink, struct err *e);
+
+/* Asks it to stop: what is gone is gone; `done` says ERR_CANCELLED. */
+void prune_cancel(struct prune *p);
