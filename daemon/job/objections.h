@@ -5,14 +5,22 @@
 
 #include "base/err.h"
 
+/* More than can be in the way of one job. */
+enum { OBJECTIONS_MAX = 12 };
+
 struct objections {
     unsigned count;
-    struct err all; /* the texts numbered one after the other; the kind is that of the gravest */
+    struct err all[OBJECTIONS_MAX];
 };
 
 #define OBJECTIONS_INIT ((struct objections){.count = 0})
 
+/* Copies it. One above OBJECTIONS_MAX is dropped. */
 void objections_add(struct objections *o, const struct err *err);
 
-/* 0 when there are none; else -1 and the one error, or all of them in one line. */
+/* 0 when there are none; else -1 and the one error, or all of them numbered in one line, with the kind of the gravest.
+ * If they do not fit, the longest are shortened. */
 int objections_verdict(const struct objections *o, struct err *e);
+
+/* Whether objections_verdict has to shorten some: then their whole texts should be told beside it. */
+bool objections_are_long(const struct objections *o);

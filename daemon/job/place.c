@@ -31,6 +31,9 @@ struct place {
     uid_t uid;
     gid_t gid;
     mode_t mode;
+    bool owner_chosen; /* not just what we found */
+    uid_t old_uid;     /* of the empty directory that is there */
+    gid_t old_gid;
     int base_fd;
     int lock_fd; /* of the scratch directory */
     bool settled;
@@ -115,7 +118,7 @@ static int look_at_base(struct place *p, struct err *e)
     if (!p->exists) {
         p->uid = st.st_uid;
         p->gid = st.st_gid;
-        p->mode = st.st_mode & 0777;
+        p->mode = st.st_mode & 0775; /* what is like /tmp does not make the data everybody's */
     }
     return 0;
 }
@@ -130,8 +133,8 @@ static int look_at_existing(struct place *p, struct err *e)
     if (!S_ISDIR(st.st_mode))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a directory", p->path);
     p->is_mount = is_mount_root(p->path);
-    p->uid = st.st_uid;
-    p->gid = st.st_gid;
+    p->uid = p->old_uid = st.st_uid;
+    p->gid = p->old_gid = st.st_gid;
     p->mode = st.st_mode & 0777;
     if (find_content(p, found, e) < 0)
         return -1;
@@ -221,6 +224,7 @@ int place_set_owner(struct place *p, const char *owner, struct err *e)
         *group++ = '\0';
     if (find_user(user, &p->uid, &p->gid, e) < 0 || (group && find_group(group, &p->gid, e) < 0))
         return -1;
+    p->owner_chosen = true;
     if (uid != 0 && p->uid != uid)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user);
     return 0;
@@ -418,15 +422,20 @@ void place_take_back(struct place *p)
             (void)rename(from, to);
         free(name);
     }
-    if (p->settled && !p->is_mount && rename(p->path, p->inside) == 0 && p->exists) {
-        if (mkdir(p->path, p->mode) < 0 || lchown(p->path, p->uid, p->gid) < 0)
-            p->exists = false; /* nobody is left to be told */
+    if (p->settled && !p->is_mount && rename(p->path, p->inside) == 0 && p->exists && mkdir(p->path, 0700) < 0)
+        p->exists = false; /* nobody is left to be told */
+    if (p->exists && (p->is_mount || p->settled)) {
+        (void)!lchown(p->path, p->old_uid, p->old_gid);
+        (void)chmod(p->path, p->mode);
     }
     p->settled = false;
 }
 
 static int put_in_place(struct place *p, struct err *e)
 {
+    /* etcd must be able to write into the root of the file system, too. */
+    if (p->is_mount && p->owner_chosen && lchown(p->path, p->uid, p->gid) < 0)
+        return err_errno(e, errno, "giving %s to its owner", p->path);
     if (p->is_mount)
         return move_all_up(p, e);
     if (rename(p->inside, p->path) < 0)

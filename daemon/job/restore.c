@@ -266,6 +266,13 @@ static void fill_result(struct restore *r)
     r->result.owner = place_owner(r->data, r->owner);
 }
 
+/* The one line of an error has not always room for all of them. */
+static void tell_objections(struct restore *r)
+{
+    for (unsigned i = 0; objections_are_long(&r->objections) && i < r->objections.count; i++)
+        r->sink.note(r->sink.ctx, r->objections.all[i].text);
+}
+
 /* All has been asked: what came of it? */
 static void judge(struct restore *r)
 {
@@ -280,6 +287,7 @@ static void judge(struct restore *r)
     }
     look_around(r);
     if (objections_verdict(&r->objections, &e) < 0) {
+        tell_objections(r);
         finish(r, &e);
         return;
     }
@@ -374,6 +382,8 @@ static struct restore *new_restore(const struct restore_request *request, const 
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
+    for (size_t len = strlen(r->output); request->unpacks && len > 1 && r->output[len - 1] == '/'; len--)
+        r->output[len - 1] = '\0'; /* a directory's name may end so, a file's beside it not */
     r->request = *request;
     r->request.output = NULL;
     if (unpack_options_copy(&r->request.unpack, &request->unpack, e) < 0) {

@@ -8,6 +8,7 @@ A rule is a function that gets the Request and returns None (not mine) or what t
     LOSE                         tell the store, throw its answer away and close the connection
     Hold(then)                   wait for proxy.release(), then do `then` (None: pass it on)
     After(function)              tell the store; function(status, headers, body) gives the answer in place of its own
+    Cut(n)                       tell the store, pass on the first n bytes of its answer's body and close the connection
 """
 
 import http.client
@@ -34,24 +35,31 @@ class After:
         self.change = change
 
 
+class Cut:
+    def __init__(self, length):
+        self.length = length
+
+
 def error(code):
     """The document of an error."""
     return b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code><Message>m</Message></Error>' % code.encode()
 
 
 class Request:
-    """What was asked. `call` is one of create, part, complete, abort, uploads, head, or the method; `nth` counts the
-    requests that asked for the same before, so that 0 is the first attempt."""
+    """What was asked. `call` is one of create, part, complete, abort, uploads, remove, head, or the method; `nth` counts the
+    requests that asked for the same before, so that 0 is the first attempt. `start` is the first byte of the range asked for."""
 
-    def __init__(self, method, target):
+    def __init__(self, method, target, span=None):
         self.method, url = method, urlsplit(target)
         self.path, self.query = url.path, parse_qs(url.query, keep_blank_values=True)
         self.number = int(self.query.get("partNumber", ["0"])[0])
         self.call = {
             ("POST", "uploads"): "create", ("PUT", "partNumber"): "part", ("POST", "uploadId"): "complete",
-            ("DELETE", "uploadId"): "abort", ("GET", "uploads"): "uploads",
-        }.get((method, next((n for n in ("partNumber", "uploadId", "uploads") if n in self.query), None)), method.lower())
+            ("DELETE", "uploadId"): "abort", ("GET", "uploads"): "uploads", ("POST", "delete"): "remove",
+        }.get((method, next((n for n in ("partNumber", "uploadId", "uploads", "delete") if n in self.query), None)),
+              method.lower())
         self.nth = 0
+        self.start = int(span.partition("=")[2].partition("-")[0]) if span else 0
         self.status = None  # of the answer, once it is sent
 
 
@@ -61,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_anything(self):
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request, action = proxy.decide(self.command, self.path)
+        request, action = proxy.decide(self.command, self.path, self.headers.get("Range"))
         while isinstance(action, Hold):
             proxy.wait(request)
             action = action.then
@@ -78,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(action, After):
             status, headers, answer = action.change(status, headers, answer)
         request.status = status
-        self.send_answer(status, headers, answer)
+        self.send_answer(status, headers, answer, action.length if isinstance(action, Cut) else None)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer_anything
 
@@ -95,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    def send_answer(self, status, headers, body):
+    def send_answer(self, status, headers, body, length=None):
         self.send_response_only(status)
         for name, value in headers.items():
             if name.lower() != "content-length" or self.command == "HEAD":
@@ -104,7 +112,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD" and status != 204:
-            self.wfile.write(body)
+            self.wfile.write(body[:length])
+        if length is not None:
+            self.close_connection = True
 
     def handle(self):
         try:
@@ -135,8 +145,8 @@ class Proxy:
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
-    def decide(self, method, target):
-        request = Request(method, target)
+    def decide(self, method, target, span=None):
+        request = Request(method, target, span)
         with self.condition:
             request.nth = sum((r.call, r.number, r.path) == (request.call, request.number, request.path)
                               for r in self.requests)
