@@ -14,6 +14,8 @@
  *     head KEY | delete KEY | create KEY | abort KEY UPLOAD
  *     list PREFIX | unfinished PREFIX     one line an item, then one with "done"
  *     quit-list PREFIX N                  cancelled by its own on_object at the N-th
+ *     remove FILE                         the keys of the file, each with a 0 at its end; one line a key, then "done"
+ *     quit-remove FILE N                  cancelled by its own on_each at the N-th
  *     cancel N                            what the N-th command started
  *     free-on-done                        the client is freed inside the next on_done
  *     close-idle | look                   `look`: clock skew, and which of libuv's handles are active
@@ -27,6 +29,7 @@
 
 #include "base/secret.h"
 #include "s3/object.h"
+#include "s3/remove.h"
 #include "s3/xml.h"
 
 enum { COMMANDS_MAX = 4096, WORDS_MAX = 16, LINE_LIMIT = 64 << 10, FILE_LIMIT = 256 << 20, BODY_SHOWN = 64 << 10 };
@@ -49,8 +52,10 @@ struct command {
     const char *name;
     struct s3_request *request;
     struct s3_listing *listing;
+    struct s3_remove *remove;
     struct buf file; /* what is sent */
-    uint8_t *into;   /* what is read */
+    const char **keys;
+    uint8_t *into; /* what is read */
     size_t into_len;
     uint64_t progress, quit_at, n_items;
 };
@@ -129,6 +134,7 @@ static void drop(struct command *c)
 {
     commands[c->id] = NULL;
     buf_reset(&c->file);
+    free(c->keys);
     free(c->into);
     free(c);
 }
@@ -242,11 +248,29 @@ static void on_listed(void *ctx, const struct err *err)
     struct command *c = ctx;
 
     c->listing = NULL;
+    c->remove = NULL;
     begin(c, err ? "failed" : "done");
     if (err)
         print_error(err);
     end();
     finish(c);
+}
+
+static void on_each(void *ctx, size_t index, const struct err *err)
+{
+    struct command *c = ctx;
+
+    begin(c, "key");
+    printf(", \"index\": %zu", index);
+    if (err)
+        print_error(err);
+    end();
+    if (++c->n_items == c->quit_at) {
+        s3_remove_cancel(TAKE_PTR(c->remove));
+        begin(c, "quit");
+        end();
+        finish(c);
+    }
 }
 
 static void read_file(struct buf *out, const char *path)
@@ -343,10 +367,23 @@ static struct s3_listing *start_listing(struct command *c, char **words, struct 
     return s3_list_objects(c->probe->client, &spec, e);
 }
 
+static struct s3_remove *start_remove(struct command *c, char **words, struct err *e)
+{
+    struct s3_remove_spec spec = {.ctx = c, .on_each = on_each, .on_done = on_listed};
+
+    read_file(&c->file, words[1]);
+    c->quit_at = number(words[2]);
+    c->keys = calloc(c->file.len + 1, sizeof(c->keys[0]));
+    for (size_t i = 0; i < c->file.len; i += strlen(c->keys[spec.n++]) + 1)
+        c->keys[spec.n] = (const char *)c->file.data + i;
+    spec.keys = c->keys;
+    return s3_remove_start(c->probe->client, &spec, e);
+}
+
 static void start(struct probe *p, char **words)
 {
     static const char *const names[] = {"put", "get", "range", "quit-range", "head", "delete", "create", "abort",
-            "list", "unfinished", "quit-list"};
+            "list", "unfinished", "quit-list", "remove", "quit-remove"};
     struct command *c = calloc(1, sizeof(*c));
     struct err e = ERR_INIT;
 
@@ -371,9 +408,11 @@ static void start(struct probe *p, char **words)
         c->request = s3_delete(p->client, words[1], c, on_done, &e);
     else if (strcmp(c->name, "abort") == 0)
         c->request = s3_abort(p->client, words[1], words[2], c, on_done, &e);
+    else if (strstr(c->name, "remove"))
+        c->remove = start_remove(c, words, &e);
     else
         c->listing = start_listing(c, words, &e);
-    if (c->request || c->listing)
+    if (c->request || c->listing || c->remove)
         return;
     begin(c, "refused");
     print_error(&e);
@@ -391,6 +430,8 @@ static void cancel(unsigned id)
         s3_request_cancel(c->request);
     if (c->listing)
         s3_listing_cancel(c->listing);
+    if (c->remove)
+        s3_remove_cancel(c->remove);
     begin(c, "cancelled");
     end();
     drop(c);
