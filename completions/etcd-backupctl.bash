@@ -1,0 +1,65 @@
+# bash completion for etcd-backupctl(8). The options of a command are offered behind it, the common ones everywhere.
+# shellcheck shell=bash
+
+_etcd_backupctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= word i
+    local common='-s --socket -c --config --json -q --quiet -h --help -V --version'
+    local restore='-t --backup-timestamp -d --data-dir -e --etcdutl-path -n --name -l --initial-cluster
+        -a --initial-advertise-peer-urls -o --initial-cluster-token --wal-dir --bump-revision --mark-compacted --owner
+        --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain'
+    local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
+    local prune='-a --max-age -i --min-count --dry-run'
+
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case ${COMP_WORDS[i - 1]} in
+            -s | --socket | -c | --config) continue ;; # its value
+        esac
+        case $word in
+            backup | list | status | restore | verify | prune)
+                command=$word
+                break
+                ;;
+        esac
+    done
+
+    # "--socket=PATH" are three words here.
+    if [[ $current == = ]]; then
+        current=
+    elif [[ $previous == = ]]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    case $command:$previous in
+        *:-s | *:--socket | *:-c | *:--config | restore:-e | verify:-e | *:--etcdutl-path | *:--output)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            return
+            ;;
+        restore:-d | *:--data-dir | *:--wal-dir)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$current")
+            return
+            ;;
+        *:--owner)
+            mapfile -t COMPREPLY < <(compgen -u -- "$current")
+            return
+            ;;
+        *:--use-etcdutl)
+            mapfile -t COMPREPLY < <(compgen -W 'true false' -- "$current")
+            return
+            ;;
+        restore:-[tnlao] | verify:-t | prune:-[ai] | *:--backup-timestamp | *:--name | *:--initial-* | *:--bump-revision | \
+            *:--max-age | *:--min-count)
+            return # something that only the user knows
+            ;;
+    esac
+
+    case $command in
+        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status restore verify prune" -- "$current") ;;
+        restore | verify | prune) mapfile -t COMPREPLY < <(compgen -W "$common ${!command}" -- "$current") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current") ;;
+    esac
+}
+
+complete -F _etcd_backupctl etcd-backupctl

@@ -1,0 +1,45 @@
+# fish completion for etcd-backupctl(8).
+set -l commands backup list status restore verify prune
+set -l none "not __fish_seen_subcommand_from $commands"
+
+complete -c etcd-backupctl -f
+complete -c etcd-backupctl -s s -l socket -r -F -d 'socket of the daemon'
+complete -c etcd-backupctl -s c -l config -r -F -d 'no daemon: start a private one with this configuration'
+complete -c etcd-backupctl -l json -d 'results as JSON, one object a line'
+complete -c etcd-backupctl -s q -l quiet -d 'no progress'
+complete -c etcd-backupctl -s h -l help -d 'show the options'
+complete -c etcd-backupctl -s V -l version -d 'show the version'
+
+complete -c etcd-backupctl -n $none -a backup -d 'take a snapshot of etcd and store it'
+complete -c etcd-backupctl -n $none -a list -d 'show the backups in the bucket'
+complete -c etcd-backupctl -n $none -a status -d 'show what the daemon is doing'
+complete -c etcd-backupctl -n $none -a restore -d 'read a backup back'
+complete -c etcd-backupctl -n $none -a verify -d 'say which backups are good'
+complete -c etcd-backupctl -n $none -a prune -d 'delete old backups'
+
+set -l both '__fish_seen_subcommand_from restore verify'
+complete -c etcd-backupctl -n $both -s t -l backup-timestamp -x -d 'the backup of this instant'
+complete -c etcd-backupctl -n $both -s e -l etcdutl-path -r -F -d 'etcdutl, or etcdctl of 3.4'
+complete -c etcd-backupctl -n $both -l allow-renamed -d 'accept renamed objects'
+complete -c etcd-backupctl -n $both -l allow-plain -d 'accept one that is not encrypted'
+
+set -l restore '__fish_seen_subcommand_from restore'
+complete -c etcd-backupctl -n $restore -s d -l data-dir -x -a '(__fish_complete_directories)' -d 'the data directory to make'
+complete -c etcd-backupctl -n $restore -s n -l name -x -d 'of the member'
+complete -c etcd-backupctl -n $restore -s l -l initial-cluster -x -d 'NAME=URL of all members'
+complete -c etcd-backupctl -n $restore -s a -l initial-advertise-peer-urls -x -d 'URLs of this member'
+complete -c etcd-backupctl -n $restore -s o -l initial-cluster-token -x -d 'the same on all members'
+complete -c etcd-backupctl -n $restore -l wal-dir -x -a '(__fish_complete_directories)' -d 'a directory for the log'
+complete -c etcd-backupctl -n $restore -l bump-revision -x -d 'raise the revision by so much'
+complete -c etcd-backupctl -n $restore -l mark-compacted -d 'mark the revisions before as compacted'
+complete -c etcd-backupctl -n $restore -l owner -x -a '(__fish_complete_users)' -d 'whose the directory will be'
+complete -c etcd-backupctl -n $restore -s u -l use-etcdutl -x -a 'true false' -d 'false: leave the snapshot in a file'
+complete -c etcd-backupctl -n $restore -l output -r -F -d 'the file then'
+complete -c etcd-backupctl -n $restore -l skip-hash-check -d 'accept a snapshot without SHA-256'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from restore prune' -l dry-run -d 'show, and do nothing'
+
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from verify' -l all -d 'every backup of the prefix'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from verify' -l drill -d 'also unpack it'
+
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s a -l max-age -x -d 'older ones may go'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s i -l min-count -x -d 'so many stay'
