@@ -230,7 +230,7 @@ static bool is_day(const struct cron *c, const struct tm *tm)
 }
 
 /* Each step leaves out as much as cannot fit: a month, a day, an hour, a minute. A 29 February on a given day of the
- * week is at most 40 years away (2072 to 2112, say), which is some 1,600 steps. */
+ * week is at most 40 years away (over 2100, which is no leap year), which is some 1,600 steps. */
 int64_t cron_next(const struct cron *c, int64_t after)
 {
     static const int64_t first = -62135596800, last = 253402300799; /* 0001-01-01T00:00:00Z, 9999-12-31T23:59:59Z */
