@@ -101,6 +101,7 @@ static struct peer *add_peer(struct control *c, bool is_private, struct err *e)
     struct peer_spec spec = {
             .core = c->spec.core,
             .jobs = c->spec.jobs,
+            .cycle = c->spec.cycle,
             .started = c->spec.started,
             .is_trusted = is_private,
             .is_private = is_private,
@@ -170,21 +171,25 @@ static int find_group(struct control *c, const char *name, struct err *e)
     return 0;
 }
 
-static int listen_on(struct control *c, const char *path, struct err *e)
+static int take_listener(struct control *c, int fd, const char *name, struct err *e)
 {
-    int fd = -1, n;
+    int n = uv_pipe_open(&c->listener, fd);
 
-    c->file = socket_file_make(path, c->has_group ? &c->group : NULL, &fd, e);
-    if (!c->file)
-        return -1;
-    n = uv_pipe_open(&c->listener, fd);
     if (n < 0)
         close(fd);
     else
         n = uv_listen((uv_stream_t *)&c->listener, CONTROL_PEERS, on_connection);
     if (n < 0)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_UV, n, "control.socket: %s: %s", path, uv_strerror(n));
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_UV, n, "control.socket: %s: %s", name, uv_strerror(n));
     return 0;
+}
+
+static int listen_on(struct control *c, const char *path, struct err *e)
+{
+    int fd = -1;
+
+    c->file = socket_file_make(path, c->has_group ? &c->group : NULL, &fd, e);
+    return c->file ? take_listener(c, fd, path, e) : -1;
 }
 
 static struct control *new_control(const struct control_spec *spec, struct err *e)
@@ -200,9 +205,9 @@ static struct control *new_control(const struct control_spec *spec, struct err *
     return c;
 }
 
-struct control *control_listen(const struct control_spec *spec, struct err *e)
+/* One that is going to listen. */
+static struct control *new_listener(const struct control_spec *spec, struct err *e)
 {
-    const struct conf_control *conf = &core_conf(spec->core)->control;
     struct control *c = new_control(spec, e);
 
     if (!c)
@@ -210,11 +215,40 @@ struct control *control_listen(const struct control_spec *spec, struct err *e)
     (void)uv_pipe_init(c->loop, &c->listener, 0);
     c->listener.data = c;
     c->listening = true;
-    if (find_group(c, conf->group, e) < 0 || listen_on(c, conf->socket, e) < 0) {
+    if (find_group(c, core_conf(spec->core)->control.group, e) < 0) {
         control_free(c);
         return NULL;
     }
     return c;
+}
+
+struct control *control_listen(const struct control_spec *spec, struct err *e)
+{
+    struct control *c = new_listener(spec, e);
+
+    if (c && listen_on(c, core_conf(spec->core)->control.socket, e) < 0) {
+        control_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+struct control *control_serve_listener(const struct control_spec *spec, int fd, struct err *e)
+{
+    struct control *c = new_listener(spec, e);
+
+    if (!c)
+        close(fd);
+    else if (take_listener(c, fd, "the socket of the service manager", e) < 0) {
+        control_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+bool control_is_used(const struct control *c)
+{
+    return c->n_peers > 0;
 }
 
 struct control *control_serve_fd(const struct control_spec *spec, int fd, struct err *e)

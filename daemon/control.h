@@ -23,6 +23,7 @@ struct control_spec {
     int64_t started; /* of the daemon, seconds since the epoch */
     void *ctx;
     void (*on_private_gone)(void *ctx); /* the one connection of a private daemon has ended */
+    struct cycle *cycle;                /* for `status`; or NULL */
 };
 
 /*
@@ -31,6 +32,13 @@ struct control_spec {
  * path), ERR_BUSY (another daemon), ERR_RESOURCE.
  */
 struct control *control_listen(const struct control_spec *spec, struct err *e);
+
+/* Serves on a socket that listens already and is somebody else's to remove (sd_listen_fds(3)): `fd` is taken. Errors:
+ * ERR_CONFIG (group; it does not listen), ERR_RESOURCE. */
+struct control *control_serve_listener(const struct control_spec *spec, int fd, struct err *e);
+
+/* Whether somebody is connected. */
+bool control_is_used(const struct control *c);
 
 /* Serves one connection that exists already, on `fd`, which is taken: a private daemon. Errors: ERR_RESOURCE. */
 struct control *control_serve_fd(const struct control_spec *spec, int fd, struct err *e);

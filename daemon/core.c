@@ -11,7 +11,10 @@ enum { S3_ATTEMPTS = 5 };
 
 struct core {
     uv_loop_t *loop;
-    const struct conf *conf;
+    struct conf *conf;
+    struct conf *next; /* waits for the jobs to end; or NULL */
+    void *reload_ctx;
+    void (*on_taken)(void *ctx, struct conf *unused);
     struct credentials *s3_key;
     struct credentials *etcd_password;
     struct s3_client *s3;
@@ -21,13 +24,23 @@ struct core {
     int64_t last_instant; /* of the newest backup begun here */
 };
 
-struct core *core_new(uv_loop_t *loop, const struct conf *conf, struct err *e)
+/* The caller frees; NULL without memory. */
+static char *url_of(const struct conf *conf)
+{
+    bool scheme = strstr(conf->s3.endpoint, "://") != NULL;
+    char *url;
+
+    return asprintf(&url, "%s%s/%s/%s-", scheme ? "" : "https://", conf->s3.endpoint, conf->s3.bucket,
+                   conf->s3.objects_prefix) < 0
+                   ? NULL
+                   : url;
+}
+
+struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
 {
     _cleanup_(cleanup_core_free) struct core *c = calloc(1, sizeof(*c));
-    bool scheme = strstr(conf->s3.endpoint, "://") != NULL;
 
-    if (!c || asprintf(&c->bucket_url, "%s%s/%s/%s-", scheme ? "" : "https://", conf->s3.endpoint, conf->s3.bucket,
-                      conf->s3.objects_prefix) < 0) {
+    if (!c || !(c->bucket_url = url_of(conf))) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
@@ -156,10 +169,41 @@ void core_acquire(struct core *c)
     c->users++;
 }
 
+static void take_next(struct core *c)
+{
+    struct conf *unused = c->conf;
+    char *url = url_of(c->next);
+
+    if (url) {
+        free(c->bucket_url);
+        c->bucket_url = url;
+        c->conf = TAKE_PTR(c->next);
+    } else {
+        unused = TAKE_PTR(c->next);
+    }
+    c->on_taken(c->reload_ctx, unused);
+}
+
 void core_release(struct core *c)
 {
-    if (--c->users == 0)
-        rest(c);
+    if (--c->users)
+        return;
+    rest(c);
+    if (c->next)
+        take_next(c);
+}
+
+void core_reload(struct core *c, struct conf *conf, void *ctx, void (*on_taken)(void *ctx, struct conf *unused))
+{
+    struct conf *waiting = TAKE_PTR(c->next);
+
+    c->next = conf;
+    c->reload_ctx = ctx;
+    c->on_taken = on_taken;
+    if (waiting)
+        on_taken(ctx, waiting);
+    else if (c->users == 0)
+        take_next(c);
 }
 
 int64_t core_new_instant(struct core *c)
@@ -177,6 +221,8 @@ void core_free(struct core *c)
     if (!c)
         return;
     rest(c);
+    if (c->next)
+        c->on_taken(c->reload_ctx, TAKE_PTR(c->next));
     free(c->bucket_url);
     free(c);
 }

@@ -18,8 +18,10 @@
 
 struct core;
 
-/* Borrows loop and conf, which must outlive it. The caller frees. Errors: ERR_RESOURCE. */
-struct core *core_new(uv_loop_t *loop, const struct conf *conf, struct err *e);
+/* Borrows loop and conf, which must outlive it, or its place in it (core_reload). The caller frees. Errors:
+ * ERR_RESOURCE.
+ */
+struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e);
 
 uv_loop_t *core_loop(const struct core *c);
 const struct conf *core_conf(const struct core *c);
@@ -28,6 +30,13 @@ const struct conf *core_conf(const struct core *c);
  * memory back to the system. */
 void core_acquire(struct core *c);
 void core_release(struct core *c);
+
+/*
+ * Takes another configuration into use as soon as no job has the clients: at once, or in a core_release. Then
+ * `on_taken` is told, with the one that is not used any more, which the caller frees. One that was still waiting is
+ * handed back in the same way.
+ */
+void core_reload(struct core *c, struct conf *conf, void *ctx, void (*on_taken)(void *ctx, struct conf *unused));
 
 /* The clients, made on demand; valid until core_release. Errors: those of s3_client_new, etcd_client_new and of reading
  * the credentials. */

@@ -143,7 +143,11 @@ static void on_planned(void *ctx, const struct planned *p)
     if (p->err && !j->quiet)
         log_warning("prune: %s stays: %s", p->name, p->err->text);
     else if (!j->quiet)
-        log_write(p->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s", p->goes ? "delete" : "keep", p->name, p->reason);
+        log_write(p->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",
+                !p->goes     ? "keep"
+                : p->dry_run ? "would delete"
+                             : "delete",
+                p->name, p->reason);
     if (j->watcher.ctx)
         j->watcher.planned(j->watcher.ctx, p);
 }

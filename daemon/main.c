@@ -1,14 +1,18 @@
 /*
  * etcd-backupd: the table of contents of the program.
  *
- *     options.h      the command line                    conf/conf.h    the configuration
- *     core.h         what jobs share                     jobs.h         one job at a time
+ *     options.h      the command line                     conf/conf.h    the configuration
+ *     core.h         what jobs share                      jobs.h         one job at a time
  *     control.h      the socket that etcd-backupctl uses  job/backup.h   a snapshot becomes an object
- *     log.h          one line an event                   job/restore.h  an object becomes a file
+ *     cycle.h        a backup when one is due             job/prune.h    what is too old goes
+ *     metrics.h      numbers for Prometheus               job/restore.h  an object becomes a data directory
+ *     hooks.h        the operator's own commands          job/verify.h   is it good?
+ *     notify.h       what the service manager hears       log.h          one line an event
  *
- * Life: everything is set up, the loop runs, and the first SIGTERM, SIGINT or SIGHUP ends it: the control socket
- * closes, the job is asked to stop and takes back what it left in the bucket, and the loop runs dry. A second signal
- * leaves at once.
+ * Life: everything is set up, the loop runs, and the first SIGTERM or SIGINT ends it: the control socket closes, the
+ * job is asked to stop and takes back what it left in the bucket, and the loop runs dry. A second signal leaves at
+ * once. SIGHUP reads the configuration anew. A daemon that was started by its socket and has no schedule leaves when
+ * nobody has asked for anything for a while.
  */
 #include <signal.h>
 #include <sodium.h>
@@ -20,31 +24,36 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "activation.h"
 #include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "conf/conf.h"
 #include "control.h"
 #include "core.h"
+#include "cycle.h"
+#include "hooks.h"
 #include "jobs.h"
 #include "log.h"
 #include "memory.h"
+#include "metrics.h"
+#include "notify.h"
 #include "options.h"
 #include "version.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, IDLE_EXIT_MS = 30000 };
 
-/* What ends the daemon. The last two come from a terminal, and reach the whole foreground group: of a private daemon's,
- * etcd-backupctl is the one to react, and its end is ours. */
+/* What the daemon hears. The last two may come from a terminal, and reach the whole foreground group: of a private
+ * daemon's, etcd-backupctl is the one to react, and its end is ours. */
 static const struct {
     int number;
     const char *name;
     bool of_terminal;
-} ending_signals[] = {
+} heard_signals[] = {
         {SIGTERM, "SIGTERM", false},
         {SIGINT, "SIGINT", true},
         {SIGHUP, "SIGHUP", true},
 };
-enum { N_SIGNALS = ARRAY_LEN(ending_signals) };
+enum { N_SIGNALS = ARRAY_LEN(heard_signals) };
 
 struct daemon {
     uv_loop_t loop;
@@ -52,6 +61,13 @@ struct daemon {
     struct core *core;
     struct jobs *jobs;
     struct control *control;
+    /* None of these in a private daemon. */
+    struct notify *notify;
+    struct cycle *cycle;
+    struct metrics *metrics;
+    struct hooks *hooks;
+    uv_timer_t idle; /* until a daemon that was started by its socket leaves */
+    bool is_activated;
     uv_signal_t signals[N_SIGNALS];
     bool is_private; /* serves one client and leaves with it */
     bool is_stopping;
@@ -63,6 +79,45 @@ static void close_rest(struct daemon *d)
 {
     for (size_t i = 0; i < N_SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
+    uv_close((uv_handle_t *)&d->idle, NULL);
+    hooks_stop(d->hooks);
+    metrics_stop(d->metrics);
+    notify_free(TAKE_PTR(d->notify));
+}
+
+static void stop(struct daemon *d)
+{
+    d->is_stopping = true;
+    notify_stopping(d->notify);
+    control_free(TAKE_PTR(d->control));
+    cycle_stop(d->cycle);
+    if (jobs_state(d->jobs)->running)
+        jobs_cancel(d->jobs); /* on_idle follows */
+    else
+        close_rest(d);
+}
+
+/* Started by its socket, without a schedule: nothing to stay for. */
+static void on_idle_long_enough(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    if (control_is_used(d->control) || jobs_state(d->jobs)->running) {
+        (void)uv_timer_start(timer, on_idle_long_enough, IDLE_EXIT_MS, 0);
+        return;
+    }
+    log_info("nobody has asked for anything for %d s: leaving until somebody does", IDLE_EXIT_MS / 1000);
+    stop(d);
+}
+
+static void leave_when_idle(struct daemon *d)
+{
+    const struct conf_schedule *schedule = &core_conf(d->core)->schedule;
+
+    if (d->is_activated && !schedule->interval_ms && !schedule->cron)
+        (void)uv_timer_start(&d->idle, on_idle_long_enough, IDLE_EXIT_MS, 0);
+    else
+        (void)uv_timer_stop(&d->idle);
 }
 
 static void on_idle(void *ctx)
@@ -71,23 +126,66 @@ static void on_idle(void *ctx)
 
     if (d->is_stopping)
         close_rest(d);
+    else
+        leave_when_idle(d);
 }
 
-static void stop(struct daemon *d)
+/* ---- another configuration ---- */
+
+static enum log_level threshold_of(const struct conf *conf, bool is_private);
+
+/* What cannot change while the daemon runs. */
+static void warn_of_restart(const struct conf *old, const struct conf *new)
 {
-    d->is_stopping = true;
-    control_free(TAKE_PTR(d->control));
-    if (jobs_state(d->jobs)->running)
-        jobs_cancel(d->jobs); /* on_idle follows */
-    else
-        close_rest(d);
+    if (strcmp(old->control.socket, new->control.socket) != 0 ||
+            strcmp(old->control.group ? old->control.group : "", new->control.group ? new->control.group : "") != 0)
+        log_warning("control.socket and control.group change with a restart alone");
+    if (strcmp(old->metrics.listen ? old->metrics.listen : "", new->metrics.listen ? new->metrics.listen : "") != 0)
+        log_warning("metrics.listen changes with a restart alone");
 }
+
+static void on_conf_taken(void *ctx, struct conf *unused)
+{
+    struct daemon *d = ctx;
+    bool is_new = unused == d->conf;
+
+    if (is_new) { /* else it is one that another has overtaken */
+        d->conf = (struct conf *)(uintptr_t)core_conf(d->core);
+        warn_of_restart(unused, d->conf);
+        log_set_threshold(threshold_of(d->conf, false));
+        log_info("the configuration was read anew: %s to %s", d->conf->etcd.endpoints[0], core_bucket_url(d->core));
+    }
+    conf_free(unused);
+    if (!is_new || d->is_stopping)
+        return;
+    cycle_reload(d->cycle);
+    leave_when_idle(d);
+}
+
+static void reload(struct daemon *d)
+{
+    struct err e = ERR_INIT;
+    struct conf *conf;
+
+    notify_reloading(d->notify);
+    conf = conf_load(d->conf->file, &e);
+    if (conf && conf_check_files(conf, &e) == 0) {
+        core_reload(d->core, conf, d, on_conf_taken);
+    } else {
+        conf_free(conf);
+        log_error("the configuration stays as it was: %s", e.text);
+        notify_status(d->notify, "the configuration stays as it was: %s", e.text);
+    }
+    notify_ready(d->notify);
+}
+
+/* ---- signals ---- */
 
 static const char *signal_name(int number)
 {
     for (size_t i = 0; i < N_SIGNALS; i++)
-        if (ending_signals[i].number == number)
-            return ending_signals[i].name;
+        if (heard_signals[i].number == number)
+            return heard_signals[i].name;
     return "a signal";
 }
 
@@ -95,6 +193,11 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
 
+    if (number == SIGHUP) {
+        if (!d->is_stopping)
+            reload(d);
+        return;
+    }
     if (d->is_stopping) {
         log_warning("%s again: leaving at once", signal_name(number));
         _exit(EXIT_FAILED);
@@ -163,23 +266,41 @@ static int check_config(const struct conf *conf)
     return EXIT_OK;
 }
 
-static bool is_ignored(int number)
-{
-    struct sigaction action;
-
-    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
 static void watch_signals(struct daemon *d)
 {
     for (size_t i = 0; i < N_SIGNALS; i++) {
         (void)uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;
-        if (d->is_private && ending_signals[i].of_terminal)
-            (void)signal(ending_signals[i].number, SIG_IGN);
-        else if (ending_signals[i].number != SIGHUP || !is_ignored(SIGHUP)) /* nohup(1) wants it so */
-            (void)uv_signal_start(&d->signals[i], on_signal, ending_signals[i].number);
+        if (d->is_private && heard_signals[i].of_terminal)
+            (void)signal(heard_signals[i].number, SIG_IGN);
+        else
+            (void)uv_signal_start(&d->signals[i], on_signal, heard_signals[i].number);
     }
+}
+
+static int listen_for_clients(struct daemon *d, const struct control_spec *spec, struct err *e)
+{
+    int fd = activation_take();
+
+    if (fd == -2)
+        return err_set(
+                e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the service manager hands over more than the control socket");
+    d->is_activated = fd >= 0;
+    d->control = fd >= 0 ? control_serve_listener(spec, fd, e) : control_listen(spec, e);
+    return d->control ? 0 : -1;
+}
+
+/* What a daemon has that stays. The order of the observers is that of being told. */
+static int set_up_service(struct daemon *d, struct control_spec *control, struct err *e)
+{
+    notify_watch(d->notify, d->jobs);
+    if (!(d->hooks = hooks_new(d->core, d->jobs, e)) || !(d->cycle = cycle_new(d->core, d->jobs, e)))
+        return -1;
+    d->metrics = metrics_new(d->core, d->jobs, d->cycle, e);
+    if (!d->metrics && e->kind)
+        return -1;
+    control->cycle = d->cycle;
+    return listen_for_clients(d, control, e);
 }
 
 static int set_up(struct daemon *d, const struct options *o, struct err *e)
@@ -189,15 +310,28 @@ static int set_up(struct daemon *d, const struct options *o, struct err *e)
     d->core = core_new(&d->loop, d->conf, e);
     if (!d->core || !(d->jobs = jobs_new(d->core, d->is_private, e)))
         return -1;
-    jobs_observe(d->jobs, &(struct jobs_observer){.ctx = d, .idle = on_idle});
     control.core = d->core;
     control.jobs = d->jobs;
-    if (d->is_private) {
+    if (!d->is_private) {
+        if (set_up_service(d, &control, e) < 0)
+            return -1;
+    } else {
         control.on_private_gone = on_private_gone;
         d->control = control_serve_fd(&control, o->control_fd, e);
-    } else
-        d->control = control_listen(&control, e);
+    }
+    /* The last to be told that nothing runs: by then the cycle may have started what is next. */
+    jobs_observe(d->jobs, &(struct jobs_observer){.ctx = d, .idle = on_idle});
     return d->control ? 0 : -1;
+}
+
+static void tell_ready(struct daemon *d)
+{
+    log_info("etcd-backupd " VERSION " is ready: %s to %s, control socket %s", d->conf->etcd.endpoints[0],
+            core_bucket_url(d->core), d->is_activated ? "of the service manager" : d->conf->control.socket);
+    notify_ready(d->notify);
+    notify_status(d->notify, "ready");
+    leave_when_idle(d);
+    memory_give_back(); /* what only the start needed */
 }
 
 static int run(struct daemon *d, const struct options *o)
@@ -208,17 +342,22 @@ static int run(struct daemon *d, const struct options *o)
     d->is_private = o->control_fd >= 0;
     conf_warnings(d->conf, warn, NULL);
     watch_signals(d);
+    (void)uv_timer_init(&d->loop, &d->idle);
+    d->idle.data = d;
+    d->notify = d->is_private ? NULL : notify_new(&d->loop);
     if (set_up(d, o, &e) < 0) {
         log_error("%s", e.text);
+        cycle_stop(d->cycle);
         close_rest(d);
         status = e.kind == ERR_CONFIG ? EXIT_USAGE : EXIT_FAILED;
     } else if (!d->is_private) {
-        log_info("etcd-backupd " VERSION " is ready: %s to %s, control socket %s", d->conf->etcd.endpoints[0],
-                core_bucket_url(d->core), d->conf->control.socket);
-        memory_give_back(); /* what only the start needed */
+        tell_ready(d);
     }
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     jobs_free(d->jobs);
+    cycle_free(d->cycle);
+    metrics_free(d->metrics);
+    hooks_free(d->hooks);
     core_free(d->core);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT); /* what core_free closed */
     return status;

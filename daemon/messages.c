@@ -237,15 +237,49 @@ int message_done(struct buf *out, const struct job_result *result, const struct 
     return append(out, &reply, e);
 }
 
-int message_status(
-        struct buf *out, const struct core *core, const struct jobs_state *state, int64_t started, struct err *e)
+/* What the reply points to while it is packed. */
+struct status_parts {
+    Control__Running running;
+    Control__Progress progress;
+    Control__BackupResult success;
+    Control__Failure failure;
+    Control__PruneResult prune;
+};
+
+static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, struct status_parts *parts)
+{
+    if (state->running) {
+        fill_progress(&parts->progress, &state->progress, 0);
+        parts->running.job = text(state->running);
+        parts->running.since = state->running_since;
+        parts->running.progress = &parts->progress;
+        m->running = &parts->running;
+    }
+    if (state->has_success) {
+        fill_backup(&parts->success, &state->last_success);
+        m->last_success = &parts->success;
+    }
+    if (state->has_failure) {
+        parts->failure.kind = text(err_kind_name(state->last_failure.kind));
+        parts->failure.text = text(state->last_failure.text);
+        parts->failure.instant = state->failed_at;
+        parts->failure.job = text(state->failed_job);
+        m->last_failure = &parts->failure;
+    }
+    if (state->has_prune) {
+        fill_prune(&parts->prune, &state->last_prune);
+        m->last_prune = &parts->prune;
+        m->pruned = state->pruned_at;
+    }
+}
+
+int message_status(struct buf *out, const struct core *core, const struct jobs_state *state,
+        const struct cycle_state *cycle, int64_t started, struct err *e)
 {
     const struct conf *conf = core_conf(core);
     Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
-    Control__Running running = CONTROL__RUNNING__INIT;
-    Control__Progress progress = CONTROL__PROGRESS__INIT;
-    Control__BackupResult success = CONTROL__BACKUP_RESULT__INIT;
-    Control__Failure failure = CONTROL__FAILURE__INIT;
+    struct status_parts parts = {CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT, CONTROL__BACKUP_RESULT__INIT,
+            CONTROL__FAILURE__INIT, CONTROL__PRUNE_RESULT__INIT};
     Control__Done done = CONTROL__DONE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
 
@@ -257,24 +291,11 @@ int message_status(
     status.encrypting = conf->encryption_key_path != NULL;
     status.endpoints = conf->etcd.endpoints;
     status.n_endpoints = conf->etcd.n_endpoints;
-    if (state->running) {
-        fill_progress(&progress, &state->progress, 0);
-        running.job = text(state->running);
-        running.since = state->running_since;
-        running.progress = &progress;
-        status.running = &running;
-    }
-    if (state->has_success) {
-        fill_backup(&success, &state->last_success);
-        status.last_success = &success;
-    }
-    if (state->has_failure) {
-        failure.kind = text(err_kind_name(state->last_failure.kind));
-        failure.text = text(state->last_failure.text);
-        failure.instant = state->failed_at;
-        failure.job = text(state->failed_job);
-        status.last_failure = &failure;
-    }
+    status.next_backup = cycle->next;
+    status.schedule = text(cycle->schedule);
+    status.newest = cycle->newest;
+    status.failures_in_a_row = cycle->failures;
+    fill_jobs(&status, state, &parts);
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;
     reply.body_case = CONTROL__REPLY__BODY_DONE;

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "core.h"
+#include "cycle.h"
 #include "job/inventory.h"
 #include "jobs.h"
 
@@ -21,5 +22,5 @@ int message_entry(struct buf *out, const struct inventory_entry *entry, const st
 /* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure. */
 int message_done(struct buf *out, const struct job_result *result, const struct err *failure, struct err *e);
 
-int message_status(
-        struct buf *out, const struct core *core, const struct jobs_state *state, int64_t started, struct err *e);
+int message_status(struct buf *out, const struct core *core, const struct jobs_state *state,
+        const struct cycle_state *cycle, int64_t started, struct err *e);

@@ -384,8 +384,12 @@ static int start_list(struct peer *p, struct err *e)
 
 static int start_status(struct peer *p, struct err *e)
 {
+    struct cycle_state cycle = {.schedule = ""};
+
     p->state = ENDING;
-    if (message_status(&p->out, p->spec.core, jobs_state(p->spec.jobs), p->spec.started, e) < 0)
+    if (p->spec.cycle)
+        cycle_get_state(p->spec.cycle, &cycle);
+    if (message_status(&p->out, p->spec.core, jobs_state(p->spec.jobs), &cycle, p->spec.started, e) < 0)
         return -1;
     flush(p);
     return 0;

@@ -12,6 +12,7 @@ struct peer;
 struct peer_spec {
     struct core *core;
     struct jobs *jobs;
+    struct cycle *cycle; /* or NULL */
     int64_t started;
     bool is_trusted; /* root or the daemon's own user: may name the file that a restore writes */
     bool is_private; /* the only client: what it asked for ends with it */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
-#include "json.h"
+#include "results.h"
 #include "show.h"
 #include "talk.h"
 
@@ -39,7 +39,7 @@ static void on_entry(void *ctx, const Control__Entry *entry)
     struct view *v = ctx;
 
     if (v->ctl->json) {
-        json_entry(entry);
+        results_entry(entry);
         return;
     }
     if (v->entries++ == 0)
@@ -62,7 +62,7 @@ static void on_verdict(void *ctx, const Control__Verdict *verdict)
 
     show_progress_clear(&v->progress);
     if (v->ctl->json) {
-        json_verdict(verdict);
+        results_verdict(verdict);
         return;
     }
     if (!v->ctl->quiet)
@@ -79,7 +79,7 @@ static void on_planned(void *ctx, const Control__Planned *planned)
 
     show_progress_clear(&v->progress);
     if (v->ctl->json) {
-        json_planned(planned);
+        results_planned(planned);
         return;
     }
     if (v->entries++ == 0)
@@ -113,7 +113,7 @@ static void on_done(void *ctx, const Control__Done *done)
 
     show_progress_clear(&v->progress);
     if (v->ctl->json) {
-        json_done(done);
+        results_done(done);
         return;
     }
     switch (done->result_case) {

@@ -288,6 +288,21 @@ static void show_running(const Control__Running *r, int64_t now)
     (void)putchar('\n');
 }
 
+static void show_schedule(const Control__StatusResult *s, int64_t now)
+{
+    char text[TIMESTAMP_TEXT_MAX], when[DURATION_TEXT_MAX + 4];
+
+    if (!s->schedule[0])
+        (void)puts("next backup   when somebody asks for one: no schedule is configured");
+    else if (!s->next_backup)
+        (void)printf("next backup   not known yet (%s): the bucket has not been seen\n", s->schedule);
+    else
+        (void)printf("next backup   %s, %s (%s)\n", timestamp_format(s->next_backup, text),
+                s->next_backup <= now ? "now" : age(s->next_backup, now, when), s->schedule);
+    if (s->failures_in_a_row)
+        (void)printf("              %" PRIu32 " failed in a row\n", s->failures_in_a_row);
+}
+
 void show_status(const Control__StatusResult *s, int64_t now)
 {
     char text[TIMESTAMP_TEXT_MAX], when[DURATION_TEXT_MAX + 4], size[SIZE_TEXT_MAX];
@@ -302,12 +317,20 @@ void show_status(const Control__StatusResult *s, int64_t now)
         show_running(s->running, now);
     else
         (void)puts("running       nothing");
+    show_schedule(s, now);
     if (s->last_success)
         (void)printf("last backup   %s, %s ago, %s in %.1f s\n", timestamp_format(s->last_success->instant, text),
                 age(s->last_success->instant, now, when), size_format(s->last_success->snapshot_size, size),
                 (double)s->last_success->elapsed_ms / 1000);
+    else if (s->newest)
+        (void)printf("last backup   %s, %s ago, by an earlier process\n", timestamp_format(s->newest, text),
+                age(s->newest, now, when));
     else
         (void)puts("last backup   none by this process");
+    if (s->last_prune)
+        (void)printf("last prune    %s, %s ago: %" PRIu32 " deleted, %" PRIu64 " remain\n",
+                timestamp_format(s->pruned, text), age(s->pruned, now, when), s->last_prune->deleted,
+                s->last_prune->remaining);
     if (s->last_failure)
         (void)printf("last failure  %s at %s: %s\n", s->last_failure->job,
                 timestamp_format(s->last_failure->instant, text), s->last_failure->text);

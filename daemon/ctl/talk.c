@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "connect.h"
-#include "json.h"
+#include "results.h"
 #include "show.h"
 #include "text.h"
 #include "wire.h"
@@ -101,7 +101,7 @@ static int status_of_kind(const char *kind)
 static void tell_failure(const struct session *s, const char *kind, const char *text)
 {
     if (s->ctl->json)
-        json_failure(kind, text);
+        results_failure(kind, text);
     show_failure(text);
 }
 

@@ -5,10 +5,6 @@
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
-#include <stddef.h>
-
-/* Bytes of the UTF-8 character at the beginning of `s` (RFC 3629, section 4): 1 to 4; 0 if there is none. */
-size_t text_char_len(const char *s);
 
 /* Makes one clean line of it, in place: control characters, C1 too, and what is not UTF-8 become '?'. */
 void text_clean(char *s);

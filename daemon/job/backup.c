@@ -45,7 +45,7 @@ struct backup {
     struct job_sink sink;
     enum state state;
     unsigned have;
-    uint64_t started_ms;
+    uint64_t started_ms, read_from_ms;
     uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn; between them tells progress */
     struct etcd_session *session;
     struct etcd_snapshot *snapshot;
@@ -268,6 +268,7 @@ static void on_stream_end(void *ctx)
     struct backup *b = ctx;
 
     b->have |= HAVE_END;
+    b->result.read_ms = uv_now(core_loop(b->core)) - b->read_from_ms;
     advance(b);
 }
 
@@ -411,6 +412,7 @@ static void on_session_ready(void *ctx, const struct etcd_status *status)
     struct err e = ERR_INIT;
 
     b->result.member = *status;
+    b->read_from_ms = uv_now(core_loop(b->core));
     b->snapshot = etcd_snapshot_start(b->session, &spec, &e);
     if (!b->snapshot)
         fail_etcd(b, &e, "asking for a snapshot");

@@ -29,6 +29,7 @@ struct backup_result {
     uint64_t elapsed_ms;
     uint64_t spooled;    /* bytes that waited on disk, sealed */
     uint64_t blocked_ms; /* time that etcd had to wait for S3 */
+    uint64_t read_ms;    /* that etcd's read transaction was open */
     bool encrypted;
     unsigned attempts;
     struct etcd_status member; /* that it was taken from, before the snapshot */
@@ -77,6 +78,7 @@ struct planned {
     int64_t instant;
     uint64_t size; /* bytes */
     bool goes;
+    bool dry_run; /* it only would */
     const char *reason;
     const struct err *err; /* why it could not be deleted, or NULL */
 };

@@ -126,6 +126,7 @@ static void tell(struct prune *p, const struct retain_verdict *v, const struct e
             .instant = v->backup->instant,
             .size = v->backup->size,
             .goes = v->goes,
+            .dry_run = p->request.dry_run,
             .reason = v->reason,
             .err = err,
     };

@@ -187,7 +187,7 @@ static int spawn(struct tool *t, uv_loop_t *loop)
     char api[] = "ETCDCTL_API=3";
     char *environment[N_VARIABLES + 1] = {path, home, api, NULL};
     uv_stdio_container_t stdio[] = {
-            {.flags = UV_IGNORE},
+            {.flags = t->spec.has_input ? UV_INHERIT_FD : UV_IGNORE, .data.fd = t->spec.input},
             {.flags = UV_INHERIT_FD},
             {.flags = UV_INHERIT_FD},
             {.flags = t->spec.inherit_fd >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = t->spec.inherit_fd},

@@ -1,11 +1,12 @@
 /*
  * tool.h: another program, run on the loop: its output line by line, and how it ended.
  *
- * It gets no input, our PATH and HOME, ETCDCTL_API=3 and nothing else of our environment (a variable like
- * ETCDCTL_ENDPOINTS in ours is for somebody else), and at most one descriptor beside its output.
+ * It gets no input unless it is given a file, our PATH and HOME, ETCDCTL_API=3 and nothing else of our environment (a
+ * variable like ETCDCTL_ENDPOINTS in ours is for somebody else), and at most one descriptor beside its output.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "base/err.h"
@@ -15,6 +16,8 @@ struct tool;
 struct tool_spec {
     const char *const *args; /* args[0]: the path; ends with NULL. Copied by the kernel. */
     int inherit_fd;          /* becomes its descriptor 3; -1: none */
+    int input;               /* its standard input, if: */
+    bool has_input;          /* else it gets none */
     uint64_t limit_ms;       /* it is stopped after so long; 0: never */
     void *ctx;
     void (*on_line)(void *ctx, const char *line); /* stdout and stderr; at most TOOL_LINE_MAX bytes of each line */

@@ -163,7 +163,7 @@ static void look_at_next(uv_timer_t *timer);
 static bool is_its_own(const struct verify *v, const struct err *err)
 {
     return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND || err->kind == ERR_PROTOCOL ||
-            (err->kind == ERR_CONFIG && v->state == UNPACKING);
+           (err->kind == ERR_CONFIG && v->state == UNPACKING);
 }
 
 static void count(struct verify *v, const struct err *err)

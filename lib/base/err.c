@@ -4,29 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Length of the well-formed UTF-8 sequence at `s` (RFC 3629, section 4), 2 to 4; 0 when there is none. */
-static size_t sequence_len(const unsigned char *s)
-{
-    size_t len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    unsigned char first_min = 0x80, first_max = 0xbf;
-
-    if (s[0] < 0xc2 || s[0] > 0xf4)
-        return 0;
-    if (s[0] == 0xe0) /* overlong */
-        first_min = 0xa0;
-    else if (s[0] == 0xed) /* surrogates */
-        first_max = 0x9f;
-    else if (s[0] == 0xf0) /* overlong */
-        first_min = 0x90;
-    else if (s[0] == 0xf4) /* beyond U+10FFFF */
-        first_max = 0x8f;
-    if (s[1] < first_min || s[1] > first_max)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (s[i] < 0x80 || s[i] > 0xbf)
-            return 0;
-    return len;
-}
+#include "base/utf8.h"
 
 /* C0, DEL, C1 and the separators of lines and paragraphs: what breaks a line or drives a terminal. */
 static bool is_control(const unsigned char *s)
@@ -42,7 +20,7 @@ static void make_printable(char *text)
     unsigned char *s = (unsigned char *)text;
 
     while (*s) {
-        size_t len = *s < 0x80 ? 1 : sequence_len(s);
+        size_t len = utf8_len((const char *)s);
 
         if (len == 0 || is_control(s))
             *s++ = '?'; /* a sequence's other bytes stand alone then, and become '?' too */

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "control.pb-c.h"
 #include "ctl/text.h"
 #include "wire.h"
@@ -61,7 +62,7 @@ static void check_request(struct bytes message)
 static void check_text(const char *s)
 {
     for (size_t len; *s; s += len) {
-        len = text_char_len(s);
+        len = utf8_len(s);
         FUZZ_CHECK(len > 0 && (unsigned char)*s >= 0x20 && *s != 0x7f);
         FUZZ_CHECK(len != 2 || (unsigned char)s[0] != 0xc2 || (unsigned char)s[1] >= 0xa0);
     }

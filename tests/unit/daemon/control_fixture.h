@@ -11,6 +11,7 @@
 
 #include "control.h"
 #include "control.pb-c.h"
+#include "cycle.h"
 #include "job/listing.h"
 
 extern uv_loop_t loop;
@@ -32,6 +33,9 @@ struct control_job {
     char output[512]; /* of a restore; the tool of a verify */
 };
 extern struct control_job job;
+
+/* What the cycle says, if the control is given one. */
+extern struct cycle_state cycle;
 
 /* The one listing; who asked for it. */
 struct listing {

@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "ctl/command.h"
-#include "ctl/json.h"
+#include "ctl/results.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 #include "folder.h"
@@ -111,12 +111,12 @@ void show_prune(const Control__PruneResult *r)
     (void)r;
 }
 
-void json_planned(const Control__Planned *p)
+void results_planned(const Control__Planned *p)
 {
     (void)p;
 }
 
-void json_verdict(const Control__Verdict *v)
+void results_verdict(const Control__Verdict *v)
 {
     (void)v;
 }
@@ -163,12 +163,12 @@ void show_status(const Control__StatusResult *s, int64_t now)
     (void)now;
 }
 
-void json_entry(const Control__Entry *e)
+void results_entry(const Control__Entry *e)
 {
     (void)e;
 }
 
-void json_done(const Control__Done *done)
+void results_done(const Control__Done *done)
 {
     (void)done;
 }

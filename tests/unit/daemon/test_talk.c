@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "ctl/connect.h"
-#include "ctl/json.h"
+#include "ctl/results.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 #include "wire.h"
@@ -170,7 +170,7 @@ void show_failure(const char *s)
     (void)snprintf(failures + strlen(failures), sizeof(failures) - strlen(failures), "%s\n", s);
 }
 
-void json_failure(const char *kind, const char *s)
+void results_failure(const char *kind, const char *s)
 {
     (void)snprintf(json + strlen(json), sizeof(json) - strlen(json), "%s: %s\n", kind, s);
 }
@@ -342,7 +342,7 @@ static void test_strangers(void **state)
     assert_int_equal(ask(shows_off), CTL_FAILED);
     assert_string_equal(shown, "?[2Jbackup?root# ??.dump\ngr\u00fc\u00dfe?\n");
     assert_string_equal(failures, "no?[A\n");
-    (void)ask_as(&ctl); /* json.c escapes in its own way */
+    (void)ask_as(&ctl); /* results.c escapes in its own way */
     assert_string_equal(shown, "\x1b[2Jbackup\nroot# \xc2\x9b.dump\ngr\u00fc\u00dfe\x07\n");
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "ctl/json.h"
+#include "ctl/results.h"
 #include "ctl/text.h"
 
 /* What `call` prints to stdout, to be compared with `text`. */
@@ -33,13 +33,13 @@ static char *text(const char *s)
 static void test_escapes(void **state)
 {
     (void)state;
-    EXPECT_PRINTED("{\"failure\":{\"kind\":\"auth\",\"text\":\"plain\"}}\n", json_failure("auth", "plain"));
-    EXPECT_PRINTED("{\"failure\":{\"kind\":\"\",\"text\":\"\"}}\n", json_failure("", ""));
-    EXPECT_PRINTED("{\"failure\":{\"kind\":\"x\",\"text\":\"\\\"\\\\/\"}}\n", json_failure("x", "\"\\/"));
+    EXPECT_PRINTED("{\"failure\":{\"kind\":\"auth\",\"text\":\"plain\"}}\n", results_failure("auth", "plain"));
+    EXPECT_PRINTED("{\"failure\":{\"kind\":\"\",\"text\":\"\"}}\n", results_failure("", ""));
+    EXPECT_PRINTED("{\"failure\":{\"kind\":\"x\",\"text\":\"\\\"\\\\/\"}}\n", results_failure("x", "\"\\/"));
     EXPECT_PRINTED("{\"failure\":{\"kind\":\"x\",\"text\":\"a\\u000ab\\u0009\\u001b[2J\\u007f\\u0001\"}}\n",
-            json_failure("x", "a\nb\t\x1b[2J\x7f\x01"));
+            results_failure("x", "a\nb\t\x1b[2J\x7f\x01"));
     EXPECT_PRINTED("{\"failure\":{\"kind\":\"x\",\"text\":\"gr\u00fc\u00dfe \u20ac \U0001f600\"}}\n",
-            json_failure("x", "gr\u00fc\u00dfe \u20ac \U0001f600"));
+            results_failure("x", "gr\u00fc\u00dfe \u20ac \U0001f600"));
 }
 
 /* RFC 8259, section 8.1: JSON is UTF-8. What is not becomes U+FFFD, a byte each, and what stands beside it is kept. */
@@ -65,7 +65,7 @@ static void test_not_utf8(void **state)
         char line[200];
 
         (void)snprintf(line, sizeof(line), "{\"failure\":{\"kind\":\"x\",\"text\":\"%s\"}}\n", rows[i].shown);
-        EXPECT_PRINTED(line, json_failure("x", rows[i].given));
+        EXPECT_PRINTED(line, results_failure("x", rows[i].given));
     }
 }
 
@@ -85,7 +85,7 @@ static void test_entry(void **state)
                    "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
                    "\"revision_after\":0}\n",
-            json_entry(&entry));
+            results_entry(&entry));
 }
 
 static void test_done(void **state)
@@ -95,7 +95,7 @@ static void test_done(void **state)
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
 
     (void)state;
-    EXPECT_PRINTED("", json_done(&done)); /* a list has no result of its own */
+    EXPECT_PRINTED("", results_done(&done)); /* a list has no result of its own */
     done.result_case = CONTROL__DONE__RESULT_BACKUP;
     done.backup = &backup;
     backup.name = text("n");
@@ -105,7 +105,7 @@ static void test_done(void **state)
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":null,\"snapshot_size\":0,\"stored_size\":0,\"elapsed_ms\":0,"
                    "\"encrypted\":false,\"endpoint\":\"\",\"member\":\"\",\"etcd_version\":\"\",\"revision_before\":-1,"
                    "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0}\n",
-            json_done(&done));
+            results_done(&done));
     done.result_case = CONTROL__DONE__RESULT_RESTORE;
     done.restore = &restore;
     restore.name = text("n");
@@ -114,7 +114,7 @@ static void test_done(void **state)
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":\"9999-12-31T23:59:59Z\",\"snapshot_size\":0,\"elapsed_ms\":0,"
                    "\"output\":\"/a \\\"b\\\"\",\"encrypted\":false,\"hash_checked\":false,\"data_dir\":\"\","
                    "\"wal_dir\":\"\",\"owner\":\"\",\"tool\":\"\",\"dry_run\":false}\n",
-            json_done(&done));
+            results_done(&done));
 }
 
 static void test_status(void **state)
@@ -129,9 +129,11 @@ static void test_status(void **state)
     (void)state;
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;
-    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
-                   "\"endpoints\":[],\"running\":null,\"last_success\":null,\"last_failure\":null}\n",
-            json_done(&done));
+    EXPECT_PRINTED(
+            "{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+            "\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_in_a_row\":0,\"last_"
+            "prune\":null,\"pruned\":null,\"running\":null,\"last_success\":null,\"last_failure\":null}\n",
+            results_done(&done));
     status.endpoints = endpoints;
     status.n_endpoints = 2;
     status.running = &running;
@@ -139,17 +141,19 @@ static void test_status(void **state)
     status.last_failure = &failure;
     failure.kind = text("auth");
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
-                   "\"endpoints\":[\"a:1\",\"b:2\"],\"running\":{\"job\":\"backup\",\"since\":null},"
+                   "\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_"
+                   "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null},"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
                    "\"text\":\"\"}}\n",
-            json_done(&done));
+            results_done(&done));
     running.progress = &progress;
     progress.phase = text("streaming");
     status.last_failure = NULL;
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
-                   "\"endpoints\":[\"a:1\",\"b:2\"],\"running\":{\"job\":\"backup\",\"since\":null,"
+                   "\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_"
+                   "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
                    "\"phase\":\"streaming\",\"done\":0,\"total\":0},\"last_success\":null,\"last_failure\":null}\n",
-            json_done(&done));
+            results_done(&done));
 }
 
 /* ---- texts ---- */

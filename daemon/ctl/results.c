@@ -1,76 +1,42 @@
-#include "json.h"
+#include "results.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "base/timestamp.h"
-#include "text.h"
+#include "base/json.h"
 
-/* A quoted string. What is not UTF-8, as a name in the bucket may be, becomes U+FFFD byte by byte. */
-static void put_string(const char *s)
-{
-    (void)putchar('"');
-    while (*s) {
-        size_t len = text_char_len(s);
-
-        if (len == 0)
-            (void)fputs("\\ufffd", stdout);
-        else if (*s == '"' || *s == '\\')
-            (void)printf("\\%c", *s);
-        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            (void)printf("\\u%04x", (unsigned)*s);
-        else
-            (void)fwrite(s, 1, len, stdout);
-        s += len ? len : 1;
-    }
-    (void)putchar('"');
-}
-
-/* `,"name":` or `{"name":` for the first of an object. */
+/* ctl's own results go to stdout. */
 static void put_name(bool *first, const char *name)
 {
-    (void)printf("%c\"%s\":", *first ? '{' : ',', name);
-    *first = false;
+    json_name(stdout, first, name);
 }
 
 static void put_text(bool *first, const char *name, const char *value)
 {
-    put_name(first, name);
-    put_string(value);
+    json_text(stdout, first, name, value);
 }
 
 static void put_number(bool *first, const char *name, uint64_t value)
 {
-    put_name(first, name);
-    (void)printf("%" PRIu64, value);
+    json_number(stdout, first, name, value);
 }
 
 static void put_signed(bool *first, const char *name, int64_t value)
 {
-    put_name(first, name);
-    (void)printf("%" PRId64, value);
+    json_signed(stdout, first, name, value);
 }
 
 static void put_bool(bool *first, const char *name, bool value)
 {
-    put_name(first, name);
-    (void)fputs(value ? "true" : "false", stdout);
+    json_bool(stdout, first, name, value);
 }
 
-/* null for an instant that is not known. */
 static void put_instant(bool *first, const char *name, int64_t instant)
 {
-    char text[TIMESTAMP_TEXT_MAX];
-
-    put_name(first, name);
-    if (instant)
-        put_string(timestamp_format(instant, text));
-    else
-        (void)fputs("null", stdout);
+    json_instant(stdout, first, name, instant);
 }
 
-void json_failure(const char *kind, const char *text)
+void results_failure(const char *kind, const char *text)
 {
     bool first = true;
 
@@ -81,7 +47,7 @@ void json_failure(const char *kind, const char *text)
     (void)puts("}}");
 }
 
-void json_entry(const Control__Entry *e)
+void results_entry(const Control__Entry *e)
 {
     bool first = true;
 
@@ -100,7 +66,7 @@ void json_entry(const Control__Entry *e)
     (void)puts("}");
 }
 
-void json_verdict(const Control__Verdict *v)
+void results_verdict(const Control__Verdict *v)
 {
     bool first = true;
 
@@ -119,7 +85,7 @@ void json_verdict(const Control__Verdict *v)
     (void)puts("}");
 }
 
-void json_planned(const Control__Planned *p)
+void results_planned(const Control__Planned *p)
 {
     bool first = true;
 
@@ -240,9 +206,16 @@ static void put_status(const Control__StatusResult *s)
     for (size_t i = 0; i < s->n_endpoints; i++) {
         if (i)
             (void)putchar(',');
-        put_string(s->endpoints[i]);
+        json_string(stdout, s->endpoints[i]);
     }
     (void)putchar(']');
+    put_text(&first, "schedule", s->schedule);
+    put_instant(&first, "next_backup", s->next_backup);
+    put_instant(&first, "newest", s->newest);
+    put_number(&first, "failures_in_a_row", s->failures_in_a_row);
+    put_name(&first, "last_prune");
+    s->last_prune ? put_prune(s->last_prune) : (void)fputs("null", stdout);
+    put_instant(&first, "pruned", s->pruned);
     put_name(&first, "running");
     s->running ? put_running(s->running) : (void)fputs("null", stdout);
     put_name(&first, "last_success");
@@ -252,7 +225,7 @@ static void put_status(const Control__StatusResult *s)
     (void)putchar('}');
 }
 
-void json_done(const Control__Done *done)
+void results_done(const Control__Done *done)
 {
     switch (done->result_case) {
     case CONTROL__DONE__RESULT_BACKUP:

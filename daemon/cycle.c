@@ -1,0 +1,303 @@
+#include "cycle.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alarm.h"
+#include "base/cleanup.h"
+#include "base/duration.h"
+#include "base/timestamp.h"
+#include "job/listing.h"
+#include "log.h"
+#include "schedule.h"
+
+enum {
+    LOOKUP_FIRST_MS = 5000, /* after a lookup that failed; doubled up to: */
+    LOOKUP_MAX_MS = 300000,
+    SCHEDULE_TEXT_MAX = 256,
+};
+
+struct cycle {
+    struct core *core;
+    struct jobs *jobs;
+    struct alarm *alarm;
+    struct listing *lookup; /* under way; the core is acquired */
+    uint64_t lookup_wait_ms;
+    struct cycle_state state;
+    char text[SCHEDULE_TEXT_MAX];
+    bool has_schedule; /* in the configuration */
+    bool is_scheduled; /* and it has begun */
+    struct schedule schedule;
+    bool is_ours; /* the running backup */
+    bool wants_prune;
+    bool is_stopped; /* by its owner: the observers stay with the jobs */
+};
+
+static struct schedule_clock now(void)
+{
+    return (struct schedule_clock){.wall = timestamp_now(), .boot_ms = alarm_boot_ms()};
+}
+
+/* ---- starting what is due ---- */
+
+static void set_alarm(struct cycle *c)
+{
+    struct schedule_clock at = now();
+
+    if (c->is_scheduled && !jobs_state(c->jobs)->running)
+        alarm_set(c->alarm, schedule_wait(&c->schedule, &at));
+}
+
+static void start_backup(struct cycle *c)
+{
+    struct schedule_clock at = now();
+    struct err e = ERR_INIT;
+
+    c->is_ours = true;
+    schedule_began(&c->schedule, &at);
+    if (jobs_start_backup(c->jobs, NULL, &e) == 0)
+        return;
+    c->is_ours = false;
+    log_error("backup failed: %s", e.text);
+    schedule_failed(&c->schedule, &at);
+    set_alarm(c);
+}
+
+static void start_prune(struct cycle *c)
+{
+    struct prune_request request = {.policy = prune_policy(core_conf(c->core))};
+    struct err e = ERR_INIT;
+
+    c->wants_prune = false;
+    if (jobs_start_prune(c->jobs, &request, NULL, &e) == 0)
+        return;
+    log_error("prune failed: %s", e.text);
+    set_alarm(c);
+}
+
+/* Whatever is next, if nothing runs. */
+static void advance(struct cycle *c)
+{
+    struct schedule_clock at = now();
+
+    if (c->is_stopped || c->lookup || jobs_state(c->jobs)->running)
+        return; /* its end brings us back */
+    if (c->wants_prune)
+        start_prune(c);
+    else if (c->is_scheduled && schedule_wait(&c->schedule, &at) == 0)
+        start_backup(c);
+    else
+        set_alarm(c);
+}
+
+/* ---- looking the bucket up ---- */
+
+static void begin_schedule(struct cycle *c)
+{
+    const struct conf_schedule *conf = &core_conf(c->core)->schedule;
+    struct schedule_spec spec = {
+            .interval_ms = conf->interval_ms,
+            .has_cron = conf->cron != NULL,
+            .jitter_ms = conf->jitter_ms,
+            .retry_initial_ms = conf->retry_initial_ms,
+            .retry_max_ms = conf->retry_max_ms,
+            .random = randombytes_random,
+    };
+    struct schedule_clock at = now();
+    struct err ignored; /* conf_load has parsed it */
+
+    if (!c->has_schedule || (conf->cron && cron_parse(conf->cron, &spec.cron, &ignored) < 0))
+        return;
+    schedule_start(&c->schedule, &spec, c->state.newest, &at);
+    c->is_scheduled = true;
+}
+
+static void count(struct cycle *c, const struct catalog_list *list)
+{
+    const struct catalog_backup *newest = catalog_list_latest(list);
+
+    c->state.is_known = true;
+    c->state.newest = newest ? newest->instant : 0;
+    c->state.backups = c->state.bytes = 0;
+    for (size_t i = 0; i < catalog_list_count(list); i++) {
+        const struct catalog_backup *b = catalog_list_at(list, i);
+
+        c->state.backups += b->state == CATALOG_COMPLETE;
+        c->state.bytes += b->state == CATALOG_COMPLETE ? b->size : 0;
+    }
+}
+
+static void look_up_later(struct cycle *c, const struct err *err)
+{
+    char wait[DURATION_TEXT_MAX];
+
+    c->state.lookup = *err;
+    log_warning("the newest backup is not known yet: %s; tried again in %s", err->text,
+            duration_format(c->lookup_wait_ms, wait));
+    alarm_set(c->alarm, c->lookup_wait_ms);
+    c->lookup_wait_ms = 2 * c->lookup_wait_ms < LOOKUP_MAX_MS ? 2 * c->lookup_wait_ms : LOOKUP_MAX_MS;
+}
+
+static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
+{
+    struct cycle *c = ctx;
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
+    struct err e = err ? *err : ERR_INIT;
+
+    listing_free(TAKE_PTR(c->lookup));
+    core_release(c->core);
+    if (err) {
+        look_up_later(c, &e);
+        return;
+    }
+    count(c, list);
+    begin_schedule(c);
+    advance(c);
+}
+
+static void look_up(struct cycle *c)
+{
+    struct listing_spec spec = {.ctx = c, .on_done = on_listed};
+    struct err e = ERR_INIT;
+
+    core_acquire(c->core);
+    c->lookup = listing_start(c->core, &spec, &e);
+    if (c->lookup)
+        return;
+    core_release(c->core);
+    look_up_later(c, &e);
+}
+
+static void on_alarm(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    if (c->state.is_known)
+        advance(c);
+    else if (!c->lookup && !jobs_state(c->jobs)->running)
+        look_up(c);
+}
+
+/* ---- what happens to jobs ---- */
+
+static void on_backup_ended(struct cycle *c, const struct backup_result *result)
+{
+    struct schedule_clock at = now();
+    bool was_ours = c->is_ours;
+
+    c->is_ours = false;
+    if (result) {
+        c->state.newest = result->instant;
+        c->state.backups++;
+        c->state.bytes += result->stored_size;
+        c->state.failures = 0;
+        c->wants_prune = was_ours && core_conf(c->core)->prune.max_age_ms;
+    } else if (was_ours) {
+        c->state.failures++;
+    }
+    if (c->is_scheduled && result)
+        schedule_succeeded(&c->schedule, &at);
+    else if (c->is_scheduled && was_ours)
+        schedule_failed(&c->schedule, &at);
+}
+
+static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
+{
+    struct cycle *c = ctx;
+
+    if (c->is_stopped)
+        return;
+    if (strcmp(job, "backup") == 0)
+        on_backup_ended(c, err ? NULL : result->backup);
+    else if (!err && result->prune && !result->prune->dry_run) {
+        c->state.backups = result->prune->remaining;
+        c->state.bytes = result->prune->remaining_bytes;
+    }
+}
+
+static void on_idle(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    if (c->is_stopped)
+        return;
+    if (c->state.is_known)
+        advance(c);
+    else if (!c->lookup)
+        alarm_set(c->alarm, 0); /* what ran has put a lookup off */
+}
+
+/* ---- beginning and end ---- */
+
+static void describe(struct cycle *c)
+{
+    const struct conf_schedule *conf = &core_conf(c->core)->schedule;
+    char interval[DURATION_TEXT_MAX];
+
+    c->has_schedule = conf->interval_ms || conf->cron;
+    c->text[0] = '\0';
+    if (conf->cron)
+        (void)snprintf(c->text, sizeof(c->text), "cron %.200s", conf->cron);
+    else if (conf->interval_ms)
+        (void)snprintf(c->text, sizeof(c->text), "every %s", duration_format(conf->interval_ms, interval));
+}
+
+void cycle_reload(struct cycle *c)
+{
+    if (c->lookup) {
+        listing_free(TAKE_PTR(c->lookup));
+        core_release(c->core);
+    }
+    describe(c);
+    c->state.is_known = c->is_scheduled = c->wants_prune = false;
+    c->lookup_wait_ms = LOOKUP_FIRST_MS;
+    alarm_set(c->alarm, 0);
+}
+
+struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
+{
+    struct cycle *c = calloc(1, sizeof(*c));
+
+    if (!c || !(c->alarm = alarm_new(core_loop(core), c, on_alarm, e))) {
+        if (!c)
+            err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        free(c);
+        return NULL;
+    }
+    c->core = core;
+    c->jobs = jobs;
+    jobs_observe(jobs, &(struct jobs_observer){.ctx = c, .ended = on_ended, .idle = on_idle});
+    cycle_reload(c);
+    return c;
+}
+
+void cycle_get_state(const struct cycle *c, struct cycle_state *out)
+{
+    struct schedule_clock at = now();
+
+    *out = c->state;
+    out->schedule = c->text;
+    out->next = c->is_scheduled ? schedule_next(&c->schedule, &at) : 0;
+}
+
+void cycle_stop(struct cycle *c)
+{
+    if (!c || c->is_stopped)
+        return;
+    c->is_stopped = true;
+    if (c->lookup) {
+        listing_free(TAKE_PTR(c->lookup));
+        core_release(c->core);
+    }
+    alarm_free(TAKE_PTR(c->alarm));
+}
+
+void cycle_free(struct cycle *c)
+{
+    if (!c)
+        return;
+    cycle_stop(c);
+    free(c);
+}

@@ -1,0 +1,41 @@
+/*
+ * cycle.h: a backup whenever one is due, a prune after each, and what is known of the bucket.
+ *
+ * State lives in the bucket alone: at the start the newest backup is looked up, again and again until that works, and
+ * the schedule (schedule.h, pure) begins from it. A backup that somebody asked for counts like one that was due. While
+ * another job runs, what is due waits for its end. A cycle that failed is tried again as the schedule says.
+ *
+ * Without a schedule it only looks the bucket up, so that status and metrics know when there was a backup last.
+ */
+#pragma once
+
+#include "core.h"
+#include "jobs.h"
+
+struct cycle;
+
+/* What `status` and the metrics show. */
+struct cycle_state {
+    bool is_known;        /* the bucket has been looked at */
+    int64_t newest;       /* complete backup, seconds since the epoch; 0: none */
+    uint64_t backups;     /* complete ones */
+    uint64_t bytes;       /* of them */
+    int64_t next;         /* backup, seconds since the epoch; 0: none is scheduled, or that is not known yet */
+    const char *schedule; /* "every 6h", "cron 0 * * * *", ""; valid until cycle_free or cycle_reload */
+    unsigned failures;    /* of cycles, in a row */
+    struct err lookup;    /* why the bucket could not be looked at last, while !is_known */
+};
+
+/* Borrows both, and observes the jobs; both outlive it. The caller frees. Errors: ERR_RESOURCE. */
+struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e);
+
+/* The configuration has changed (core_set_conf): begins anew. Not while a job runs. */
+void cycle_reload(struct cycle *c);
+
+void cycle_get_state(const struct cycle *c, struct cycle_state *out);
+
+/* Starts nothing more and closes its handles, so that the loop can end. NULL is fine. */
+void cycle_stop(struct cycle *c);
+
+/* After the jobs are gone, which it observes. NULL is fine. */
+void cycle_free(struct cycle *c);

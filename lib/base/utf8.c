@@ -1,0 +1,33 @@
+#include "base/utf8.h"
+
+#include "base/cleanup.h"
+
+size_t utf8_len(const char *text)
+{
+    static const struct {
+        unsigned char first, last, second_min, second_max, len;
+    } rows[] = {
+            {0x01, 0x7f, 0, 0, 1},
+            {0xc2, 0xdf, 0x80, 0xbf, 2},
+            {0xe0, 0xe0, 0xa0, 0xbf, 3},
+            {0xe1, 0xec, 0x80, 0xbf, 3},
+            {0xed, 0xed, 0x80, 0x9f, 3}, /* no surrogates */
+            {0xee, 0xef, 0x80, 0xbf, 3},
+            {0xf0, 0xf0, 0x90, 0xbf, 4},
+            {0xf1, 0xf3, 0x80, 0xbf, 4},
+            {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    const unsigned char *s = (const unsigned char *)text;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (*s < rows[i].first || *s > rows[i].last)
+            continue;
+        if (rows[i].len > 1 && (s[1] < rows[i].second_min || s[1] > rows[i].second_max))
+            return 0;
+        for (size_t j = 2; j < rows[i].len; j++)
+            if (s[j] < 0x80 || s[j] > 0xbf)
+                return 0;
+        return rows[i].len;
+    }
+    return 0;
+}
