@@ -127,7 +127,8 @@ static void on_verdict(void *ctx, const struct verdict *v)
 {
     struct jobs *j = ctx;
 
-    verified_add(j->verified, v->name, timestamp_now(), v->err == NULL);
+    if (!v->is_unknown)
+        verified_add(j->verified, v->name, timestamp_now(), v->err == NULL);
     if (!j->quiet && v->err)
         log_error("verify: %s", v->err->text);
     else if (!j->quiet)

@@ -122,6 +122,7 @@ int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
     verdict.encrypted = v->encrypted;
     verdict.elapsed_ms = v->elapsed_ms;
     verdict.drilled = v->drilled;
+    verdict.unknown = v->is_unknown;
     verdict.revision = v->revision;
     verdict.keys = v->keys;
     reply.body_case = CONTROL__REPLY__BODY_VERDICT;

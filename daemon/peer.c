@@ -220,12 +220,14 @@ static void on_note(void *ctx, const char *text)
     queued(p, message_note(&p->out, text, &e));
 }
 
+/* Who does not read loses lines of a tool, not the job. */
 static void on_output(void *ctx, const char *line)
 {
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    queued(p, message_output(&p->out, line, &e));
+    if (p->out.len < OUT_LIMIT / 2)
+        queued(p, message_output(&p->out, line, &e));
 }
 
 static void on_verdict(void *ctx, const struct verdict *v)

@@ -150,7 +150,7 @@ void show_verdict(const Control__Verdict *v)
     if (v->good)
         (void)fprintf(stderr, "%s: good\n", v->name);
     else
-        (void)fprintf(stderr, "BAD: %s\n", v->text);
+        (void)fprintf(stderr, "%s: %s\n", v->unknown ? "NOT VERIFIED" : "BAD", v->text);
 }
 
 void show_verdict_header(FILE *table)
@@ -171,8 +171,11 @@ void show_verdict_row(FILE *table, const Control__Verdict *v)
         (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
         (void)snprintf(keys, sizeof(keys), "%" PRIu64, v->keys);
     }
-    (void)fprintf(table, "%-7s  %-20s  %10s  %-9s  %5.1f s  %10s  %8s  %s\n", v->good ? "good" : "BAD", instant, size,
-            v->encrypted ? "yes" : "no", (double)v->elapsed_ms / 1000, revision, keys, v->name);
+    (void)fprintf(table, "%-7s  %-20s  %10s  %-9s  %5.1f s  %10s  %8s  %s\n",
+            v->good      ? "good"
+            : v->unknown ? "UNKNOWN"
+                         : "BAD",
+            instant, size, v->encrypted ? "yes" : "no", (double)v->elapsed_ms / 1000, revision, keys, v->name);
     if (!v->good)
         (void)fprintf(table, "         %s\n", v->text);
 }

@@ -208,6 +208,9 @@ static int converse(struct session *s, const Control__Request *request, struct e
     sigset_t waiting;
     int asked_to_cancel = 0, n;
 
+    if (protobuf_c_message_get_packed_size(&request->base) > WIRE_FRAME_MAX)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the options are longer than a daemon takes (%d bytes)",
+                WIRE_FRAME_MAX);
     catch_signals(&waiting);
     /* If that fails there is still something to read: why the connection was refused, or that there is no daemon. */
     if (send_hello(s, e) == 0)

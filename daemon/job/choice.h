@@ -12,9 +12,16 @@
 struct choice {
     bool latest;     /* or that of `instant` */
     int64_t instant; /* seconds since the epoch */
+    /* A dump without a key whose size is that of a database without etcd's SHA-256 may be meant, too: whoever asks does
+     * not insist on that. */
+    bool unhashed_too;
 };
 
 /* The complete backup that is meant, valid as long as the list. Errors, for a person: ERR_NOT_FOUND naming the nearest
  * one, or that there is none in `bucket` (how to call the place); ERR_INTEGRITY when it is there without its key. */
 const struct catalog_backup *choice_find(
         const struct choice *c, const struct catalog_list *list, const char *bucket, struct err *e);
+
+/* The newest backup that cannot be read, because its key is missing, if it is newer than `than`; or NULL. */
+const struct catalog_backup *choice_newer_unreadable(
+        const struct catalog_list *list, const struct catalog_backup *than);

@@ -74,6 +74,8 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     v->under_way--;
     if (!err)
         take_metadata(&v->details[h->index], res);
+    else if (err_is_transient(err))
+        v->asked = INVENTORY_DETAILED; /* nobody waits for more of these */
     ask_for_more(v);
 }
 

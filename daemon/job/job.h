@@ -57,6 +57,7 @@ struct verdict {
     const char *name;
     int64_t instant;
     const struct err *err;  /* why it is not good; NULL: it is */
+    bool is_unknown;        /* nobody knows: it could not be looked at, for a reason that is not its own */
     uint64_t snapshot_size; /* bytes; 0 when that did not come out */
     uint64_t elapsed_ms;
     bool encrypted;

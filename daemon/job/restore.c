@@ -320,6 +320,19 @@ static void on_source(void *ctx, const struct err *err)
     judge(r);
 }
 
+/* The latest is the latest that can be read. */
+static void tell_of_newer(struct restore *r, const struct catalog_list *list, const struct catalog_backup *chosen)
+{
+    const struct catalog_backup *newer = r->request.choice.latest ? choice_newer_unreadable(list, chosen) : NULL;
+    char note[2 * NAME_TEXT_MAX + 80];
+
+    if (!newer)
+        return;
+    (void)snprintf(
+            note, sizeof(note), "%s is newer, but its key is missing: this is about %s", newer->name, chosen->name);
+    r->sink.note(r->sink.ctx, note);
+}
+
 /* Which one is meant; -1 with an objection. */
 static int open_source(struct restore *r, const struct catalog_list *list, struct err *e)
 {
@@ -333,6 +346,7 @@ static int open_source(struct restore *r, const struct catalog_list *list, struc
 
     if (!spec.backup)
         return -1;
+    tell_of_newer(r, list, spec.backup);
     (void)snprintf(r->result.name, sizeof(r->result.name), "%s", spec.backup->name);
     r->result.instant = spec.backup->instant;
     r->result.encrypted = spec.backup->has_key;
@@ -391,7 +405,7 @@ static struct restore *new_restore(const struct restore_request *request, const 
         free(r);
         return NULL;
     }
-    r->request.unpack.skip_hash_check = request->skip_hash_check;
+    r->request.unpack.skip_hash_check = r->request.choice.unhashed_too = request->skip_hash_check;
     return r;
 }
 

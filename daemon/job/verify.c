@@ -183,6 +183,7 @@ static void judge(struct verify *v, const struct unpack_status *status, const st
             .name = b->name,
             .instant = b->instant,
             .err = err,
+            .is_unknown = err && !is_its_own(v, err),
             .snapshot_size = v->snapshot_size,
             .elapsed_ms = uv_now(core_loop(v->core)) - v->began_ms,
             .encrypted = b->has_key || b->state == CATALOG_KEY_MISSING,
@@ -198,6 +199,8 @@ static void judge(struct verify *v, const struct unpack_status *status, const st
     }
     count(v, err);
     v->sink.verdict(v->sink.ctx, &verdict);
+    if (v->cancelled) /* by a watcher that is full: the timer brings it */
+        return;
     if (v->only || v->alike == ALIKE_MAX)
         finish_all(v);
     else
@@ -389,6 +392,9 @@ static void start_if_ready(struct verify *v)
         v->only = choice_find(&v->request.choice, v->list, core_bucket_url(v->core), &e);
         if (!v->only)
             objections_add(&v->objections, &e);
+        /* Who asks whether the latest is good does not mean the one before it. */
+        else if (v->request.choice.latest && choice_newer_unreadable(v->list, v->only))
+            v->only = choice_newer_unreadable(v->list, v->only);
     }
     if (objections_verdict(&v->objections, &e) < 0) {
         finish(v, &e);
