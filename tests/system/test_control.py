@@ -204,8 +204,8 @@ WRONG = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "control message of 369295618 bytes"),
     "cut off": (frame(HELLO) + frame(STATUS)[:-1], None),
     "a file that is not absolute": (frame(HELLO) + frame(restore("x.db")), "x.db: not an absolute path"),
-    "a file that is a folder": (frame(HELLO) + frame(restore("/")), ": '/' is not the name of a file"),
-    "a file with a strange name": (frame(HELLO) + frame(restore(b"/no/such\xff\n\x1b[2J/x")), ": /no/such???[2J: No such"),
+    "a file that is a folder": (frame(HELLO) + frame(restore("/")), "'/' is not the name of a file"),
+    "a file with a strange name": (frame(HELLO) + frame(restore(b"/no/such\xff\n\x1b[2J/x")), "/no/such???[2J: No such"),
 }
 
 
