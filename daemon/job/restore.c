@@ -112,7 +112,7 @@ static void on_unpacked(void *ctx, const struct unpack_status *status, const str
     if (err) {
         e = *err;
         err_prepend(&e, "unpacking %s into %s: ", r->result.name, place_path(r->data));
-        if (e.kind == ERR_CONFIG)
+        if (e.kind != ERR_CANCELLED)
             err_set(&e, e.kind, e.domain, e.code,
                     "%s (nothing was left behind; --use-etcdutl=false leaves the snapshot in a file, to unpack by "
                     "hand)",

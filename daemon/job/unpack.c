@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tool.h"
 
@@ -121,11 +122,27 @@ static void end_with(struct unpack *u, const struct err *err)
     spec.on_done(spec.ctx, spec.drill && !e.kind ? &status : NULL, e.kind ? &e : NULL);
 }
 
+/* Not every tool that ends with 0 has done it: a script around it, say. */
+static int check_made(const struct unpack *u, struct err *e)
+{
+    _cleanup_free_ char *member = NULL;
+    struct stat st;
+
+    if (asprintf(&member, "%s/member/snap/db", place_inside(u->spec.data)) < 0)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (stat(member, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s ended well, but has made no member/snap/db",
+            etcdutl_path(u->spec.tool));
+}
+
 /* On a thread of the pool. The data directory comes last: what has no data directory has nothing. */
 static void settle(uv_work_t *work)
 {
     struct unpack *u = CONTAINER_OF(work, struct unpack, work);
 
+    if (check_made(u, &u->settling) < 0)
+        return;
     if (u->spec.wal && place_settle(u->spec.wal, &u->settling) < 0)
         return;
     if (place_settle(u->spec.data, &u->settling) < 0 && u->spec.wal)
