@@ -192,6 +192,34 @@ chapter_verify() {
     run 'etcd-backupctl -s control.sock list'
 }
 
+has_more_backups() { [ "$(etcd-backupctl -s control.sock list --json | wc -l)" -ge 3 ]; }
+has_pruned() { grep -q 'prune done' daemon.log; }
+
+chapter_schedule() {
+    heading 'By itself'
+    # shellcheck disable=SC2046 # one word
+    set -- $(free_ports 1)
+    kill -TERM "$daemon"
+    wait "$daemon" || fail "the daemon ended with exit status $?"
+    say 'The same with a timer, a retention and metrics:'
+    cat >>etcd-backupd.conf <<CONF
+schedule: {interval: 2s}
+prune: {max_age: 1h, min_count: 2, keep_hourly: 2}
+metrics: {listen: "127.0.0.1:$1"}
+health: {max_age: 1m}
+CONF
+    run 'tail -n 4 etcd-backupd.conf'
+    say "${bold}\$ etcd-backupd -c etcd-backupd.conf &$plain"
+    setpriv --pdeathsig TERM etcd-backupd -c etcd-backupd.conf >daemon.log 2>&1 </dev/null &
+    daemon=$!
+    wait_until 60 has_more_backups && wait_until 60 has_pruned || { cat daemon.log; fail 'it makes no backups'; }
+    run 'etcd-backupctl -s control.sock status'
+    say 'What would go if a backup were old after a second, and why the others stay:'
+    run 'etcd-backupctl -s control.sock prune --max-age 1s --min-count 1 --dry-run'
+    run "curl -s http://127.0.0.1:$1/metrics | grep -E '^etcd_backupd_(backups_total|backup_last|bucket|next)'"
+    run "curl -s http://127.0.0.1:$1/healthz"
+}
+
 chapter_proof() {
     heading 'Read it with another program, from the raw objects'
     name=$(etcd-backupctl -s control.sock list --json |
@@ -234,4 +262,5 @@ chapter_restore
 chapter_unpack
 chapter_verify
 chapter_proof
+chapter_schedule
 chapter_end
