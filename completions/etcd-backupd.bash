@@ -15,7 +15,8 @@ _etcd_backupd() {
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
-        *) mapfile -t COMPREPLY < <(compgen -W '-c --config --check-config -h --help -V --version' -- "$current") ;;
+        --idle-exit) ;;
+        *) mapfile -t COMPREPLY < <(compgen -W '-c --config --check-config --idle-exit -h --help -V --version' -- "$current") ;;
     esac
 }
 

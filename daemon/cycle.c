@@ -147,14 +147,14 @@ static void on_listed(void *ctx, struct catalog_list *listed, const struct err *
     struct err e = err ? *err : ERR_INIT;
 
     listing_free(TAKE_PTR(c->lookup));
-    core_release(c->core);
     if (err) {
         look_up_later(c, &e);
-        return;
+    } else {
+        count(c, list);
+        begin_schedule(c);
+        advance(c);
     }
-    count(c, list);
-    begin_schedule(c);
-    advance(c);
+    core_release(c->core); /* may bring another configuration, for which this list says nothing */
 }
 
 static void look_up(struct cycle *c)
@@ -246,10 +246,6 @@ static void describe(struct cycle *c)
 
 void cycle_reload(struct cycle *c)
 {
-    if (c->lookup) {
-        listing_free(TAKE_PTR(c->lookup));
-        core_release(c->core);
-    }
     describe(c);
     c->state.is_known = c->is_scheduled = c->wants_prune = false;
     c->lookup_wait_ms = LOOKUP_FIRST_MS;

@@ -29,7 +29,7 @@ struct cycle_state {
 /* Borrows both, and observes the jobs; both outlive it. The caller frees. Errors: ERR_RESOURCE. */
 struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e);
 
-/* The configuration has changed (core_set_conf): begins anew. Not while a job runs. */
+/* The configuration has changed (core_reload): begins anew. Not while anything has the core. */
 void cycle_reload(struct cycle *c);
 
 void cycle_get_state(const struct cycle *c, struct cycle_state *out);

@@ -26,6 +26,7 @@
 
 #include "activation.h"
 #include "base/cleanup.h"
+#include "base/duration.h"
 #include "base/timestamp.h"
 #include "conf/conf.h"
 #include "control.h"
@@ -40,7 +41,7 @@
 #include "options.h"
 #include "version.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, IDLE_EXIT_MS = 30000 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* What the daemon hears. The last two may come from a terminal, and reach the whole foreground group: of a private
  * daemon's, etcd-backupctl is the one to react, and its end is ours. */
@@ -67,6 +68,7 @@ struct daemon {
     struct metrics *metrics;
     struct hooks *hooks;
     uv_timer_t idle; /* until a daemon that was started by its socket leaves */
+    uint64_t idle_exit_ms;
     bool is_activated;
     uv_signal_t signals[N_SIGNALS];
     bool is_private; /* serves one client and leaves with it */
@@ -101,12 +103,14 @@ static void stop(struct daemon *d)
 static void on_idle_long_enough(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
+    char limit[DURATION_TEXT_MAX];
 
     if (control_is_used(d->control) || jobs_state(d->jobs)->running) {
-        (void)uv_timer_start(timer, on_idle_long_enough, IDLE_EXIT_MS, 0);
+        (void)uv_timer_start(timer, on_idle_long_enough, d->idle_exit_ms, 0);
         return;
     }
-    log_info("nobody has asked for anything for %d s: leaving until somebody does", IDLE_EXIT_MS / 1000);
+    log_info("nobody has asked for anything for %s: leaving until somebody does",
+            duration_format(d->idle_exit_ms, limit));
     stop(d);
 }
 
@@ -115,7 +119,7 @@ static void leave_when_idle(struct daemon *d)
     const struct conf_schedule *schedule = &core_conf(d->core)->schedule;
 
     if (d->is_activated && !schedule->interval_ms && !schedule->cron)
-        (void)uv_timer_start(&d->idle, on_idle_long_enough, IDLE_EXIT_MS, 0);
+        (void)uv_timer_start(&d->idle, on_idle_long_enough, d->idle_exit_ms, 0);
     else
         (void)uv_timer_stop(&d->idle);
 }
@@ -340,6 +344,7 @@ static int run(struct daemon *d, const struct options *o)
     int status = EXIT_OK;
 
     d->is_private = o->control_fd >= 0;
+    d->idle_exit_ms = o->idle_exit_ms;
     conf_warnings(d->conf, warn, NULL);
     watch_signals(d);
     (void)uv_timer_init(&d->loop, &d->idle);

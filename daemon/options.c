@@ -7,19 +7,24 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/duration.h"
 #include "version.h"
 
-enum { OPT_CHECK = 256, OPT_CONTROL_FD };
+enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
 
-static const char usage[] = "usage: etcd-backupd [-c FILE] [--check-config]\n"
-                            "\n"
-                            "Backs up an etcd cluster to S3, encrypted, and serves etcd-backupctl.\n"
-                            "\n"
-                            "  -c, --config FILE  configuration (default: " DEFAULT_CONFIG ")\n"
-                            "      --check-config check the configuration and the files it names, then leave:\n"
-                            "                     status 0 if all is well, else 2 and one line that says what is not\n"
-                            "  -h, --help         this text\n"
-                            "  -V, --version      the version\n";
+static const char usage[] =
+        "usage: etcd-backupd [-c FILE] [--check-config] [--idle-exit DURATION]\n"
+        "\n"
+        "Backs up an etcd cluster to S3, encrypted, and serves etcd-backupctl.\n"
+        "\n"
+        "  -c, --config FILE  configuration (default: " DEFAULT_CONFIG ")\n"
+        "      --check-config check the configuration and the files it names, then leave:\n"
+        "                     status 0 if all is well, else 2 and one line that says what is not\n"
+        "      --idle-exit DURATION\n"
+        "                     when started by its socket and without a schedule, leave when nobody\n"
+        "                     has asked for anything for so long (default: 30s)\n"
+        "  -h, --help         this text\n"
+        "  -V, --version      the version\n";
 
 /* A descriptor that is open. A number that is none must not become 0, or a daemon that listens. */
 static int read_fd(const char *text, int *fd)
@@ -35,19 +40,30 @@ static int read_fd(const char *text, int *fd)
     return 0;
 }
 
+static int read_idle_exit(const char *text, uint64_t *ms)
+{
+    struct err e = ERR_INIT;
+
+    if (duration_parse(text, ms, &e) == 0 && *ms > 0)
+        return 0;
+    (void)fprintf(stderr, "etcd-backupd: --idle-exit %s: %s\n", text, e.kind ? e.text : "more than nothing, please");
+    return -1;
+}
+
 int options_parse(int argc, char **argv, struct options *o)
 {
     static const struct option table[] = {
             {"config", required_argument, NULL, 'c'},
             {"check-config", no_argument, NULL, OPT_CHECK},
             {"control-fd", required_argument, NULL, OPT_CONTROL_FD}, /* for etcd-backupctl -c alone */
+            {"idle-exit", required_argument, NULL, OPT_IDLE_EXIT},
             {"help", no_argument, NULL, 'h'},
             {"version", no_argument, NULL, 'V'},
             {0},
     };
     int c;
 
-    *o = (struct options){.config = DEFAULT_CONFIG, .control_fd = -1};
+    *o = (struct options){.config = DEFAULT_CONFIG, .control_fd = -1, .idle_exit_ms = IDLE_EXIT_MS};
     while ((c = getopt_long(argc, argv, "c:hV", table, NULL)) != -1) {
         switch (c) {
         case 'c':
@@ -58,6 +74,10 @@ int options_parse(int argc, char **argv, struct options *o)
             break;
         case OPT_CONTROL_FD:
             if (read_fd(optarg, &o->control_fd) < 0)
+                return 2;
+            break;
+        case OPT_IDLE_EXIT:
+            if (read_idle_exit(optarg, &o->idle_exit_ms) < 0)
                 return 2;
             break;
         case 'h':

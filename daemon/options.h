@@ -4,11 +4,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options {
     const char *config;
-    bool check_config; /* look at the configuration and leave */
-    int control_fd;    /* serve one client on this descriptor and leave with it; -1: listen on the socket */
+    bool check_config;     /* look at the configuration and leave */
+    int control_fd;        /* serve one client on this descriptor and leave with it; -1: listen on the socket */
+    uint64_t idle_exit_ms; /* of one that was started by its socket and has no schedule */
 };
 
 /* Fills *o. Returns -1 to go on, else the exit status to leave with (0 after --help and --version, 2 for a mistake). */

@@ -60,6 +60,9 @@ static void test_good(void **state)
     assert_string_equal(o.config, DEFAULT_CONFIG);
     assert_false(o.check_config);
     assert_int_equal(o.control_fd, -1);
+    assert_int_equal(o.idle_exit_ms, 30000);
+    assert_int_equal(PARSE(&o, "--idle-exit", "1.5s", NULL), -1);
+    assert_int_equal(o.idle_exit_ms, 1500);
     assert_int_equal(PARSE(&o, "-c", "file", "--check-config", NULL), -1);
     assert_string_equal(o.config, "file");
     assert_true(o.check_config);
@@ -95,6 +98,10 @@ static void test_mistakes(void **state)
         assert_true(has_printed("--control-fd") && has_printed("no open descriptor"));
         assert_int_equal(o.control_fd, -1);
     }
+    assert_int_equal(PARSE(&o, "--idle-exit", "0s", NULL), 2);
+    assert_true(has_printed("--idle-exit 0s: "));
+    assert_int_equal(PARSE(&o, "--idle-exit", "soon", NULL), 2);
+    assert_true(has_printed("--idle-exit soon: "));
     assert_int_equal(PARSE(&o, "--nonsense", NULL), 2);
     assert_true(has_printed("--help"));
     assert_int_equal(PARSE(&o, "-c", NULL), 2);

@@ -1,0 +1,342 @@
+"""The schedule on real servers: what is due happens, what was missed is made up once, what fails is tried again."""
+
+import calendar
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from faults import Command, check_clean, check_dumps, events, news
+from s3_proxy import DROP, Answer, Hold, error
+from servers import wait_for
+
+EARLIER = "2024-12-06T21:22:25Z"
+
+
+def status(site):
+    done = site.ctl("status", "--json")
+    assert done.status == 0, done
+    return done.json
+
+
+def scheduled(site, schedule, **more):
+    """The site with this schedule; tries follow each other quickly."""
+    site.configure({"schedule": {"retry": {"initial": "100ms", "max": "200ms"}, **schedule}, **more})
+    return site
+
+
+def seconds_of(text):
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def dumps(site, count):
+    """Waits until there are so many backups."""
+    return wait_for(lambda: (lambda found: len(found) >= count and found)(site.bucket.dumps()), what=f"{count} backups")
+
+
+def instant_of(name):
+    return re.search(r"\d{4}-.*Z", name)[0]
+
+
+def reload(site, says):
+    """SIGHUP, and waits for a line that matches `says`; returns it."""
+    before = len(events(site, "info", "error"))
+    site.process.send_signal(signal.SIGHUP)
+    return wait_for(lambda: next((text for text in events(site, "info", "error")[before:] if re.search(says, text)), None),
+                    what=says)
+
+
+TAKEN, REFUSED = r"^the configuration was read anew: ", r"^the configuration stays as it was: "
+
+
+# ---- due, missed, not due ----
+
+
+def test_due_runs(site):
+    """One after the other, never two in one second, and none is asked for by anybody."""
+    scheduled(site, {"interval": "1s"}).start()
+    dumps(site, 3)
+    told = status(site)
+    assert told["schedule"] == "every 1.0s" and told["failures_in_a_row"] == 0, told
+    assert told["last_success"]["attempts"] == 1
+    assert site.stop() == 0
+    found = check_dumps(site)
+    assert len(set(found)) == len(found) >= 3 and news(site) == []
+    assert len([text for text in events(site, "info") if text.startswith("backup done: ")]) >= len(found)
+
+
+def test_a_missed_one_is_made_up_once(site):
+    """The newest is years old, and thousands were missed: one is made now, and the next when it is due."""
+    site.bucket.put(f"backup-{EARLIER}.dump", b"not looked at")
+    site.bucket.put(f"backup-{EARLIER}.key", b"not looked at")
+    scheduled(site, {"interval": "1h"}).start()
+    made = dumps(site, 2)[-1]
+    told = wait_for(lambda: (lambda s: s["last_success"] and not s["running"] and s)(status(site)))
+    begun, due = (seconds_of(text) for text in (instant_of(made), told["next_backup"]))
+    assert 0 <= due - begun - 3600 <= 60, told
+    assert told["newest"] == instant_of(made)
+    assert len(site.bucket.dumps()) == 2
+
+
+def test_a_fresh_one_counts(site):
+    """State lives in the bucket alone: a daemon that starts anew goes on where another one was."""
+    made = site.ctl("backup", "--json").json
+    scheduled(site, {"interval": "1h"}).start()
+    told = wait_for(lambda: (lambda s: s["next_backup"] and s)(status(site)))
+    assert (told["newest"], told["last_success"], told["running"]) == (made["instant"], None, None)
+    assert abs(seconds_of(told["next_backup"]) - seconds_of(made["instant"]) - 3600) <= 1
+    shown = site.ctl("status").out
+    assert re.search(r"^next backup   \S+Z, in \S+ \(every 1h\)$", shown, re.M), shown
+    assert re.search(rf"^last backup   {made['instant']}, \S+ ago, by an earlier process$", shown, re.M), shown
+    check_clean(site, 1)
+
+
+def test_an_empty_bucket(site):
+    """There has never been a backup: the first is due at once, also by a cron line that is far away."""
+    scheduled(site, {"cron": "0 0 29 2 *"}).start()
+    dumps(site, 1)
+    told = wait_for(lambda: (lambda s: s["last_success"] and s)(status(site)))
+    assert told["schedule"] == "cron 0 0 29 2 *" and re.match(r"\d{4}-02-29T00:00:00Z$", told["next_backup"]), told
+    check_clean(site, 1)
+
+
+def test_cron_every_minute(site):
+    site.ctl("backup")
+    scheduled(site, {"cron": "* * * * *"}).start()
+    told = wait_for(lambda: (lambda s: s["next_backup"] and s)(status(site)))
+    assert told["schedule"] == "cron * * * * *"
+    seconds = seconds_of(told["next_backup"]) - seconds_of(told["newest"])
+    assert told["next_backup"].endswith(":00Z") and 0 < seconds <= 120, told
+    assert "(cron * * * * *)" in site.ctl("status").out
+
+
+def test_no_schedule(site):
+    """The bucket is looked at, so that status knows; and that is all."""
+    made = site.ctl("backup", "--json").json
+    site.start()
+    told = wait_for(lambda: (lambda s: s["newest"] and s)(status(site)))
+    assert (told["newest"], told["next_backup"], told["schedule"]) == (made["instant"], None, "")
+    assert "no schedule is configured" in site.ctl("status").out
+    check_clean(site, 1)
+
+
+def test_one_that_was_asked_for_counts(site):
+    """The next is an interval after it."""
+    site.bucket.put(f"backup-{EARLIER}.dump", b"")
+    site.ctl("backup")
+    scheduled(site, {"interval": "1h"}).start()
+    before = wait_for(lambda: status(site)["next_backup"])
+    # Somebody else's clock does not matter: only that it moves on with what was asked for.
+    wait_for(lambda: site.ctl("backup").status == 0 and status(site)["next_backup"] > before)
+    told = status(site)
+    assert 3599 <= seconds_of(told["next_backup"]) - seconds_of(told["newest"]) <= 3602, told
+
+
+# ---- failures ----
+
+
+def test_etcd_is_down(new_etcd, bucket, new_site):
+    """It is tried again until it works; until then status and log say how often and why."""
+    etcd = new_etcd(version="3.5")
+    site = scheduled(new_site(etcd, bucket, changes={"etcd_client": {"retries": 0}}), {"interval": "1h"})
+    etcd.kill("n1")
+    site.start()
+    told = wait_for(lambda: (lambda s: s["failures_in_a_row"] >= 3 and s)(status(site)), what="three failures")
+    assert told["last_failure"]["job"] == "backup" and str(etcd.ports[0]) in told["last_failure"]["text"], told
+    assert told["last_failure"]["kind"] == "transient" and told["last_success"] is None
+    assert seconds_of(told["next_backup"]) - time.time() < 60
+    shown = site.ctl("status").out
+    assert re.search(r"^ +\d+ failed in a row$", shown, re.M) and "last failure  backup at " in shown, shown
+    failures = news(site)
+    assert len(failures) >= 3 and all(line.startswith("backup failed: ") for line in failures)
+    etcd.restart()
+    dumps(site, 1)
+    told = wait_for(lambda: (lambda s: s["last_success"] and s)(status(site)))
+    assert told["failures_in_a_row"] == 0 and seconds_of(told["next_backup"]) - time.time() > 3000, told
+    assert site.stop() == 0
+    check_clean(site, 1)
+
+
+def test_s3_is_down_at_the_start(ceph, etcd, proxied):
+    """What is due is not known before the bucket has been seen: it is looked at again until that works. Status says so."""
+    site, proxy = proxied(ceph, etcd, lambda request: DROP)
+    site.configure({"s3_client": {"request_timeout": "1s"}})
+    scheduled(site, {"interval": "1h"}).start()
+    line, = wait_for(lambda: events(site, "warning"))
+    assert re.match(r"the newest backup is not known yet: .*; tried again in 5\.0s$", line), line
+    told = status(site)
+    assert (told["newest"], told["next_backup"], told["running"]) == (None, None, None)
+    assert "not known yet (every 1h): the bucket has not been seen" in site.ctl("status").out
+    proxy.rule = lambda request: None
+    dumps(site, 1)
+    wait_for(lambda: status(site)["last_success"])
+    assert site.stop() == 0
+    check_clean(site, 1)
+
+
+def test_s3_is_down_later(ceph, etcd, proxied):
+    site, proxy = proxied(ceph, etcd)
+    site.configure({"s3_client": {"request_timeout": "1s"}})
+    scheduled(site, {"interval": "1s"}).start()
+    dumps(site, 1)
+    proxy.rule = lambda request: Answer(403, error("AccessDenied")) if request.method in ("POST", "PUT") else None
+    told = wait_for(lambda: (lambda s: s["failures_in_a_row"] >= 2 and s)(status(site)), what="two failures")
+    assert told["last_failure"]["kind"] == "auth", told
+    count = len(site.bucket.dumps())
+    proxy.rule = lambda request: None
+    dumps(site, count + 1)
+    wait_for(lambda: status(site)["failures_in_a_row"] == 0)
+    assert site.stop() == 0
+    assert len(check_dumps(site)) > count
+
+
+# ---- one job at a time ----
+
+
+def test_due_while_another_job_runs(ceph, etcd, proxied):
+    """A verify holds the place; when it ends the backup that has become due begins."""
+    site, proxy = proxied(ceph, etcd)
+    made = site.ctl("backup", "--json").json
+    scheduled(site, {"interval": "2s"}).start()
+    wait_for(lambda: status(site)["next_backup"])
+    proxy.rule = lambda request: Hold() if request.call == "get" and request.path.endswith(".dump") else None
+    verify = Command(site, "verify", "-t", made["instant"], "--json")
+    wait_for(lambda: proxy.held)
+    due = wait_for(lambda: status(site)["next_backup"])
+    wait_for(lambda: seconds_of(due) + 1 < time.time(), what="the backup to be overdue")
+    told = status(site)
+    assert told["running"]["job"] == "verify", told
+    count = len(site.bucket.dumps())
+    proxy.release()
+    assert verify.end().status == 0
+    dumps(site, count + 1)
+    assert site.stop() == 0
+    assert [text for text in events(site, "error") if "busy" in text or "running" in text] == []
+    check_dumps(site)
+
+
+def test_the_end_during_a_backup(ceph, medium, proxied):
+    """SIGTERM: nothing is left in the bucket."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: proxy.held)
+    assert status(site)["running"]["job"] == "backup"
+    site.process.terminate()
+    wait_for(lambda: "SIGTERM: stopping, the running job is taken back" in events(site, "info"))
+    proxy.release()
+    assert site.process.wait(60) == 0
+    check_clean(site, 0)
+
+
+# ---- another configuration ----
+
+
+def test_another_interval(site):
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: status(site)["last_success"])
+    site.configure({"schedule": {"interval": "1s"}})
+    reload(site, TAKEN)
+    dumps(site, 3)
+    assert status(site)["schedule"] == "every 1.0s"
+    site.configure({"schedule": {"interval": None, "retry": None, "cron": "0 0 1 1 *"}, })
+    reload(site, TAKEN)
+    told = wait_for(lambda: (lambda s: s["next_backup"] and s)(status(site)))
+    assert told["schedule"] == "cron 0 0 1 1 *" and told["next_backup"].endswith("-01-01T00:00:00Z"), told
+    site.configure({"schedule": None})
+    reload(site, TAKEN)
+    told = status(site)
+    assert (told["schedule"], told["next_backup"]) == ("", None)
+    assert site.stop() == 0
+    assert news(site) == []
+
+
+@pytest.mark.parametrize("mistake, words", [
+    ({"schedule": {"interval": "sometimes"}}, r":\d+:\d+: schedule\.interval: "),
+    ({"encryption_key_path": "/nowhere/master.key"}, "/nowhere/master.key"),
+    ({"log_levle": "info"}, "log_levle"),
+])
+def test_a_bad_configuration_is_refused(site, mistake, words):
+    """One line says why, and the old one stays in force, its secrets too."""
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: status(site)["last_success"])
+    good = site.settings
+    site.configure(mistake)
+    line = reload(site, REFUSED)
+    assert re.search(words, line), line
+    assert news(site) == [line]
+    told = status(site)
+    assert told["schedule"] == "every 1h" and told["next_backup"], told
+    assert site.ctl("backup").status == 0
+    site.settings = good
+    check_clean(site, 2)
+    site.configure({"schedule": {"interval": "2h"}})
+    reload(site, TAKEN)
+    assert wait_for(lambda: status(site)["next_backup"]) and status(site)["schedule"] == "every 2h"
+
+
+def test_what_takes_a_restart(site):
+    """A socket or a port that changes is told, and stays as it is."""
+    site.start()
+    site.configure({"control": {"socket": site.dir / "other.sock"}, "metrics": {"listen": "127.0.0.1:1"}})
+    reload(site, TAKEN)
+    assert sorted(news(site)) == ["control.socket and control.group change with a restart alone",
+                                  "metrics.listen changes with a restart alone"]
+    assert status(site)["pid"] == site.process.pid
+
+
+def test_a_reload_waits_for_the_job(ceph, medium, proxied, new_bucket):
+    """The running job ends as it began; the next has the new configuration: here another prefix."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
+    command = Command(site.start(), "backup", "--json", "-q")
+    wait_for(lambda: proxy.held)
+    site.configure({"s3_client": {"objects_prefix": "other"}})
+    site.process.send_signal(signal.SIGHUP)
+    assert site.ctl("status").status == 0
+    assert not [text for text in events(site, "info") if re.search(TAKEN, text)]
+    proxy.release()
+    done = command.end()
+    assert done.status == 0 and done.json["name"].startswith("backup-"), done
+    wait_for(lambda: [text for text in events(site, "info") if re.search(TAKEN, text)])
+    assert site.ctl("backup", "--json", "-q").json["name"].startswith("other-")
+    assert sorted(name.partition("-")[0] for name in site.bucket.dumps()) == ["backup", "other"]
+
+
+def test_a_reload_during_a_lookup(ceph, etcd, proxied):
+    """What was found under the old prefix says nothing about the new one: it is looked at again."""
+    site, proxy = proxied(ceph, etcd)
+    site.ctl("backup")
+    proxy.rule = lambda request: Hold() if request.call == "get" and "backup-" in str(request.query) else None
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: proxy.held)
+    site.configure({"s3_client": {"objects_prefix": "other"}})
+    site.process.send_signal(signal.SIGHUP)
+    assert status(site)["newest"] is None
+    proxy.release()
+    wait_for(lambda: site.bucket.dumps("other-"), what="a backup that the new prefix lacks")
+
+
+# ---- rest ----
+
+
+def switches(site):
+    text = Path(f"/proc/{site.process.pid}/status").read_text()
+    return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
+
+
+def test_idle_between(site):
+    """A daemon that waits for its next backup does not run at all."""
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: status(site)["last_success"])
+    settled = wait_for(lambda: settle(site), what="the daemon to rest")
+    began = time.monotonic()
+    wait_for(lambda: time.monotonic() - began > 1)
+    assert switches(site) == settled
+
+
+def settle(site):
+    """The number of context switches when it has not changed for a moment."""
+    before = switches(site)
+    time.sleep(0.3)
+    return before if switches(site) == before else None
