@@ -86,7 +86,7 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
     write_bucket(out, &f->cycle);
     head(out, "job_running", "gauge", "Whether such a job runs.");
     for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
-        (void)fprintf(out, "etcd_backupd_job_running{job=\"%s\"} %d\n", jobs[i],
+        (void)fprintf(out, "etcd_backupd_job_running{task=\"%s\"} %d\n", jobs[i],
                 f->running && strcmp(f->running, jobs[i]) == 0);
     if (f->n_certificates)
         head(out, "certificate_expiry_timestamp_seconds", "gauge", "When the first certificate of a file expires.");
