@@ -170,8 +170,10 @@ static int check_usage(void)
         show_failure("--output is for --use-etcdutl=false: what is unpacked leaves no file");
         return -1;
     }
-    if (!restore.use_etcdutl && (restore.wal_dir || restore.bump_revision || restore.mark_compacted)) {
-        show_failure("--wal-dir, --bump-revision and --mark-compacted are etcdutl's: not with --use-etcdutl=false");
+    if (!restore.use_etcdutl &&
+            (restore.wal_dir || restore.bump_revision || restore.mark_compacted || *restore.owner)) {
+        show_failure("--wal-dir, --owner, --bump-revision and --mark-compacted are for a data directory: not with "
+                     "--use-etcdutl=false");
         return -1;
     }
     return 0;

@@ -16,7 +16,7 @@ struct etcdutl {
     char *path;
     struct tool *tool; /* the question that is under way */
     char version[VERSION_MAX];
-    bool can_restore, can_bump;
+    bool can_restore, can_bump, stopping;
 };
 
 CLEANUP_FUNC(struct etcdutl *, etcdutl_free)
@@ -117,6 +117,10 @@ static void on_version(void *ctx, const struct err *err)
         err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s does not say its version: is it an etcdutl?", u->path);
         err = &e;
     }
+    if (!err && u->stopping) {
+        err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+        err = &e;
+    }
     if (err)
         u->spec.on_done(u->spec.ctx, err);
     else if (ask(u, args, on_help_line, on_helped, &e) < 0)
@@ -144,6 +148,7 @@ struct etcdutl *etcdutl_find(uv_loop_t *loop, const struct etcdutl_spec *spec, s
 
 void etcdutl_stop(struct etcdutl *u)
 {
+    u->stopping = true;
     if (u->tool)
         tool_stop(u->tool);
 }

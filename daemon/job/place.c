@@ -15,7 +15,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/capability.h>
 
 #define SCRATCH_PREFIX ".etcd-backupd-unpack."
 
@@ -25,7 +28,9 @@ struct place {
     char *path; /* resolved */
     char *base; /* the directory that the scratch directory is made in: above the place, or itself if it is a mount */
     char *scratch;
-    char *inside; /* scratch/data */
+    char *inside; /* scratch/data, by the descriptor: whoever owns the base could put another in the place of its name
+                   */
+    char *handed; /* the same for a program that inherits the descriptor */
     bool exists;
     bool is_mount;
     uid_t uid;
@@ -60,19 +65,26 @@ static int find_content(const struct place *p, char found[NAME_MAX + 1], struct 
     while (!found[0] && (entry = readdir(dir))) {
         const char *name = entry->d_name;
 
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !is_ours(name) &&
-                !(p->is_mount && strcmp(name, "lost+found") == 0))
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+                !(p->is_mount && (is_ours(name) || strcmp(name, "lost+found") == 0)))
             (void)snprintf(found, NAME_MAX + 1, "%s", name);
     }
     (void)closedir(dir);
     return 0;
 }
 
+/* Linux says it from 5.8 on; before, another device than that of the directory above does, bind mounts excepted. */
 static bool is_mount_root(const char *path)
 {
+    _cleanup_free_ char *above = NULL;
+    struct stat here, there;
     struct statx st;
 
-    return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+    if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &st) == 0 && (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+        return st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+    if (asprintf(&above, "%s/..", path) < 0)
+        above = NULL;
+    return above && stat(path, &here) == 0 && stat(above, &there) == 0 && here.st_dev != there.st_dev;
 }
 
 static int resolve(struct place *p, const char *path, struct err *e)
@@ -205,34 +217,67 @@ static int find_group(const char *name, gid_t *gid, struct err *e)
     return 0;
 }
 
-int place_set_owner(struct place *p, const char *owner, struct err *e)
+/* Root in a confined service may lack them. What was given away is then not ours to rename or to remove any more. */
+static bool may_give_files(void)
 {
-    _cleanup_free_ char *user = owner ? strdup(owner) : NULL;
-    char *group = user ? strchr(user, ':') : NULL;
-    uid_t uid = geteuid();
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    const uint32_t wanted = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE;
 
-    if (!owner || !*owner) {
-        if (uid != 0) {
-            p->uid = uid;
-            p->gid = getegid();
-        }
-        return 0;
-    }
+    return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted;
+}
+
+static int parse_owner(const char *owner, uid_t *uid, gid_t *gid, struct err *e)
+{
+    _cleanup_free_ char *user = strdup(owner);
+    char *group = user ? strchr(user, ':') : NULL;
+
     if (!user)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     if (group)
         *group++ = '\0';
-    if (find_user(user, &p->uid, &p->gid, e) < 0 || (group && find_group(group, &p->gid, e) < 0))
+    if (find_user(user, uid, gid, e) < 0 || (group && find_group(group, gid, e) < 0))
         return -1;
-    p->owner_chosen = true;
-    if (uid != 0 && p->uid != uid)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user);
+    if (*uid == geteuid() || may_give_files())
+        return 0;
+    return geteuid() ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user)
+                     : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                               "--owner: this root lacks the capabilities to give files to %s (CAP_CHOWN, "
+                               "CAP_DAC_OVERRIDE)",
+                               user);
+}
+
+int place_check_owner(const char *owner, struct err *e)
+{
+    uid_t uid;
+    gid_t gid;
+
+    return parse_owner(owner, &uid, &gid, e);
+}
+
+int place_set_owner(struct place *p, const char *owner, struct err *e)
+{
+    if (owner && *owner) {
+        p->owner_chosen = true;
+        return parse_owner(owner, &p->uid, &p->gid, e);
+    }
+    if (p->uid != geteuid() && !may_give_files()) {
+        p->uid = geteuid();
+        p->gid = getegid();
+    }
     return 0;
 }
 
 const char *place_path(const struct place *p)
 {
     return p->path;
+}
+
+bool place_lies_in(const struct place *inner, const struct place *outer)
+{
+    size_t len = strlen(outer->path);
+
+    return strncmp(inner->path, outer->path, len) == 0 && (inner->path[len] == '/' || inner->path[len] == '\0');
 }
 
 const char *place_owner(const struct place *p, char *out)
@@ -266,7 +311,7 @@ static int walk(const char *path, int (*each)(const struct place *, const FTSENT
         const struct place *p, struct err *e)
 {
     char *paths[] = {(char *)(uintptr_t)path, NULL};
-    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR | FTS_XDEV, NULL);
     const FTSENT *entry;
     int r = 0;
 
@@ -286,15 +331,33 @@ static int remove_entry(const struct place *p, const FTSENT *entry, struct err *
 {
     (void)p;
     (void)e;
-    (void)remove(entry->fts_accpath); /* what cannot go, stays */
+    if (entry->fts_level > 0)
+        (void)remove(entry->fts_accpath); /* what cannot go, stays */
     return 0;
 }
 
-static void remove_tree(const char *path)
+static bool has_proc(void)
 {
+    return access("/proc/self/fd", X_OK) == 0;
+}
+
+/* The directory `path` that is open as `fd`. Below it by the descriptor, and the name itself only if it is empty. */
+static void remove_tree(const char *path, int fd)
+{
+    char by_descriptor[32];
     struct err e = ERR_INIT;
 
-    (void)walk(path, remove_entry, NULL, &e);
+    (void)snprintf(by_descriptor, sizeof(by_descriptor), "/proc/self/fd/%d/", fd);
+    (void)walk(has_proc() ? by_descriptor : path, remove_entry, NULL, &e);
+    (void)rmdir(path);
+}
+
+/* Nobody else could make it, or change what is in it: root would follow links that others lay. */
+static bool is_only_ours(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0 && st.st_nlink > 0;
 }
 
 static int finish_entry(const struct place *p, const FTSENT *entry, struct err *e)
@@ -326,8 +389,8 @@ static void sweep(const struct place *p)
         if (!is_ours(entry->d_name) || asprintf(&path, "%s/%s", p->base, entry->d_name) < 0)
             continue;
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            remove_tree(path);
+        if (fd >= 0 && is_only_ours(fd) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_tree(path, fd);
     }
     if (dir)
         (void)closedir(dir);
@@ -336,8 +399,6 @@ static void sweep(const struct place *p)
 /* Somebody's sweep may come between making and locking: then once more. */
 static int make_scratch(struct place *p, struct err *e)
 {
-    struct stat st;
-
     for (unsigned i = 0; i < SCRATCH_TRIES; i++) {
         free(TAKE_PTR(p->scratch));
         if (asprintf(&p->scratch, "%s/" SCRATCH_PREFIX "%08x", p->base, randombytes_random()) < 0)
@@ -348,14 +409,33 @@ static int make_scratch(struct place *p, struct err *e)
             return -1;
         }
         p->lock_fd = open(p->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 && fstat(p->lock_fd, &st) == 0 &&
-                st.st_nlink > 0)
+        if (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 && is_only_ours(p->lock_fd))
             return 0;
         if (p->lock_fd >= 0)
             close(TAKE_FD(p->lock_fd));
         (void)rmdir(p->scratch);
     }
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: cannot be locked", p->scratch);
+}
+
+/* What is filled, for a process in which the scratch directory is open as `fd`. The caller frees; NULL without memory.
+ */
+static char *path_of_data(const struct place *p, int fd)
+{
+    char *path;
+    int r = has_proc() ? asprintf(&path, "/proc/self/fd/%d/data", fd) : asprintf(&path, "%s/data", p->scratch);
+
+    return r < 0 ? NULL : path;
+}
+
+/* A name in the base directory, by its descriptor where that can be. */
+static char *path_in_base(const struct place *p, const char *name)
+{
+    char *path;
+    int r = has_proc() ? asprintf(&path, "/proc/self/fd/%d/%s", p->base_fd, name)
+                       : asprintf(&path, "%s/%s", p->base, name);
+
+    return r < 0 ? NULL : path;
 }
 
 int place_open(struct place *p, struct err *e)
@@ -366,11 +446,17 @@ int place_open(struct place *p, struct err *e)
         return err_errno(e, errno, "%s", p->base);
     if (make_scratch(p, e) < 0)
         return -1;
-    if (asprintf(&p->inside, "%s/data", p->scratch) < 0) {
-        p->inside = NULL;
+    if (!(p->inside = path_of_data(p, p->lock_fd)))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    }
     return 0;
+}
+
+const char *place_hand_over(struct place *p, int child_fd, int *fd)
+{
+    free(p->handed);
+    p->handed = path_of_data(p, child_fd);
+    *fd = has_proc() ? p->lock_fd : -1;
+    return p->handed;
 }
 
 const char *place_inside(const struct place *p)
@@ -386,12 +472,12 @@ static int move_up(struct place *p, const char *name, struct err *e)
 
     if (p->n_moved == MOVED_MAX)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: more files than can be moved into place", p->inside);
-    if (asprintf(&from, "%s/%s", p->inside, name) < 0 || asprintf(&to, "%s/%s", p->path, name) < 0 ||
+    if (asprintf(&from, "%s/%s", p->inside, name) < 0 || !(to = path_in_base(p, name)) ||
             !(p->moved[p->n_moved] = strdup(name)))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     if (rename(from, to) < 0) {
         free(TAKE_PTR(p->moved[p->n_moved]));
-        return err_errno(e, errno, "%s", to);
+        return err_errno(e, errno, "%s/%s", p->path, name);
     }
     p->n_moved++;
     return 0;
@@ -433,14 +519,17 @@ void place_take_back(struct place *p)
 
 static int put_in_place(struct place *p, struct err *e)
 {
+    _cleanup_free_ char *to = NULL;
+
     /* etcd must be able to write into the root of the file system, too. */
     if (p->is_mount && p->owner_chosen && lchown(p->path, p->uid, p->gid) < 0)
         return err_errno(e, errno, "giving %s to its owner", p->path);
     if (p->is_mount)
         return move_all_up(p, e);
-    if (rename(p->inside, p->path) < 0)
-        return err_errno(e, errno, "%s", p->path);
-    return 0;
+    to = path_in_base(p, strrchr(p->path, '/') + 1);
+    if (!to)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    return rename(p->inside, to) < 0 ? err_errno(e, errno, "%s", p->path) : 0;
 }
 
 int place_settle(struct place *p, struct err *e)
@@ -467,13 +556,14 @@ void place_free(struct place *p)
     if (!p)
         return;
     if (p->scratch && p->lock_fd >= 0)
-        remove_tree(p->scratch);
+        remove_tree(p->scratch, p->lock_fd);
     while (p->n_moved)
         free(p->moved[--p->n_moved]);
     if (p->lock_fd >= 0)
         close(p->lock_fd);
     if (p->base_fd >= 0)
         close(p->base_fd);
+    free(p->handed);
     free(p->inside);
     free(p->scratch);
     free(p->base);

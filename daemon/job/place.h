@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,7 +31,13 @@ struct place *place_plan(const char *path, struct err *e);
  * never everybody's to write. Errors: ERR_CONFIG. */
 int place_set_owner(struct place *p, const char *owner, struct err *e);
 
+/* What place_set_owner would say of it, where there is no place yet. */
+int place_check_owner(const char *owner, struct err *e);
+
 const char *place_path(const struct place *p);
+
+/* Whether `inner` is `outer` or below it. */
+bool place_lies_in(const struct place *inner, const struct place *outer);
 
 /* "user:group" or numbers. `out` has room for PLACE_OWNER_MAX bytes. */
 enum { PLACE_OWNER_MAX = 80 };
@@ -44,6 +51,13 @@ int place_open(struct place *p, struct err *e);
 
 /* The path that does not exist yet and is to be filled, in the scratch directory. */
 const char *place_inside(const struct place *p);
+
+/*
+ * The same for a program that we start: a path in which the scratch directory is the program's descriptor `child_fd`,
+ * and in *fd the one to make that of; or by name, and -1 (no /proc). With the descriptor the program shares the lock:
+ * as long as it lives nobody sweeps. Valid until the next call. NULL without memory.
+ */
+const char *place_hand_over(struct place *p, int child_fd, int *fd);
 
 /* Blocks; for the thread pool. Errors: ERR_RESOURCE, ERR_CONFIG: nothing of it is in place then. */
 int place_settle(struct place *p, struct err *e);

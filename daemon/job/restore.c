@@ -230,10 +230,26 @@ static void look_at_room(struct restore *r)
 
     if (size == UINT64_MAX)
         return;
-    if (room_need_beside(&room, r->output, size, &e) < 0 ||
-            (r->data && room_need(&room, r->data, size + (r->request.unpack.wal_dir ? 0 : UNPACK_LOG_BYTES), &e) < 0) ||
+    if ((r->target && room_need_beside(&room, r->output, size, &e) < 0) ||
+            (r->data && room_need(&room, r->data, size, &e) < 0) ||
+            (r->data && !r->request.unpack.wal_dir && room_need(&room, r->data, UNPACK_LOG_BYTES, &e) < 0) ||
             (r->wal && room_need(&room, r->wal, UNPACK_LOG_BYTES, &e) < 0) || room_verdict(&room, &e) < 0)
         object(r, &e);
+}
+
+/* Also where there is no place to give it to; and the two places must not lie in each other, whatever they are called.
+ */
+static void look_at_owner(struct restore *r)
+{
+    const char *owner = r->request.unpack.owner;
+    struct err e = ERR_INIT;
+
+    if (!r->data && owner && place_check_owner(owner, &e) < 0)
+        object(r, &e);
+    if (r->data && r->wal && (place_lies_in(r->data, r->wal) || place_lies_in(r->wal, r->data))) {
+        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--wal-dir and --data-dir lie in each other: name another");
+        object(r, &e);
+    }
 }
 
 /* What is on this machine. The target is opened last, so that a dry run leaves no trace. */
@@ -247,12 +263,12 @@ static void look_around(struct restore *r)
         look_at_tool(r);
         r->data = plan(r, "--data-dir", unpack->data_dir);
         r->wal = unpack->wal_dir ? plan(r, "--wal-dir", unpack->wal_dir) : NULL;
+        look_at_owner(r);
     }
     r->target = r->request.unpacks ? target_open_transient(r->output, &e) : target_open(r->output, &e);
     if (!r->target)
         object(r, &e);
-    else
-        look_at_room(r);
+    look_at_room(r);
 }
 
 static void fill_result(struct restore *r)

@@ -14,7 +14,8 @@ static void add(struct room *r, dev_t dev, uint64_t available, const char *where
 {
     for (unsigned i = 0; i < r->count; i++)
         if (r->disks[i].dev == dev) {
-            r->disks[i].need += bytes;
+            if (__builtin_add_overflow(r->disks[i].need, bytes, &r->disks[i].need))
+                r->disks[i].need = UINT64_MAX; /* a store may announce any size */
             return;
         }
     if (r->count == ROOM_MAX)

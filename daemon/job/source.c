@@ -1,5 +1,6 @@
 #include "source.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,6 +78,9 @@ static int check_size(const struct source *s, struct err *e)
         return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the store does not say how large it is");
     if (s->size == 0)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
+    if (s->has_key && unseal_plain_size(s->size) == UINT64_MAX)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "no encrypted dump has %" PRIu64 " bytes: it was cut off in its last chunk", s->size);
     return 0;
 }
 

@@ -81,9 +81,10 @@ static void end_if_all_said(struct tool *t)
 static void end_line(struct tool *t)
 {
     t->line[t->line_len] = '\0';
+    if (t->line_len)
+        (void)snprintf(t->last, sizeof(t->last), "%.199s", t->line);
     if (t->line_len && t->lines < TOOL_LINES_MAX) {
         t->lines++;
-        (void)snprintf(t->last, sizeof(t->last), "%.199s", t->line);
         t->spec.on_line(t->spec.ctx, t->line);
     }
     t->line_len = 0;
@@ -146,11 +147,17 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
     end_if_all_said(t);
 }
 
+/* To all of its session's first group, which is its own: not to ours. */
+static void send_signal(const struct tool *t, int number)
+{
+    (void)kill(-uv_process_get_pid(&t->process), number);
+}
+
 static void kill_it(uv_timer_t *timer)
 {
     struct tool *t = timer->data;
 
-    (void)uv_process_kill(&t->process, SIGKILL);
+    send_signal(t, SIGKILL);
 }
 
 void tool_stop(struct tool *t)
@@ -158,7 +165,7 @@ void tool_stop(struct tool *t)
     if (t->stopping || t->exited)
         return;
     t->stopping = true;
-    (void)uv_process_kill(&t->process, SIGTERM);
+    send_signal(t, SIGTERM);
     (void)uv_timer_start(&t->timer, kill_it, KILL_AFTER_MS, 0);
 }
 
@@ -191,6 +198,8 @@ static int spawn(struct tool *t, uv_loop_t *loop)
             {.flags = UV_INHERIT_FD},
             {.flags = UV_INHERIT_FD},
             {.flags = t->spec.inherit_fd >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = t->spec.inherit_fd},
+            {.flags = UV_IGNORE},
+            {.flags = UV_IGNORE},
     };
     uv_process_options_t options = {
             .exit_cb = on_exit_of,
@@ -198,13 +207,18 @@ static int spawn(struct tool *t, uv_loop_t *loop)
             .args = (char **)(uintptr_t)t->spec.args, /* libuv does not write to them */
             .env = environment,
             .stdio = stdio,
-            .stdio_count = t->spec.inherit_fd >= 0 ? INHERITED_FD + 1 : INHERITED_FD,
+            .stdio_count = INHERITED_FD + 1 + (int)t->spec.n_more,
+            .flags = UV_PROCESS_DETACHED,
     };
     uv_file ends[2];
     int r;
 
     if (!path || !home)
         return UV_ENOMEM;
+    for (unsigned i = 0; i < t->spec.n_more; i++)
+        if (t->spec.more_fds[i] >= 0)
+            stdio[INHERITED_FD + 1 + i] =
+                    (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = t->spec.more_fds[i]};
     (void)close_range(INHERITED_FD, ~0U, CLOSE_RANGE_CLOEXEC); /* not each library that we use says so itself */
     r = uv_pipe(ends, UV_NONBLOCK_PIPE, 0);
     if (r < 0)

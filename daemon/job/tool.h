@@ -2,7 +2,8 @@
  * tool.h: another program, run on the loop: its output line by line, and how it ended.
  *
  * It gets no input unless it is given a file, our PATH and HOME, ETCDCTL_API=3 and nothing else of our environment (a
- * variable like ETCDCTL_ENDPOINTS in ours is for somebody else), and at most one descriptor beside its output.
+ * variable like ETCDCTL_ENDPOINTS in ours is for somebody else), and no descriptor that it is not given. It is a session
+ * of its own, so that a ^C at our terminal is ours to react to; asked to end, its children are asked, too.
  */
 #pragma once
 
@@ -13,12 +14,16 @@
 
 struct tool;
 
+enum { TOOL_MORE = 2 };
+
 struct tool_spec {
     const char *const *args; /* args[0]: the path; ends with NULL. Copied by the kernel. */
     int inherit_fd;          /* becomes its descriptor 3; -1: none */
-    int input;               /* its standard input, if: */
-    bool has_input;          /* else it gets none */
-    uint64_t limit_ms;       /* it is stopped after so long; 0: never */
+    int more_fds[TOOL_MORE]; /* become 4 and 5; -1: none. The first `n_more` of them count. */
+    unsigned n_more;
+    int input;         /* its standard input, if: */
+    bool has_input;    /* else it gets none */
+    uint64_t limit_ms; /* it is stopped after so long; 0: never */
     void *ctx;
     void (*on_line)(void *ctx, const char *line); /* stdout and stderr; at most TOOL_LINE_MAX bytes of each line */
     /* Once, never inside tool_start, when the program has ended and said all; frees itself before. err NULL: it ended

@@ -102,6 +102,8 @@ void unpack_options_check(const struct unpack_options *o, struct objections *fou
 
     check_cluster(o, found);
     check_bump(o, found);
+    while (len > 1 && o->data_dir[len - 1] == '/')
+        len--;
     if (o->wal_dir && len && strncmp(o->wal_dir, o->data_dir, len) == 0 &&
             (o->wal_dir[len] == '/' || o->wal_dir[len] == '\0')) {
         err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
@@ -192,9 +194,10 @@ static int look_into_it(struct unpack *u, struct err *e)
 {
     _cleanup_free_ char *database = NULL;
     const char *args[] = {etcdutl_path(u->spec.tool), "snapshot", "status", NULL, "--write-out=fields", NULL};
-    struct tool_spec spec = {.args = args, .inherit_fd = -1, .ctx = u, .on_line = on_status_line, .on_done = on_status};
+    struct tool_spec spec = {.args = args, .ctx = u, .on_line = on_status_line, .on_done = on_status};
+    const char *dir = place_hand_over(u->spec.data, TARGET_CHILD_FD, &spec.inherit_fd);
 
-    if (asprintf(&database, "%s/member/snap/db", place_inside(u->spec.data)) < 0)
+    if (!dir || asprintf(&database, "%s/member/snap/db", dir) < 0)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     args[3] = database;
     u->tool = tool_start(u->loop, &spec, e);
@@ -241,15 +244,16 @@ static void add(struct arguments *a, const char *option, const char *value)
     a->list[a->n++] = value;
 }
 
-static void compose(const struct unpack_spec *spec, const char *snapshot, const char *number, struct arguments *a)
+static void compose(const struct unpack_spec *spec, const char *snapshot, const char *const dirs[2], const char *number,
+        struct arguments *a)
 {
     const struct unpack_options *o = spec->options;
 
     a->list[a->n++] = etcdutl_path(spec->tool);
     add(a, "snapshot", "restore");
     a->list[a->n++] = snapshot;
-    add(a, "--data-dir", place_inside(spec->data));
-    add(a, "--wal-dir", spec->wal ? place_inside(spec->wal) : NULL);
+    add(a, "--data-dir", dirs[0]);
+    add(a, "--wal-dir", dirs[1]);
     add(a, "--name", o->name);
     add(a, "--initial-cluster", o->initial_cluster);
     add(a, "--initial-cluster-token", o->initial_cluster_token);
@@ -267,7 +271,13 @@ struct unpack *unpack_start(uv_loop_t *loop, const struct unpack_spec *spec, str
     struct unpack *u = calloc(1, sizeof(*u));
     struct arguments a = {.n = 0};
     char number[NUMBER_TEXT];
-    struct tool_spec tool = {.args = a.list, .ctx = u, .on_line = on_line, .on_done = on_restored};
+    struct tool_spec tool = {.args = a.list,
+            .more_fds = {-1, -1},
+            .n_more = TOOL_MORE,
+            .ctx = u,
+            .on_line = on_line,
+            .on_done = on_restored};
+    const char *dirs[TOOL_MORE] = {NULL, NULL};
 
     if (!u) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -276,8 +286,14 @@ struct unpack *unpack_start(uv_loop_t *loop, const struct unpack_spec *spec, str
     u->loop = loop;
     u->spec = *spec;
     (void)snprintf(number, sizeof(number), "%" PRIu64, spec->options->bump_revision);
-    compose(spec, target_hand_over(spec->snapshot, &tool.inherit_fd), number, &a);
-    u->tool = tool_start(loop, &tool, e);
+    dirs[0] = place_hand_over(spec->data, TARGET_CHILD_FD + 1, &tool.more_fds[0]);
+    if (spec->wal)
+        dirs[1] = place_hand_over(spec->wal, TARGET_CHILD_FD + 2, &tool.more_fds[1]);
+    compose(spec, target_hand_over(spec->snapshot, &tool.inherit_fd), dirs, number, &a);
+    if (dirs[0] && (dirs[1] || !spec->wal))
+        u->tool = tool_start(loop, &tool, e);
+    else
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     if (u->tool)
         return u;
     free(u);

@@ -83,9 +83,8 @@ def test_the_letters_of_the_go_tool(backed_up, folder):
     done = site.ctl("restore", "-t", instant, "-d", folder / "data", "-e", spy, "-o", "a-token", "-l",
                     "x=http://127.0.0.1:1,y=http://127.0.0.1:2", "-a", "http://127.0.0.1:2", "-n", "y", "-u", "--json")
     assert done.status == 0 and done.json["name"] == first, done
-    inside = next(word for word in (folder / "told").read_text().split() if ".etcd-backupd-unpack." in word)
     assert (folder / "told").read_text() == (
-        f"snapshot restore /proc/self/fd/3 --data-dir {inside} --name y --initial-cluster "
+        f"snapshot restore /proc/self/fd/3 --data-dir /proc/self/fd/4/data --name y --initial-cluster "
         "x=http://127.0.0.1:1,y=http://127.0.0.1:2 --initial-cluster-token a-token "
         "--initial-advertise-peer-urls http://127.0.0.1:2\n")
     # What it said has reached the person, and how to go on.

@@ -489,15 +489,22 @@ def test_others_at_work_are_left_alone(backed_up, folder):
     command = Command(site, "restore", "-d", target, "-e", slow, "-q")
     marked(folder)
     left = folder / ".etcd-backupd-unpack.00c0ffee"
+    left.mkdir(mode=0o700)
     (left / "data" / "member").mkdir(parents=True)
     (left / "data" / "member" / "file").write_text("left behind")
     others = folder / ".etcd-backupd-other"
     others.mkdir()
     link = folder / ".etcd-backupd-unpack.link"
     link.symlink_to(others)
-    mine, = [path for path in hidden(folder) if path not in (str(left), str(others), str(link))]
+    # What others could have made, or can change, root does not follow into.
+    open_one, strange = folder / ".etcd-backupd-unpack.0000open", folder / ".etcd-backupd-unpack.nobodys"
+    open_one.mkdir(mode=0o755)
+    strange.mkdir(mode=0o700)
+    os.chown(strange, 65534, 65534)
+    kept = (others, link, open_one, strange)
+    mine, = [path for path in hidden(folder) if path not in map(str, (left, *kept))]
     works(site, folder / "second", "-e", site.tool)
-    assert not left.exists() and others.exists() and Path(mine).exists()
+    assert not left.exists() and all(path.exists() for path in kept) and Path(mine).exists()
     (folder / "tool.go").touch()
     assert command.end().status == 0
     whole(site, target)

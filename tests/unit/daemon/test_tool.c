@@ -133,7 +133,7 @@ static void test_many_lines(void **state)
     (void)state;
     run_script("seq 30000; exit 1");
     assert_int_equal(ran.lines, TOOL_LINES_MAX);
-    expect_error(&ran.err, ERR_CONFIG, "/bin/sh ended with status 1: 10000");
+    expect_error(&ran.err, ERR_CONFIG, "/bin/sh ended with status 1: 30000");
 }
 
 /* ---- how it ends ---- */
