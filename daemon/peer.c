@@ -8,6 +8,7 @@
 #include "job/inventory.h"
 #include "log.h"
 #include "messages.h"
+#include "requests.h"
 #include "wire.h"
 
 enum {
@@ -276,61 +277,11 @@ static int start_backup(struct peer *p, const struct job_sink *sink, struct err 
     return p->watching ? 0 : -1;
 }
 
-static int check_absolute(const char *path, struct err *e)
-{
-    return !*path || *path == '/' ? 0 : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: not an absolute path", path);
-}
-
-/* The daemon writes and starts programs with its own rights, which a member of the group does not have. */
-static int check_trust(const struct peer *p, const Control__Restore *m, struct err *e)
-{
-    const char *snapshot_path = core_conf(p->spec.core)->snapshot_path;
-
-    if (p->spec.is_trusted)
-        return 0;
-    if (m->unpack)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-                "only root and the daemon's own user may have it unpacked; --use-etcdutl=false restores to a file");
-    if (m->output[0] && (!snapshot_path || strcmp(m->output, snapshot_path) != 0))
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-                "only root and the daemon's own user may choose the file; leave out --output to restore to %s",
-                snapshot_path ? snapshot_path : "snapshot_path");
-    return 0;
-}
-
-static int take_unpack(struct restore_request *request, const Control__Unpack *m, struct err *e)
-{
-    request->unpacks = true;
-    request->unpack = (struct unpack_options){
-            .data_dir = m->data_dir,
-            .wal_dir = m->wal_dir[0] ? m->wal_dir : NULL,
-            .tool = m->tool,
-            .name = m->name,
-            .initial_cluster = m->initial_cluster,
-            .initial_cluster_token = m->initial_cluster_token,
-            .initial_advertise_peer_urls = m->initial_advertise_peer_urls,
-            .owner = m->owner,
-            .bump_revision = m->bump_revision,
-            .mark_compacted = m->mark_compacted,
-    };
-    if (!m->data_dir[0])
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "no data directory to unpack into");
-    return check_absolute(m->data_dir, e) < 0 || check_absolute(m->wal_dir, e) < 0 ? -1 : 0;
-}
-
 static int start_restore(struct peer *p, const Control__Restore *m, const struct job_sink *sink, struct err *e)
 {
-    struct restore_request request = {
-            .choice = {.latest = m->latest, .instant = m->instant},
-            .output = m->output[0] ? m->output : NULL,
-            .allow_renamed = m->allow_renamed,
-            .skip_hash_check = m->skip_hash_check,
-            .allow_plain = m->allow_plain,
-            .dry_run = m->dry_run,
-    };
+    struct restore_request request;
 
-    if (check_absolute(m->output, e) < 0 || check_trust(p, m, e) < 0 ||
-            (m->unpack && take_unpack(&request, m->unpack, e) < 0))
+    if (requests_restore(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
     p->is_for_us = true;
     p->watching = jobs_start_restore(p->spec.jobs, &request, sink, e) == 0;
@@ -339,18 +290,10 @@ static int start_restore(struct peer *p, const Control__Restore *m, const struct
 
 static int start_verify(struct peer *p, const Control__Verify *m, const struct job_sink *sink, struct err *e)
 {
-    struct verify_request request = {
-            .all = m->all,
-            .choice = {.latest = m->latest, .instant = m->instant},
-            .drill = m->drill,
-            .tool = m->tool[0] ? m->tool : NULL,
-            .allow_renamed = m->allow_renamed,
-            .allow_plain = m->allow_plain,
-    };
+    struct verify_request request;
 
-    if (request.tool && !p->spec.is_trusted)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-                "only root and the daemon's own user may choose the program; leave out --etcdutl-path");
+    if (requests_verify(m, p->spec.is_trusted, &request, e) < 0)
+        return -1;
     p->is_for_us = true;
     p->watching = jobs_start_verify(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
@@ -358,15 +301,10 @@ static int start_verify(struct peer *p, const Control__Verify *m, const struct j
 
 static int start_prune(struct peer *p, const Control__Prune *m, const struct job_sink *sink, struct err *e)
 {
-    struct prune_request request = {.policy = prune_policy(core_conf(p->spec.core)), .dry_run = m->dry_run};
+    struct prune_request request;
 
-    if (!p->spec.is_trusted && !m->dry_run)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-                "only root and the daemon's own user may delete backups; --dry-run shows what would go");
-    if (m->has_max_age)
-        request.policy.max_age = m->max_age_ms / 1000;
-    if (m->has_min_count)
-        request.policy.min_count = m->min_count;
+    if (requests_prune(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
+        return -1;
     p->watching = jobs_start_prune(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
 }

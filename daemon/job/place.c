@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <grp.h>
 #include <libgen.h>
 #include <limits.h>
-#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +13,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <linux/capability.h>
+#include "owner.h"
 
 #define SCRATCH_PREFIX ".etcd-backupd-unpack."
 
@@ -180,88 +177,13 @@ struct place *place_plan(const char *path, struct err *e)
 
 /* ---- whose it will be ---- */
 
-/* A whole decimal number below 2^32 - 1, which chown(2) takes for "leave it". */
-static bool parse_id(const char *text, unsigned *id)
-{
-    char *end;
-    unsigned long n;
-
-    errno = 0;
-    n = strtoul(text, &end, 10);
-    *id = (unsigned)n;
-    return text[0] >= '0' && text[0] <= '9' && !*end && errno == 0 && n < UINT32_MAX;
-}
-
-static int find_user(const char *name, uid_t *uid, gid_t *gid, struct err *e)
-{
-    const struct passwd *user = getpwnam(name);
-
-    if (user) {
-        *uid = user->pw_uid;
-        *gid = user->pw_gid;
-        return 0;
-    }
-    if (parse_id(name, uid))
-        return 0;
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: no user '%s' on this machine", name);
-}
-
-static int find_group(const char *name, gid_t *gid, struct err *e)
-{
-    const struct group *group = getgrnam(name);
-
-    if (group)
-        *gid = group->gr_gid;
-    else if (!parse_id(name, gid))
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: no group '%s' on this machine", name);
-    return 0;
-}
-
-/* Root in a confined service may lack them. What was given away is then not ours to rename or to remove any more. */
-static bool may_give_files(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-    const uint32_t wanted = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE;
-
-    return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted;
-}
-
-static int parse_owner(const char *owner, uid_t *uid, gid_t *gid, struct err *e)
-{
-    _cleanup_free_ char *user = strdup(owner);
-    char *group = user ? strchr(user, ':') : NULL;
-
-    if (!user)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    if (group)
-        *group++ = '\0';
-    if (find_user(user, uid, gid, e) < 0 || (group && find_group(group, gid, e) < 0))
-        return -1;
-    if (*uid == geteuid() || may_give_files())
-        return 0;
-    return geteuid() ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user)
-                     : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                               "--owner: this root lacks the capabilities to give files to %s (CAP_CHOWN, "
-                               "CAP_DAC_OVERRIDE)",
-                               user);
-}
-
-int place_check_owner(const char *owner, struct err *e)
-{
-    uid_t uid;
-    gid_t gid;
-
-    return parse_owner(owner, &uid, &gid, e);
-}
-
 int place_set_owner(struct place *p, const char *owner, struct err *e)
 {
     if (owner && *owner) {
         p->owner_chosen = true;
-        return parse_owner(owner, &p->uid, &p->gid, e);
+        return owner_parse(owner, &p->uid, &p->gid, e);
     }
-    if (p->uid != geteuid() && !may_give_files()) {
+    if (p->uid != geteuid() && !owner_may_give()) {
         p->uid = geteuid();
         p->gid = getegid();
     }
@@ -282,14 +204,7 @@ bool place_lies_in(const struct place *inner, const struct place *outer)
 
 const char *place_owner(const struct place *p, char *out)
 {
-    const struct passwd *user = getpwuid(p->uid);
-    const struct group *group = getgrgid(p->gid);
-    char uid[12], gid[12];
-
-    (void)snprintf(uid, sizeof(uid), "%u", p->uid);
-    (void)snprintf(gid, sizeof(gid), "%u", p->gid);
-    (void)snprintf(out, PLACE_OWNER_MAX, "%.39s:%.39s", user ? user->pw_name : uid, group ? group->gr_name : gid);
-    return out;
+    return owner_format(p->uid, p->gid, out);
 }
 
 int place_room(const struct place *p, dev_t *dev, uint64_t *bytes, struct err *e)

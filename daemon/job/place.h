@@ -26,21 +26,17 @@ struct place;
  * directory above does not exist or may not be written), ERR_RESOURCE. */
 struct place *place_plan(const char *path, struct err *e);
 
-/* Who it will belong to: "USER[:GROUP]", names or numbers; NULL or "": an empty directory's own owner, else that of the
+/* Who it will belong to: as owner_parse takes it; NULL or "": an empty directory's own owner, else that of the
  * directory above; which, if that may not be done, becomes us. The mode comes from there too, but what is made anew is
  * never everybody's to write. Errors: ERR_CONFIG. */
 int place_set_owner(struct place *p, const char *owner, struct err *e);
-
-/* What place_set_owner would say of it, where there is no place yet. */
-int place_check_owner(const char *owner, struct err *e);
 
 const char *place_path(const struct place *p);
 
 /* Whether `inner` is `outer` or below it. */
 bool place_lies_in(const struct place *inner, const struct place *outer);
 
-/* "user:group" or numbers. `out` has room for PLACE_OWNER_MAX bytes. */
-enum { PLACE_OWNER_MAX = 80 };
+/* As owner_format. */
 const char *place_owner(const struct place *p, char *out);
 
 /* The file system that takes it: its device number, and the bytes free for us. Errors: ERR_RESOURCE. */

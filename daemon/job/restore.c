@@ -8,6 +8,7 @@
 #include "download.h"
 #include "listing.h"
 #include "objections.h"
+#include "owner.h"
 #include "room.h"
 #include "source.h"
 
@@ -43,7 +44,7 @@ struct restore {
     struct download *download;
     struct unpack *unpack;
     struct restore_result result;
-    char owner[PLACE_OWNER_MAX];
+    char owner[OWNER_TEXT_MAX];
 };
 
 static void tell_progress(struct restore *r, uint64_t done)
@@ -243,8 +244,10 @@ static void look_at_owner(struct restore *r)
 {
     const char *owner = r->request.unpack.owner;
     struct err e = ERR_INIT;
+    uid_t uid;
+    gid_t gid;
 
-    if (!r->data && owner && place_check_owner(owner, &e) < 0)
+    if (!r->data && owner && owner_parse(owner, &uid, &gid, &e) < 0)
         object(r, &e);
     if (r->data && r->wal && (place_lies_in(r->data, r->wal) || place_lies_in(r->wal, r->data))) {
         err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--wal-dir and --data-dir lie in each other: name another");

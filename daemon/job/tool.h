@@ -2,8 +2,8 @@
  * tool.h: another program, run on the loop: its output line by line, and how it ended.
  *
  * It gets no input unless it is given a file, our PATH and HOME, ETCDCTL_API=3 and nothing else of our environment (a
- * variable like ETCDCTL_ENDPOINTS in ours is for somebody else), and no descriptor that it is not given. It is a session
- * of its own, so that a ^C at our terminal is ours to react to; asked to end, its children are asked, too.
+ * variable like ETCDCTL_ENDPOINTS in ours is for somebody else), and no descriptor that it is not given. It is a
+ * session of its own, so that a ^C at our terminal is ours to react to; asked to end, its children are asked, too.
  */
 #pragma once
 

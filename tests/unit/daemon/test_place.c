@@ -14,6 +14,7 @@
 
 #include "failing.h"
 #include "folder.h"
+#include "job/owner.h"
 #include "job/place.h"
 #include "job/room.h"
 
@@ -321,7 +322,7 @@ static void test_owner(void **state)
         skip();
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct err e = ERR_INIT;
-        char shown[PLACE_OWNER_MAX];
+        char shown[OWNER_TEXT_MAX];
         struct place *p;
 
         assert_int_equal(mkdir("above", 0755) | chown("above", 71234, 74321), 0);
