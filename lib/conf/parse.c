@@ -70,6 +70,8 @@ static int check_schedule(const struct conf *c, struct err *e)
 {
     if (c->schedule.cron && c->schedule.interval_ms)
         return refuse_key(c, "schedule.cron", "and interval: give one of them", e);
+    if (c->schedule.interval_ms && c->schedule.jitter_ms > c->schedule.interval_ms)
+        return refuse_key(c, "schedule.jitter", "is longer than the interval", e);
     if (c->schedule.retry_initial_ms > c->schedule.retry_max_ms)
         return refuse_key(c, is_there(c, "schedule.retry.max") ? "schedule.retry.max" : "schedule.retry.initial",
                 "retry.initial is longer than retry.max", e);

@@ -249,6 +249,8 @@ static void keys_that_go_together(void **state)
                     "f.yml:5:5: etcd_client.auth.client_key: needs client_cert beside it"},
             {ETCD S3 "schedule:\n  interval: 6h\n  cron: 0 * * * *\n",
                     "f.yml:5:3: schedule.cron: and interval: give one of them"},
+            {ETCD S3 "schedule:\n  interval: 1m\n  jitter: 61s\n",
+                    "f.yml:5:3: schedule.jitter: is longer than the interval"},
             {ETCD S3 "schedule:\n  retry:\n    initial: 1h\n",
                     "f.yml:5:5: schedule.retry.initial: retry.initial is longer than retry.max"},
             {ETCD S3 "schedule:\n  retry:\n    max: 1s\n",
