@@ -169,7 +169,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         *request = &seen;
         return MHD_YES;
     }
-    *upload_size = 0; /* whatever it is, nobody wants it */
+    if (*upload_size) { /* whatever it is, nobody wants it; the answer comes after it */
+        *upload_size = 0;
+        return MHD_YES;
+    }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         status = MHD_HTTP_METHOD_NOT_ALLOWED;
         response = make_text("GET, please\n");
@@ -208,6 +211,9 @@ static void run_server(struct metrics *m)
 {
     MHD_UNSIGNED_LONG_LONG ms;
 
+    (void)MHD_run(m->server);
+    /* At its limit of connections it stops listening. It begins again in the run after that in which one ended, of
+     * which no event would tell. */
     (void)MHD_run(m->server);
     if (MHD_get_timeout(m->server, &ms) == MHD_YES)
         (void)uv_timer_start(&m->timer, on_timer, ms, 0);

@@ -1,0 +1,511 @@
+"""Pruning on a real store: what goes, what stays and why; and that nothing goes when anything is not as it should be."""
+
+import datetime
+import grp
+import json
+import re
+import signal
+from email.utils import formatdate
+
+import pytest
+
+from etcd_peer import message
+from faults import Command, check_dumps, events, news
+from s3_proxy import DROP, After, Answer, Cut, Hold, error
+from servers import wait_for
+from test_control import as_other, needs_root
+from test_reader import VECTORS, vectors
+
+# proto/control.proto, as numbers.
+PRUNE, PRUNE_DRY = message(f8=b""), message(f8=message(f1=1))
+
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+DAY = datetime.timedelta(days=1)
+
+
+def name(days, prefix="backup", **more):
+    """The stem of a backup that is so old."""
+    return f"{prefix}-{(NOW - days * DAY - datetime.timedelta(**more)).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+
+
+def put(site, *stems, key=True):
+    """Backups as far as a listing shows: nobody decrypts them here."""
+    for stem in stems:
+        if key:
+            site.bucket.put(f"{stem}.key", b"key")
+        site.bucket.put(f"{stem}.dump", b"x" * 1000)
+
+
+def prune(site, *arguments, status=0):
+    """What was told: {name: (goes, reason)}, and the result or the failure."""
+    done = site.ctl("prune", *arguments, "--json")
+    assert done.status == status, done
+    *plan, result = [json.loads(line) for line in done.out.splitlines()]
+    return {one["name"]: (one["goes"], one["reason"]) for one in plan}, result
+
+
+def stems(site):
+    return [found[:-len(".dump")] for found in site.bucket.dumps()]
+
+
+def paired(site):
+    """That every dump has its key and every key its dump; returns the stems."""
+    names = site.bucket.list()
+    assert {one.removesuffix(".key") for one in names if one.endswith(".key")} == set(stems(site)), names
+    return stems(site)
+
+
+def every_dump_has_its_key(site):
+    names = site.bucket.list()
+    assert all(one.removesuffix("dump") + "key" in names for one in names if one.endswith(".dump")), names
+
+
+@pytest.fixture
+def plain(new_site, etcd, bucket):
+    """A site over http, its daemon running."""
+    return new_site(etcd, bucket, https=False).start()
+
+
+# ---- what goes ----
+
+
+def test_age_and_count(plain):
+    """-a and -i; the dry run tells what would come of it and does nothing; afterwards there is nothing left to do."""
+    ages = [0, 1, 2, 3, 20, 30]
+    put(plain, *map(name, ages))
+    before = plain.bucket.list()
+    dry, result = prune(plain, "-a", "36h", "-i", "4", "--dry-run")
+    assert plain.bucket.list() == before
+    assert {n: goes for n, (goes, _) in dry.items()} == {f"{name(age)}.dump": age > 3 for age in ages}
+    assert dry[f"{name(1)}.dump"][1].startswith("younger than ")
+    assert dry[f"{name(3)}.dump"][1] == "one of the 4 newest"
+    assert re.fullmatch(r"30d\S* old", dry[f"{name(30)}.dump"][1]), dry
+    assert (result["kept"], result["deleted"], result["deleted_bytes"], result["remaining"]) == (4, 2, 2000, 4)
+    assert result["dry_run"]
+    told, done = prune(plain, "-a", "36h", "-i", "4")
+    assert told == dry and not done["dry_run"]
+    assert {k: v for k, v in done.items() if k not in ("elapsed_ms", "dry_run", "uploads")} == {
+        k: v for k, v in result.items() if k not in ("elapsed_ms", "dry_run", "uploads")}
+    assert paired(plain) == sorted(map(name, ages[:4]))
+    assert plain.ctl("status", "--json").json["last_prune"]["deleted"] == 2
+    told, done = prune(plain, "-a", "36h", "-i", "4")
+    assert done["deleted"] == 0 and not any(goes for goes, _ in told.values())
+    logged = events(plain, "info")
+    assert [text for text in logged if text.startswith("prune: would delete: ")] and [
+        text for text in logged if text.startswith(f"prune: delete: {name(30)}.dump: 30d")], logged
+    assert logged[-1].startswith("prune done: 4 kept, 0 deleted") and news(plain) == []
+
+
+def test_what_is_printed(plain):
+    """A table with a reason for each, and two lines of sums."""
+    put(plain, name(0), name(40))
+    done = plain.ctl("prune", "-i", "1", "--dry-run")
+    assert done.status == 0 and done.err == "", done
+    header, *rows, sums, remain = done.out.splitlines()
+    assert header.split() == ["INSTANT", "AGE", "SIZE", "REASON", "NAME"]
+    assert sorted((row.split()[0], row.split()[-1]) for row in rows) == [
+        ("delete", f"{name(40)}.dump"), ("keep", f"{name(0)}.dump")]
+    assert sums.startswith("would be deleted: 1 backups (1000 B), 0 lone keys") and remain.startswith("would remain: 1 ")
+    done = plain.ctl("prune", "-i", "1", "-q")
+    assert done.status == 0 and "deleted: 1 backups" in done.out, done
+    assert stems(plain) == [name(0)]
+
+
+def test_defaults(plain):
+    """15 days and 20 backups, as the Go tool meant them, where nothing is configured."""
+    put(plain, *(name(age) for age in range(10, 34)))
+    told, result = prune(plain, "--dry-run")
+    assert result["deleted"] == 4 and {n for n, (goes, _) in told.items() if goes} == {
+        f"{name(age)}.dump" for age in range(30, 34)}
+    told, result = prune(plain, "--dry-run", "-i", "1")
+    assert result["kept"] == 5 and "younger than 15d" in told[f"{name(11)}.dump"][1], told
+
+
+def test_keep_rules(etcd, bucket, new_site):
+    """By the configuration: the newest of each of the last days, weeks, months and years."""
+    site = new_site(etcd, bucket, https=False, changes={"prune": {
+        "max_age": "1h", "min_count": 1, "keep_daily": 3, "keep_weekly": 2, "keep_monthly": 2, "keep_yearly": 2}}).start()
+    when = [("2023-12-31T23:00:00Z", "newest of 2023"), ("2024-11-30T10:00:00Z", "newest of 2024-11"),
+            ("2024-12-01T10:00:00Z", "newest of 2024-W48"), ("2024-12-03T10:00:00Z", None),
+            ("2024-12-04T10:00:00Z", "newest of 2024-12-04"), ("2024-12-05T09:00:00Z", None),
+            ("2024-12-05T10:00:00Z", "newest of 2024-12-05"), ("2024-12-06T10:00:00Z", "newest of 2024")]
+    put(site, *(f"backup-{at}" for at, _ in when))
+    told, result = prune(site)
+    reasons = {n[7:-5]: None if goes else reason for n, (goes, reason) in told.items()}
+    assert reasons == dict(when) and result["deleted"] == 2
+    assert paired(site) == [f"backup-{at}" for at, reason in when if reason]
+
+
+def test_go_vectors(etcd, bucket, new_site):
+    """What the Go tool wrote is pruned like our own; what stays can be decrypted."""
+    site = new_site(etcd, bucket)
+    site.write("master.key", (VECTORS / "master.key").read_text())
+    for stem, *_ in vectors():
+        for kind in ("dump", "key"):
+            bucket.put(f"{stem}.{kind}", (VECTORS / f"{stem}.{kind}").read_bytes())
+    all_of_them = paired(site.start())
+    assert prune(site, "-i", "2")[1]["deleted"] == len(all_of_them) - 2
+    assert paired(site) == all_of_them[-2:]
+    assert site.ctl("verify", "-t", all_of_them[-2][7:]).status == 0  # the last has nothing that proves it whole
+
+
+def test_what_is_not_ours(plain):
+    """Other prefixes, also such that begin like ours; other suffixes, folders; names that are no instant."""
+    foreign = ["backup2-2001-01-01T00:00:00Z.dump", "backup-x-2001-01-01T00:00:00Z.dump", "2001-01-01T00:00:00Z.dump",
+               "Backup-2001-01-01T00:00:00Z.dump", "backup-2001-01-01T00:00:00Z.dump.bak", "backup-2001-01-01T00:00:00Z",
+               "backup/2001-01-01T00:00:00Z.dump", "backup-/2001-01-01T00:00:00Z.dump", "a/backup-2001-01-01T00:00:00Z.dump",
+               "backup-2001-13-01T00:00:00Z.dump", "backup-2001-02-29T00:00:00Z.dump", "backup-2001-01-01T00:00:00+00:00.key",
+               "backup-20010101T000000Z.dump", "backup-.dump", "backup-.key"]
+    for one in foreign:
+        plain.bucket.put(one, b"precious")
+    put(plain, name(0), name(100))
+    told, result = prune(plain, "-a", "1s", "-i", "1")
+    assert result["deleted"] == 1 and result["lone_keys"] == 0
+    assert not any(goes for n, (goes, _) in told.items() if n in foreign), told
+    assert set(plain.bucket.list()) == {*foreign, f"{name(0)}.dump", f"{name(0)}.key"}
+
+
+def test_only_complete_ones_count(plain):
+    """A dump without its key is nothing to rely on: it goes by its age, and does not fill the count."""
+    put(plain, name(20), name(30), name(40))
+    put(plain, name(1), name(25), key=False)
+    told, result = prune(plain, "-i", "2")
+    assert {n[:-5] for n, (goes, _) in told.items() if goes} == {name(25), name(40)}, told
+    assert (result["deleted"], result["remaining"]) == (2, 2)
+    assert sorted(stems(plain)) == sorted([name(30), name(20), name(1)])
+
+
+def test_a_young_lone_key_stays(plain):
+    """It may belong to a backup that is on its way."""
+    put(plain, name(0))
+    plain.bucket.put(f"{name(50)}.key", b"key")
+    told, result = prune(plain, "-i", "1")
+    assert result["lone_keys"] == 0 and f"{name(50)}.key" in plain.bucket.list()
+    goes, reason = told[f"{name(50)}.key"]
+    assert not goes and "lone key" in reason, told
+
+
+def test_an_old_lone_key_goes(ceph, etcd, proxied):
+    """Its age is that of the store's clock."""
+    def age(status, headers, body):
+        return status, headers, re.sub(
+            rb"<LastModified>[^<]*<", b"<LastModified>2001-01-01T00:00:00.000Z<", body)
+
+    site, _ = proxied(ceph, etcd, lambda request: After(age) if request.call == "get" else None)
+    site.start()
+    put(site, name(0))
+    site.bucket.put(f"{name(50)}.key", b"key")
+    told, result = prune(site, "-i", "1", "--dry-run")
+    assert result["lone_keys"] == 1 and told[f"{name(50)}.key"][0] and f"{name(50)}.key" in site.bucket.list()
+    told, result = prune(site, "-i", "1")
+    assert result["lone_keys"] == 1 and re.match("lone key, .* old", told[f"{name(50)}.key"][1]), told
+    assert paired(site) == [name(0)]
+
+
+def test_unfinished_uploads(ceph, etcd, proxied):
+    """Those of our names that are older than a day by the store's clock; neither young ones nor foreign ones."""
+    young = []
+
+    def age(status, headers, body):
+        parts = re.split(rb"(?=<Upload>)", body)
+        return status, headers, b"".join(part if any(y in part for y in young) else re.sub(
+            rb"<Initiated>[^<]*<", b"<Initiated>2001-01-01T00:00:00.000Z<", part) for part in parts)
+
+    site, _ = proxied(ceph, etcd, lambda request: After(age) if request.call == "uploads" else None)
+    site.start()
+    put(site, name(0))
+    keys = [f"{name(2)}.dump", f"{name(1)}.dump", "backup-x.dump", "other-2001-01-01T00:00:00Z.dump", f"{name(3)}.key"]
+    for key in keys:
+        site.bucket.client.create_multipart_upload(Bucket=site.bucket.name, Key=key)
+    young.append(keys[1].encode())
+    assert prune(site, "--dry-run")[1]["uploads"] == 0 and len(site.bucket.uploads()) == 5
+    _, result = prune(site)
+    assert result["uploads"] == 1 and sorted(site.bucket.uploads()) == sorted(keys[1:])
+
+
+def test_uploads_cannot_be_listed(ceph, etcd, proxied):
+    """Not every store can. It is said, and nothing else depends on it."""
+    site, _ = proxied(ceph, etcd, lambda request: Answer(501, error("NotImplemented")) if request.call == "uploads" else None)
+    site.start()
+    put(site, name(0), name(20))
+    done = site.ctl("prune", "-i", "1", "--json")
+    assert done.status == 0 and done.json["deleted"] == 1, done
+    line, = done.err.splitlines()
+    assert line.startswith("note: unfinished uploads stay: ") and news(site) == [f"prune: {line[6:]}"]
+
+
+def test_dumps_before_keys(ceph, etcd, proxied):
+    """No key is asked to go before the store has said that its dump is gone."""
+    order = []
+
+    def watch(request):
+        if request.call == "remove":
+            order.append((sorted(site.bucket.list()), request))
+        return None
+
+    site, proxy = proxied(ceph, etcd, watch)
+    site.start()
+    old = [name(age) for age in range(20, 25)]
+    put(site, name(0), *old)
+    assert prune(site, "-i", "1")[1]["deleted"] == 5
+    (first, _), (second, _) = order
+    assert len(first) == 12
+    assert second == sorted([f"{name(0)}.dump", f"{name(0)}.key", *(f"{stem}.key" for stem in old)])
+    assert paired(site) == [name(0)] and len(proxy.calls("remove")) == 2
+
+
+def test_a_store_without_the_batch_call(ceph, etcd, proxied):
+    site, proxy = proxied(
+        ceph, etcd, lambda request: Answer(501, error("NotImplemented")) if request.call == "remove" else None)
+    site.start()
+    put(site, name(0), *(name(age) for age in range(20, 25)))
+    assert prune(site, "-i", "1")[1]["deleted"] == 5
+    assert paired(site) == [name(0)]
+    suffixes = [request.path[-4:] for request in proxy.calls("delete")]
+    assert suffixes == ["dump"] * 5 + [".key"] * 5
+
+
+# ---- when nothing goes ----
+
+
+def refuses(site, *words, kind="config", arguments=("-i", "1")):
+    before = site.bucket.list()
+    done = site.ctl("prune", *arguments, "--json")
+    assert done.status != 0 and done.json["failure"]["kind"] == kind, done
+    text = done.json["failure"]["text"]
+    assert text.startswith("nothing is deleted: ") and all(re.search(word, text) for word in words), text
+    assert site.bucket.list() == before
+    assert done.err.splitlines()[-1] == f"etcd-backupctl: {text}"
+
+
+def test_the_newest_lies_in_the_future(plain):
+    put(plain, name(20), name(30), name(-1))
+    refuses(plain, name(-1)[7:], "has not come yet")
+    assert news(plain)[-1].startswith("prune failed: nothing is deleted: the newest backup is of ")
+    plain.bucket.delete(f"{name(-1)}.dump", f"{name(-1)}.key")
+    assert prune(plain, "-i", "1")[1]["deleted"] == 1
+
+
+@pytest.mark.parametrize("seconds, words", [(-400, "ahead of"), (400, "behind"), (-200, None), (200, None)])
+def test_clocks_that_differ(ceph, etcd, proxied, seconds, words):
+    """More than five minutes, either way."""
+    def shift(status, headers, body):
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+        return status, {k: v for k, v in headers.items() if k.lower() != "date"} | {
+            "Date": formatdate(now.timestamp(), usegmt=True)}, body
+
+    site, _ = proxied(ceph, etcd, lambda request: After(shift))
+    site.start()
+    put(site, name(20), name(30))
+    if words:
+        refuses(site, rf"this clock is (39\d|40\d) s {words} that of the store")
+    else:
+        assert prune(site, "-i", "1")[1]["deleted"] == 1
+
+
+@pytest.mark.parametrize("action", [DROP, Cut(300), Answer(200, b"<ListBucketResult><IsTruncated>true</IsTruncated>"),
+                                    Answer(403, error("AccessDenied"))], ids=["dropped", "cut", "malformed", "denied"])
+def test_a_listing_that_breaks_off(ceph, etcd, proxied, action):
+    site, proxy = proxied(ceph, etcd, request_timeout="1s")
+    put(site, name(20), name(30))
+    site.start()
+    wait_for(lambda: site.ctl("status", "--json").json["newest"])
+    proxy.rule = lambda request: action if request.call == "get" else None
+    before = site.bucket.list()
+    done = site.ctl("prune", "-i", "1", "--json")
+    assert done.status == 1 and done.json["failure"]["text"].startswith("nothing is deleted: "), done
+    assert site.bucket.list() == before and not proxy.calls("remove")
+
+
+def test_a_second_page_that_fails(ceph, etcd, proxied):
+    """What the first page showed is not acted on: it may be the old half."""
+    site, proxy = proxied(ceph, etcd)
+    put(site, *(name(age) for age in range(20, 24)))
+    site.start()
+    wait_for(lambda: site.ctl("status", "--json").json["newest"])
+
+    def truncate(status, headers, body):
+        return status, headers, body.replace(b"<IsTruncated>false<", b"<NextContinuationToken>t</NextContinuationToken>"
+                                             b"<IsTruncated>true<")
+
+    proxy.rule = lambda request: (Answer(403, error("AccessDenied")) if "continuation-token" in request.query else
+                                  After(truncate)) if request.call == "get" else None
+    refuses(site, "AccessDenied|denied", kind="auth")
+    assert not proxy.calls("remove")
+
+
+def test_after_a_failed_backup(new_etcd, bucket, new_site):
+    """Old ones may be all there is. A backup that works makes it good."""
+    etcd = new_etcd(version="3.5")
+    site = new_site(etcd, bucket, https=False, changes={"etcd_client": {"retries": 0}}).start()
+    put(site, name(20), name(30))
+    etcd.kill("n1")
+    assert site.ctl("backup").status == 1
+    refuses(site, "the last backup failed")
+    refuses(site, "the last backup failed", arguments=("-i", "1", "--dry-run"))
+    etcd.restart()
+    assert site.ctl("backup").status == 0
+    assert prune(site, "-i", "1")[1]["deleted"] == 2
+
+
+# ---- what the store says to it ----
+
+
+def test_slow_down(ceph, etcd, proxied):
+    """Once for the whole request, and once for single objects in it: tried again, and all go."""
+    def some(status, headers, body):
+        return status, headers, re.sub(
+            rb"<Deleted><Key>([^<]*)</Key>.*?</Deleted>", rb"<Error><Key>\1</Key><Code>SlowDown</Code><Message>m</Message>"
+            rb"</Error>", body, count=1, flags=re.S)
+
+    def rule(request):
+        if request.call != "remove":
+            return None
+        return {0: Answer(503, error("SlowDown")), 1: After(some)}.get(request.nth)
+
+    site, proxy = proxied(ceph, etcd, rule)
+    site.start()
+    put(site, name(0), *(name(age) for age in range(20, 25)))
+    assert prune(site, "-i", "1")[1]["deleted"] == 5
+    assert paired(site) == [name(0)] and len(proxy.calls("remove")) == 3 and len(proxy.calls("delete")) == 1
+
+
+def test_the_store_goes_away(ceph, etcd, proxied):
+    """Between dumps and keys: what is visible has its key; keys that stay alone are a later prune's."""
+    def rule(request):
+        return DROP if request.call == "remove" and len({r for r in proxy.calls("remove") if r.status == 200}) else None
+
+    site, proxy = proxied(ceph, etcd, rule, request_timeout="1s")
+    site.start()
+    put(site, name(0), *(name(age) for age in range(20, 25)))
+    done = site.ctl("prune", "-i", "1", "--json")
+    assert done.status == 1 and done.json["failure"]["kind"] == "transient", done
+    assert stems(site) == [name(0)]
+    every_dump_has_its_key(site)
+    assert len(site.bucket.list()) == 7
+    proxy.rule = lambda request: None
+    assert prune(site, "-i", "1")[1]["deleted"] == 0
+
+
+def test_a_versioned_bucket(plain):
+    """A delete marker covers it: gone for whoever lists, and still there for whoever knows."""
+    client, bucket = plain.bucket.client, plain.bucket.name
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    put(plain, name(0), name(20))
+    assert prune(plain, "-i", "1")[1]["deleted"] == 1
+    assert paired(plain) == [name(0)]
+    listed = client.list_object_versions(Bucket=bucket)
+    assert sorted(v["Key"] for v in listed["DeleteMarkers"]) == [f"{name(20)}.dump", f"{name(20)}.key"]
+    assert len(listed["Versions"]) == 4
+    assert prune(plain, "-i", "1")[1]["deleted"] == 0
+    for item in listed["Versions"] + listed["DeleteMarkers"]:
+        client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+
+
+def test_what_is_locked(plain):
+    """The store says no to one: it is skipped and said, its key stays, and the others go. That is no failure."""
+    locked = "backup-2011-01-01T00:00:00Z"  # a colon in a policy's resource is its end
+    plain.bucket.client.put_bucket_policy(Bucket=plain.bucket.name, Policy=json.dumps({
+        "Version": "2012-10-17", "Statement": [{
+            "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
+            "Resource": f"arn:aws:s3:::{plain.bucket.name}/backup-2011-*.dump"}]}))
+    put(plain, name(0), name(20), locked, name(40))
+    done = plain.ctl("prune", "-i", "1", "--json")
+    assert done.status == 0, done
+    *plan, result = [json.loads(line) for line in done.out.splitlines()]
+    assert (result["deleted"], result["locked"], result["remaining"]) == (2, 1, 2), result
+    told, = [one for one in plan if one["text"]]
+    assert told["name"] == f"{locked}.dump" and told["kind"] == "auth" and "AccessDenied" in told["text"], told
+    assert paired(plain) == sorted([name(0), locked])
+    line, = news(plain)
+    assert line.startswith(f"prune: {locked}.dump stays: "), line
+    shown = plain.ctl("prune", "-i", "1")
+    assert shown.status == 0 and "1 stay, because the store does not let them go" in shown.out, shown
+    assert re.search(rf"^STAYS .*{locked}\.dump$", shown.out, re.M), shown
+    plain.bucket.client.delete_bucket_policy(Bucket=plain.bucket.name)
+
+
+# ---- life ----
+
+
+@pytest.mark.parametrize("moment", [0, 1], ids=["dumps", "keys"])
+@pytest.mark.parametrize("told", [True, False], ids=["told", "lost"])
+def test_killed(ceph, etcd, proxied, moment, told):
+    """SIGKILL before or after the store deletes dumps or keys: whatever is visible has its key."""
+    site, proxy = proxied(ceph, etcd, lambda request: Hold(None if told else DROP)
+                          if request.call == "remove" and len(proxy.calls("remove")) == moment + 1 else None)
+    site.start()
+    put(site, name(0), *(name(age) for age in range(20, 25)))
+    command = Command(site, "prune", "-i", "1")
+    wait_for(lambda: proxy.held)
+    site.kill()
+    assert command.end().status != 0
+    proxy.release()
+    held = proxy.calls("remove")[-1]
+    if told:
+        wait_for(lambda: held.status or len(site.bucket.list()) < 12 - 5 * moment)
+    every_dump_has_its_key(site)
+    assert name(0) in stems(site)
+    proxy.rule = lambda request: None
+    assert prune(site.start(), "-i", "1")[1]["remaining"] == 1
+    every_dump_has_its_key(site)
+
+
+def test_the_end_during_a_prune(ceph, etcd, proxied):
+    """SIGTERM: it stops where it is."""
+    site, proxy = proxied(ceph, etcd, lambda request: Hold() if request.call == "remove" else None)
+    site.start()
+    put(site, name(0), *(name(age) for age in range(20, 25)))
+    command = Command(site, "prune", "-i", "1", "--json")
+    wait_for(lambda: proxy.held)
+    site.process.send_signal(signal.SIGTERM)
+    assert site.process.wait(60) == 0
+    assert command.end().status != 0
+    assert [text for text in events(site, "warning") if text.startswith("prune failed: cancelled")]
+    proxy.release()
+    wait_for(lambda: proxy.calls("remove")[0].status)
+    every_dump_has_its_key(site)
+
+
+def test_after_each_cycle(etcd, bucket, new_site):
+    """By the schedule and the configuration; a backup that somebody asked for is not followed by one."""
+    site = new_site(etcd, bucket, changes={"prune": {"max_age": "1d", "min_count": 1}})
+    put(site, name(20), name(30))
+    site.start()
+    assert site.ctl("backup").status == 0
+    assert len(stems(site)) == 3 and site.ctl("status", "--json").json["last_prune"] is None
+    site.stop()
+    site.configure({"schedule": {"interval": "1s"}})
+    site.start()
+    told = wait_for(lambda: site.ctl("status", "--json").json["last_prune"])
+    assert told["deleted"] == 2 and told["remaining"] >= 2, told
+    assert name(20) not in stems(site) and name(30) not in stems(site)
+    assert "last prune " in site.ctl("status").out
+    assert site.stop() == 0
+    check_dumps(site)
+
+
+def test_not_after_a_failed_cycle(new_etcd, bucket, new_site):
+    etcd = new_etcd(version="3.5")
+    etcd.kill("n1")
+    site = new_site(etcd, bucket, https=False, changes={
+        "etcd_client": {"retries": 0}, "prune": {"max_age": "1d", "min_count": 1},
+        "schedule": {"interval": "1h", "retry": {"initial": "100ms", "max": "100ms"}}})
+    put(site, name(20), name(30))
+    site.start()
+    wait_for(lambda: site.ctl("status", "--json").json["failures_in_a_row"] >= 2)
+    assert sorted(stems(site)) == sorted([name(20), name(30)])
+    assert not [text for text in events(site, "info") if text.startswith("prune")]
+
+
+@needs_root
+def test_members_of_the_group_may_look(etcd, bucket, new_site, folder):
+    """And not delete."""
+    group = next(g for g in grp.getgrall() if g.gr_gid not in (0, 65534))
+    site = new_site(etcd, bucket, changes={"control": {"group": group.gr_name}}).start()
+    put(site, name(0), name(20))
+    site.dir.chmod(0o711)
+    said = as_other(site, PRUNE, gid=group.gr_gid)
+    assert said[0] == "auth" and re.search("root|dry", said[1]), said
+    assert as_other(site, PRUNE_DRY, gid=group.gr_gid) is None
+    assert len(stems(site)) == 2
