@@ -42,6 +42,7 @@
 #include "version.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { STOP_MS = 80000 }; /* within the TimeoutStopSec= of our unit */
 
 /* What the daemon hears. The last two may come from a terminal, and reach the whole foreground group: of a private
  * daemon's, etcd-backupctl is the one to react, and its end is ours. */
@@ -87,16 +88,28 @@ static void close_rest(struct daemon *d)
     notify_free(TAKE_PTR(d->notify));
 }
 
+/* A store that answers nothing keeps an abort waiting for longer than anybody waits for us. */
+static void on_stopped_too_slowly(uv_timer_t *timer)
+{
+    const struct daemon *d = timer->data;
+
+    log_error("the %s did not end within %d s: leaving at once; what it left in the bucket goes with a later prune",
+            jobs_state(d->jobs)->running, STOP_MS / 1000);
+    _exit(EXIT_FAILED);
+}
+
 static void stop(struct daemon *d)
 {
     d->is_stopping = true;
     notify_stopping(d->notify);
     control_free(TAKE_PTR(d->control));
     cycle_stop(d->cycle);
-    if (jobs_state(d->jobs)->running)
+    if (jobs_state(d->jobs)->running) {
+        (void)uv_timer_start(&d->idle, on_stopped_too_slowly, STOP_MS, 0);
         jobs_cancel(d->jobs); /* on_idle follows */
-    else
+    } else {
         close_rest(d);
+    }
 }
 
 /* Started by its socket, without a schedule: nothing to stay for. */
