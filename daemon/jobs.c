@@ -1,6 +1,7 @@
 #include "jobs.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -107,6 +108,7 @@ static void on_note(void *ctx, const char *text)
 {
     struct jobs *j = ctx;
 
+    (void)snprintf(j->state.last_note, sizeof(j->state.last_note), "%s", text);
     if (!j->quiet)
         log_warning("%s: %s", j->state.running, text);
     if (j->watcher.ctx)
@@ -223,11 +225,13 @@ static int take_slot(struct jobs *j, const char *name, const struct job_sink *wa
     char since[TIMESTAMP_TEXT_MAX];
 
     if (j->state.running)
-        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running since %s", j->state.running,
+        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0,
+                "a %s is running since %s; with -c FILE etcd-backupctl works beside this daemon", j->state.running,
                 timestamp_format(j->state.running_since, since));
     j->state.running = name;
     j->state.running_since = timestamp_now();
     j->state.progress = (struct job_progress){.phase = "starting"};
+    j->state.last_note[0] = '\0';
     j->watcher = watcher ? *watcher : (struct job_sink){0};
     return 0;
 }
@@ -283,7 +287,7 @@ int jobs_start_prune(struct jobs *j, const struct prune_request *request, const 
 {
     struct job_sink sink = sink_of(j);
 
-    if (j->state.backup_failed)
+    if (j->state.backup_failed && !request->dry_run)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "nothing is deleted: the last backup failed, and old ones may be all there is");
     if (take_slot(j, "prune", watcher, e) < 0)

@@ -20,6 +20,7 @@ struct jobs_state {
     const char *running;          /* "backup", "restore", "verify", "prune", or NULL */
     int64_t running_since;        /* seconds since the epoch */
     struct job_progress progress; /* of the running one */
+    char last_note[ERR_TEXT_MAX]; /* that the running one gave: why it waits, say; "" */
     bool has_success;
     struct backup_result last_success; /* of a backup */
     bool has_failure;
@@ -57,7 +58,7 @@ int jobs_start_restore(
         struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e);
 int jobs_start_verify(
         struct jobs *j, const struct verify_request *request, const struct job_sink *watcher, struct err *e);
-/* Also refused, with ERR_CONFIG, after a backup that failed. */
+/* Also refused, with ERR_CONFIG, after a backup that failed, unless it only looks. */
 int jobs_start_prune(
         struct jobs *j, const struct prune_request *request, const struct job_sink *watcher, struct err *e);
 

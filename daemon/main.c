@@ -188,6 +188,8 @@ static void reload(struct daemon *d)
     conf = conf_load(d->conf->file, &e);
     if (conf && conf_check_files(conf, &e) == 0) {
         core_reload(d->core, conf, d, on_conf_taken);
+        if (core_conf(d->core) != conf)
+            log_info("the new configuration is good; it is taken into use when nothing runs any more");
     } else {
         conf_free(conf);
         log_error("the configuration stays as it was: %s", e.text);

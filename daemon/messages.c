@@ -178,6 +178,9 @@ static void fill_restore(Control__RestoreResult *m, const struct restore_result 
     m->tool = text(r->tool);
     m->dry_run = r->dry_run;
     m->owner = text(r->owner);
+    m->member = text(r->member);
+    m->initial_cluster = text(r->initial_cluster);
+    m->initial_cluster_token = text(r->initial_cluster_token);
 }
 
 static void fill_verify(Control__VerifyResult *m, const struct verify_result *r)
@@ -254,6 +257,7 @@ static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, 
         parts->running.job = text(state->running);
         parts->running.since = state->running_since;
         parts->running.progress = &parts->progress;
+        parts->running.note = text(state->last_note);
         m->running = &parts->running;
     }
     if (state->has_success) {

@@ -51,6 +51,8 @@ static void on_output(void *ctx, const char *text)
 {
     struct view *v = ctx;
 
+    if (v->ctl->quiet)
+        return;
     show_progress_clear(&v->progress);
     show_output(text);
 }

@@ -66,7 +66,7 @@ const char restore_usage[] =
 
 /* What etcdutl is told when an option is left out: the Go tool's defaults, which are also etcd's own. */
 static struct {
-    bool has_instant, use_etcdutl, allow_renamed, skip_hash_check, allow_plain, mark_compacted, dry_run;
+    bool has_cluster, has_instant, use_etcdutl, allow_renamed, skip_hash_check, allow_plain, mark_compacted, dry_run;
     int64_t instant;
     uint64_t bump_revision;
     const char *output, *data_dir, *wal_dir, *tool, *token, *cluster, *peer_urls, *name, *owner;
@@ -148,6 +148,7 @@ int restore_set(int letter, const char *value)
     const char **text = text_of(letter);
     bool *flag = flag_of(letter);
 
+    restore.has_cluster = restore.has_cluster || letter == 'l';
     if (text)
         return set_text(letter, text, value);
     if (flag)
@@ -208,6 +209,8 @@ int restore_run(const struct ctl *ctl)
         return CTL_USAGE;
     if ((restore.output && !output) || (restore.data_dir && !data_dir) || (restore.wal_dir && !wal_dir) || !tool)
         return CTL_FAILED;
+    if (restore.use_etcdutl && !restore.has_cluster)
+        show_note("no --initial-cluster is given: this makes a new cluster of one member");
     if (restore.use_etcdutl) {
         fill_unpack(&unpack, data_dir, wal_dir, tool);
         body.unpack = &unpack;

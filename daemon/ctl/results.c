@@ -150,6 +150,9 @@ static void put_restore(const Control__RestoreResult *r)
     put_text(&first, "data_dir", r->data_dir);
     put_text(&first, "wal_dir", r->wal_dir);
     put_text(&first, "owner", r->owner);
+    put_text(&first, "member", r->member);
+    put_text(&first, "initial_cluster", r->initial_cluster);
+    put_text(&first, "initial_cluster_token", r->initial_cluster_token);
     put_text(&first, "tool", r->tool);
     put_bool(&first, "dry_run", r->dry_run);
     (void)putchar('}');
@@ -177,6 +180,7 @@ static void put_running(const Control__Running *r)
         put_number(&first, "done", r->progress->done);
         put_number(&first, "total", r->progress->total);
     }
+    put_text(&first, "note", r->note);
     (void)putchar('}');
 }
 

@@ -261,8 +261,8 @@ static void show_where(const Control__RestoreResult *r)
     (void)printf("  the data directory %s %s, of %s, by %s\n", verb, r->data_dir, r->owner, r->tool);
     if (r->wal_dir[0])
         (void)printf("  etcd's log %s in %s\n", verb, r->wal_dir);
-    if (!r->dry_run)
-        (void)puts("  start etcd on it with the same --name, --initial-cluster and --initial-cluster-token");
+    (void)printf("  member %s of the new cluster %s, token %s%s\n", r->member, r->initial_cluster,
+            r->initial_cluster_token, r->dry_run ? "" : ": start etcd with the same");
 }
 
 void show_restore(const Control__RestoreResult *r)
@@ -289,6 +289,8 @@ static void show_running(const Control__Running *r, int64_t now)
     if (r->progress && r->progress->total)
         (void)printf(", %s of %s", size_format(r->progress->done, done), size_format(r->progress->total, total));
     (void)putchar('\n');
+    if (r->note[0])
+        (void)printf("              %s\n", r->note);
 }
 
 static void show_schedule(const Control__StatusResult *s, int64_t now)
@@ -329,7 +331,7 @@ void show_status(const Control__StatusResult *s, int64_t now)
         (void)printf("last backup   %s, %s ago, by an earlier process\n", timestamp_format(s->newest, text),
                 age(s->newest, now, when));
     else
-        (void)puts("last backup   none by this process");
+        (void)puts("last backup   none by this process; list shows those in the bucket");
     if (s->last_prune)
         (void)printf("last prune    %s, %s ago: %" PRIu32 " deleted, %" PRIu64 " remain\n",
                 timestamp_format(s->pruned, text), age(s->pruned, now, when), s->last_prune->deleted,

@@ -42,11 +42,12 @@ struct restore_result {
     int64_t instant;
     uint64_t snapshot_size; /* bytes */
     uint64_t elapsed_ms;
-    const char *output;   /* path of the file; NULL when it was unpacked */
-    const char *data_dir; /* NULL when it was not unpacked */
-    const char *wal_dir;  /* or NULL */
-    const char *tool;     /* that unpacked, as it calls itself; or NULL */
-    const char *owner;    /* "user:group" of data_dir, or NULL */
+    const char *output;                                           /* path of the file; NULL when it was unpacked */
+    const char *data_dir;                                         /* NULL when it was not unpacked */
+    const char *wal_dir;                                          /* or NULL */
+    const char *tool;                                             /* that unpacked, as it calls itself; or NULL */
+    const char *owner;                                            /* "user:group" of data_dir, or NULL */
+    const char *member, *initial_cluster, *initial_cluster_token; /* that etcdutl was told, or NULL */
     bool encrypted;
     bool hash_checked;
     bool dry_run; /* nothing was written */

@@ -113,7 +113,9 @@ static void on_unpacked(void *ctx, const struct unpack_status *status, const str
     if (err) {
         e = *err;
         err_prepend(&e, "unpacking %s into %s: ", r->result.name, place_path(r->data));
-        if (e.kind != ERR_CANCELLED)
+        if (e.kind == ERR_CANCELLED)
+            err_set(&e, e.kind, e.domain, e.code, "%s; nothing was changed on disk", e.text);
+        else
             err_set(&e, e.kind, e.domain, e.code,
                     "%s (nothing was left behind; --use-etcdutl=false leaves the snapshot in a file, to unpack by "
                     "hand)",
@@ -283,6 +285,9 @@ static void fill_result(struct restore *r)
     r->result.data_dir = r->request.unpack.data_dir;
     r->result.wal_dir = r->request.unpack.wal_dir;
     r->result.owner = place_owner(r->data, r->owner);
+    r->result.member = r->request.unpack.name;
+    r->result.initial_cluster = r->request.unpack.initial_cluster;
+    r->result.initial_cluster_token = r->request.unpack.initial_cluster_token;
 }
 
 /* The one line of an error has not always room for all of them. */

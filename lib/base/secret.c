@@ -52,7 +52,7 @@ static int check_file(int fd, const char *path, bool private_only, off_t *size, 
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: not a regular file", path);
     if (private_only && (st.st_mode & 0007))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "%s: holds a secret but is open to all users (mode %04o); use chmod 0600", path,
+                "%s: holds a secret but is open to all users (mode %04o); use chmod o-rwx", path,
                 (unsigned)st.st_mode & 07777);
     *size = st.st_size;
     return 0;

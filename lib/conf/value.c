@@ -152,11 +152,9 @@ static int check_listen(const char *text, struct err *e)
 {
     struct conf_endpoint ep;
 
-    if (strstr(text, "://"))
-        return objection(e, text, "is not HOST:PORT");
-    if (conf_endpoint_parse(text, false, &ep, e) < 0)
-        return -1;
-    return strrchr(text, ':') ? 0 : objection(e, text, "has no port");
+    if (strstr(text, "://") || !strchr(text, ':'))
+        return objection(e, text, "is not HOST:PORT, such as 127.0.0.1:9379");
+    return conf_endpoint_parse(text, false, &ep, e);
 }
 
 static int check_cron(const char *text, struct err *e)

@@ -148,7 +148,7 @@ def test_no_file(config):
                                        ("s3.yml", "20:5: s3_client.auth.key_auth")])
 def test_secrets_that_all_can_read(config, name, key):
     (config.folder / name).chmod(0o644)
-    config.is_refused(f"{key}: {name}: holds a secret but is open to all users (mode 0644); use chmod 0600")
+    config.is_refused(f"{key}: {name}: holds a secret but is open to all users (mode 0644); use chmod o-rwx")
     (config.folder / name).chmod(0o640)
     config.is_good()
 

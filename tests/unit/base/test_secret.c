@@ -189,7 +189,7 @@ static void the_mode_decides_who_may_have_seen_it(void **state)
         } else {
             assert_null(s);
             (void)snprintf(text, sizeof(text),
-                    "%s: holds a secret but is open to all users (mode %04o); use chmod 0600", f->file,
+                    "%s: holds a secret but is open to all users (mode %04o); use chmod o-rwx", f->file,
                     (unsigned)cases[i].mode);
             expect_error(&e, ERR_CONFIG, text);
         }

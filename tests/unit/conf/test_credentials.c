@@ -204,7 +204,7 @@ static void the_file_itself(void **state)
     expect_error(&e, ERR_NOT_FOUND, "missing.yml: No such file or directory");
     scratch_write("open.yml", "username: a\npassword: b\n", 24, 0644);
     assert_int_equal(conf_read_credentials("open.yml", CONF_CREDENTIALS_ETCD, &c, &e), -1);
-    expect_error(&e, ERR_CONFIG, "open.yml: holds a secret but is open to all users (mode 0644); use chmod 0600");
+    expect_error(&e, ERR_CONFIG, "open.yml: holds a secret but is open to all users (mode 0644); use chmod o-rwx");
     scratch_write("group.yml", "username: a\npassword: b\n", 24, 0640);
     expect_success(conf_read_credentials("group.yml", CONF_CREDENTIALS_ETCD, &c, &e) == 0, &e);
     conf_credentials_clear(&c);

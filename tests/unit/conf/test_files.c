@@ -118,7 +118,7 @@ static void open_secrets(void **state)
         write_good();
         assert_int_equal(chmod(cases[i].file, 0604), 0);
         (void)snprintf(line, sizeof(line),
-                "test.yml:%s: %s: holds a secret but is open to all users (mode 0604); use chmod 0600", cases[i].line,
+                "test.yml:%s: %s: holds a secret but is open to all users (mode 0604); use chmod o-rwx", cases[i].line,
                 cases[i].file);
         check(c, line);
         assert_int_equal(chmod(cases[i].file, 0660), 0);

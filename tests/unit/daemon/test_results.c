@@ -113,7 +113,8 @@ static void test_done(void **state)
     restore.instant = INT64_MAX; /* a year that cannot be written: the nearest that can */
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":\"9999-12-31T23:59:59Z\",\"snapshot_size\":0,\"elapsed_ms\":0,"
                    "\"output\":\"/a \\\"b\\\"\",\"encrypted\":false,\"hash_checked\":false,\"data_dir\":\"\","
-                   "\"wal_dir\":\"\",\"owner\":\"\",\"tool\":\"\",\"dry_run\":false}\n",
+                   "\"wal_dir\":\"\",\"owner\":\"\",\"member\":\"\",\"initial_cluster\":\"\",\"initial_cluster_token\":"
+                   "\"\",\"tool\":\"\",\"dry_run\":false}\n",
             results_done(&done));
 }
 
@@ -142,7 +143,8 @@ static void test_status(void **state)
     failure.kind = text("auth");
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
                    "\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_"
-                   "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null},"
+                   "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
+                   "\"note\":\"\"},"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
                    "\"text\":\"\"}}\n",
             results_done(&done));
@@ -152,7 +154,8 @@ static void test_status(void **state)
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
                    "\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
-                   "\"phase\":\"streaming\",\"done\":0,\"total\":0},\"last_success\":null,\"last_failure\":null}\n",
+                   "\"phase\":\"streaming\",\"done\":0,\"total\":0,\"note\":\"\"},\"last_success\":null,\"last_"
+                   "failure\":null}\n",
             results_done(&done));
 }
 

@@ -121,7 +121,7 @@ static void a_file_that_is_no_key_file_at_all_is_refused(void **state)
     write_file(f, DIGITS_60 "1f23", 64, 0644);
     assert_null(key_read_master(f->file, &e));
     (void)snprintf(
-            text, sizeof(text), "%s: holds a secret but is open to all users (mode 0644); use chmod 0600", f->file);
+            text, sizeof(text), "%s: holds a secret but is open to all users (mode 0644); use chmod o-rwx", f->file);
     expect_error(&e, ERR_CONFIG, text);
 
     memset(blanks, ' ', sizeof(blanks));
