@@ -209,8 +209,8 @@ int restore_run(const struct ctl *ctl)
         return CTL_USAGE;
     if ((restore.output && !output) || (restore.data_dir && !data_dir) || (restore.wal_dir && !wal_dir) || !tool)
         return CTL_FAILED;
-    if (restore.use_etcdutl && !restore.has_cluster)
-        show_note("no --initial-cluster is given: this makes a new cluster of one member");
+    if (restore.use_etcdutl && !restore.has_cluster && !ctl->quiet)
+        (void)fputs("warning: no --initial-cluster is given: this makes a new cluster of one member\n", stderr);
     if (restore.use_etcdutl) {
         fill_unpack(&unpack, data_dir, wal_dir, tool);
         body.unpack = &unpack;
