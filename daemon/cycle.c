@@ -27,6 +27,8 @@ struct cycle {
     uint64_t lookup_wait_ms;
     struct cycle_state state;
     char text[SCHEDULE_TEXT_MAX];
+    bool has_tried;    /* to look the bucket up */
+    bool needs_lookup; /* for the schedule, or for the metrics */
     bool has_schedule; /* in the configuration */
     bool is_scheduled; /* and it has begun */
     struct schedule schedule;
@@ -134,6 +136,10 @@ static void look_up_later(struct cycle *c, const struct err *err)
     char wait[DURATION_TEXT_MAX];
 
     c->state.lookup = *err;
+    if (!c->needs_lookup) { /* whoever asks for something will be told */
+        log_debug("the newest backup is not known: %s", err->text);
+        return;
+    }
     log_warning("the newest backup is not known yet: %s; tried again in %s", err->text,
             duration_format(c->lookup_wait_ms, wait));
     alarm_set(c->alarm, c->lookup_wait_ms);
@@ -162,6 +168,7 @@ static void look_up(struct cycle *c)
     struct listing_spec spec = {.ctx = c, .on_done = on_listed};
     struct err e = ERR_INIT;
 
+    c->has_tried = true;
     core_acquire(c->core);
     c->lookup = listing_start(c->core, &spec, &e);
     if (c->lookup)
@@ -176,7 +183,7 @@ static void on_alarm(void *ctx)
 
     if (c->state.is_known)
         advance(c);
-    else if (!c->lookup && !jobs_state(c->jobs)->running)
+    else if ((c->needs_lookup || !c->has_tried) && !c->lookup && !jobs_state(c->jobs)->running)
         look_up(c);
 }
 
@@ -225,7 +232,7 @@ static void on_idle(void *ctx)
         return;
     if (c->state.is_known)
         advance(c);
-    else if (!c->lookup)
+    else if (c->needs_lookup && !c->lookup)
         alarm_set(c->alarm, 0); /* what ran has put a lookup off */
 }
 
@@ -237,6 +244,7 @@ static void describe(struct cycle *c)
     char interval[DURATION_TEXT_MAX];
 
     c->has_schedule = conf->interval_ms || conf->cron;
+    c->needs_lookup = c->has_schedule || core_conf(c->core)->metrics.listen;
     c->text[0] = '\0';
     if (conf->cron)
         (void)snprintf(c->text, sizeof(c->text), "cron %.200s", conf->cron);
@@ -249,6 +257,7 @@ void cycle_reload(struct cycle *c)
     describe(c);
     c->state.is_known = c->is_scheduled = c->wants_prune = false;
     c->lookup_wait_ms = LOOKUP_FIRST_MS;
+    c->has_tried = false;
     alarm_set(c->alarm, 0);
 }
 

@@ -5,7 +5,7 @@
  * the schedule (schedule.h, pure) begins from it. A backup that somebody asked for counts like one that was due. While
  * another job runs, what is due waits for its end. A cycle that failed is tried again as the schedule says.
  *
- * Without a schedule it only looks the bucket up, so that status and metrics know when there was a backup last.
+ * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */
 #pragma once
 
