@@ -4,21 +4,49 @@
 #include "s3/object.h"
 #include "s3/xml_list.h"
 
-/* Ten million uploads: more cannot be ours. Objects need no such limit, since their names have to ascend. */
-enum { UPLOAD_PAGES_MAX = 10000, EMPTY_PAGES_MAX = 1000 };
+/* Ten million uploads or versions: more cannot be ours. Objects need no such limit: their names have to ascend. */
+enum { PAGES_MAX = 10000, EMPTY_PAGES_MAX = 1000 };
+
+/* What one kind of listing asks for, and how its pages are read. */
+struct listing_kind {
+    struct s3_param query[2];
+    size_t n_query;
+    const char *marker; /* the parameter that xml_page.marker goes into */
+    bool repeats;       /* a name may come several times, and it takes two markers to say where a page ends */
+    int (*read)(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e);
+};
+
+static const struct listing_kind objects = {
+        .query = {{"list-type", "2"}, {"encoding-type", "url"}},
+        .n_query = 2,
+        .marker = "continuation-token",
+        .read = xml_page_objects,
+};
+static const struct listing_kind uploads = {
+        .query = {{"uploads", ""}},
+        .n_query = 1,
+        .marker = "upload-id-marker",
+        .repeats = true,
+        .read = xml_page_unfinished,
+};
+static const struct listing_kind versions = {
+        .query = {{"versions", ""}},
+        .n_query = 1,
+        .marker = "version-id-marker",
+        .repeats = true,
+        .read = xml_page_versions,
+};
 
 struct s3_listing {
     struct s3_client *client;
     struct s3_request *request; /* the page under way */
     char *prefix;
-    bool of_uploads;
-    void *ctx;
-    int (*on_object)(void *ctx, const struct s3_object *o, struct err *e);
-    int (*on_unfinished)(void *ctx, const struct s3_unfinished *u, struct err *e);
-    void (*on_done)(void *ctx, const struct err *err);
+    const struct listing_kind *kind;
+    struct s3_listing_spec spec; /* without its prefix */
 
     struct xml_page page;
     char last_key[XML_KEY_MAX + 1];
+    char last_version[XML_VERSION_ID_MAX];
     unsigned n_pages, n_empty;
     bool page_has_items;
     bool showing, cancelled; /* cancelled from inside a callback: freed when that has returned */
@@ -37,14 +65,14 @@ static int protocol(struct err *e, const char *what)
 
 /* What the caller decides by this listing may be what to delete: names that it did not ask for, or that come out of
  * order (and so perhaps twice or never), are not to be trusted. S3 lists in the order of UTF-8 bytes (S3 API,
- * ListObjectsV2, ListMultipartUploads). */
+ * ListObjectsV2, ListMultipartUploads, ListObjectVersions). */
 static int check_key(struct s3_listing *l, const char *key, struct err *e)
 {
     const int order = strcmp(key, l->last_key);
 
     if (strncmp(key, l->prefix, strlen(l->prefix)) != 0)
         return protocol(e, "a name does not begin with the prefix asked for");
-    if (order < 0 || (order == 0 && !l->of_uploads))
+    if (order < 0 || (order == 0 && !l->kind->repeats))
         return protocol(e, "the names do not ascend");
     (void)snprintf(l->last_key, sizeof(l->last_key), "%s", key);
     l->page_has_items = true;
@@ -60,7 +88,7 @@ static int on_object(void *ctx, const struct s3_object *o, struct err *e)
 {
     struct s3_listing *l = ctx;
 
-    if (check_key(l, o->key, e) < 0 || l->on_object(l->ctx, o, e) < 0)
+    if (check_key(l, o->key, e) < 0 || l->spec.on_object(l->spec.ctx, o, e) < 0)
         return -1;
     return l->cancelled ? cancelled(e) : 0;
 }
@@ -69,15 +97,29 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e
 {
     struct s3_listing *l = ctx;
 
-    if (check_key(l, u->key, e) < 0 || l->on_unfinished(l->ctx, u, e) < 0)
+    if (check_key(l, u->key, e) < 0 || l->spec.on_unfinished(l->spec.ctx, u, e) < 0)
+        return -1;
+    return l->cancelled ? cancelled(e) : 0;
+}
+
+static int on_version(void *ctx, const struct s3_version *v, struct err *e)
+{
+    struct s3_listing *l = ctx;
+
+    if (strcmp(v->key, l->last_key) == 0 && strcmp(v->version_id, l->last_version) == 0)
+        return protocol(e, "a version comes twice");
+    if (check_key(l, v->key, e) < 0)
+        return -1;
+    (void)snprintf(l->last_version, sizeof(l->last_version), "%s", v->version_id);
+    if (l->spec.on_version(l->spec.ctx, v, e) < 0)
         return -1;
     return l->cancelled ? cancelled(e) : 0;
 }
 
 static void finish(struct s3_listing *l, const struct err *err)
 {
-    void (*const on_done)(void *ctx, const struct err *err) = l->on_done;
-    void *ctx = l->ctx;
+    void (*const on_done)(void *ctx, const struct err *err) = l->spec.on_done;
+    void *ctx = l->spec.ctx;
 
     destroy(l);
     on_done(ctx, err);
@@ -90,27 +132,28 @@ static int check_advance(struct s3_listing *l, const struct xml_page *before, st
 {
     const struct xml_page *now = &l->page;
 
-    if (!now->marker[0] && !now->key_marker[0])
+    /* Without the key's marker the other one means nothing (S3 API, ListMultipartUploads, ListObjectVersions). */
+    if (l->kind->repeats ? !now->key_marker[0] : !now->marker[0])
         return protocol(e, "more is to follow and it is not said from where");
     if (strcmp(now->marker, before->marker) == 0 && strcmp(now->key_marker, before->key_marker) == 0)
         return protocol(e, "the pages do not advance");
     l->n_empty = l->page_has_items ? 0 : l->n_empty + 1;
     l->n_pages++;
-    if (l->n_empty > EMPTY_PAGES_MAX || (l->of_uploads && l->n_pages > UPLOAD_PAGES_MAX))
+    if (l->n_empty > EMPTY_PAGES_MAX || (l->kind->repeats && l->n_pages > PAGES_MAX))
         return protocol(e, "the pages do not end");
     return 0;
 }
 
 static int read_page(struct s3_listing *l, struct bytes body, struct err *e)
 {
-    const struct xml_items items = {.ctx = l, .on_object = on_object, .on_unfinished = on_unfinished};
+    const struct xml_items items = {
+            .ctx = l, .on_object = on_object, .on_unfinished = on_unfinished, .on_version = on_version};
     const struct xml_page before = l->page;
     int result;
 
     l->page_has_items = false;
     l->showing = true;
-    result = l->of_uploads ? xml_page_unfinished(body, &items, &l->page, e)
-                           : xml_page_objects(body, &items, &l->page, e);
+    result = l->kind->read(body, &items, &l->page, e);
     l->showing = false;
     if (result < 0 || !l->page.truncated || l->cancelled)
         return result;
@@ -147,22 +190,19 @@ static int next_page(struct s3_listing *l, struct err *e)
     struct s3_request_spec request = {.method = S3_GET, .query = query, .ctx = l, .on_done = on_page};
     size_t n = 1;
 
-    if (l->of_uploads) {
-        query[n++] = (struct s3_param){"uploads", ""};
-        if (l->page.key_marker[0])
-            query[n++] = (struct s3_param){"key-marker", l->page.key_marker};
-    } else {
-        query[n++] = (struct s3_param){"list-type", "2"};
-        query[n++] = (struct s3_param){"encoding-type", "url"};
-    }
+    for (size_t i = 0; i < l->kind->n_query; i++)
+        query[n++] = l->kind->query[i];
+    if (l->kind->repeats && l->page.key_marker[0])
+        query[n++] = (struct s3_param){"key-marker", l->page.key_marker};
     if (l->page.marker[0])
-        query[n++] = (struct s3_param){l->of_uploads ? "upload-id-marker" : "continuation-token", l->page.marker};
+        query[n++] = (struct s3_param){l->kind->marker, l->page.marker};
     request.n_query = n;
     l->request = s3_request_start(l->client, &request, e);
     return l->request ? 0 : -1;
 }
 
-static struct s3_listing *start(struct s3_client *c, const struct s3_listing_spec *spec, bool of_uploads, struct err *e)
+static struct s3_listing *start(
+        struct s3_client *c, const struct s3_listing_spec *spec, const struct listing_kind *kind, struct err *e)
 {
     struct s3_listing *l = calloc(1, sizeof(*l));
 
@@ -174,11 +214,9 @@ static struct s3_listing *start(struct s3_client *c, const struct s3_listing_spe
         return NULL;
     }
     l->client = c;
-    l->of_uploads = of_uploads;
-    l->ctx = spec->ctx;
-    l->on_object = spec->on_object;
-    l->on_unfinished = spec->on_unfinished;
-    l->on_done = spec->on_done;
+    l->kind = kind;
+    l->spec = *spec;
+    l->spec.prefix = NULL;
     if (next_page(l, e) < 0) {
         destroy(l);
         return NULL;
@@ -188,12 +226,17 @@ static struct s3_listing *start(struct s3_client *c, const struct s3_listing_spe
 
 struct s3_listing *s3_list_objects(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e)
 {
-    return start(c, spec, false, e);
+    return start(c, spec, &objects, e);
 }
 
 struct s3_listing *s3_list_unfinished(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e)
 {
-    return start(c, spec, true, e);
+    return start(c, spec, &uploads, e);
+}
+
+struct s3_listing *s3_list_versions(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e)
+{
+    return start(c, spec, &versions, e);
 }
 
 void s3_listing_cancel(struct s3_listing *l)

@@ -48,16 +48,27 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
     return s3_request_start(c, &request, e);
 }
 
+/* An id that is there but empty asks for the current version, which is never what was meant. */
+static int check_version(const char *version_id, struct err *e)
+{
+    return *version_id ? 0 : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "an empty version id");
+}
+
 struct s3_request *s3_get(struct s3_client *c, const struct s3_get_spec *spec, struct err *e)
 {
+    const struct s3_param query = {.name = "versionId", .value = spec->version_id};
     const struct s3_request_spec request = {
             .method = S3_GET,
             .key = spec->key,
+            .query = &query,
+            .n_query = spec->version_id ? 1 : 0,
             .body_limit = spec->limit,
             .ctx = spec->ctx,
             .on_done = spec->on_done,
     };
 
+    if (spec->version_id && check_version(spec->version_id, e) < 0)
+        return NULL;
     return s3_request_start(c, &request, e);
 }
 
@@ -75,6 +86,23 @@ struct s3_request *s3_delete(struct s3_client *c, const char *key, void *ctx,
     const struct s3_request_spec request = {.method = S3_DELETE, .key = key, .ctx = ctx, .on_done = on_done};
 
     return s3_request_start(c, &request, e);
+}
+
+struct s3_request *s3_delete_version(struct s3_client *c, const char *key, const char *version_id, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
+{
+    const struct s3_param query = {.name = "versionId", .value = version_id};
+    const struct s3_request_spec request = {
+            .method = S3_DELETE,
+            .key = key,
+            .query = &query,
+            .n_query = 1,
+            .fine_code = "NoSuchVersion NoSuchKey",
+            .ctx = ctx,
+            .on_done = on_done,
+    };
+
+    return check_version(version_id, e) < 0 ? NULL : s3_request_start(c, &request, e);
 }
 
 struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *upload_id, void *ctx,

@@ -20,6 +20,17 @@ struct s3_unfinished {
     int64_t initiated; /* seconds since the epoch */
 };
 
+/* One version of an object, or a mark that says "deleted from here on". In a bucket without versioning each object has
+ * one, whose id is "null". */
+struct s3_version {
+    const char *key;        /* valid during the callback, as is version_id */
+    const char *version_id; /* opaque; never "" */
+    bool is_latest;         /* what a request without a version id finds */
+    bool is_delete_marker;  /* then it has no bytes: s3_get finds nothing, s3_delete_version takes it away */
+    int64_t last_modified;  /* seconds since the epoch */
+    uint64_t size;          /* bytes; 0 for a delete marker */
+};
+
 /* PutObject with a small body, borrowed until done (S3 API, PutObject). `metadata` may be NULL; names without the
  * x-amz-meta- prefix. */
 struct s3_put_spec {
@@ -27,6 +38,10 @@ struct s3_put_spec {
     struct bytes body;
     const struct s3_param *metadata;
     size_t n_metadata;
+    /*
+     * Conditions. Not for a versioned bucket on Ceph 16: it looks for them at the version that is about to be made, and
+     * so answers any if_match with 412 and never refuses an if_none_match.
+     */
     const char *if_match; /* or NULL: only over this ETag (Ceph 16 compares it without its quotes) */
     bool if_none_match;   /* only if there is none yet */
     void *ctx;
@@ -34,9 +49,12 @@ struct s3_put_spec {
 };
 struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, struct err *e);
 
-/* GetObject of a small object, whole, at most `limit` bytes (else ERR_INTEGRITY) into res->body. */
+/* GetObject of a small object, whole, at most `limit` bytes (else ERR_INTEGRITY) into res->body. A version that is gone
+ * or is a delete marker is ERR_NOT_FOUND (S3 itself says 405 of a marker: ERR_CONFIG). Errors of the start: ERR_CONFIG
+ * also for a version id "". */
 struct s3_get_spec {
     const char *key;
+    const char *version_id; /* NULL: the current one */
     size_t limit;
     void *ctx;
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
@@ -51,16 +69,29 @@ struct s3_request *s3_head(struct s3_client *c, const char *key, void *ctx,
 struct s3_request *s3_delete(struct s3_client *c, const char *key, void *ctx,
         void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
 
+/*
+ * DeleteObject of one version for good, or of a delete marker, which uncovers the version under it. One that is gone
+ * counts as deleted: S3 and Ceph answer 204, others 404 NoSuchVersion or NoSuchKey, which res->status is then. One
+ * under a retention or legal hold is 403, ERR_AUTH. The id "" is refused with ERR_CONFIG, since stores take it for none
+ * and would delete what is current.
+ */
+struct s3_request *s3_delete_version(struct s3_client *c, const char *key, const char *version_id, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
+
 /* AbortMultipartUpload. An upload that is gone (404 NoSuchUpload) counts as aborted; res->status is 404 then. */
 struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *upload_id, void *ctx,
         void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
 
 /*
- * ListObjectsV2 and ListMultipartUploads, page after page until the end; objects with encoding-type=url, so that any
- * key survives XML. (Not uploads: Ceph encodes their keys then without saying so.) Each item is shown once, in the
- * server's order. on_done with NULL means that the listing is complete; with an error, that what was shown is not the
- * whole. A store whose names do not ascend, do not begin with the prefix, or whose pages do not advance is
- * ERR_PROTOCOL.
+ * ListObjectsV2, ListMultipartUploads and ListObjectVersions, page after page until the end; objects with
+ * encoding-type=url, so that any key survives XML. (Not uploads: Ceph encodes their keys then without saying so. Nor
+ * versions: Ceph then encodes all names but NextKeyMarker, and S3 that one, too. There a name that XML cannot hold is
+ * ERR_PROTOCOL.) Each item is shown once, in the server's order. on_done with NULL means that the listing is complete;
+ * with an error, that what was shown is not the whole. A store whose names do not ascend, do not begin with the prefix,
+ * or whose pages do not advance is ERR_PROTOCOL.
+ *
+ * The versions of one key follow each other, the newest first as far as the store keeps its word (S3 API,
+ * ListObjectVersions). Pages are not taken at one instant: what changes meanwhile may be shown as it was before.
  */
 struct s3_listing;
 struct s3_listing_spec {
@@ -68,8 +99,10 @@ struct s3_listing_spec {
     void *ctx;
     int (*on_object)(void *ctx, const struct s3_object *o, struct err *e);         /* for s3_list_objects */
     int (*on_unfinished)(void *ctx, const struct s3_unfinished *u, struct err *e); /* for s3_list_unfinished */
+    int (*on_version)(void *ctx, const struct s3_version *v, struct err *e);       /* for s3_list_versions */
     void (*on_done)(void *ctx, const struct err *err);
 };
 struct s3_listing *s3_list_objects(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e);
 struct s3_listing *s3_list_unfinished(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e);
+struct s3_listing *s3_list_versions(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e);
 void s3_listing_cancel(struct s3_listing *l);

@@ -62,6 +62,21 @@ static void read_error(struct s3_request *r, struct xml_error *error)
     s3_headers_redact(r, error->message);
 }
 
+/* Whether `code` is one of the words in `fine`. */
+static bool is_fine(const char *fine, const char *code)
+{
+    const size_t len = strlen(code);
+
+    while (fine && *fine) {
+        const size_t word = strcspn(fine, " ");
+
+        if (word == len && memcmp(fine, code, len) == 0)
+            return true;
+        fine += word + strspn(fine + word, " ");
+    }
+    return false;
+}
+
 static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
 {
     const struct s3_verdict_place at = place(r);
@@ -69,7 +84,7 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
     const int status = r->answer.status;
     bool again;
 
-    if (r->fine_code && strcmp(error->code, r->fine_code) == 0)
+    if (is_fine(r->fine_code, error->code))
         return S3_ATTEMPT_DONE;
     again = s3_verdict_http(&at, status, error, e);
     if (r->into && (status == 412 || status == 416))

@@ -61,8 +61,8 @@ struct s3_request_spec {
 
     size_t body_limit;     /* of s3_response.body, at most S3_BODY_LIMIT; more is ERR_INTEGRITY. 0: S3_BODY_LIMIT, and
                               more is ERR_PROTOCOL */
-    const char *fine_code; /* a code of S3's, such as NoSuchUpload, that is no error here: then s3_response.status is
-                              not 2xx. Or NULL; copied */
+    const char *fine_code; /* a code of S3's, such as NoSuchUpload, that is no error here, or several with spaces
+                              between: then s3_response.status is not 2xx. Or NULL; copied */
 
     void *ctx;
     /* Once, unless cancelled; never inside s3_request_start. Exactly one of res and err is not NULL; both end with the

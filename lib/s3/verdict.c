@@ -27,6 +27,7 @@ static const struct code {
         {"RequestTimeTooSkewed", ERR_AUTH, false, "our clock and the server's differ too much"},
         {"NoSuchBucket", ERR_NOT_FOUND, false, ""},
         {"NoSuchKey", ERR_NOT_FOUND, false, "there is no such object"},
+        {"NoSuchVersion", ERR_NOT_FOUND, false, "there is no such version"},
         {"NoSuchUpload", ERR_NOT_FOUND, false, "there is no such upload"},
         {"QuotaExceeded", ERR_NONE, false, "the quota of the bucket or its owner is used up"},
         {"PreconditionFailed", ERR_NONE, false, "the object is not what it was required to be"},

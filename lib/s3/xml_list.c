@@ -5,9 +5,18 @@
 
 #include "base/timestamp.h"
 
-/* A page while it is read. `item` is the path of one item; its fields are gathered until it ends. */
+struct page_reader;
+
+/* What one kind of listing looks like. `item` is the path of one item, `delete_marker` of the other item
+ * that a listing of versions has, or NULL. */
+struct page_kind {
+    const char *root, *item, *delete_marker;
+    int (*show)(struct page_reader *r, struct err *e);
+};
+
+/* A page while it is read. The fields of an item are gathered until it ends. */
 struct page_reader {
-    const char *root, *item;
+    const struct page_kind *kind;
     const struct xml_items *items;
     struct xml_page *page;
     bool url_encoded, showing;
@@ -15,9 +24,11 @@ struct page_reader {
 
     char key[XML_KEY_MAX + 1];
     char upload_id[XML_UPLOAD_ID_MAX];
+    char version_id[XML_VERSION_ID_MAX];
     uint64_t size;
     int64_t instant;
-    bool has_key, has_size, has_instant, has_upload_id;
+    bool is_latest, is_delete_marker;
+    bool has_key, has_size, has_instant, has_upload_id, has_latest;
 };
 
 static int hex_digit(char c)
@@ -113,6 +124,14 @@ static bool is(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
+static int parse_bool(const char *text, bool *out, struct err *e)
+{
+    *out = is(text, "true");
+    if (*out || is(text, "false"))
+        return 0;
+    return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "\"%.40s\" is neither true nor false", text);
+}
+
 static int item_field(struct page_reader *r, const char *name, const char *text, struct err *e)
 {
     if (is(name, "Key")) {
@@ -122,6 +141,12 @@ static int item_field(struct page_reader *r, const char *name, const char *text,
     if (is(name, "UploadId")) {
         r->has_upload_id = true;
         return copy(r->upload_id, sizeof(r->upload_id), text, e);
+    }
+    if (is(name, "VersionId"))
+        return copy(r->version_id, sizeof(r->version_id), text, e);
+    if (is(name, "IsLatest")) {
+        r->has_latest = true;
+        return parse_bool(text, &r->is_latest, e);
     }
     if (is(name, "Size")) {
         r->has_size = true;
@@ -142,7 +167,7 @@ static int page_field(struct page_reader *r, const char *name, const char *text,
         p->truncated = is(text, "true");
     else if (is(name, "EncodingType"))
         r->url_encoded = is(text, "url");
-    else if (is(name, "NextContinuationToken") || is(name, "NextUploadIdMarker"))
+    else if (is(name, "NextContinuationToken") || is(name, "NextUploadIdMarker") || is(name, "NextVersionIdMarker"))
         return copy(p->marker, sizeof(p->marker), text, e);
     else if (is(name, "NextKeyMarker"))
         return copy(p->key_marker, sizeof(p->key_marker), text, e);
@@ -159,10 +184,10 @@ static const char *below(const char *path, const char *parent)
 
 static int check_root(struct page_reader *r, const char *path, struct err *e)
 {
-    if (strchr(path, '/') || is(path, r->root))
+    if (strchr(path, '/') || is(path, r->kind->root))
         return 0;
     return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "<%.64s>%s%s in place of <%s>", path,
-            r->error_code[0] ? " " : "", r->error_code, r->root);
+            r->error_code[0] ? " " : "", r->error_code, r->kind->root);
 }
 
 static int show_object(struct page_reader *r, struct err *e)
@@ -183,14 +208,47 @@ static int show_unfinished(struct page_reader *r, struct err *e)
     return r->items->on_unfinished(r->items->ctx, &u, e);
 }
 
-static int end_item(struct page_reader *r, struct err *e)
+/* An id that is empty would make a request for this version one for the current version. */
+static int show_version(struct page_reader *r, struct err *e)
+{
+    const struct s3_version v = {
+            .key = r->key,
+            .version_id = r->version_id,
+            .is_latest = r->is_latest,
+            .is_delete_marker = r->is_delete_marker,
+            .last_modified = r->instant,
+            .size = r->is_delete_marker ? 0 : r->size,
+    };
+
+    if (!r->has_key || !r->version_id[0] || !r->has_latest || !r->has_instant || (!r->has_size && !r->is_delete_marker))
+        return err_set(
+                e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "a version listed without name, id, IsLatest, time or size");
+    return r->items->on_version(r->items->ctx, &v, e);
+}
+
+static bool is_item(const struct page_reader *r, const char *path)
+{
+    return is(path, r->kind->item) || (r->kind->delete_marker && is(path, r->kind->delete_marker));
+}
+
+static int end_item(struct page_reader *r, const char *path, struct err *e)
 {
     int result = 0;
 
+    r->is_delete_marker = !is(path, r->kind->item);
     if (r->showing)
-        result = r->items->on_object ? show_object(r, e) : show_unfinished(r, e);
-    r->has_key = r->has_size = r->has_instant = r->has_upload_id = false;
+        result = r->kind->show(r, e);
+    r->has_key = r->has_size = r->has_instant = r->has_upload_id = r->has_latest = false;
+    r->version_id[0] = '\0';
     return result;
+}
+
+/* The name of an item's field, or NULL. */
+static const char *below_item(const struct page_reader *r, const char *path)
+{
+    const char *name = below(path, r->kind->item);
+
+    return name || !r->kind->delete_marker ? name : below(path, r->kind->delete_marker);
 }
 
 static int on_text(void *ctx, const char *path, const char *text, struct err *e)
@@ -201,12 +259,12 @@ static int on_text(void *ctx, const char *path, const char *text, struct err *e)
     if (is(path, "Error/Code"))
         (void)snprintf(r->error_code, sizeof(r->error_code), "%s", text);
     /* An item without anything in it. */
-    if (is(path, r->item))
-        return end_item(r, e);
-    name = below(path, r->item);
+    if (is_item(r, path))
+        return end_item(r, path, e);
+    name = below_item(r, path);
     if (name)
         return r->showing ? item_field(r, name, text, e) : 0;
-    name = below(path, r->root);
+    name = below(path, r->kind->root);
     if (name)
         return r->showing ? 0 : page_field(r, name, text, e);
     return check_root(r, path, e);
@@ -216,39 +274,47 @@ static int on_end(void *ctx, const char *path, struct err *e)
 {
     struct page_reader *r = ctx;
 
-    return is(path, r->item) ? end_item(r, e) : check_root(r, path, e);
+    return is_item(r, path) ? end_item(r, path, e) : check_root(r, path, e);
 }
 
-static int read_page(struct page_reader *r, struct bytes doc, struct err *e)
+static int read_page(const struct page_kind *kind, struct bytes doc, const struct xml_items *items,
+        struct xml_page *page, struct err *e)
 {
-    const struct xml_visitor v = {.ctx = r, .on_text = on_text, .on_end = on_end};
+    struct page_reader r = {.kind = kind, .items = items, .page = page};
+    const struct xml_visitor v = {.ctx = &r, .on_text = on_text, .on_end = on_end};
 
-    r->page->truncated = false;
-    r->page->marker[0] = r->page->key_marker[0] = '\0';
+    page->truncated = false;
+    page->marker[0] = page->key_marker[0] = '\0';
     if (xml_visit(doc, &v, e) < 0)
         return -1;
-    if (r->url_encoded && xml_url_decode(r->page->key_marker, e) < 0)
+    if (r.url_encoded && xml_url_decode(page->key_marker, e) < 0)
         return -1;
-    r->showing = true;
+    r.showing = true;
     return xml_visit(doc, &v, e);
 }
 
 int xml_page_objects(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e)
 {
-    const struct xml_items objects = {.ctx = items->ctx, .on_object = items->on_object};
-    struct page_reader r = {
-            .root = "ListBucketResult", .item = "ListBucketResult/Contents", .items = &objects, .page = page};
+    static const struct page_kind objects = {
+            .root = "ListBucketResult", .item = "ListBucketResult/Contents", .show = show_object};
 
-    return read_page(&r, doc, e);
+    return read_page(&objects, doc, items, page, e);
 }
 
 int xml_page_unfinished(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e)
 {
-    const struct xml_items uploads = {.ctx = items->ctx, .on_unfinished = items->on_unfinished};
-    struct page_reader r = {.root = "ListMultipartUploadsResult",
-            .item = "ListMultipartUploadsResult/Upload",
-            .items = &uploads,
-            .page = page};
+    static const struct page_kind uploads = {
+            .root = "ListMultipartUploadsResult", .item = "ListMultipartUploadsResult/Upload", .show = show_unfinished};
 
-    return read_page(&r, doc, e);
+    return read_page(&uploads, doc, items, page, e);
+}
+
+int xml_page_versions(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e)
+{
+    static const struct page_kind versions = {.root = "ListVersionsResult",
+            .item = "ListVersionsResult/Version",
+            .delete_marker = "ListVersionsResult/DeleteMarker",
+            .show = show_version};
+
+    return read_page(&versions, doc, items, page, e);
 }

@@ -12,13 +12,14 @@
 #include "s3/object.h"
 #include "s3/xml.h"
 
-enum { XML_KEY_MAX = 1024, XML_MARKER_MAX = 4096 };
+/* Sizes in bytes; a version id has at most 1,024 (S3 API, "Using S3 Versioning"), and its 0. */
+enum { XML_KEY_MAX = 1024, XML_VERSION_ID_MAX = 1025, XML_MARKER_MAX = 4096 };
 
 /* What describes a page. Both markers are decoded, as they have to be given in the next request's query. */
 struct xml_page {
-    bool truncated;                       /* more follows ... */
-    char marker[XML_MARKER_MAX];          /* ... from here: NextContinuationToken, or NextUploadIdMarker */
-    char key_marker[3 * XML_KEY_MAX + 1]; /* NextKeyMarker, of listings of uploads */
+    bool truncated;              /* more follows ... */
+    char marker[XML_MARKER_MAX]; /* ... from here: NextContinuationToken, NextUploadIdMarker, NextVersionIdMarker */
+    char key_marker[3 * XML_KEY_MAX + 1]; /* NextKeyMarker, of listings of uploads and versions */
 };
 
 /* Where the items go. -1 ends the page with the callback's error. */
@@ -26,6 +27,7 @@ struct xml_items {
     void *ctx;
     int (*on_object)(void *ctx, const struct s3_object *o, struct err *e);
     int (*on_unfinished)(void *ctx, const struct s3_unfinished *u, struct err *e);
+    int (*on_version)(void *ctx, const struct s3_version *v, struct err *e);
 };
 
 /* A ListBucketResult, in the order of the document. Errors: as in xml.h, and those of the callback. */
@@ -33,6 +35,9 @@ int xml_page_objects(struct bytes doc, const struct xml_items *items, struct xml
 
 /* A ListMultipartUploadsResult. */
 int xml_page_unfinished(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e);
+
+/* A ListVersionsResult, versions and delete markers in the order of the document. */
+int xml_page_versions(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e);
 
 /* Decodes %XX and + (a space, as S3's encoding-type=url writes it) in place. Errors: ERR_PROTOCOL for a broken escape
  * and for %00. */

@@ -8,12 +8,14 @@
  * if anything is left in the loop.
  *
  *     put KEY FILE [NAME=VALUE ...]       metadata, or if-match=ETAG, if-none-match=*
- *     get KEY LIMIT                       at most so many bytes; "body", or of a long one "sha256"
+ *     get KEY LIMIT [VERSION]             at most so many bytes; "body", or of a long one "sha256"
  *     range KEY START LEN [ETAG]          into memory, by s3_request_spec.into
  *     quit-range KEY START LEN BYTES      the same, cancelled by its own on_progress after so many bytes
- *     head KEY | delete KEY | create KEY | abort KEY UPLOAD
+ *     head KEY | delete KEY | delete-version KEY VERSION | create KEY | abort KEY UPLOAD
  *     list PREFIX | unfinished PREFIX     one line an item, then one with "done"
+ *     versions PREFIX                     the same
  *     quit-list PREFIX N                  cancelled by its own on_object at the N-th
+ *     quit-versions PREFIX N              cancelled by its own on_version at the N-th
  *     remove FILE                         the keys of the file, each with a 0 at its end; one line a key, then "done"
  *     quit-remove FILE N                  cancelled by its own on_each at the N-th
  *     cancel N                            what the N-th command started
@@ -212,6 +214,17 @@ static void on_progress(void *ctx, uint64_t bytes)
     finish(c);
 }
 
+/* One more of a listing has been shown. */
+static void count_item(struct command *c)
+{
+    if (++c->n_items != c->quit_at)
+        return;
+    s3_listing_cancel(TAKE_PTR(c->listing));
+    begin(c, "quit");
+    end();
+    finish(c);
+}
+
 static int on_object(void *ctx, const struct s3_object *o, struct err *e)
 {
     struct command *c = ctx;
@@ -221,12 +234,7 @@ static int on_object(void *ctx, const struct s3_object *o, struct err *e)
     print_text("key", o->key);
     printf(", \"size\": %" PRIu64 ", \"last_modified\": %" PRId64, o->size, o->last_modified);
     end();
-    if (++c->n_items == c->quit_at) {
-        s3_listing_cancel(TAKE_PTR(c->listing));
-        begin(c, "quit");
-        end();
-        finish(c);
-    }
+    count_item(c);
     return 0;
 }
 
@@ -240,6 +248,22 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e
     print_text("upload_id", u->upload_id);
     printf(", \"initiated\": %" PRId64, u->initiated);
     end();
+    return 0;
+}
+
+static int on_version(void *ctx, const struct s3_version *v, struct err *e)
+{
+    struct command *c = ctx;
+
+    (void)e;
+    begin(c, "version");
+    print_text("key", v->key);
+    print_text("version_id", v->version_id);
+    printf(", \"is_latest\": %s, \"is_delete_marker\": %s", v->is_latest ? "true" : "false",
+            v->is_delete_marker ? "true" : "false");
+    printf(", \"size\": %" PRIu64 ", \"last_modified\": %" PRId64, v->size, v->last_modified);
+    end();
+    count_item(c);
     return 0;
 }
 
@@ -339,7 +363,8 @@ static struct s3_request *start_range(struct command *c, char **words, struct er
 
 static struct s3_request *start_get(struct command *c, char **words, struct err *e)
 {
-    const struct s3_get_spec spec = {.key = words[1], .limit = number(words[2]), .ctx = c, .on_done = on_done};
+    const struct s3_get_spec spec = {
+            .key = words[1], .limit = number(words[2]), .version_id = words[3], .ctx = c, .on_done = on_done};
 
     return s3_get(c->probe->client, &spec, e);
 }
@@ -359,9 +384,12 @@ static struct s3_listing *start_listing(struct command *c, char **words, struct 
             .ctx = c,
             .on_object = on_object,
             .on_unfinished = on_unfinished,
+            .on_version = on_version,
             .on_done = on_listed};
 
-    c->quit_at = strcmp(words[0], "quit-list") == 0 ? number(words[2]) : 0;
+    c->quit_at = strncmp(words[0], "quit-", strlen("quit-")) == 0 ? number(words[2]) : 0;
+    if (strstr(words[0], "versions"))
+        return s3_list_versions(c->probe->client, &spec, e);
     if (strcmp(words[0], "unfinished") == 0)
         return s3_list_unfinished(c->probe->client, &spec, e);
     return s3_list_objects(c->probe->client, &spec, e);
@@ -382,8 +410,8 @@ static struct s3_remove *start_remove(struct command *c, char **words, struct er
 
 static void start(struct probe *p, char **words)
 {
-    static const char *const names[] = {"put", "get", "range", "quit-range", "head", "delete", "create", "abort",
-            "list", "unfinished", "quit-list", "remove", "quit-remove"};
+    static const char *const names[] = {"put", "get", "range", "quit-range", "head", "delete", "delete-version",
+            "create", "abort", "list", "unfinished", "versions", "quit-list", "quit-versions", "remove", "quit-remove"};
     struct command *c = calloc(1, sizeof(*c));
     struct err e = ERR_INIT;
 
@@ -406,6 +434,8 @@ static void start(struct probe *p, char **words)
         c->request = s3_head(p->client, words[1], c, on_done, &e);
     else if (strcmp(c->name, "delete") == 0)
         c->request = s3_delete(p->client, words[1], c, on_done, &e);
+    else if (strcmp(c->name, "delete-version") == 0)
+        c->request = s3_delete_version(p->client, words[1], words[2], c, on_done, &e);
     else if (strcmp(c->name, "abort") == 0)
         c->request = s3_abort(p->client, words[1], words[2], c, on_done, &e);
     else if (strstr(c->name, "remove"))
