@@ -109,6 +109,28 @@ def test_a_manager_that_does_not_listen(site):
     assert site.stop() == 0
 
 
+def test_an_end_that_takes_too_long(ceph, medium, proxied):
+    """The store takes a part and then answers nothing, to the abort neither: SIGTERM has a limit, and says so. The
+    limit lies within what the unit allows; hurry.c brings it here."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 or request.call == "abort" else None)
+    unit = (Path(__file__).parents[2] / "systemd" / "etcd-backupd.service.in").read_text()
+    assert int(re.search(r"^TimeoutStopSec=(\d+)s$", unit, re.M)[1]) > 80
+    site.programs = Programs()
+    site.programs.environment |= {"LD_PRELOAD": str(Path(site.programs.daemon).parents[1] / "tests/system/hurry.so"),
+                                  "HURRY_MS": "80000"}
+    site.programs.environment["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
+    command = Command(site.start(), "backup", "-q")
+    wait_for(lambda: proxy.held)
+    site.process.terminate()
+    assert site.process.wait(60) == 1
+    assert events(site, "info")[-1] == "SIGTERM: stopping, the running job is taken back"
+    assert events(site, "error") == [
+        "the backup did not end within 80 s: leaving at once; what it left in the bucket goes with a later prune"]
+    assert command.end().status == 1
+    proxy.release()
+    assert site.bucket.dumps() == []
+
+
 class Activated:
     """systemd-socket-activate with our daemon, on these sockets."""
 

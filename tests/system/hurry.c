@@ -1,0 +1,17 @@
+/*
+ * hurry.c: preloaded (ld.so(8)) into a program that uses libuv, it makes timers of exactly $HURRY_MS ms run out after a
+ * thousandth of that. So a limit that is too long for a test is reached by the program as it is; a limit of another
+ * length is left alone, and the test that waits for it hangs.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <uv.h>
+
+int uv_timer_start(uv_timer_t *handle, uv_timer_cb cb, uint64_t timeout, uint64_t repeat)
+{
+    int (*start)(uv_timer_t *, uv_timer_cb, uint64_t, uint64_t);
+    const char *hurried = getenv("HURRY_MS");
+
+    *(void **)&start = dlsym(RTLD_NEXT, "uv_timer_start");
+    return start(handle, cb, hurried && timeout == strtoull(hurried, NULL, 10) ? timeout / 1000 : timeout, repeat);
+}
