@@ -47,6 +47,7 @@ struct s3_listing {
     struct xml_page page;
     char last_key[XML_KEY_MAX + 1];
     char last_version[XML_VERSION_ID_MAX];
+    bool had_latest; /* among the versions of last_key */
     unsigned n_pages, n_empty;
     bool page_has_items;
     bool showing, cancelled; /* cancelled from inside a callback: freed when that has returned */
@@ -102,16 +103,23 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e
     return l->cancelled ? cancelled(e) : 0;
 }
 
+/* Ceph 16 at times says of the version below a delete marker that it is the latest, too. The newest comes first. */
 static int on_version(void *ctx, const struct s3_version *v, struct err *e)
 {
     struct s3_listing *l = ctx;
+    struct s3_version shown = *v;
+    const bool same_key = strcmp(v->key, l->last_key) == 0;
 
-    if (strcmp(v->key, l->last_key) == 0 && strcmp(v->version_id, l->last_version) == 0)
+    if (same_key && strcmp(v->version_id, l->last_version) == 0)
         return protocol(e, "a version comes twice");
     if (check_key(l, v->key, e) < 0)
         return -1;
     (void)snprintf(l->last_version, sizeof(l->last_version), "%s", v->version_id);
-    if (l->spec.on_version(l->spec.ctx, v, e) < 0)
+    if (!same_key)
+        l->had_latest = false;
+    shown.is_latest = v->is_latest && !l->had_latest;
+    l->had_latest = l->had_latest || v->is_latest;
+    if (l->spec.on_version(l->spec.ctx, &shown, e) < 0)
         return -1;
     return l->cancelled ? cancelled(e) : 0;
 }

@@ -25,7 +25,7 @@ struct s3_unfinished {
 struct s3_version {
     const char *key;        /* valid during the callback, as is version_id */
     const char *version_id; /* opaque; never "" */
-    bool is_latest;         /* what a request without a version id finds */
+    bool is_latest;         /* what a request without a version id finds; at most one of a key */
     bool is_delete_marker;  /* then it has no bytes: s3_get finds nothing, s3_delete_version takes it away */
     int64_t last_modified;  /* seconds since the epoch */
     uint64_t size;          /* bytes; 0 for a delete marker */

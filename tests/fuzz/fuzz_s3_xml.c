@@ -60,14 +60,24 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e
     return 0;
 }
 
+static int on_version(void *ctx, const struct s3_version *v, struct err *e)
+{
+    (void)ctx, (void)e;
+    FUZZ_CHECK(strlen(v->key) <= XML_KEY_MAX && v->version_id[0] && strlen(v->version_id) < XML_VERSION_ID_MAX);
+    FUZZ_CHECK(!v->is_delete_marker || v->size == 0);
+    return 0;
+}
+
 static void check_page(struct bytes doc)
 {
-    const struct xml_items items = {.on_object = on_object, .on_unfinished = on_unfinished};
+    static int (*const readers[])(struct bytes doc, const struct xml_items *items, struct xml_page *page,
+            struct err *e) = {xml_page_objects, xml_page_unfinished, xml_page_versions};
+    const struct xml_items items = {.on_object = on_object, .on_unfinished = on_unfinished, .on_version = on_version};
     struct xml_page page;
     struct err e = ERR_INIT;
 
-    for (int of_uploads = 0; of_uploads < 2; of_uploads++) {
-        if ((of_uploads ? xml_page_unfinished : xml_page_objects)(doc, &items, &page, &e) == 0)
+    for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
+        if (readers[i](doc, &items, &page, &e) == 0)
             FUZZ_CHECK(memchr(page.marker, '\0', sizeof(page.marker)) &&
                        memchr(page.key_marker, '\0', sizeof(page.key_marker)));
         else

@@ -65,7 +65,9 @@ def test_round_trip(any_s3, folder):
         assert done["event"] == "done" and done["status"] == 200 and done["attempts"] == 1, done
         if ".." not in name:  # boto3 resolves the dots before it asks
             assert bucket.get(name) == data
-        assert is_body(any_s3("get", name, 8 * MIB), data)
+        got = any_s3("get", name, 8 * MIB)
+        assert is_body(got, data) and got["etag"] == done["etag"]
+        assert got["metadata"]["note"] == "two words" and got["metadata"]["empty"] == ""
         head = any_s3("head", name)
         assert head["content_length"] == len(data) and head["etag"] == done["etag"] and head["last_modified"] > 1.7e9
         assert head["metadata"]["note"] == "two words"

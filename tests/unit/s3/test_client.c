@@ -92,6 +92,7 @@ static void test_cancel_never_calls_back(void **state)
     s3_request_cancel(s3_head(c, "key", &told, on_done, &e));
     s3_listing_cancel(s3_list_objects(c, &listing, &e));
     s3_listing_cancel(s3_list_unfinished(c, &listing, &e));
+    s3_listing_cancel(s3_list_versions(c, &listing, &e));
     s3_client_close_idle(c);
     s3_client_free(c);
     end_loop(&loop);
@@ -111,6 +112,7 @@ static void test_refused_requests(void **state)
     };
     const struct s3_put_spec put = {.key = "k", .metadata = many, .n_metadata = 64};
     const struct s3_param long_name = {"a-name-that-is-so-long-that-no-store-would-take-it-for-metadata", "v"};
+    const struct s3_get_spec get = {.key = "k", .version_id = ""};
     const struct s3_put_spec long_put = {.key = "k", .metadata = &long_name, .n_metadata = 1};
     struct err e = ERR_INIT;
     struct s3_client *c;
@@ -129,6 +131,11 @@ static void test_refused_requests(void **state)
     expect_error(&e, ERR_CONFIG, "more than 32 metadata of an object");
     assert_null(s3_put(c, &long_put, &e));
     assert_int_equal(e.kind, ERR_CONFIG);
+    assert_null(s3_get(c, &get, &e));
+    expect_error(&e, ERR_CONFIG, "an empty version id");
+    e = ERR_INIT;
+    assert_null(s3_delete_version(c, "k", "", NULL, on_done, &e));
+    expect_error(&e, ERR_CONFIG, "an empty version id");
     s3_client_free(c);
     end_loop(&loop);
 }

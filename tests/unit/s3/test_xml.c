@@ -110,7 +110,7 @@ static void test_complete(void **state)
     assert_string_equal(out, "");
 }
 
-enum parser { PARSE_ERROR, PARSE_UPLOAD_ID, PARSE_COMPLETE, PARSE_OBJECTS, PARSE_UNFINISHED };
+enum parser { PARSE_ERROR, PARSE_UPLOAD_ID, PARSE_COMPLETE, PARSE_OBJECTS, PARSE_UNFINISHED, PARSE_VERSIONS };
 
 struct shown {
     char text[1024];
@@ -136,9 +136,19 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e
     return show(ctx, u->key, u->upload_id, 0, u->initiated, e);
 }
 
+static int on_version(void *ctx, const struct s3_version *v, struct err *e)
+{
+    char more[64];
+
+    (void)snprintf(more, sizeof(more), "%.32s%s%s ", v->version_id, v->is_delete_marker ? " deleted" : "",
+            v->is_latest ? " latest" : "");
+    return show(ctx, v->key, more, v->size, v->last_modified, e);
+}
+
 static int parse(enum parser parser, struct bytes doc, struct shown *shown, struct err *e)
 {
-    const struct xml_items items = {.ctx = shown, .on_object = on_object, .on_unfinished = on_unfinished};
+    const struct xml_items items = {
+            .ctx = shown, .on_object = on_object, .on_unfinished = on_unfinished, .on_version = on_version};
     struct xml_error error;
     struct xml_page page;
     char id[XML_UPLOAD_ID_MAX], etag[XML_ETAG_MAX];
@@ -154,6 +164,8 @@ static int parse(enum parser parser, struct bytes doc, struct shown *shown, stru
         return xml_page_objects(doc, &items, &page, e);
     case PARSE_UNFINISHED:
         return xml_page_unfinished(doc, &items, &page, e);
+    case PARSE_VERSIONS:
+        return xml_page_versions(doc, &items, &page, e);
     }
     return -1;
 }
@@ -166,6 +178,16 @@ static int parse(enum parser parser, struct bytes doc, struct shown *shown, stru
     "<Upload><Key>" key "</Key><UploadId>" id "</UploadId><Initiated>1970-01-01T00:00:09.5Z</Initiated></Upload>"
 #define UNFINISHED(...) "<ListMultipartUploadsResult>" __VA_ARGS__ "</ListMultipartUploadsResult>"
 #define NINE            "1970-01-01T00:00:09.000Z"
+#define VERSION_FIELDS(key, id, latest)                                                                                \
+    "<Key>" key "</Key><VersionId>" id "</VersionId><IsLatest>" latest "</IsLatest><LastModified>" NINE                \
+    "</LastModified>"
+#define VERSION(key, id, latest, size)                                                                                 \
+    "<Version>" VERSION_FIELDS(key, id, latest) "<ETag>&quot;e&quot;</ETag><Size>" size                                \
+                                                "</Size><Owner><ID>t</ID></Owner></Version>"
+#define DELETED(key, id, latest) "<DeleteMarker>" VERSION_FIELDS(key, id, latest) "<Owner/></DeleteMarker>"
+#define VERSIONS(...)            "<ListVersionsResult" NAMESPACE ">" __VA_ARGS__ "</ListVersionsResult>"
+
+#define NO_VERSION "a version listed without name, id, IsLatest, time or size"
 
 static void test_refused(void **state)
 {
@@ -229,6 +251,30 @@ static void test_refused(void **state)
             {PARSE_UNFINISHED, OBJECTS(), "<ListBucketResult> in place of <ListMultipartUploadsResult>"},
             {PARSE_UNFINISHED, UNFINISHED("<EncodingType>url</EncodingType><NextKeyMarker>%</NextKeyMarker>"),
                     "a name with a broken %-escape"},
+            {PARSE_VERSIONS, OBJECTS(), "<ListBucketResult> in place of <ListVersionsResult>"},
+            {PARSE_VERSIONS, "<Error><Code>A</Code></Error>", "<Error> A in place of <ListVersionsResult>"},
+            {PARSE_VERSIONS, VERSIONS("<Version/>"), NO_VERSION},
+            {PARSE_VERSIONS, VERSIONS("<DeleteMarker/>"), NO_VERSION},
+            {PARSE_VERSIONS, VERSIONS("<Version>" VERSION_FIELDS("a", "1", "true") "</Version>"), NO_VERSION},
+            {PARSE_VERSIONS, VERSIONS(VERSION("a", "", "true", "1")), NO_VERSION},
+            {PARSE_VERSIONS, VERSIONS(DELETED("a", "", "true")), NO_VERSION},
+            {PARSE_VERSIONS,
+                    VERSIONS("<DeleteMarker><Key>a</Key><VersionId>1</VersionId><LastModified>" NINE
+                             "</LastModified></DeleteMarker>"),
+                    NO_VERSION},
+            /* What is lacking is not taken from the item before, be it of the other kind. */
+            {PARSE_VERSIONS,
+                    VERSIONS(DELETED("a", "1", "true") "<Version><Key>a</Key><IsLatest>false</IsLatest>"
+                                                       "<LastModified>" NINE "</LastModified><Size>1</Size></Version>"),
+                    NO_VERSION},
+            {PARSE_VERSIONS,
+                    VERSIONS(VERSION("a", "1", "true", "1") "<Version>" VERSION_FIELDS("a", "2", "false") "</Version>"),
+                    NO_VERSION},
+            {PARSE_VERSIONS, VERSIONS(VERSION("a", "1", "yes", "1")), "\"yes\" is neither true nor false"},
+            {PARSE_VERSIONS, VERSIONS(DELETED("a", "1", "")), "\"\" is neither true nor false"},
+            {PARSE_VERSIONS, VERSIONS(VERSION("a", "1", "true", "x")), "\"x\" is no size"},
+            {PARSE_VERSIONS, VERSIONS(VERSION("a&#1;", "1", "true", "1")),
+                    "not XML: reference to invalid character number at byte 83"},
     };
 
     (void)state;
@@ -277,6 +323,10 @@ static void test_too_long_for_their_place(void **state)
     memset(key, 'k', sizeof(key) - 1);
     (void)snprintf(doc, sizeof(doc), OBJECTS("<Contents><Key>%s</Key></Contents>"), key);
     assert_int_equal(parse(PARSE_OBJECTS, text_bytes(doc), &shown, &e), -1);
+    expect_error(&e, ERR_PROTOCOL, "a name or a marker of 1025 bytes");
+    (void)snprintf(doc, sizeof(doc), VERSIONS("<Version><VersionId>%s</VersionId></Version>"), key);
+    e = ERR_INIT;
+    assert_int_equal(parse(PARSE_VERSIONS, text_bytes(doc), &shown, &e), -1);
     expect_error(&e, ERR_PROTOCOL, "a name or a marker of 1025 bytes");
 }
 
@@ -331,6 +381,45 @@ static void test_unfinished(void **state)
     assert_true(page.truncated);
     assert_string_equal(page.key_marker, "a: b");
     assert_string_equal(page.marker, "i%2");
+}
+
+/* Both kinds of items in the order of the document, names as they are. */
+static void test_versions(void **state)
+{
+    static const char doc[] = DECLARATION VERSIONS(
+            "<KeyMarker>k</KeyMarker><VersionIdMarker>v</VersionIdMarker><IsTruncated>true</IsTruncated>" DELETED(
+                    "a/%2F+&amp;\xc3\xbc", "3", "true") VERSION("a/%2F+&amp;\xc3\xbc", "2", "false", "7")
+                    DELETED("a/%2F+&amp;\xc3\xbc", "null", "false") VERSION("b", "1", "true", "0") VERSION("b", "0",
+                            "false", "18446744073709551615") "<NextKeyMarker>a+ %2F</NextKeyMarker>"
+                                                             "<NextVersionIdMarker>i%2</NextVersionIdMarker>");
+    struct shown shown = {.n = 0};
+    const struct xml_items items = {.ctx = &shown, .on_version = on_version};
+    struct xml_page page;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(xml_page_versions(text_bytes(doc), &items, &page, &e) == 0, &e);
+    assert_string_equal(shown.text, "a/%2F+&\xc3\xbc 3 deleted latest 0 9\na/%2F+&\xc3\xbc 2 7 9\n"
+                                    "a/%2F+&\xc3\xbc null deleted 0 9\nb 1 latest 0 9\n"
+                                    "b 0 18446744073709551615 9\n");
+    assert_true(page.truncated);
+    assert_string_equal(page.key_marker, "a+ %2F");
+    assert_string_equal(page.marker, "i%2");
+}
+
+/* An item within another, or with what belongs to the other kind. */
+static void test_versions_oddly_built(void **state)
+{
+    static const char doc[] = VERSIONS("<Version>" VERSION_FIELDS("a", "1", "true") "<Size>1</Size>" DELETED(
+            "b", "2", "false") "</Version><DeleteMarker>" VERSION_FIELDS("c", "3",
+            "false") "<Size>5</Size></DeleteMarker><CommonPrefixes>" VERSION("d", "4", "true",
+            "1") "</CommonPrefixes>");
+    struct shown shown = {.n = 0};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(parse(PARSE_VERSIONS, text_bytes(doc), &shown, &e) == 0, &e);
+    assert_string_equal(shown.text, "a 1 latest 1 9\nc 3 deleted 0 9\n");
 }
 
 /* A page that breaks in its last byte has shown nothing. */
@@ -396,6 +485,8 @@ int main(void)
             cmocka_unit_test(test_objects),
             cmocka_unit_test(test_objects_not_encoded),
             cmocka_unit_test(test_unfinished),
+            cmocka_unit_test(test_versions),
+            cmocka_unit_test(test_versions_oddly_built),
             cmocka_unit_test(test_broken_pages_show_nothing),
             cmocka_unit_test(test_callback_stops),
             cmocka_unit_test(test_no_memory),
