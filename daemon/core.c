@@ -7,7 +7,7 @@
 #include "credentials.h"
 #include "memory.h"
 
-enum { S3_ATTEMPTS = 5 };
+enum { S3_ATTEMPTS = 5, SMALL_REQUESTS = 16 };
 
 struct core {
     uv_loop_t *loop;
@@ -112,7 +112,8 @@ struct s3_client *core_s3(struct core *c, struct err *e)
             .connect_timeout_ms = s3->connection_timeout_ms,
             .stall_timeout_ms = s3->request_timeout_ms,
             .max_attempts = S3_ATTEMPTS,
-            .max_connections = s3->parts_in_flight + 2, /* beside the parts: the key, a listing */
+            /* Beside the parts: the key, a listing. A rotation makes many small requests and no parts. */
+            .max_connections = s3->parts_in_flight + 2 > SMALL_REQUESTS ? s3->parts_in_flight + 2 : SMALL_REQUESTS,
             .credentials_ctx = c,
             .credentials = s3_credentials,
     };

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/timestamp.h"
+#include "job/key_check.h"
 #include "job/listing.h"
 #include "log.h"
 #include "schedule.h"
@@ -23,7 +24,10 @@ struct cycle {
     struct core *core;
     struct jobs *jobs;
     struct alarm *alarm;
-    struct listing *lookup; /* under way; the core is acquired */
+    struct listing *lookup;  /* under way; the core is acquired */
+    struct key_check *check; /* likewise, after the lookup */
+    bool is_looked_at;       /* for the backup that is due */
+    bool is_rotated_away;    /* the master key: no backup may use it */
     uint64_t lookup_wait_ms;
     struct cycle_state state;
     char text[SCHEDULE_TEXT_MAX];
@@ -58,7 +62,12 @@ static void start_backup(struct cycle *c)
     struct err e = ERR_INIT;
 
     c->is_ours = true;
+    c->is_looked_at = false; /* the next one wants a look of its own */
     schedule_began(&c->schedule, &at);
+    if (c->is_rotated_away) {
+        jobs_refuse_backup(c->jobs, &c->state.key_trouble);
+        return;
+    }
     if (jobs_start_backup(c->jobs, NULL, &e) == 0)
         return;
     c->is_ours = false;
@@ -79,18 +88,28 @@ static void start_prune(struct cycle *c)
     set_alarm(c);
 }
 
+static bool is_looking(const struct cycle *c)
+{
+    return c->lookup || c->check;
+}
+
+static void look_up(struct cycle *c);
+
 /* Whatever is next, if nothing runs. */
 static void advance(struct cycle *c)
 {
     struct schedule_clock at = now();
 
-    if (c->is_stopped || c->lookup || jobs_state(c->jobs)->running)
+    if (c->is_stopped || is_looking(c) || jobs_state(c->jobs)->running)
         return; /* its end brings us back */
     if (c->wants_prune)
         start_prune(c);
-    else if (c->is_scheduled && schedule_wait(&c->schedule, &at) == 0)
-        start_backup(c);
-    else
+    else if (c->is_scheduled && schedule_wait(&c->schedule, &at) == 0) {
+        if (c->is_looked_at)
+            start_backup(c);
+        else
+            look_up(c);
+    } else
         set_alarm(c);
 }
 
@@ -146,6 +165,56 @@ static void look_up_later(struct cycle *c, const struct err *err)
     c->lookup_wait_ms = 2 * c->lookup_wait_ms < LOOKUP_MAX_MS ? 2 * c->lookup_wait_ms : LOOKUP_MAX_MS;
 }
 
+/* The bucket is known, and so is the key, as far as it can be. */
+static void end_lookup(struct cycle *c)
+{
+    c->is_looked_at = true;
+    if (!c->is_scheduled)
+        begin_schedule(c);
+    advance(c);
+    core_release(c->core); /* may bring another configuration, for which this says nothing */
+}
+
+static void tell_unchecked(const struct cycle *c, const struct err *err)
+{
+    log_write(c->needs_lookup ? LOG_WARNING : LOG_DEBUG,
+            "whether the master key is still that of the backups could not be found out: %s", err->text);
+}
+
+static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
+{
+    struct cycle *c = ctx;
+
+    if (err) {
+        tell_unchecked(c, err);
+    } else {
+        c->state.key_is_checked = true;
+        c->state.key_trouble = result->trouble;
+        c->is_rotated_away = result->is_rotated_away;
+        if (result->trouble.kind != ERR_NONE && !result->is_rotated_away) /* else the backup fails for it */
+            log_error("%s", result->trouble.text);
+        else if (result->needs_previous)
+            log_warning("there are backups that only a key of previous_key_paths opens: rotate-key is not done");
+    }
+    key_check_free(TAKE_PTR(c->check));
+    end_lookup(c);
+}
+
+static void check_key(struct cycle *c, const struct catalog_list *list)
+{
+    struct key_check_spec spec = {.list = list, .ctx = c, .on_done = on_checked};
+    struct err e = ERR_INIT;
+
+    c->check = key_check_start(c->core, &spec, &e);
+    if (c->check)
+        return;
+    if (e.kind != ERR_NONE)
+        tell_unchecked(c, &e);
+    else
+        c->state.key_trouble = ERR_INIT; /* no encrypted backup needs it */
+    end_lookup(c);
+}
+
 static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
 {
     struct cycle *c = ctx;
@@ -153,14 +222,16 @@ static void on_listed(void *ctx, struct catalog_list *listed, const struct err *
     struct err e = err ? *err : ERR_INIT;
 
     listing_free(TAKE_PTR(c->lookup));
-    if (err) {
-        look_up_later(c, &e);
-    } else {
+    if (!err) {
         count(c, list);
-        begin_schedule(c);
-        advance(c);
+        check_key(c, list);
+    } else if (c->state.is_known) { /* a backup is due, and will say more of what is wrong */
+        log_debug("the bucket could not be looked at: %s", e.text);
+        end_lookup(c);
+    } else {
+        look_up_later(c, &e);
+        core_release(c->core);
     }
-    core_release(c->core); /* may bring another configuration, for which this list says nothing */
 }
 
 static void look_up(struct cycle *c)
@@ -174,7 +245,12 @@ static void look_up(struct cycle *c)
     if (c->lookup)
         return;
     core_release(c->core);
-    look_up_later(c, &e);
+    if (c->state.is_known) {
+        c->is_looked_at = true; /* what is wrong, the backup will tell */
+        alarm_set(c->alarm, 0);
+    } else {
+        look_up_later(c, &e);
+    }
 }
 
 static void on_alarm(void *ctx)
@@ -183,7 +259,7 @@ static void on_alarm(void *ctx)
 
     if (c->state.is_known)
         advance(c);
-    else if ((c->needs_lookup || !c->has_tried) && !c->lookup && !jobs_state(c->jobs)->running)
+    else if ((c->needs_lookup || !c->has_tried) && !is_looking(c) && !jobs_state(c->jobs)->running)
         look_up(c);
 }
 
@@ -194,13 +270,17 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
     struct schedule_clock at = now();
     bool was_ours = c->is_ours;
 
-    c->is_ours = false;
+    c->is_ours = c->is_looked_at = false;
     if (result) {
         c->state.newest = result->instant;
         c->state.backups++;
         c->state.bytes += result->stored_size;
         c->state.failures = 0;
         c->wants_prune = was_ours && core_conf(c->core)->prune.max_age_ms;
+        if (c->wants_prune && c->state.key_trouble.kind != ERR_NONE) {
+            c->wants_prune = false;
+            log_warning("nothing is pruned while the master key is in doubt: %s", c->state.key_trouble.text);
+        }
     } else if (was_ours) {
         c->state.failures++;
     }
@@ -208,6 +288,18 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
         schedule_succeeded(&c->schedule, &at);
     else if (c->is_scheduled && was_ours)
         schedule_failed(&c->schedule, &at);
+}
+
+/* All keys in the bucket are opened by the new one. What is left to be done is to configure it. */
+static void on_rotated(struct cycle *c, const struct rotate_result *r)
+{
+    c->is_looked_at = c->is_rotated_away = false;
+    c->state.key_is_checked = true;
+    c->state.key_trouble = ERR_INIT;
+    if (r->configured[0] && strcmp(r->configured, r->next) != 0)
+        err_set(&c->state.key_trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "all backups were rotated to %s, but encryption_key_path holds %s: put the new key there", r->next,
+                r->configured);
 }
 
 static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
@@ -221,6 +313,8 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     else if (!err && result->prune && !result->prune->dry_run) {
         c->state.backups = result->prune->remaining;
         c->state.bytes = result->prune->remaining_bytes;
+    } else if (!err && result->rotate && !result->rotate->dry_run) {
+        on_rotated(c, result->rotate);
     }
 }
 
@@ -232,7 +326,7 @@ static void on_idle(void *ctx)
         return;
     if (c->state.is_known)
         advance(c);
-    else if (c->needs_lookup && !c->lookup)
+    else if (c->needs_lookup && !is_looking(c))
         alarm_set(c->alarm, 0); /* what ran has put a lookup off */
 }
 
@@ -256,6 +350,8 @@ void cycle_reload(struct cycle *c)
 {
     describe(c);
     c->state.is_known = c->is_scheduled = c->wants_prune = false;
+    c->is_looked_at = c->is_rotated_away = c->state.key_is_checked = false;
+    c->state.key_trouble = ERR_INIT;
     c->lookup_wait_ms = LOOKUP_FIRST_MS;
     c->has_tried = false;
     alarm_set(c->alarm, 0);
@@ -292,8 +388,9 @@ void cycle_stop(struct cycle *c)
     if (!c || c->is_stopped)
         return;
     c->is_stopped = true;
-    if (c->lookup) {
+    if (is_looking(c)) {
         listing_free(TAKE_PTR(c->lookup));
+        key_check_free(TAKE_PTR(c->check));
         core_release(c->core);
     }
     alarm_free(TAKE_PTR(c->alarm));

@@ -5,6 +5,10 @@
  * the schedule (schedule.h, pure) begins from it. A backup that somebody asked for counts like one that was due. While
  * another job runs, what is due waits for its end. A cycle that failed is tried again as the schedule says.
  *
+ * A cycle begins with a look at the bucket: what is there, and whether the master key still opens it (key_check.h). A
+ * key that does not is told, again and again, and nothing is pruned; the backup is made all the same, for one that can
+ * be read is better than none. A key that was rotated away makes no backup any more.
+ *
  * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */
 #pragma once
@@ -16,14 +20,16 @@ struct cycle;
 
 /* What `status` and the metrics show. */
 struct cycle_state {
-    bool is_known;        /* the bucket has been looked at */
-    int64_t newest;       /* complete backup, seconds since the epoch; 0: none */
-    uint64_t backups;     /* complete ones */
-    uint64_t bytes;       /* of them */
-    int64_t next;         /* backup, seconds since the epoch; 0: none is scheduled, or that is not known yet */
-    const char *schedule; /* "every 6h", "cron 0 * * * *", ""; valid until cycle_free or cycle_reload */
-    unsigned failures;    /* of cycles, in a row */
-    struct err lookup;    /* why the bucket could not be looked at last, while !is_known */
+    bool is_known;          /* the bucket has been looked at */
+    int64_t newest;         /* complete backup, seconds since the epoch; 0: none */
+    uint64_t backups;       /* complete ones */
+    uint64_t bytes;         /* of them */
+    int64_t next;           /* backup, seconds since the epoch; 0: none is scheduled, or that is not known yet */
+    const char *schedule;   /* "every 6h", "cron 0 * * * *", ""; valid until cycle_free or cycle_reload */
+    unsigned failures;      /* of cycles, in a row */
+    struct err lookup;      /* why the bucket could not be looked at last, while !is_known */
+    bool key_is_checked;    /* the master key has been tried */
+    struct err key_trouble; /* why it is not the right one; kind ERR_NONE: nothing is known against it */
 };
 
 /* Borrows both, and observes the jobs; both outlive it. The caller frees. Errors: ERR_RESOURCE. */

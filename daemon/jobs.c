@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/size.h"
@@ -13,10 +14,11 @@
 struct jobs {
     struct core *core;
     bool quiet;
-    struct attempts *backup; /* at most one of the four */
+    struct attempts *backup; /* at most one of these */
     struct restore *restore;
     struct verify *verify;
     struct prune *prune;
+    struct rotate *rotate;
     struct verified *verified;
     struct job_sink watcher; /* ctx NULL: nobody */
     struct jobs_state state;
@@ -83,6 +85,14 @@ static void log_prune(const struct prune_result *r)
             r->uploads, r->locked, (double)r->elapsed_ms / 1000);
 }
 
+static void log_rotate(const struct rotate_result *r)
+{
+    log_info("rotate-key %s: from %s to %s: %u rotated, %u already, %u failed, %u old versions purged, %u kept, in "
+             "%.1f s",
+            r->dry_run ? "would do" : "ended", r->previous, r->next, r->rotated, r->already, r->failed, r->purged,
+            r->old_versions, (double)r->elapsed_ms / 1000);
+}
+
 static void log_result(const struct job_result *result)
 {
     if (result->backup)
@@ -91,8 +101,10 @@ static void log_result(const struct job_result *result)
         log_restore(result->restore);
     else if (result->verify)
         log_verify(result->verify);
-    else
+    else if (result->prune)
         log_prune(result->prune);
+    else
+        log_rotate(result->rotate);
 }
 
 static void on_progress(void *ctx, const struct job_progress *p)
@@ -155,6 +167,16 @@ static void on_planned(void *ctx, const struct planned *p)
         j->watcher.planned(j->watcher.ctx, p);
 }
 
+static void on_unrotated(void *ctx, const struct unrotated *u)
+{
+    struct jobs *j = ctx;
+
+    if (!j->quiet)
+        log_warning("rotate-key: %s: %s", u->name, u->err->text);
+    if (j->watcher.ctx)
+        j->watcher.unrotated(j->watcher.ctx, u);
+}
+
 static void remember_failure(struct jobs *j, const struct err *err)
 {
     j->state.has_failure = true;
@@ -186,12 +208,16 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     struct job_sink watcher = j->watcher;
     const char *job = j->state.running;
 
-    j->state.backup_failed = j->state.backup_failed || (err && j->backup && err->kind != ERR_CANCELLED);
+    j->state.backup_failed =
+            j->state.backup_failed || (err && strcmp(job, "backup") == 0 && err->kind != ERR_CANCELLED);
     j->watcher = (struct job_sink){0};
     j->backup = NULL;
     j->restore = NULL;
     j->verify = NULL;
     j->prune = NULL;
+    j->rotate = NULL;
+    if (err && result && result->rotate && result->rotate->rotated && !j->quiet)
+        log_rotate(result->rotate);
     if (err)
         remember_failure(j, err);
     else
@@ -216,6 +242,7 @@ static struct job_sink sink_of(struct jobs *j)
             .output = on_output,
             .verdict = on_verdict,
             .planned = on_planned,
+            .unrotated = on_unrotated,
             .done = on_done,
     };
 }
@@ -296,6 +323,27 @@ int jobs_start_prune(struct jobs *j, const struct prune_request *request, const 
     return j->prune ? begun(j) : give_slot_back(j);
 }
 
+int jobs_start_rotate(
+        struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e)
+{
+    struct job_sink sink = sink_of(j);
+
+    if (take_slot(j, "rotate-key", watcher, e) < 0)
+        return -1;
+    j->rotate = rotate_start(j->core, request, &sink, e);
+    return j->rotate ? begun(j) : give_slot_back(j);
+}
+
+void jobs_refuse_backup(struct jobs *j, const struct err *why)
+{
+    struct err e = *why;
+
+    if (take_slot(j, "backup", NULL, &e) < 0)
+        return;
+    (void)begun(j);
+    on_done(j, NULL, &e);
+}
+
 const struct verified *jobs_verified(const struct jobs *j)
 {
     return j->verified;
@@ -317,6 +365,8 @@ void jobs_cancel(struct jobs *j)
         verify_cancel(j->verify);
     if (j->prune)
         prune_cancel(j->prune);
+    if (j->rotate)
+        rotate_cancel(j->rotate);
 }
 
 const struct jobs_state *jobs_state(const struct jobs *j)

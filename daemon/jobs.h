@@ -10,6 +10,7 @@
 #include "job/job.h"
 #include "job/prune.h"
 #include "job/restore.h"
+#include "job/rotate.h"
 #include "job/verify.h"
 #include "verified.h"
 
@@ -17,7 +18,7 @@ struct jobs;
 
 /* What `status` shows. */
 struct jobs_state {
-    const char *running;          /* "backup", "restore", "verify", "prune", or NULL */
+    const char *running;          /* "backup", "restore", "verify", "prune", "rotate-key", or NULL */
     int64_t running_since;        /* seconds since the epoch */
     struct job_progress progress; /* of the running one */
     char last_note[ERR_TEXT_MAX]; /* that the running one gave: why it waits, say; "" */
@@ -40,7 +41,7 @@ struct jobs_state {
 struct jobs_observer {
     void *ctx;
     void (*started)(void *ctx, const char *job);
-    /* Exactly one of result and err is not NULL. */
+    /* As job.h's done. */
     void (*ended)(void *ctx, const char *job, const struct job_result *result, const struct err *err);
     void (*idle)(void *ctx); /* a job has ended, and its watcher was told */
 };
@@ -61,6 +62,12 @@ int jobs_start_verify(
 /* Also refused, with ERR_CONFIG, after a backup that failed, unless it only looks. */
 int jobs_start_prune(
         struct jobs *j, const struct prune_request *request, const struct job_sink *watcher, struct err *e);
+
+int jobs_start_rotate(
+        struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e);
+
+/* A backup that must not even begin: told, logged and counted like one that failed. Not while a job runs. */
+void jobs_refuse_backup(struct jobs *j, const struct err *why);
 
 /* What this daemon has verified. Valid as long as the jobs. */
 const struct verified *jobs_verified(const struct jobs *j);

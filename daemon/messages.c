@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "control.pb-c.h"
+#include "keyring.h"
 #include "version.h"
 #include "wire.h"
 
@@ -34,6 +35,7 @@ static void fill_progress(Control__Progress *m, const struct job_progress *p, ui
     m->phase = text(p->phase);
     m->done = p->done;
     m->total = p->total;
+    m->unit = text(p->unit);
     m->elapsed_ms = elapsed_ms;
 }
 
@@ -92,6 +94,7 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, const st
     entry.revision_after = shown->revision_after;
     entry.verified = verified_find(verified, b->name, &is_good);
     entry.verified_good = is_good;
+    entry.key = text(shown->key);
     reply.body_case = CONTROL__REPLY__BODY_ENTRY;
     reply.entry = &entry;
     return append(out, &reply, e);
@@ -144,6 +147,19 @@ int message_planned(struct buf *out, const struct planned *p, struct err *e)
     planned.text = text(p->err ? p->err->text : "");
     reply.body_case = CONTROL__REPLY__BODY_PLANNED;
     reply.planned = &planned;
+    return append(out, &reply, e);
+}
+
+int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e)
+{
+    Control__Unrotated unrotated = CONTROL__UNROTATED__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    unrotated.name = text(u->name);
+    unrotated.kind = text(err_kind_name(u->err->kind));
+    unrotated.text = text(u->err->text);
+    reply.body_case = CONTROL__REPLY__BODY_UNROTATED;
+    reply.unrotated = &unrotated;
     return append(out, &reply, e);
 }
 
@@ -205,8 +221,44 @@ static void fill_prune(Control__PruneResult *m, const struct prune_result *r)
     m->dry_run = r->dry_run;
 }
 
-int message_done(struct buf *out, const struct job_result *result, const struct err *failure, struct err *e)
+static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r, const struct core *core)
 {
+    m->rotated = r->rotated;
+    m->already = r->already;
+    m->failed = r->failed;
+    m->previous_key = text(r->previous);
+    m->new_key = text(r->next);
+    m->configured_key = text(r->configured);
+    m->old_versions = r->old_versions;
+    m->lost_versions = r->lost_versions;
+    m->purged = r->purged;
+    m->versions_unknown = r->versions_unknown;
+    m->elapsed_ms = r->elapsed_ms;
+    m->dry_run = r->dry_run;
+    m->bucket = text(core_bucket_url(core));
+}
+
+int message_listed(struct buf *out, const struct core *core, struct err *e)
+{
+    Control__ListResult list = CONTROL__LIST_RESULT__INIT;
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err ignored; /* who needs the key will be told */
+
+    (void)keyring_current_fingerprint(core_conf(core), fingerprint, &ignored);
+    list.key = fingerprint;
+    done.result_case = CONTROL__DONE__RESULT_LIST;
+    done.list = &list;
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    return append(out, &reply, e);
+}
+
+int message_done(struct buf *out, const struct core *core, const struct job_result *result, const struct err *failure,
+        struct err *e)
+{
+    Control__RotateResult rotate = CONTROL__ROTATE_RESULT__INIT;
     Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
     Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
@@ -221,7 +273,8 @@ int message_done(struct buf *out, const struct job_result *result, const struct 
         failed.kind = text(err_kind_name(failure->kind));
         failed.text = text(failure->text);
         done.failure = &failed;
-    } else if (result && result->backup) {
+    }
+    if (result && result->backup) {
         fill_backup(&backup, result->backup);
         done.result_case = CONTROL__DONE__RESULT_BACKUP;
         done.backup = &backup;
@@ -237,6 +290,10 @@ int message_done(struct buf *out, const struct job_result *result, const struct 
         fill_prune(&prune, result->prune);
         done.result_case = CONTROL__DONE__RESULT_PRUNE;
         done.prune = &prune;
+    } else if (result && result->rotate) {
+        fill_rotate(&rotate, result->rotate, core);
+        done.result_case = CONTROL__DONE__RESULT_ROTATE;
+        done.rotate = &rotate;
     }
     return append(out, &reply, e);
 }
@@ -282,6 +339,8 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
         const struct cycle_state *cycle, int64_t started, struct err *e)
 {
     const struct conf *conf = core_conf(core);
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err trouble = ERR_INIT;
     Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
     struct status_parts parts = {CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT, CONTROL__BACKUP_RESULT__INIT,
             CONTROL__FAILURE__INIT, CONTROL__PRUNE_RESULT__INIT};
@@ -294,6 +353,11 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     status.config = conf->file;
     status.bucket = text(core_bucket_url(core));
     status.encrypting = conf->encryption_key_path != NULL;
+    status.key = fingerprint;
+    if (keyring_current_fingerprint(conf, fingerprint, &trouble) < 0)
+        status.key_trouble = trouble.text;
+    else
+        status.key_trouble = text(cycle->key_trouble.text);
     status.endpoints = conf->etcd.endpoints;
     status.n_endpoints = conf->etcd.n_endpoints;
     status.next_backup = cycle->next;

@@ -72,13 +72,19 @@ static void write_bucket(FILE *out, const struct cycle_state *c)
         sample(out, "bucket_backups", "gauge", "Complete backups in the bucket.", c->backups);
         sample(out, "bucket_bytes", "gauge", "Size of their dumps.", c->bytes);
     }
+    if (c->key_is_checked)
+        sample(out, "master_key_mismatch", "gauge",
+                "Whether the master key is not that of the backups: 1 if the newest or the oldest is not opened by it, "
+                "or "
+                "if it was rotated away.",
+                c->key_trouble.kind != ERR_NONE);
     if (c->next > 0)
         sample(out, "next_backup_timestamp_seconds", "gauge", "When the next backup is due.", (uint64_t)c->next);
 }
 
 void metrics_page_write(FILE *out, const struct metrics_facts *f)
 {
-    static const char *const jobs[] = {"backup", "restore", "verify", "prune"};
+    static const char *const jobs[] = {"backup", "restore", "verify", "prune", "rotate-key"};
 
     head(out, "build_info", "gauge", "The version of this program.");
     (void)fprintf(out, "etcd_backupd_build_info{version=\"%s\"} 1\n", VERSION);
@@ -101,6 +107,10 @@ int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64
 {
     char age[DURATION_TEXT_MAX], limit[DURATION_TEXT_MAX];
 
+    if (cycle->key_trouble.kind != ERR_NONE) {
+        (void)snprintf(out, ERR_TEXT_MAX, "%.500s\n", cycle->key_trouble.text);
+        return HTTP_UNAVAILABLE;
+    }
     (void)snprintf(out, ERR_TEXT_MAX, "ok\n");
     if (max_age == 0)
         return HTTP_OK;

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "control.pb-c.h"
 #include "job/inventory.h"
 #include "log.h"
@@ -16,6 +18,8 @@ enum {
     LIST_BATCH = 256,        /* entries written at a time */
     STALL_MS = 60000,        /* without a byte taken by a client that has something to read */
     PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
+    IN_FIRST = 4000,         /* bytes of `in` at first: a page, with what libsodium needs of it */
+    IN_MAX = WIRE_FRAME_MAX + 4,
 };
 
 enum peer_state {
@@ -34,8 +38,8 @@ struct peer {
     uv_timer_t stall; /* while the client has something to read */
     size_t left;      /* bytes that it had not read when `stall` was started */
     unsigned open_handles;
-    struct buf in;
-    uint8_t receive[4096];
+    struct secret *in; /* what was received and is not taken yet: a request may bring master keys */
+    size_t in_len;
 
     struct buf out;     /* replies that wait */
     struct buf sending; /* what uv_write has now */
@@ -62,7 +66,7 @@ static void on_handle_closed(uv_handle_t *h)
 
     if (--p->open_handles)
         return;
-    buf_reset(&p->in);
+    secret_free(p->in);
     buf_reset(&p->out);
     buf_reset(&p->sending);
     p->spec.on_gone(p->spec.ctx, p);
@@ -113,7 +117,7 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
         return;
     (void)uv_timer_stop(&p->timer);
     p->state = ENDING;
-    queued(p, message_done(&p->out, result, failure, &e));
+    queued(p, message_done(&p->out, p->spec.core, result, failure, &e));
 }
 
 static void write_more_entries(struct peer *p)
@@ -125,7 +129,8 @@ static void write_more_entries(struct peer *p)
     for (unsigned written = 0; written < LIST_BATCH; written++) {
         if (!inventory_next(p->inventory, &entry)) {
             drop_inventory(p);
-            end_with(p, NULL, NULL);
+            p->state = ENDING;
+            queued(p, message_listed(&p->out, p->spec.core, &e));
             return;
         }
         if (message_entry(&p->out, &entry, verified, &e) < 0) {
@@ -247,6 +252,16 @@ static void on_planned(void *ctx, const struct planned *planned)
     queued(p, message_planned(&p->out, planned, &e));
 }
 
+/* All are counted: who does not read is spared the details. */
+static void on_unrotated(void *ctx, const struct unrotated *u)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    if (p->out.len < OUT_LIMIT / 2)
+        queued(p, message_unrotated(&p->out, u, &e));
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct peer *p = ctx;
@@ -309,6 +324,18 @@ static int start_prune(struct peer *p, const Control__Prune *m, const struct job
     return p->watching ? 0 : -1;
 }
 
+/* Whoever leaves does not stop it: half a rotation is no harm, but nobody's wish either. */
+static int start_rotate(struct peer *p, const Control__RotateKey *m, const struct job_sink *sink, struct err *e)
+{
+    _cleanup_secret_ struct secret *previous = NULL, *next = NULL;
+    struct rotate_request request;
+
+    if (requests_rotate(m, p->spec.is_trusted, &request, &previous, &next, e) < 0)
+        return -1;
+    p->watching = jobs_start_rotate(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
 static int start_list(struct peer *p, struct err *e)
 {
     struct inventory_spec spec = {.ctx = p, .on_done = on_inventory};
@@ -358,6 +385,7 @@ static void on_request(struct peer *p, const Control__Request *m)
             .output = on_output,
             .verdict = on_verdict,
             .planned = on_planned,
+            .unrotated = on_unrotated,
             .done = on_done,
     };
     struct err e = ERR_INIT;
@@ -378,6 +406,9 @@ static void on_request(struct peer *p, const Control__Request *m)
         break;
     case CONTROL__REQUEST__BODY_PRUNE:
         started = start_prune(p, m->prune, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_ROTATE_KEY:
+        started = start_rotate(p, m->rotate_key, &sink, &e);
         break;
     case CONTROL__REQUEST__BODY_LIST:
         started = start_list(p, &e);
@@ -410,9 +441,15 @@ static void on_hello(struct peer *p, const Control__Request *m)
 
 static void on_message(struct peer *p, struct bytes message)
 {
-    Control__Request *m = control__request__unpack(NULL, message.len, message.data);
     struct err e = ERR_INIT;
+    _cleanup_(cleanup_arena_free) struct arena *arena = arena_new(message.len, &e);
+    const Control__Request *m;
 
+    if (!arena) {
+        end_with(p, NULL, &e);
+        return;
+    }
+    m = control__request__unpack(arena_allocator(arena), message.len, message.data);
     if (!m) {
         err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a message that is none of the control protocol");
         end_with(p, NULL, &e);
@@ -424,7 +461,11 @@ static void on_message(struct peer *p, struct bytes message)
         on_request(p, m);
     else if (p->state == RUNNING && m->body_case == CONTROL__REQUEST__BODY_CANCEL)
         on_cancel(p);
-    control__request__free_unpacked(m, NULL);
+}
+
+static struct bytes received(const struct peer *p)
+{
+    return (struct bytes){.data = secret_const_data(p->in), .len = p->in_len};
 }
 
 static void take_messages(struct peer *p)
@@ -434,35 +475,59 @@ static void take_messages(struct peer *p)
     size_t used;
     int n;
 
-    while (p->state < ENDING && (n = wire_next(buf_bytes(&p->in), &message, &used, &e)) != 0) {
+    while (p->state < ENDING && (n = wire_next(received(p), &message, &used, &e)) != 0) {
         if (n < 0) {
             end_with(p, NULL, &e);
             return;
         }
         on_message(p, message);
-        buf_drop_front(&p->in, used);
+        p->in_len -= used;
+        (void)memmove(secret_data(p->in), secret_data(p->in) + used, p->in_len);
+        secret_wipe(secret_data(p->in) + p->in_len, used);
     }
+}
+
+/* Most requests are short. The longest frame fits, so there is always room for more of the one that is awaited. */
+static int make_room(struct peer *p, struct err *e)
+{
+    size_t room = secret_len(p->in);
+    struct secret *larger;
+
+    if (p->in_len < room)
+        return 0;
+    room = 4 * room < IN_MAX ? 4 * room : IN_MAX;
+    larger = secret_new(room, e);
+    if (!larger)
+        return -1;
+    (void)memcpy(secret_data(larger), secret_const_data(p->in), p->in_len);
+    secret_free(p->in);
+    p->in = larger;
+    return 0;
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
     struct peer *p = h->data;
+    struct err e = ERR_INIT;
 
     (void)suggested;
-    *buf = uv_buf_init((char *)p->receive, sizeof(p->receive));
+    *buf = uv_buf_init(NULL, 0); /* then on_read gets UV_ENOBUFS */
+    if (p->in_len < IN_MAX && make_room(p, &e) == 0)
+        *buf = uv_buf_init((char *)secret_data(p->in) + p->in_len, (unsigned)(secret_len(p->in) - p->in_len));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct peer *p = stream->data;
-    struct err e = ERR_INIT;
 
+    (void)buf;
     if (n == 0)
         return;
-    if (n < 0 || buf_append(&p->in, buf->base, (size_t)n, &e) < 0) {
+    if (n < 0) {
         peer_close(p);
         return;
     }
+    p->in_len += (size_t)n;
     take_messages(p);
 }
 
@@ -479,12 +544,13 @@ struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err 
 {
     struct peer *p = calloc(1, sizeof(*p));
 
-    if (!p) {
-        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (!p || !(p->in = secret_new(IN_FIRST, e))) {
+        if (!p)
+            err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        free(p);
         return NULL;
     }
     p->spec = *spec;
-    p->in = BUF_INIT(WIRE_FRAME_MAX + 4 + sizeof(p->receive));
     p->out = BUF_INIT(OUT_LIMIT);
     p->pipe.data = p->timer.data = p->stall.data = p;
     (void)uv_pipe_init(loop, &p->pipe, 0);

@@ -85,3 +85,27 @@ int requests_prune(
         out->policy.min_count = m->min_count;
     return 0;
 }
+
+static int take_key(const ProtobufCBinaryData *data, const char *which, struct secret **out, struct err *e)
+{
+    if (data->len != KEY_LEN)
+        return err_set(
+                e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the %s key has %zu bytes instead of %d", which, data->len, KEY_LEN);
+    *out = secret_copy(data->data, data->len, e);
+    return *out ? 0 : -1;
+}
+
+int requests_rotate(const Control__RotateKey *m, bool is_trusted, struct rotate_request *out, struct secret **previous,
+        struct secret **next, struct err *e)
+{
+    if (!is_trusted) /* a dry run, too: it says whether a key is the right one */
+        return err_set(
+                e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "only root and the daemon's own user may rotate the master key");
+    if (take_key(&m->previous_key, "previous", previous, e) < 0)
+        return -1;
+    if (m->new_key.len && take_key(&m->new_key, "new", next, e) < 0)
+        return -1;
+    *out = (struct rotate_request){
+            .previous = *previous, .next = *next, .dry_run = m->dry_run, .purge_versions = m->purge_versions};
+    return 0;
+}

@@ -12,6 +12,7 @@
 #include "control.pb-c.h"
 #include "job/prune.h"
 #include "job/restore.h"
+#include "job/rotate.h"
 #include "job/verify.h"
 
 /* Errors: ERR_AUTH (not for him), ERR_CONFIG (no absolute path). */
@@ -20,3 +21,7 @@ int requests_restore(const Control__Restore *m, const struct conf *conf, bool is
 int requests_verify(const Control__Verify *m, bool is_trusted, struct verify_request *out, struct err *e);
 int requests_prune(
         const Control__Prune *m, const struct conf *conf, bool is_trusted, struct prune_request *out, struct err *e);
+
+/* *previous and *next are what `out` points to: the caller frees them. Also ERR_RESOURCE. */
+int requests_rotate(const Control__RotateKey *m, bool is_trusted, struct rotate_request *out, struct secret **previous,
+        struct secret **next, struct err *e);

@@ -16,16 +16,26 @@ int wire_next(struct bytes in, struct bytes *message, size_t *used, struct err *
     return 1;
 }
 
+size_t wire_frame_size(const ProtobufCMessage *message)
+{
+    return protobuf_c_message_get_packed_size(message) + 4;
+}
+
+void wire_put_frame(uint8_t *out, const ProtobufCMessage *message)
+{
+    be32_store(out, (uint32_t)protobuf_c_message_pack(message, out + 4));
+}
+
 int wire_append(struct buf *out, const ProtobufCMessage *message, struct err *e)
 {
-    size_t len = protobuf_c_message_get_packed_size(message);
+    size_t len = wire_frame_size(message);
 
-    if (len > WIRE_FRAME_MAX)
-        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "control message of %zu bytes is too long to send", len);
-    if (buf_reserve(out, len + 4, e) < 0)
+    if (len > WIRE_FRAME_MAX + 4)
+        return err_set(
+                e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "control message of %zu bytes is too long to send", len - 4);
+    if (buf_reserve(out, len, e) < 0)
         return -1;
-    be32_store(out->data + out->len, (uint32_t)len);
-    protobuf_c_message_pack(message, out->data + out->len + 4);
-    out->len += len + 4;
+    wire_put_frame(out->data + out->len, message);
+    out->len += len;
     return 0;
 }

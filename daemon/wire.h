@@ -10,7 +10,7 @@
 #include "base/err.h"
 
 enum {
-    WIRE_VERSION = 2,
+    WIRE_VERSION = 3,
     WIRE_FRAME_MAX = 64 << 10, /* bytes of one message; lists are sent an entry a message */
 };
 
@@ -19,6 +19,10 @@ enum {
  * 0 when more must be received, -1 with ERR_PROTOCOL when the length is 0 or over WIRE_FRAME_MAX.
  */
 int wire_next(struct bytes in, struct bytes *message, size_t *used, struct err *e);
+
+/* Bytes of a frame with the message; and the frame, written there. For a message of at most WIRE_FRAME_MAX bytes. */
+size_t wire_frame_size(const ProtobufCMessage *message);
+void wire_put_frame(uint8_t *out, const ProtobufCMessage *message);
 
 /* Appends a frame with the message. Errors: those of buf_append. */
 int wire_append(struct buf *out, const ProtobufCMessage *message, struct err *e);

@@ -89,6 +89,17 @@ static void on_planned(void *ctx, const Control__Planned *planned)
     show_planned(planned, timestamp_now());
 }
 
+static void on_unrotated(void *ctx, const Control__Unrotated *u)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    if (v->ctl->json)
+        results_unrotated(u);
+    else
+        show_unrotated(u);
+}
+
 static void end_table(struct view *v)
 {
     if (!v->table)
@@ -132,6 +143,13 @@ static void on_done(void *ctx, const Control__Done *done)
     case CONTROL__DONE__RESULT_PRUNE:
         show_prune(done->prune);
         break;
+    case CONTROL__DONE__RESULT_ROTATE:
+        show_rotate(done->rotate, done->failure != NULL);
+        break;
+    case CONTROL__DONE__RESULT_LIST:
+        if (v->entries)
+            show_listed(done->list);
+        break;
     case CONTROL__DONE__RESULT_STATUS:
         show_status(done->status, timestamp_now());
         break;
@@ -151,6 +169,7 @@ int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
             .on_output = on_output,
             .on_verdict = on_verdict,
             .on_planned = on_planned,
+            .on_unrotated = on_unrotated,
             .on_done = on_done,
     };
     int status;

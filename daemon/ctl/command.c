@@ -2,8 +2,10 @@
 
 #include "ask.h"
 #include "base/cleanup.h"
+#include "key_commands.h"
 #include "prune_command.h"
 #include "restore_command.h"
+#include "rotate_command.h"
 #include "verify_command.h"
 
 /* ---- backup, list, status ---- */
@@ -91,6 +93,33 @@ const struct command command_table[] = {
                 .usage = prune_usage,
                 .set = prune_set,
                 .run = prune_run,
+        },
+        {
+                .name = "rotate-key",
+                .help = "wrap all keys in the bucket by another master key",
+                .options = rotate_options,
+                .letters = "p:",
+                .usage = rotate_usage,
+                .set = rotate_set,
+                .run = rotate_run,
+        },
+        {
+                .name = "generate-key",
+                .help = "make a master key in a new file, and show its fingerprint",
+                .options = no_options,
+                .letters = "",
+                .usage = "",
+                .argument = "FILE",
+                .run = generate_key_run,
+        },
+        {
+                .name = "key-fingerprint",
+                .help = "show the fingerprint of the master key in a file",
+                .options = no_options,
+                .letters = "",
+                .usage = "",
+                .argument = "FILE",
+                .run = key_fingerprint_run,
         },
 };
 

@@ -6,7 +6,8 @@
  *     show.h      results for people                   results.h  results for programs
  *     text.h      what strangers wrote, made fit to be shown
  *
- * No loop, no S3, no etcd, no crypto: it asks a daemon and shows what it says.
+ * No loop, no S3, no etcd: it asks a daemon and shows what it says. Of crypto it knows master keys alone: it makes
+ * them, reads them for a rotation, and shows fingerprints.
  */
 #pragma once
 
@@ -27,5 +28,6 @@ struct ctl {
     bool socket_given;  /* rather than the default */
     const char *config; /* or: start a private one with this configuration; NULL: no */
     bool json;
-    bool quiet; /* no progress */
+    bool quiet;           /* no progress */
+    const char *argument; /* the word of a command that takes one */
 };

@@ -3,6 +3,7 @@
  *
  * The common options may stand before or after the command, since runbooks of the Go tool have `-c FILE` behind it.
  */
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +30,12 @@ static void print_usage(const struct command *command)
 {
     (void)puts("usage: etcd-backupctl [-s SOCKET | -c FILE] [--json] [-q] COMMAND [OPTION...]\n");
     if (command) {
-        (void)printf("%s: %s\n%s", command->name, command->help, command->usage);
+        (void)printf("%s%s%s: %s\n%s", command->name, command->argument ? " " : "",
+                command->argument ? command->argument : "", command->help, command->usage);
     } else {
         (void)puts("Asks etcd-backupd to back up etcd, and shows what is there.\n");
         for (unsigned i = 0; i < command_count; i++)
-            (void)printf("  %-10s %s\n", command_table[i].name, command_table[i].help);
+            (void)printf("  %-15s %s\n", command_table[i].name, command_table[i].help);
     }
     (void)puts("\n  -s, --socket SOCKET  of the daemon (default: " DEFAULT_SOCKET ")\n"
                "  -c, --config FILE    no daemon: start a private one with this configuration, for this command\n"
@@ -119,6 +121,10 @@ int main(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    if (sodium_init() < 0) {
+        (void)fputs("etcd-backupctl: libsodium does not start\n", stderr);
+        return CTL_FAILED;
+    }
     if (optind == argc) {
         (void)fputs("etcd-backupctl: which command?\n", stderr);
         return usage_error();
@@ -134,6 +140,12 @@ int main(int argc, char **argv)
     status = read_options(argc, argv, command, &ctl);
     if (status >= 0)
         return status;
+    if (command->argument && optind < argc)
+        ctl.argument = argv[optind++];
+    if (command->argument && (!ctl.argument || !*ctl.argument)) {
+        (void)fprintf(stderr, "etcd-backupctl: %s: which %s?\n", command->name, command->argument);
+        return usage_error();
+    }
     if (optind < argc) {
         (void)fprintf(stderr, "etcd-backupctl: '%s' is not expected here\n", argv[optind]);
         return usage_error();

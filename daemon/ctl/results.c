@@ -63,6 +63,26 @@ void results_entry(const Control__Entry *e)
     put_text(&first, "etcd_version", e->etcd_version);
     put_signed(&first, "revision_before", e->revision_before);
     put_signed(&first, "revision_after", e->revision_after);
+    put_text(&first, "key", e->key);
+    (void)puts("}");
+}
+
+void results_unrotated(const Control__Unrotated *u)
+{
+    bool first = true;
+
+    put_text(&first, "name", u->name);
+    put_text(&first, "kind", u->kind);
+    put_text(&first, "text", u->text);
+    (void)puts("}");
+}
+
+void results_key(const char *file, const char *fingerprint)
+{
+    bool first = true;
+
+    put_text(&first, "file", file);
+    put_text(&first, "fingerprint", fingerprint);
     (void)puts("}");
 }
 
@@ -111,6 +131,26 @@ static void put_prune(const Control__PruneResult *r)
     put_number(&first, "deleted_bytes", r->deleted_bytes);
     put_number(&first, "remaining", r->remaining);
     put_number(&first, "remaining_bytes", r->remaining_bytes);
+    put_number(&first, "elapsed_ms", r->elapsed_ms);
+    put_bool(&first, "dry_run", r->dry_run);
+    (void)putchar('}');
+}
+
+static void put_rotate(const Control__RotateResult *r)
+{
+    bool first = true;
+
+    put_text(&first, "bucket", r->bucket);
+    put_text(&first, "previous_key", r->previous_key);
+    put_text(&first, "new_key", r->new_key);
+    put_text(&first, "configured_key", r->configured_key);
+    put_number(&first, "rotated", r->rotated);
+    put_number(&first, "already", r->already);
+    put_number(&first, "failed", r->failed);
+    put_number(&first, "old_versions", r->old_versions);
+    put_number(&first, "lost_versions", r->lost_versions);
+    put_number(&first, "purged", r->purged);
+    put_bool(&first, "versions_unknown", r->versions_unknown);
     put_number(&first, "elapsed_ms", r->elapsed_ms);
     put_bool(&first, "dry_run", r->dry_run);
     (void)putchar('}');
@@ -179,6 +219,7 @@ static void put_running(const Control__Running *r)
         put_text(&first, "phase", r->progress->phase);
         put_number(&first, "done", r->progress->done);
         put_number(&first, "total", r->progress->total);
+        put_text(&first, "unit", r->progress->unit[0] ? r->progress->unit : "bytes");
     }
     put_text(&first, "note", r->note);
     (void)putchar('}');
@@ -205,6 +246,8 @@ static void put_status(const Control__StatusResult *s)
     put_text(&first, "config", s->config);
     put_text(&first, "bucket", s->bucket);
     put_bool(&first, "encrypting", s->encrypting);
+    put_text(&first, "key", s->key);
+    put_text(&first, "key_trouble", s->key_trouble);
     put_name(&first, "endpoints");
     (void)putchar('[');
     for (size_t i = 0; i < s->n_endpoints; i++) {
@@ -243,6 +286,9 @@ void results_done(const Control__Done *done)
         break;
     case CONTROL__DONE__RESULT_PRUNE:
         put_prune(done->prune);
+        break;
+    case CONTROL__DONE__RESULT_ROTATE:
+        put_rotate(done->rotate);
         break;
     case CONTROL__DONE__RESULT_STATUS:
         put_status(done->status);

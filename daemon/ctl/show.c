@@ -21,9 +21,24 @@ void show_progress_init(struct show_progress *s)
     *s = (struct show_progress){.is_terminal = isatty(STDERR_FILENO) == 1};
 }
 
+enum { AMOUNT_MAX = 2 * SIZE_TEXT_MAX + 64 };
+
+/* "1.2 MiB of 3.4 MiB  56 MB/s", or "12 of 34 keys". */
+static const char *amount(const Control__Progress *p, const char *separator, char out[AMOUNT_MAX])
+{
+    char done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
+
+    if (p->unit[0])
+        (void)snprintf(out, AMOUNT_MAX, "%" PRIu64 " of %" PRIu64 " %.20s", p->done, p->total, p->unit);
+    else
+        (void)snprintf(out, AMOUNT_MAX, "%s of %s%s%.0f MB/s", size_format(p->done, done), size_format(p->total, total),
+                separator, rate(p->done, p->elapsed_ms));
+    return out;
+}
+
 static void draw_bar(const Control__Progress *p)
 {
-    char done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX], left[DURATION_TEXT_MAX] = "";
+    char text[AMOUNT_MAX], left[DURATION_TEXT_MAX] = "";
     int filled = (int)((double)p->done / (double)p->total * BAR_WIDTH);
     char bar[BAR_WIDTH + 1];
 
@@ -33,17 +48,16 @@ static void draw_bar(const Control__Progress *p)
     bar[BAR_WIDTH] = '\0';
     if (p->done && p->done < p->total)
         (void)duration_format((uint64_t)((double)p->elapsed_ms * (double)(p->total - p->done) / (double)p->done), left);
-    (void)fprintf(stderr, "\r\033[K%-10s [%s] %s of %s  %.0f MB/s%s%s", p->phase, bar, size_format(p->done, done),
-            size_format(p->total, total), rate(p->done, p->elapsed_ms), left[0] ? "  left: " : "", left);
+    (void)fprintf(
+            stderr, "\r\033[K%-10s [%s] %s%s%s", p->phase, bar, amount(p, "  ", text), left[0] ? "  left: " : "", left);
 }
 
 static void write_line(const Control__Progress *p)
 {
-    char done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
+    char text[AMOUNT_MAX];
 
     if (p->total)
-        (void)fprintf(stderr, "%s: %s of %s, %.0f MB/s\n", p->phase, size_format(p->done, done),
-                size_format(p->total, total), rate(p->done, p->elapsed_ms));
+        (void)fprintf(stderr, "%s: %s\n", p->phase, amount(p, ", ", text));
     else
         (void)fprintf(stderr, "%s\n", p->phase);
 }
@@ -101,8 +115,8 @@ static const char *age(int64_t instant, int64_t now, char out[DURATION_TEXT_MAX 
 
 void show_entry_header(void)
 {
-    (void)printf("%-20s  %8s  %10s  %-9s  %-15s  %-11s  %-7s  %-13s  %s\n", "INSTANT", "AGE", "SIZE", "ENCRYPTED",
-            "STATE", "VERIFIED", "ETCD", "REVISION", "NAME");
+    (void)printf("%-20s  %8s  %10s  %-9s  %-9s  %-15s  %-11s  %-7s  %-13s  %s\n", "INSTANT", "AGE", "SIZE", "ENCRYPTED",
+            "KEY", "STATE", "VERIFIED", "ETCD", "REVISION", "NAME");
 }
 
 /* "12-34", "12", or "-". */
@@ -137,10 +151,16 @@ void show_entry(const Control__Entry *e, int64_t now)
         (void)timestamp_format(e->instant, instant);
         (void)age(e->instant, now, when);
     }
-    (void)printf("%-20s  %8s  %10s  %-9s  %-15s  %-11s  %-7s  %-13s  %s\n", instant, when, size_format(e->size, size),
-            e->encrypted ? "yes" : "no", e->state, verification(e, now, verified),
-            e->etcd_version[0] ? e->etcd_version : "-", revisions(e->revision_before, e->revision_after, range),
-            e->name);
+    (void)printf("%-20s  %8s  %10s  %-9s  %-9.9s  %-15s  %-11s  %-7s  %-13s  %s\n", instant, when,
+            size_format(e->size, size), e->encrypted ? "yes" : "no", e->key[0] ? e->key : "-", e->state,
+            verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
+            revisions(e->revision_before, e->revision_after, range), e->name);
+}
+
+void show_listed(const Control__ListResult *l)
+{
+    if (l->key[0])
+        (void)printf("\nmaster key: %s; KEY shows the beginning of the one that opens a backup\n", l->key);
 }
 
 /* ---- verdicts ---- */
@@ -224,6 +244,58 @@ void show_prune(const Control__PruneResult *r)
             size_format(r->remaining_bytes, remaining));
 }
 
+/* ---- a rotation ---- */
+
+void show_unrotated(const Control__Unrotated *u)
+{
+    (void)fprintf(stderr, "NOT ROTATED: %s: %s\n", u->name, u->text);
+}
+
+static void show_old_versions(const Control__RotateResult *r)
+{
+    if (r->purged)
+        (void)printf("%" PRIu32 " old versions of the keys were removed.\n", r->purged);
+    if (r->old_versions)
+        (void)printf("The bucket keeps %" PRIu32 " old versions of the keys, which the previous key still opens; "
+                     "--purge-versions removes them.\n",
+                r->old_versions);
+    if (r->lost_versions)
+        (void)printf("It also keeps %" PRIu32 " old versions of keys whose backups are deleted: who wants to undelete "
+                     "those needs the previous key.\n",
+                r->lost_versions);
+    if (r->versions_unknown)
+        (void)puts("Whether the bucket keeps old versions of the keys could not be found out.");
+}
+
+/* What the two people of a ceremony want to read. */
+static void show_conclusion(const Control__RotateResult *r)
+{
+    if (r->dry_run) {
+        (void)puts("This was a dry run: nothing was changed, and the previous key is still needed.");
+        return;
+    }
+    (void)printf(
+            "No backup in %s needs the previous key %s any more: it can be destroyed.\n", r->bucket, r->previous_key);
+    if (strcmp(r->configured_key, r->new_key) != 0)
+        (void)printf(
+                "BUT encryption_key_path does not hold the new key yet (%s): put it there now; no scheduled backup is "
+                "made before.\n",
+                r->configured_key[0] ? r->configured_key : "no key can be read");
+}
+
+void show_rotate(const Control__RotateResult *r, bool has_failed)
+{
+    if (!r->new_key[0]) /* it did not come so far */
+        return;
+    (void)printf("previous key  %s\nnew key       %s%s\n\n", r->previous_key, r->new_key,
+            strcmp(r->configured_key, r->new_key) == 0 ? "  (encryption_key_path)" : "");
+    (void)printf("%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n\n",
+            r->dry_run ? "would rotate" : "rotated", r->rotated, "already", r->already, "failed", r->failed);
+    if (!has_failed)
+        show_conclusion(r);
+    show_old_versions(r);
+}
+
 /* ---- results of jobs ---- */
 
 static void show_revisions(const Control__BackupResult *b)
@@ -286,7 +358,9 @@ static void show_running(const Control__Running *r, int64_t now)
 
     (void)printf(
             "running       %s, for %s, %s", r->job, age(r->since, now, since), r->progress ? r->progress->phase : "");
-    if (r->progress && r->progress->total)
+    if (r->progress && r->progress->total && r->progress->unit[0])
+        (void)printf(", %" PRIu64 " of %" PRIu64 " %s", r->progress->done, r->progress->total, r->progress->unit);
+    else if (r->progress && r->progress->total)
         (void)printf(", %s of %s", size_format(r->progress->done, done), size_format(r->progress->total, total));
     (void)putchar('\n');
     if (r->note[0])
@@ -317,7 +391,10 @@ void show_status(const Control__StatusResult *s, int64_t now)
     for (size_t i = 0; i < s->n_endpoints; i++)
         (void)printf("%-13s %s\n", i ? "" : "etcd", s->endpoints[i]);
     (void)printf("bucket        %s\n", s->bucket);
-    (void)printf("encryption    %s\n", s->encrypting ? "on" : "OFF: backups are stored as they are");
+    (void)printf("encryption    %s%s%s\n", s->encrypting ? "on" : "OFF: backups are stored as they are",
+            s->key[0] ? ", master key " : "", s->key);
+    if (s->key_trouble[0])
+        (void)printf("              %s\n", s->key_trouble);
     if (s->running)
         show_running(s->running, now);
     else

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/secret.h"
 #include "connect.h"
 #include "results.h"
 #include "show.h"
@@ -52,13 +53,14 @@ static void catch_signals(sigset_t *waiting)
 
 static int send_request(struct session *s, const Control__Request *request, struct err *e)
 {
-    _cleanup_buf_ struct buf out = BUF_INIT(WIRE_FRAME_MAX + 4);
-    size_t sent = 0;
+    size_t len = wire_frame_size(&request->base), sent = 0;
+    _cleanup_secret_ struct secret *frame = secret_new(len, e); /* it may hold master keys */
 
-    if (wire_append(&out, &request->base, e) < 0)
+    if (!frame)
         return -1;
-    while (sent < out.len) {
-        ssize_t n = send(s->connection.fd, out.data + sent, out.len - sent, MSG_NOSIGNAL);
+    wire_put_frame(secret_data(frame), &request->base);
+    while (sent < len) {
+        ssize_t n = send(s->connection.fd, secret_const_data(frame) + sent, len - sent, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -111,10 +113,10 @@ static void on_done(struct session *s, const Control__Done *done)
     if (done->failure) {
         s->status = status_of_kind(done->failure->kind);
         tell_failure(s, done->failure->kind, done->failure->text);
-        return;
+    } else {
+        s->status = CTL_DONE;
     }
-    s->status = CTL_DONE;
-    if (s->talk->on_done)
+    if ((!done->failure || done->result_case != CONTROL__DONE__RESULT__NOT_SET) && s->talk->on_done)
         s->talk->on_done(s->talk->ctx, done);
 }
 
@@ -149,6 +151,10 @@ static void on_reply(struct session *s, const Control__Reply *reply)
     case CONTROL__REPLY__BODY_PLANNED:
         if (t->on_planned)
             t->on_planned(t->ctx, reply->planned);
+        break;
+    case CONTROL__REPLY__BODY_UNROTATED:
+        if (t->on_unrotated)
+            t->on_unrotated(t->ctx, reply->unrotated);
         break;
     case CONTROL__REPLY__BODY_DONE:
         on_done(s, reply->done);

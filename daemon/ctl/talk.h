@@ -17,7 +17,9 @@ struct talk {
     void (*on_output)(void *ctx, const char *text);
     void (*on_verdict)(void *ctx, const Control__Verdict *verdict);
     void (*on_planned)(void *ctx, const Control__Planned *planned);
-    void (*on_done)(void *ctx, const Control__Done *done); /* not for a failure */
+    void (*on_unrotated)(void *ctx, const Control__Unrotated *unrotated);
+    /* Not for a failure, unless a result comes with it (rotate-key): then after the failure was told. */
+    void (*on_done)(void *ctx, const Control__Done *done);
 };
 
 /* Connects, asks, and hands the replies over. Failures are printed to stderr, one line each, as JSON to stdout with

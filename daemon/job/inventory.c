@@ -6,14 +6,16 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "keyring.h"
 #include "listing.h"
 #include "s3/object.h"
 
-enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32 };
+enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32, KEY_OBJECT_LIMIT = 4096 };
 
 struct detail {
     char etcd_version[VERSION_MAX];
     int64_t revision_before, revision_after;
+    char key[KEY_FINGERPRINT_MAX];
 };
 
 struct head {
@@ -27,6 +29,7 @@ struct inventory {
     struct inventory_spec spec;
     struct listing *listing;
     struct catalog_list *list;
+    struct keyring *ring;                      /* NULL: no master key can be read */
     struct detail details[INVENTORY_DETAILED]; /* of the list's first entries */
     struct head heads[HEADS_IN_FLIGHT];
     size_t asked; /* entries that a HEAD was sent for, or that need none */
@@ -65,6 +68,21 @@ static void take_metadata(struct detail *d, const struct s3_response *res)
     }
 }
 
+/* Which of our master keys opens it. A backup that was renamed is one for verify to find. */
+static void take_key(struct inventory *v, size_t index, struct bytes wrapped)
+{
+    const struct catalog_backup *b = catalog_list_at(v->list, index);
+    _cleanup_secret_ struct secret *data_key = NULL;
+    struct err ignored;
+    size_t by;
+
+    if (!v->ring || !b->has_key)
+        return;
+    data_key = keyring_unwrap(v->ring, wrapped, b->instant, true, &by, &ignored);
+    (void)snprintf(
+            v->details[index].key, KEY_FINGERPRINT_MAX, "%s", data_key ? keyring_fingerprint(v->ring, by) : "none");
+}
+
 static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct head *h = ctx;
@@ -72,9 +90,10 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
 
     h->request = NULL;
     v->under_way--;
-    if (!err)
+    if (!err) {
         take_metadata(&v->details[h->index], res);
-    else if (err_is_transient(err))
+        take_key(v, h->index, res->body);
+    } else if (err_is_transient(err))
         v->asked = INVENTORY_DETAILED; /* nobody waits for more of these */
     ask_for_more(v);
 }
@@ -84,6 +103,7 @@ static void ask(struct inventory *v, struct head *h, size_t index)
 {
     const struct catalog_backup *b = catalog_list_at(v->list, index);
     char key[NAME_TEXT_MAX];
+    struct s3_get_spec get = {.key = key, .limit = KEY_OBJECT_LIMIT, .ctx = h, .on_done = on_headed};
     struct err e = ERR_INIT;
     struct s3_client *s3 = core_s3(v->core, &e);
 
@@ -91,7 +111,8 @@ static void ask(struct inventory *v, struct head *h, size_t index)
     h->index = index;
     if (b->has_key)
         name_key_of_dump(key, b->name);
-    h->request = s3 ? s3_head(s3, b->has_key ? key : b->name, h, on_headed, &e) : NULL;
+    if (s3)
+        h->request = b->has_key ? s3_get(s3, &get, &e) : s3_head(s3, b->name, h, on_headed, &e);
     v->under_way += h->request != NULL;
 }
 
@@ -115,9 +136,11 @@ static void ask_for_more(struct inventory *v)
 static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
 {
     struct inventory *v = ctx;
+    struct err ignored;
 
     listing_free(TAKE_PTR(v->listing));
     v->list = list;
+    v->ring = keyring_new(core_conf(v->core), &ignored);
     if (err)
         v->spec.on_done(v->spec.ctx, err);
     else
@@ -149,6 +172,7 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         out->etcd_version = d ? d->etcd_version : "";
         out->revision_before = d ? d->revision_before : 0;
         out->revision_after = d ? d->revision_after : 0;
+        out->key = d ? d->key : "";
         if (out->backup->state != CATALOG_ORPHAN_KEY)
             return true;
     }
@@ -162,6 +186,7 @@ void inventory_free(struct inventory *v)
     for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
         if (v->heads[i].request)
             s3_request_cancel(v->heads[i].request);
+    keyring_free(v->ring);
     listing_free(v->listing);
     catalog_list_free(v->list);
     free(v);

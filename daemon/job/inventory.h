@@ -1,8 +1,9 @@
 /*
  * inventory.h: the backups in the bucket with what their objects' metadata says of them.
  *
- * A listing, then a HEAD for each of the newest INVENTORY_DETAILED backups, several at a time: of a bucket with
- * thousands nobody waits for all. Metadata that is missing or cannot be read is only unknown.
+ * A listing, then a GET of the key (or a HEAD of a plain dump) for each of the newest INVENTORY_DETAILED backups,
+ * several at a time: of a bucket with thousands nobody waits for all. The key says which master key opens it. What is
+ * missing or cannot be read is only unknown.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct inventory_entry {
     const char *etcd_version; /* "" if not known */
     int64_t revision_before;  /* the snapshot lies between the two; 0 if not known */
     int64_t revision_after;
+    const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
 };
 
 struct inventory_spec {

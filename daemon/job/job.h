@@ -13,11 +13,13 @@
 #include "base/err.h"
 #include "catalog/name.h"
 #include "core.h"
+#include "seal/key.h"
 
 struct job_progress {
     const char *phase; /* static: "connecting", "streaming", ... */
-    uint64_t done;     /* bytes */
-    uint64_t total;    /* bytes, 0 while unknown */
+    uint64_t done;     /* of `unit` */
+    uint64_t total;    /* of `unit`, 0 while unknown */
+    const char *unit;  /* static, of what is counted: "keys"; NULL: bytes */
 };
 
 /* A finished backup. */
@@ -97,19 +99,43 @@ struct prune_result {
     bool dry_run;
 };
 
+/* A rotation that ended: every key was looked at, or the job failed and this is how far it came. */
+struct rotate_result {
+    char previous[KEY_FINGERPRINT_MAX], next[KEY_FINGERPRINT_MAX]; /* of the two master keys */
+    char configured[KEY_FINGERPRINT_MAX];                          /* of encryption_key_path now; "" unknown */
+    unsigned rotated;                                              /* keys; of a dry run: that would be */
+    unsigned already;                                              /* that the new key opens since an earlier run */
+    unsigned failed;
+    unsigned old_versions;  /* of these keys, that the bucket keeps and that were not purged */
+    unsigned lost_versions; /* old versions of keys of backups that are deleted */
+    unsigned purged;        /* old versions */
+    bool versions_unknown;  /* they could not be listed */
+    uint64_t elapsed_ms;
+    bool dry_run;
+};
+
+/* What could not be done with one key. The pointers are valid during the call. */
+struct unrotated {
+    const char *name; /* of the key's object */
+    const struct err *err;
+};
+
 struct job_result {
     const struct backup_result *backup; /* exactly one is not NULL */
     const struct restore_result *restore;
     const struct verify_result *verify;
     const struct prune_result *prune;
+    const struct rotate_result *rotate;
 };
 
 struct job_sink {
     void *ctx;
     void (*progress)(void *ctx, const struct job_progress *p);
-    void (*note)(void *ctx, const char *text);           /* one line for a person: a retry, a warning */
-    void (*output)(void *ctx, const char *line);         /* a line that etcdutl said; by jobs that unpack alone */
-    void (*verdict)(void *ctx, const struct verdict *v); /* by verify alone */
-    void (*planned)(void *ctx, const struct planned *p); /* by prune alone */
-    void (*done)(void *ctx, const struct job_result *result, const struct err *err); /* exactly one is not NULL */
+    void (*note)(void *ctx, const char *text);               /* one line for a person: a retry, a warning */
+    void (*output)(void *ctx, const char *line);             /* a line that etcdutl said; by jobs that unpack alone */
+    void (*verdict)(void *ctx, const struct verdict *v);     /* by verify alone */
+    void (*planned)(void *ctx, const struct planned *p);     /* by prune alone */
+    void (*unrotated)(void *ctx, const struct unrotated *u); /* by rotate alone */
+    /* Exactly one is not NULL; but how far it came is told along with the failure of a rotation. */
+    void (*done)(void *ctx, const struct job_result *result, const struct err *err);
 };

@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "keyring.h"
 #include "s3/object.h"
-#include "seal/key.h"
 #include "seal/unseal.h"
 
 enum { KEY_OBJECT_LIMIT = 4096 };
@@ -40,7 +40,7 @@ static void end_with(struct source *s, const struct err *err)
 static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct source *s = ctx;
-    _cleanup_secret_ struct secret *master = NULL;
+    _cleanup_(cleanup_keyring_free) struct keyring *ring = NULL;
     struct err e = ERR_INIT;
 
     s->call = NULL;
@@ -50,9 +50,9 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
         end_with(s, &e);
         return;
     }
-    master = key_read_master(core_conf(s->core)->encryption_key_path, &e);
-    if (master)
-        s->data_key = key_unwrap(master, res->body, s->instant, s->spec.allow_renamed, &e);
+    ring = keyring_new(core_conf(s->core), &e);
+    if (ring)
+        s->data_key = keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
     end_with(s, s->data_key ? NULL : &e);
 }
 
@@ -62,7 +62,7 @@ static int read_key(struct source *s, struct err *e)
     char name[NAME_TEXT_MAX];
     struct s3_client *s3;
 
-    if (!core_conf(s->core)->encryption_key_path)
+    if (!core_conf(s->core)->encryption_key_path && !core_conf(s->core)->n_previous_key_paths)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
     name_key_of_dump(name, s->name);
     get.key = name;

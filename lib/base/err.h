@@ -43,6 +43,7 @@ enum err_domain {
     ERR_DOMAIN_CURL,   /* code: CURLcode */
     ERR_DOMAIN_HTTP,   /* code: HTTP status */
     ERR_DOMAIN_FORMAT, /* code: byte offset of what is wrong, 0 if that says nothing */
+    ERR_DOMAIN_KEY,    /* code: enum key_fault (seal/key.h) */
 };
 
 enum { ERR_TEXT_MAX = 512 };

@@ -97,6 +97,8 @@ struct conf {
     struct conf_hooks hooks;
     char *snapshot_path;           /* NULL if left out: restore then needs --output */
     char *encryption_key_path;     /* NULL: backups are not encrypted */
+    char **previous_key_paths;     /* tried beside it when a backup is read; NULL: none */
+    size_t n_previous_key_paths;
     enum conf_log_level log_level; /* default info; the Go tool's words: error, warning, info, debug, in any case */
 };
 

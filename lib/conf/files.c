@@ -139,7 +139,23 @@ static int check_value(const struct conf_schema_key *key, const char *value, str
 /* The kinds whose values, strings all of them, name something on this machine. */
 static bool names_something(const struct conf_schema_key *key)
 {
-    return key->kind >= CONF_KIND_GROUP;
+    return key->kind >= CONF_KIND_GROUP && !conf_schema_is_list(key->kind);
+}
+
+/* The first objection stands at its item. */
+static int check_previous_keys(const struct conf *c, struct err *e)
+{
+    const struct conf_node *list = c->positions ? conf_positions_find(c->positions, "previous_key_paths") : NULL;
+
+    for (size_t i = 0; i < c->n_previous_key_paths; i++) {
+        struct conf_place at = {.file = c->file, .line = 1, .column = 1, .key = "previous_key_paths"};
+
+        if (list)
+            at = conf_positions_of_value(c->positions, list + 1 + i); /* its items stand behind it, in order */
+        if (check_master_key(c->previous_key_paths[i], e) < 0)
+            return conf_place_prepend(e, &at);
+    }
+    return 0;
 }
 
 int conf_check_files(const struct conf *c, struct err *e)
@@ -158,5 +174,5 @@ int conf_check_files(const struct conf *c, struct err *e)
         if (value && check_value(&keys[i], value, e) < 0)
             return conf_place_prepend(e, &at);
     }
-    return 0;
+    return check_previous_keys(c, e);
 }

@@ -42,7 +42,7 @@ static cyaml_schema_field_t field_of_key(const struct conf_schema_key *key, cons
     cyaml_schema_field_t f = {.key = name, .value = text_value};
 
     f.data_offset = (uint32_t)(offset + offsetof(struct conf_raw_value, text));
-    if (key->kind == CONF_KIND_ENDPOINTS) {
+    if (conf_schema_is_list(key->kind)) {
         f.value = (cyaml_schema_value_t){
                 CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER, char *, &text_value, 0, CYAML_UNLIMITED)};
         f.data_offset = (uint32_t)(offset + offsetof(struct conf_raw_value, items));

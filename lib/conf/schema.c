@@ -42,6 +42,10 @@ static const struct conf_schema_key keys[] = {
                         "there."},
         {"encryption_key_path", CONF_KIND_MASTER_KEY, .sample = "/etc/etcd-backupd/master.key", TO(encryption_key_path),
                 .help = "File with the master key, 64 hexadecimal digits; left out: backups are NOT encrypted."},
+        {"previous_key_paths", CONF_KIND_MASTER_KEYS, .sample = "[\"/etc/etcd-backupd/previous.key\"]",
+                TO(previous_key_paths),
+                .help = "Files with master keys that were in use before: restore and verify try them, too, until "
+                        "rotate-key is done."},
         {"s3_client.objects_prefix", CONF_KIND_PREFIX, .by_default = "backup", TO(s3.objects_prefix),
                 .help = "Objects are named PREFIX-TIMESTAMP.dump and PREFIX-TIMESTAMP.key."},
         {"s3_client.endpoint", CONF_KIND_ENDPOINT, .mandatory = true, .sample = "s3.example.com:443", TO(s3.endpoint),
@@ -140,6 +144,11 @@ const struct conf_schema_key *conf_schema_find(const char *key)
     return NULL;
 }
 
+bool conf_schema_is_list(enum conf_kind kind)
+{
+    return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS;
+}
+
 bool conf_schema_is_section(const char *path)
 {
     size_t len = strlen(path);
@@ -185,6 +194,8 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_S3_CREDENTIALS:
     case CONF_KIND_OUTPUT:
         return "path";
+    case CONF_KIND_MASTER_KEYS:
+        return "list of paths";
     }
     return "value";
 }

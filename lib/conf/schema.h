@@ -34,6 +34,7 @@ enum conf_kind {
     CONF_KIND_ETCD_CREDENTIALS,
     CONF_KIND_S3_CREDENTIALS,
     CONF_KIND_OUTPUT, /* need not exist, but its directory */
+    CONF_KIND_MASTER_KEYS, /* a list of paths */
 };
 
 struct conf_schema_key {
@@ -48,8 +49,11 @@ struct conf_schema_key {
     const char *help; /* one line */
 };
 
-/* The most endpoints that a list may have. */
-enum { CONF_ENDPOINTS_MAX = 64 };
+/* The most that a list may have. */
+enum { CONF_ENDPOINTS_MAX = 64, CONF_PREVIOUS_KEYS_MAX = 16 };
+
+/* Whether its value is a list of strings, rather than one. */
+bool conf_schema_is_list(enum conf_kind kind);
 
 /* All rows, *n of them; those of a section stand together. */
 const struct conf_schema_key *conf_schema_keys(size_t *n);

@@ -102,12 +102,13 @@ static int check_key(
         const struct conf_positions *p, const struct conf_node *node, const struct conf_schema_key *key, struct err *e)
 {
     struct conf_place at = conf_positions_of_value(p, node);
-    bool list = key->kind == CONF_KIND_ENDPOINTS;
+    bool list = conf_schema_is_list(key->kind);
 
     if (node->kind == CONF_NODE_VALUE && node->empty)
         return conf_place_error(e, &at, "has no value; give it one or remove the key");
     if (list && node->kind != CONF_NODE_LIST)
-        return conf_place_error(e, &at, "must be a list: [\"host:port\", ...]");
+        return conf_place_error(
+                e, &at, "must be a list: [\"%s\", ...]", key->kind == CONF_KIND_ENDPOINTS ? "host:port" : "/path");
     if (list && node->empty)
         return conf_place_error(e, &at, "the list is empty");
     if (!list && node->kind != CONF_NODE_VALUE)
@@ -116,12 +117,15 @@ static int check_key(
     return 0;
 }
 
-static int check_item(const struct conf_positions *p, const struct conf_node *node, struct err *e)
+static int check_item(
+        const struct conf_positions *p, const struct conf_node *node, const struct conf_node *parent, struct err *e)
 {
+    const struct conf_schema_key *key = conf_schema_find(parent->path);
     struct conf_place at = conf_positions_of_value(p, node);
 
     if (node->kind != CONF_NODE_VALUE)
-        return conf_place_error(e, &at, "must be a single value (host:port)");
+        return conf_place_error(e, &at, "must be a single value (%s)",
+                !key || key->kind == CONF_KIND_ENDPOINTS ? "host:port" : "/path");
     if (node->empty)
         return conf_place_error(e, &at, "has no value; give it one or remove it");
     return 0;
@@ -144,7 +148,7 @@ static int check_node(
     const struct conf_schema_key *key = conf_schema_find(node->path);
 
     if (parent->kind == CONF_NODE_LIST)
-        return check_item(p, node, e);
+        return check_item(p, node, parent, e);
     if (strchr(node->name, '.')) { /* s3_client.region: would look like the real one */
         struct conf_place at = conf_positions_of_key(p, node);
 

@@ -201,22 +201,38 @@ static int set_string(struct conf *c, const struct conf_schema_key *key, const c
     return r < 0 ? -1 : set_text(member_of(c, key), text, e);
 }
 
-static int add_endpoint(struct conf_etcd *etcd, const char *text, struct err *e)
+/* A list of struct conf. */
+struct list {
+    char ***items;
+    size_t *n, max;
+    const char *what;
+};
+
+static struct list list_of(struct conf *c, const struct conf_schema_key *key)
 {
+    if (key->kind == CONF_KIND_ENDPOINTS)
+        return (struct list){&c->etcd.endpoints, &c->etcd.n_endpoints, CONF_ENDPOINTS_MAX, "endpoints"};
+    return (struct list){&c->previous_key_paths, &c->n_previous_key_paths, CONF_PREVIOUS_KEYS_MAX, "paths"};
+}
+
+static int add_item(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
+{
+    struct list list = list_of(c, key);
     struct conf_endpoint ep;
     char **more;
 
-    if (etcd->n_endpoints == CONF_ENDPOINTS_MAX)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %d endpoints", CONF_ENDPOINTS_MAX);
-    if (conf_endpoint_parse(text, true, &ep, e) < 0)
+    if (*list.n == list.max)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %zu %s", list.max, list.what);
+    if (key->kind == CONF_KIND_ENDPOINTS ? conf_endpoint_parse(text, true, &ep, e) < 0
+                                         : check_text(text, PATH_MAX - 1, NULL, e) < 0)
         return -1;
-    more = reallocarray(etcd->endpoints, etcd->n_endpoints + 1, sizeof(*more));
+    more = reallocarray(*list.items, *list.n + 1, sizeof(*more));
     if (!more)
         return err_errno(e, ENOMEM, "configuration");
-    etcd->endpoints = more;
-    if (set_text(&more[etcd->n_endpoints], text, e) < 0)
+    *list.items = more;
+    if (set_text(&more[*list.n], text, e) < 0)
         return -1;
-    etcd->n_endpoints++;
+    ++*list.n;
     return 0;
 }
 
@@ -224,7 +240,8 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
 {
     switch (key->kind) {
     case CONF_KIND_ENDPOINTS:
-        return add_endpoint(&c->etcd, text, e);
+    case CONF_KIND_MASTER_KEYS:
+        return add_item(c, key, text, e);
     case CONF_KIND_DURATION:
     case CONF_KIND_COUNT:
     case CONF_KIND_SIZE:
@@ -239,11 +256,15 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
 
 void conf_value_free(struct conf *c, const struct conf_schema_key *key)
 {
+    struct list list;
+
     switch (key->kind) {
     case CONF_KIND_ENDPOINTS:
-        for (size_t i = 0; i < c->etcd.n_endpoints; i++)
-            free(c->etcd.endpoints[i]);
-        free(c->etcd.endpoints);
+    case CONF_KIND_MASTER_KEYS:
+        list = list_of(c, key);
+        for (size_t i = 0; i < *list.n; i++)
+            free((*list.items)[i]);
+        free(*list.items);
         break;
     case CONF_KIND_DURATION:
     case CONF_KIND_COUNT:

@@ -1,9 +1,15 @@
 #include "seal/key.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "seal/nonce.h"
 
@@ -54,9 +60,9 @@ static struct bytes find_digits(const char *path, struct bytes file, struct err 
     return (struct bytes){.data = file.data + begin, .len = MASTER_DIGITS};
 }
 
-struct secret *key_read_master(const char *path, struct err *e)
+static struct secret *read_key(const char *path, bool private_only, struct err *e)
 {
-    _cleanup_secret_ struct secret *file = secret_read_file(path, MASTER_FILE_MAX, true, e);
+    _cleanup_secret_ struct secret *file = secret_read_file(path, MASTER_FILE_MAX, private_only, e);
     _cleanup_secret_ struct secret *key = NULL;
     struct bytes digits;
 
@@ -72,13 +78,94 @@ struct secret *key_read_master(const char *path, struct err *e)
     return TAKE_PTR(key);
 }
 
-struct secret *key_new_data(struct err *e)
+struct secret *key_read_master(const char *path, struct err *e)
+{
+    return read_key(path, true, e);
+}
+
+struct secret *key_read_brought(const char *path, struct err *e)
+{
+    return read_key(path, false, e);
+}
+
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, data, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* So that the name survives a loss of power, too. */
+static int sync_directory_of(const char *path)
+{
+    _cleanup_free_ char *copy = strdup(path);
+    _cleanup_close_ int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    return fd < 0 ? -1 : fsync(fd);
+}
+
+int key_write_master(const char *path, const struct secret *master, struct err *e)
+{
+    enum { TEXT_LEN = MASTER_DIGITS + 1 }; /* with a line's end, which is where sodium_bin2hex puts its 0 */
+    _cleanup_secret_ struct secret *text = secret_new(TEXT_LEN, e);
+    _cleanup_close_ int fd = -1;
+
+    assert(secret_len(master) == KEY_LEN);
+    if (!text)
+        return -1;
+    (void)sodium_bin2hex((char *)secret_data(text), TEXT_LEN, secret_const_data(master), KEY_LEN);
+    secret_data(text)[MASTER_DIGITS] = '\n';
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, EEXIST, "%s: exists already, and stays as it is", path);
+    if (fd < 0)
+        return err_errno(e, errno, "%s", path);
+    if (write_all(fd, secret_const_data(text), TEXT_LEN) == 0 && fsync(fd) == 0 && sync_directory_of(path) == 0)
+        return 0;
+    err_errno(e, errno, "%s", path);
+    (void)unlink(path);
+    return -1;
+}
+
+static struct secret *new_random(struct err *e)
 {
     struct secret *key = secret_new(KEY_LEN, e);
 
     if (key)
         randombytes_buf(secret_data(key), KEY_LEN);
     return key;
+}
+
+struct secret *key_new_master(struct err *e)
+{
+    return new_random(e);
+}
+
+struct secret *key_new_data(struct err *e)
+{
+    return new_random(e);
+}
+
+char *key_fingerprint(const struct secret *master, char out[KEY_FINGERPRINT_MAX])
+{
+    enum { SHOWN = 10 };
+    uint8_t subkey[crypto_kdf_BYTES_MIN];
+    char *p = out;
+
+    assert(secret_len(master) == KEY_LEN);
+    (void)crypto_kdf_derive_from_key(subkey, sizeof(subkey), 2, "etcdbkey", secret_const_data(master));
+    for (size_t i = 0; i < SHOWN; i++)
+        p += sprintf(p, "%s%02x", i && i % 2 == 0 ? "-" : "", subkey[i]);
+    secret_wipe(subkey, sizeof(subkey));
+    return out;
 }
 
 /* m of the header's formula: what only the holder of the master key can compute for a nonce's r and an instant. */
@@ -135,10 +222,11 @@ bool key_is_bound_to(const struct secret *master, struct bytes wrapped, int64_t 
 static int check_shape(struct bytes wrapped, struct err *e)
 {
     if (wrapped.len != KEY_WRAPPED_LEN)
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "the key object has %zu bytes instead of %d",
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SHAPE, "the key object has %zu bytes instead of %d",
                 wrapped.len, KEY_WRAPPED_LEN);
     if (wrapped.data[0] == NONCE_FIRST_BYTE && !has_magic(wrapped))
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "the key object was written by a newer version");
+        return err_set(
+                e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SHAPE, "the key object was written by a newer version");
     return 0;
 }
 
@@ -156,11 +244,12 @@ struct secret *key_unwrap(
         return NULL;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(secret_data(data_key), NULL, NULL, wrapped.data + NONCE_LEN,
                 wrapped.len - NONCE_LEN, NULL, 0, wrapped.data, secret_const_data(master)) != 0) {
-        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "wrong master key, or the key object is damaged");
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "wrong master key, or the key object is damaged");
         return NULL;
     }
     if (has_magic(wrapped) && !allow_renamed && !key_is_bound_to(master, wrapped, instant)) {
-        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_BOUND_ELSEWHERE,
                 "the key is bound to another instant than %s: the backup was renamed, or its key exchanged",
                 timestamp_format(instant, name));
         return NULL;

@@ -31,6 +31,25 @@ enum { KEY_LEN = 32, KEY_WRAPPED_LEN = 72 };
  */
 struct secret *key_read_master(const char *path, struct err *e);
 
+/* The same for a key that a person brings along, on a medium whose files may have no modes: open to others or not. */
+struct secret *key_read_brought(const char *path, struct err *e);
+
+/* Writes a master key into a new file, mode 0600, in the form above, and syncs it and its directory. What exists stays
+ * as it is: ERR_CONFIG. After a failure there is no file. Errors name the path. */
+int key_write_master(const char *path, const struct secret *master, struct err *e);
+
+/* A new random master key. The caller frees. Errors: ERR_RESOURCE. */
+struct secret *key_new_master(struct err *e);
+
+/*
+ * What two people compare to know whether they hold the same master key: 80 bits in hexadecimal, "0123-4567-89ab-cdef-
+ * 0123" without the break. It is the beginning of another subkey (crypto_kdf_derive_from_key, subkey 2, context
+ * "etcdbkey"), keyed BLAKE2b: it tells nothing about the key, nor about the subkey that binds. Writes into `out` and
+ * returns it.
+ */
+enum { KEY_FINGERPRINT_MAX = 25 };
+char *key_fingerprint(const struct secret *master, char out[KEY_FINGERPRINT_MAX]);
+
 /* A new random data key of KEY_LEN bytes. The caller frees. Errors: ERR_RESOURCE. */
 struct secret *key_new_data(struct err *e);
 
@@ -43,8 +62,9 @@ int key_wrap(const struct secret *master, const struct secret *data_key, int64_t
  * is not checked. Errors: ERR_INTEGRITY: not KEY_WRAPPED_LEN bytes (says how many); does not authenticate ("wrong
  * master key, or the key object is damaged"); bound to another instant than `instant`, which the text names (the other
  * one cannot be read out of a binding: try the instants of the listing with key_is_bound_to); nonce begins with EB but
- * an unknown magic ("written by a newer version"). ERR_RESOURCE.
+ * an unknown magic ("written by a newer version"); *e's code tells which, an enum key_fault. ERR_RESOURCE.
  */
+enum key_fault { KEY_FAULT_SHAPE = 1, KEY_FAULT_DOES_NOT_OPEN, KEY_FAULT_BOUND_ELSEWHERE };
 struct secret *key_unwrap(
         const struct secret *master, struct bytes wrapped, int64_t instant, bool allow_renamed, struct err *e);
 

@@ -103,6 +103,16 @@ int jobs_start_prune(struct jobs *j, const struct prune_request *request, const 
     return take_job("prune", watcher, e);
 }
 
+int jobs_start_rotate(
+        struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e)
+{
+    (void)j;
+    job.rotate = *request;
+    assert_int_equal(secret_len(request->previous), KEY_LEN);
+    (void)memcpy(job.previous, secret_const_data(request->previous), KEY_LEN);
+    return take_job("rotate-key", watcher, e);
+}
+
 struct retain_policy prune_policy(const struct conf *c)
 {
     return (struct retain_policy){.max_age = PRUNE_MAX_AGE, .min_count = c->prune.min_count};

@@ -106,6 +106,39 @@ void show_planned(const Control__Planned *p, int64_t now)
     (void)now;
 }
 
+void show_unrotated(const Control__Unrotated *u)
+{
+    (void)u;
+}
+
+void show_rotate(const Control__RotateResult *r, bool has_failed)
+{
+    (void)r;
+    (void)has_failed;
+}
+
+void show_listed(const Control__ListResult *l)
+{
+    (void)l;
+}
+
+void results_unrotated(const Control__Unrotated *u)
+{
+    (void)u;
+}
+
+void results_failure(const char *kind, const char *text)
+{
+    (void)kind;
+    (void)text;
+}
+
+void results_key(const char *file, const char *fingerprint)
+{
+    (void)file;
+    (void)fingerprint;
+}
+
 void show_prune(const Control__PruneResult *r)
 {
     (void)r;

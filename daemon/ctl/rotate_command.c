@@ -1,0 +1,90 @@
+#include "rotate_command.h"
+
+#include <stdbool.h>
+
+#include "ask.h"
+#include "base/cleanup.h"
+#include "base/secret.h"
+#include "seal/key.h"
+#include "show.h"
+
+enum { OPT_NEW_KEY = 256, OPT_DRY_RUN, OPT_PURGE_VERSIONS };
+
+const struct option rotate_options[] = {
+        {"previous-key", required_argument, NULL, 'p'},
+        {"new-key", required_argument, NULL, OPT_NEW_KEY},
+        {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+        {"purge-versions", no_argument, NULL, OPT_PURGE_VERSIONS},
+        {0},
+};
+
+const char rotate_usage[] =
+        "  -p, --previous-key FILE      the master key in use so far; mandatory\n"
+        "      --new-key FILE           the new one; default: what encryption_key_path of the configuration names\n"
+        "      --dry-run                show how many keys would be rotated; change nothing\n"
+        "      --purge-versions         after success, remove the old versions of the keys that a versioned bucket\n"
+        "                               keeps: they still open with the previous master key\n";
+
+static struct {
+    const char *previous_key, *new_key;
+    bool dry_run, purge_versions;
+} rotate;
+
+int rotate_set(int letter, const char *value)
+{
+    switch (letter) {
+    case 'p':
+        rotate.previous_key = value;
+        return 0;
+    case OPT_NEW_KEY:
+        rotate.new_key = value;
+        return 0;
+    case OPT_DRY_RUN:
+        rotate.dry_run = true;
+        return 0;
+    case OPT_PURGE_VERSIONS:
+        rotate.purge_versions = true;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static struct secret *read_key(const char *path)
+{
+    struct err e = ERR_INIT;
+    struct secret *key = key_read_brought(path, &e);
+
+    if (!key)
+        show_failure(e.text);
+    return key;
+}
+
+/* The message only points to the secret. */
+static ProtobufCBinaryData bytes_of(struct secret *key)
+{
+    return (ProtobufCBinaryData){.len = secret_len(key), .data = secret_data(key)};
+}
+
+int rotate_run(const struct ctl *ctl)
+{
+    _cleanup_secret_ struct secret *previous = NULL, *next = NULL;
+    Control__RotateKey body = CONTROL__ROTATE_KEY__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    if (!rotate.previous_key) {
+        show_failure("rotate-key: which key was in use so far? -p FILE");
+        return CTL_USAGE;
+    }
+    previous = read_key(rotate.previous_key);
+    if (!previous || (rotate.new_key && !(next = read_key(rotate.new_key))))
+        return CTL_USAGE;
+    body.previous_key = bytes_of(previous);
+    if (next)
+        body.new_key = bytes_of(next);
+    body.dry_run = rotate.dry_run;
+    body.purge_versions = rotate.purge_versions;
+    request.body_case = CONTROL__REQUEST__BODY_ROTATE_KEY;
+    request.rotate_key = &body;
+    return ask(ctl, &request, true);
+}

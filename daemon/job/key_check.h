@@ -1,0 +1,37 @@
+/*
+ * key_check.h: whether the master key that the configuration names is still the one that the backups need.
+ *
+ * Someone who puts another file in the key's place changes nothing that anybody sees: new backups are made and can be
+ * read, and the old ones cannot. So before a scheduled backup the keys of the newest and of the oldest encrypted backup
+ * are tried. What was rotated away is found here, too: a key of which the bucket says that it was replaced must not
+ * wrap another backup.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "catalog/list.h"
+#include "core.h"
+
+struct key_check;
+
+struct key_check_result {
+    struct err trouble;   /* a backup that the configured keys do not open; kind ERR_NONE: there is none */
+    bool is_rotated_away; /* the configured key is one that was replaced: `trouble` says so, and no backup may use it */
+    bool needs_previous;  /* a backup is opened by a previous key alone: rotate-key is not done */
+};
+
+struct key_check_spec {
+    const struct catalog_list *list; /* borrowed until the start returns */
+    void *ctx;
+    /* Once unless freed, never inside the start. err: it could not be found out; else result. */
+    void (*on_done)(void *ctx, const struct key_check_result *result, const struct err *err);
+};
+
+/* Starts. The core must be acquired. The caller frees. NULL with e->kind ERR_NONE: there is nothing to check. Errors:
+ * those of keyring_new and core_s3, ERR_RESOURCE. */
+struct key_check *key_check_start(struct core *core, const struct key_check_spec *spec, struct err *e);
+
+/* Cancels if it still runs. NULL is fine. */
+void key_check_free(struct key_check *k);

@@ -1,0 +1,282 @@
+#include "rewrap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "s3/object.h"
+#include "seal/key.h"
+
+enum {
+    OBJECT_LIMIT = 4096,
+    ROUNDS_MAX = 6,    /* somebody else writes, too: after so many it is left to the next run */
+    METADATA_MAX = 16, /* that are taken over; ours are three */
+};
+
+struct rewrap {
+    struct core *core;
+    struct rewrap_spec spec;
+    struct s3_request *request;
+    unsigned rounds;
+    bool was_refused; /* our put, because the object was another, or so the store says */
+    enum rewrap_condition tried;
+    char etag[S3_ETAG_MAX];
+    uint8_t before[KEY_WRAPPED_LEN]; /* as it was read */
+    uint8_t after[KEY_WRAPPED_LEN];
+    struct secret *data_key; /* of what we put; NULL until then */
+};
+
+CLEANUP_FUNC(struct rewrap *, rewrap_free)
+
+static void end_with(struct rewrap *r, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err)
+{
+    r->spec.on_done(r->spec.ctx, outcome, was_rotated_from, err);
+}
+
+static void fail(struct rewrap *r, const struct err *err, const char *doing)
+{
+    struct err e = *err;
+
+    if (doing)
+        err_prepend(&e, "%s: ", doing);
+    end_with(r, REWRAP_FAILED, false, &e);
+}
+
+static bool is_http(const struct err *err, int status)
+{
+    return err->domain == ERR_DOMAIN_HTTP && err->code == status;
+}
+
+static bool does_not_open(const struct err *err)
+{
+    return err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
+}
+
+/* ---- requests ---- */
+
+static int get(struct rewrap *r, void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
+{
+    struct s3_get_spec spec = {.key = r->spec.name, .limit = OBJECT_LIMIT, .ctx = r, .on_done = on_done};
+    struct s3_client *s3 = core_s3(r->core, e);
+
+    r->request = s3 ? s3_get(s3, &spec, e) : NULL;
+    return r->request ? 0 : -1;
+}
+
+static const char *without_quotes(const char *etag, char out[S3_ETAG_MAX])
+{
+    size_t len = strlen(etag);
+    bool has_quotes = len >= 2 && etag[0] == '"' && etag[len - 1] == '"';
+
+    (void)snprintf(out, S3_ETAG_MAX, "%.*s", (int)(has_quotes ? len - 2 : len), etag + has_quotes);
+    return out;
+}
+
+/* With the metadata of `from`, but for the trace of an earlier rotation, and ours. */
+static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_response *from, bool is_rotated,
+        void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
+{
+    struct s3_param metadata[METADATA_MAX + 1];
+    char bare[S3_ETAG_MAX];
+    struct s3_put_spec spec = {
+            .key = r->spec.name,
+            .body = {.data = wrapped, .len = KEY_WRAPPED_LEN},
+            .metadata = metadata,
+            .ctx = r,
+            .on_done = on_done,
+    };
+    struct s3_client *s3 = core_s3(r->core, e);
+
+    r->tried = *r->spec.condition;
+    if (r->etag[0] && r->tried == REWRAP_IF_MATCH)
+        spec.if_match = r->etag;
+    else if (r->etag[0] && r->tried == REWRAP_IF_MATCH_BARE)
+        spec.if_match = without_quotes(r->etag, bare);
+    for (size_t i = 0; i < from->n_metadata && spec.n_metadata < METADATA_MAX; i++)
+        if (strcmp(from->metadata[i].name, REWRAP_FROM) != 0)
+            metadata[spec.n_metadata++] = from->metadata[i];
+    if (is_rotated)
+        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_FROM, r->spec.previous_fingerprint};
+    r->request = s3 ? s3_put(s3, &spec, e) : NULL;
+    return r->request ? 0 : -1;
+}
+
+/* ---- after the put ---- */
+
+static void on_put_back(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct rewrap *r = ctx;
+    struct err e = ERR_INIT;
+
+    (void)res;
+    r->request = NULL;
+    if (err)
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "the store gave back another key than was stored, and the one of before could not be put back: %s",
+                err->text);
+    else
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "the store gave back another key than was stored; the one of before was put back");
+    fail(r, &e, NULL);
+}
+
+/* The store has made something else of it. What was there before opened its dump: it goes back. */
+static void put_back(struct rewrap *r, const struct s3_response *res)
+{
+    struct err e = ERR_INIT;
+
+    (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
+    if (put(r, r->before, res, false, on_put_back, &e) < 0)
+        on_put_back(r, NULL, &e);
+}
+
+static void on_read_back(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct rewrap *r = ctx;
+    _cleanup_secret_ struct secret *found = NULL;
+    struct err e = ERR_INIT;
+
+    r->request = NULL;
+    if (err) {
+        fail(r, err, "it was stored, but could not be read back");
+        return;
+    }
+    found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
+    if (found && secret_equal(found, r->data_key)) {
+        end_with(r, REWRAP_ROTATED, false, NULL);
+    } else if (res->body.len == KEY_WRAPPED_LEN && memcmp(res->body.data, r->before, KEY_WRAPPED_LEN) == 0) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the new key was stored, but the store still shows the old one");
+        fail(r, &e, NULL);
+    } else {
+        put_back(r, res);
+    }
+}
+
+static void on_read(void *ctx, const struct s3_response *res, const struct err *err);
+
+static void on_put(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct rewrap *r = ctx;
+    struct err e = ERR_INIT;
+
+    (void)res;
+    r->request = NULL;
+    if (err && (is_http(err, 501) || is_http(err, 412)) && r->rounds < ROUNDS_MAX) {
+        /* Somebody else's, or our own whose answer got lost, or this store does not know the condition. */
+        r->was_refused = true;
+        if (get(r, on_read, &e) < 0)
+            fail(r, &e, NULL);
+    } else if (err) {
+        fail(r, err, "storing it");
+    } else if (get(r, on_read_back, &e) < 0) {
+        fail(r, &e, "it was stored, but could not be read back");
+    }
+}
+
+/* ---- what is there ---- */
+
+static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
+{
+    for (size_t i = 0; i < res->n_metadata; i++)
+        if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
+            return strcmp(res->metadata[i].value, r->spec.previous_fingerprint) == 0;
+    return false;
+}
+
+static void replace(struct rewrap *r, const struct s3_response *res)
+{
+    _cleanup_secret_ struct secret *check = NULL;
+    struct err e = ERR_INIT;
+
+    /* Refused, and yet it is what it was. */
+    if (r->was_refused && r->tried == *r->spec.condition && *r->spec.condition < REWRAP_ANYWAY &&
+            memcmp(r->before, res->body.data, KEY_WRAPPED_LEN) == 0 && strcmp(r->etag, res->etag) == 0)
+        ++*r->spec.condition;
+    r->was_refused = false;
+    (void)memcpy(r->before, res->body.data, KEY_WRAPPED_LEN);
+    (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
+    if (key_wrap(r->spec.next, r->data_key, r->spec.instant, r->after, &e) < 0) {
+        fail(r, &e, NULL);
+        return;
+    }
+    check = key_unwrap(r->spec.next, (struct bytes){r->after, sizeof(r->after)}, r->spec.instant, false, &e);
+    if (!check || !secret_equal(check, r->data_key)) { /* memory that lies must not reach the bucket */
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the new wrap does not open: this machine's memory is at fault");
+        fail(r, &e, NULL);
+        return;
+    }
+    if (put(r, r->after, res, true, on_put, &e) < 0)
+        fail(r, &e, "storing it");
+}
+
+/* The previous key does not open it. */
+static void look_whether_done(struct rewrap *r, const struct s3_response *res)
+{
+    _cleanup_secret_ struct secret *found = NULL;
+    struct err e = ERR_INIT;
+
+    found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
+    if (!found && does_not_open(&e))
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "neither of the two keys opens it: it is damaged, or wrapped by a third");
+    if (!found)
+        fail(r, &e, NULL);
+    else
+        end_with(r, r->data_key && secret_equal(found, r->data_key) ? REWRAP_ROTATED : REWRAP_ALREADY,
+                says_it_came_from(r, res), NULL);
+}
+
+static void on_read(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct rewrap *r = ctx;
+    struct secret *opened;
+    struct err e = ERR_INIT;
+
+    r->request = NULL;
+    r->rounds++;
+    if (err && err->kind == ERR_NOT_FOUND && is_http(err, 404)) {
+        end_with(r, REWRAP_GONE, false, NULL);
+        return;
+    }
+    if (err) {
+        fail(r, err, "reading it");
+        return;
+    }
+    opened = key_unwrap(r->spec.previous, res->body, r->spec.instant, false, &e);
+    if (!opened && does_not_open(&e)) {
+        look_whether_done(r, res);
+    } else if (!opened) {
+        fail(r, &e, NULL);
+    } else {
+        secret_free(r->data_key);
+        r->data_key = opened;
+        if (r->spec.only_look)
+            end_with(r, REWRAP_ROTATED, false, NULL);
+        else
+            replace(r, res);
+    }
+}
+
+struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_rewrap_free) struct rewrap *r = calloc(1, sizeof(*r));
+
+    if (!r) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    r->core = core;
+    r->spec = *spec;
+    return get(r, on_read, e) < 0 ? NULL : TAKE_PTR(r);
+}
+
+void rewrap_free(struct rewrap *r)
+{
+    if (!r)
+        return;
+    if (r->request)
+        s3_request_cancel(r->request);
+    secret_free(r->data_key);
+    free(r);
+}

@@ -1,0 +1,36 @@
+/*
+ * rotate.h: every wrapped data key in the bucket, from the previous master key to the new one.
+ *
+ *     list => rewrap each key, several at a time (rewrap.h) => list again, until no new key has come => old versions
+ *
+ * Dumps are not touched. A failure at one key does not stop the others. Interrupted anywhere, it is run again and goes
+ * on where it was: what the new key opens is done. Only when all keys are opened by the new one it says so with
+ * success: the previous key is needed no more.
+ *
+ * It lists again because another daemon may have made a backup meanwhile, still with the previous key.
+ */
+#pragma once
+
+#include "job.h"
+
+struct rotate;
+
+enum { ROTATE_TOLD_MAX = 100 }; /* keys that failed and are told one by one; all are counted */
+
+struct rotate_request {
+    const struct secret *previous; /* master keys, KEY_LEN bytes; copied */
+    const struct secret *next;     /* NULL: the one that encryption_key_path names */
+    bool dry_run;                  /* look, count, and change nothing */
+    bool purge_versions;           /* remove what a versioned bucket keeps of the old wraps, after success */
+};
+
+/*
+ * Starts one. Errors: ERR_RESOURCE; all else comes through `done`: ERR_CONFIG (keys that are the same, no new key, a
+ * previous key that never was in use here), ERR_NOT_FOUND (no encrypted backups), that of the first key that failed.
+ * Frees itself after `done`.
+ */
+struct rotate *rotate_start(
+        struct core *core, const struct rotate_request *request, const struct job_sink *sink, struct err *e);
+
+/* Asks it to stop: what is rotated is rotated; `done` says ERR_CANCELLED. */
+void rotate_cancel(struct rotate *r);
