@@ -103,7 +103,8 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e
     return l->cancelled ? cancelled(e) : 0;
 }
 
-/* Ceph 16 at times says of the version below a delete marker that it is the latest, too. The newest comes first. */
+/* Ceph 16 has been seen to say of the version below a delete marker that it is the latest, too. The newest comes first.
+ */
 static int on_version(void *ctx, const struct s3_version *v, struct err *e)
 {
     struct s3_listing *l = ctx;

@@ -270,6 +270,10 @@ static void test_refused(void **state)
             {PARSE_VERSIONS,
                     VERSIONS(VERSION("a", "1", "true", "1") "<Version>" VERSION_FIELDS("a", "2", "false") "</Version>"),
                     NO_VERSION},
+            {PARSE_VERSIONS,
+                    VERSIONS(DELETED("a", "1", "true") "<DeleteMarker><Key>a</Key><VersionId>0</VersionId>"
+                                                       "<LastModified>" NINE "</LastModified></DeleteMarker>"),
+                    NO_VERSION},
             {PARSE_VERSIONS, VERSIONS(VERSION("a", "1", "yes", "1")), "\"yes\" is neither true nor false"},
             {PARSE_VERSIONS, VERSIONS(DELETED("a", "1", "")), "\"\" is neither true nor false"},
             {PARSE_VERSIONS, VERSIONS(VERSION("a", "1", "true", "x")), "\"x\" is no size"},
