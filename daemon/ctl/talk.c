@@ -201,6 +201,8 @@ static int receive(struct session *s, struct err *e)
     if (buf_reserve(&s->in, 65536, e) < 0)
         return -1;
     n = recv(s->connection.fd, s->in.data + s->in.len, s->in.cap - s->in.len, 0);
+    if (n < 0 && errno == ECONNRESET) /* killed while something of ours was on its way */
+        n = 0;
     if (n < 0)
         return errno == EINTR ? 0 : err_errno(e, errno, "reading from the daemon");
     if (n == 0)

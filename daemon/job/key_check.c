@@ -54,9 +54,11 @@ static void look_at(struct key_check *k, const struct checked *c, const struct s
                 "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);
     } else if (!data_key && trouble->kind == ERR_NONE) {
+        bool is_other = e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_DOES_NOT_OPEN;
+
         *trouble = e;
-        err_prepend(trouble, "the master key is not that of the %s backup, %s: ", k->next == 1 ? "newest" : "oldest",
-                c->name);
+        err_prepend(trouble, "%s the %s backup, %s: ", is_other ? "the master key is not that of" : "the key of",
+                k->next == 1 ? "newest" : "oldest", c->name);
     }
 }
 

@@ -54,9 +54,9 @@ static void test_nonsense(void **state)
             {"GET / HTTP/1.1\r\n\r\n", 18, "control message of 1195725856 bytes"},
             {"\0\0\0\3\xff\xff\xff", 7, "a message that is none of the control protocol"},
             {"\0\0\0\2\x0a\x00", 6,
-                    "the client speaks another version of the control protocol than this daemon (2)"}, /* version 0 */
+                    "the client speaks another version of the control protocol than this daemon (3)"}, /* version 0 */
             {"\0\0\0\2\x22\x00", 6,
-                    "the client speaks another version of the control protocol than this daemon (2)"}, /* no hello */
+                    "the client speaks another version of the control protocol than this daemon (3)"}, /* no hello */
     };
 
     (void)state;
