@@ -73,6 +73,7 @@ struct daemon {
     bool is_activated;
     uv_signal_t signals[N_SIGNALS];
     bool is_private; /* serves one client and leaves with it */
+    bool is_refused; /* the configuration that was read last, as STATUS= says */
     bool is_stopping;
 };
 
@@ -171,6 +172,9 @@ static void on_conf_taken(void *ctx, struct conf *unused)
         warn_of_restart(unused, d->conf);
         log_set_threshold(threshold_of(d->conf, false));
         log_info("the configuration was read anew: %s to %s", d->conf->etcd.endpoints[0], core_bucket_url(d->core));
+        if (d->is_refused)
+            notify_status(d->notify, "ready");
+        d->is_refused = false;
     }
     conf_free(unused);
     if (!is_new || d->is_stopping)
@@ -194,6 +198,7 @@ static void reload(struct daemon *d)
         conf_free(conf);
         log_error("the configuration stays as it was: %s", e.text);
         notify_status(d->notify, "the configuration stays as it was: %s", e.text);
+        d->is_refused = true;
     }
     notify_ready(d->notify);
 }
