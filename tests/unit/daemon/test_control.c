@@ -91,7 +91,7 @@ static void test_unknown_requests(void **state)
 /* All at once, and a byte at a time: the same. */
 static void test_cut_anywhere(void **state)
 {
-    static const char both[] = "\0\0\0\4\x0a\x02\x08\x02\0\0\0\2\x22\x00"; /* hello, status */
+    static const char both[] = "\0\0\0\4\x0a\x02\x08\x03\0\0\0\2\x22\x00"; /* hello, status */
 
     (void)state;
     fixture_start();

@@ -84,7 +84,14 @@ static void test_entry(void **state)
     EXPECT_PRINTED("{\"name\":\"backup-2024-12-06T21:22:25Z.dump\",\"instant\":\"2024-12-06T21:22:25Z\","
                    "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
-                   "\"revision_after\":0}\n",
+                   "\"revision_after\":0,\"key\":\"\"}\n",
+            results_entry(&entry));
+    entry = (Control__Entry)CONTROL__ENTRY__INIT;
+    entry.key = text("0123-\"");
+    EXPECT_PRINTED(
+            "{\"name\":\"\",\"instant\":null,\"size\":0,\"encrypted\":false,\"state\":\"\",\"last_modified\":null,"
+            "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
+            "\"revision_after\":0,\"key\":\"0123-\\\"\"}\n",
             results_entry(&entry));
 }
 
@@ -118,6 +125,44 @@ static void test_done(void **state)
             results_done(&done));
 }
 
+/* Also with a failure: how far it came. */
+static void test_rotate(void **state)
+{
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__RotateResult rotate = CONTROL__ROTATE_RESULT__INIT;
+    Control__Unrotated unrotated = CONTROL__UNROTATED__INIT;
+
+    (void)state;
+    done.result_case = CONTROL__DONE__RESULT_ROTATE;
+    done.rotate = &rotate;
+    rotate.rotated = 1;
+    rotate.already = 2;
+    rotate.failed = UINT32_MAX;
+    rotate.previous_key = text("0123");
+    rotate.new_key = text("4567");
+    rotate.configured_key = text("89ab");
+    rotate.old_versions = 3;
+    rotate.lost_versions = 4;
+    rotate.purged = 5;
+    rotate.versions_unknown = true;
+    rotate.elapsed_ms = UINT64_MAX;
+    rotate.dry_run = true;
+    rotate.bucket = text("https://s3/b/\"p-");
+    EXPECT_PRINTED("{\"bucket\":\"https://s3/b/\\\"p-\",\"previous_key\":\"0123\",\"new_key\":\"4567\","
+                   "\"configured_key\":\"89ab\",\"rotated\":1,\"already\":2,\"failed\":4294967295,\"old_versions\":3,"
+                   "\"lost_versions\":4,\"purged\":5,\"versions_unknown\":true,\"elapsed_ms\":18446744073709551615,"
+                   "\"dry_run\":true}\n",
+            results_done(&done));
+    unrotated.name = text("n\x1b");
+    unrotated.kind = text("integrity");
+    unrotated.text = text("why");
+    EXPECT_PRINTED("{\"name\":\"n\\u001b\",\"kind\":\"integrity\",\"text\":\"why\"}\n", results_unrotated(&unrotated));
+    EXPECT_PRINTED("{\"file\":\"a \\\"b\\\"\",\"fingerprint\":\"0123\"}\n", results_key("a \"b\"", "0123"));
+    /* A list says which key the daemon holds, but in JSON each line is an entry. */
+    done.result_case = CONTROL__DONE__RESULT_LIST;
+    EXPECT_PRINTED("", results_done(&done));
+}
+
 static void test_status(void **state)
 {
     Control__Done done = CONTROL__DONE__INIT;
@@ -130,11 +175,13 @@ static void test_status(void **state)
     (void)state;
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;
-    EXPECT_PRINTED(
-            "{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
-            "\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_in_a_row\":0,\"last_"
-            "prune\":null,\"pruned\":null,\"running\":null,\"last_success\":null,\"last_failure\":null}\n",
+    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+                   "\"key\":\"\",\"key_trouble\":\"\",\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,"
+                   "\"newest\":null,\"failures_in_a_row\":0,\"last_"
+                   "prune\":null,\"pruned\":null,\"running\":null,\"last_success\":null,\"last_failure\":null}\n",
             results_done(&done));
+    status.key = text("f");
+    status.key_trouble = text("t");
     status.endpoints = endpoints;
     status.n_endpoints = 2;
     status.running = &running;
@@ -142,7 +189,8 @@ static void test_status(void **state)
     status.last_failure = &failure;
     failure.kind = text("auth");
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
-                   "\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_"
+                   "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
+                   "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
                    "\"note\":\"\"},"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
@@ -152,10 +200,21 @@ static void test_status(void **state)
     progress.phase = text("streaming");
     status.last_failure = NULL;
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
-                   "\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_backup\":null,\"newest\":null,\"failures_"
+                   "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
+                   "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
-                   "\"phase\":\"streaming\",\"done\":0,\"total\":0,\"note\":\"\"},\"last_success\":null,\"last_"
+                   "\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"bytes\",\"note\":\"\"},\"last_success\":"
+                   "null,\"last_"
                    "failure\":null}\n",
+            results_done(&done));
+    progress.unit = text("keys");
+    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+                   "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
+                   "backup\":null,"
+                   "\"newest\":null,\"failures_in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":"
+                   "\"backup\","
+                   "\"since\":null,\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"keys\",\"note\":\"\"},"
+                   "\"last_success\":null,\"last_failure\":null}\n",
             results_done(&done));
 }
 
@@ -230,6 +289,7 @@ int main(void)
             cmocka_unit_test(test_not_utf8),
             cmocka_unit_test(test_entry),
             cmocka_unit_test(test_done),
+            cmocka_unit_test(test_rotate),
             cmocka_unit_test(test_status),
             cmocka_unit_test(test_clean),
             cmocka_unit_test(test_clean_message),
