@@ -17,7 +17,7 @@ from faults import Command, check_clean, events, log, news
 from s3_proxy import Hold
 from servers import wait_for
 
-VERSION, FRAME_MAX, PLACES, IDLE_SECONDS = 2, 64 << 10, 16, 10
+VERSION, FRAME_MAX, PLACES, IDLE_SECONDS = 3, 64 << 10, 16, 10
 
 # proto/control.proto, as numbers.
 HELLO = message(f1=message(f1=VERSION))
@@ -185,7 +185,7 @@ def test_listing(daemon):
 
 # ---- what is not said so ----
 
-UNKNOWN = message(f9=b"x")
+UNKNOWN = message(f99=b"x")
 
 # What is sent; words of what is answered; None: nothing is, the connection ends.
 WRONG = {
