@@ -402,6 +402,56 @@ def test_a_versioned_bucket(plain):
         client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
 
 
+@pytest.fixture
+def locking(etcd, bucket, new_site):
+    """A site with the Go tool's backups in a bucket with object lock, which Ceph and S3 have for versioned buckets alone."""
+    bucket.remove()
+    bucket.client.create_bucket(Bucket=bucket.name, ObjectLockEnabledForBucket=True)
+    site = new_site(etcd, bucket, https=False)
+    site.write("master.key", (VECTORS / "master.key").read_text())
+    for stem, *_ in vectors():
+        for kind in ("dump", "key"):
+            bucket.put(f"{stem}.{kind}", (VECTORS / f"{stem}.{kind}").read_bytes())
+    yield site.start()
+    for item in versions(bucket, "Versions") + versions(bucket, "DeleteMarkers"):
+        if "Size" in item:
+            bucket.client.put_object_legal_hold(Bucket=bucket.name, Key=item["Key"], VersionId=item["VersionId"],
+                                                LegalHold={"Status": "OFF"})
+        bucket.client.delete_object(Bucket=bucket.name, Key=item["Key"], VersionId=item["VersionId"],
+                                    BypassGovernanceRetention=True)
+
+
+def versions(bucket, kind):
+    return bucket.client.list_object_versions(Bucket=bucket.name).get(kind, [])
+
+
+def test_object_lock(locking):
+    """Under retention or a legal hold nothing is destroyed: a delete marker covers it, as it does in any versioned bucket,
+    and without the marker the backup is what it was."""
+    client, bucket = locking.bucket.client, locking.bucket.name
+    held, retained, *_ = names = paired(locking)
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    for kind in ("dump", "key"):
+        client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.{kind}", LegalHold={"Status": "ON"})
+        client.put_object_retention(Bucket=bucket, Key=f"{retained}.{kind}",
+                                    Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+    before = versions(locking.bucket, "Versions")
+    for item in before:  # they are locked indeed
+        if item["Key"].startswith((held, retained)):
+            with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+                client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+    _, result = prune(locking, "-i", "1")
+    assert (result["deleted"], result["locked"], result["remaining"]) == (len(names) - 1, 0, 1), result
+    assert paired(locking) == names[-1:] and news(locking) == []
+    after = versions(locking.bucket, "Versions")
+    assert sorted((v["Key"], v["VersionId"]) for v in after) == sorted((v["Key"], v["VersionId"]) for v in before)
+    for item in versions(locking.bucket, "DeleteMarkers"):
+        client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+    assert paired(locking) == names
+    for stem in (held, retained):
+        assert locking.ctl("verify", "-t", stem[len("backup-"):]).status == 0
+
+
 def test_what_is_locked(plain):
     """The store says no to one: it is skipped and said, its key stays, and the others go. That is no failure."""
     locked = "backup-2011-01-01T00:00:00Z"  # a colon in a policy's resource is its end
