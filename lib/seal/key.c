@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -128,6 +129,7 @@ int key_write_master(const char *path, const struct secret *master, struct err *
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, EEXIST, "%s: exists already, and stays as it is", path);
     if (fd < 0)
         return err_errno(e, errno, "%s", path);
+    (void)fchmod(fd, 0600); /* whatever the umask took away; a medium without modes may refuse */
     if (write_all(fd, secret_const_data(text), TEXT_LEN) == 0 && fsync(fd) == 0 && sync_directory_of(path) == 0)
         return 0;
     err_errno(e, errno, "%s", path);

@@ -15,11 +15,16 @@ static const char master_hex[] = "5525212737270d24feb43a688215865da747059fc00d0f
 static const char wrapped_hex[] = "eb4b3200a0a1a2a3a4a5a6a7ab2c1aea7987743a4d7b0b37475b0b08e2cf3c016589e70230316834"
                                   "6a91d3877566fcb5fe4381550b3066207cec0c877da0e88660e015db1dbc4098";
 static const uint8_t r[] = {0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7};
-static const int64_t instant = 1733520145;
+enum { INSTANT = 1733520145 };
+static const int64_t instant = INSTANT;
 
 /* The same, but the nonce begins with EB 'K' '3' 00: authentic, and of a version that does not exist yet. */
 static const char newer_hex[] = "eb4b3300a0a1a2a3a4a5a6a7ab2c1aea7987743a4d7b0b375d2f1bb92e5d035f103deb1ffc1d05f1"
                                 "edfcbaf4dcef464a0f234c9432835e3bc32d0afb1bfe988022a6842e7bd08294";
+
+/* The same as wrapped_hex but for the last bit of the tag: no key opens it. */
+static const char other_hex[] = "eb4b3200a0a1a2a3a4a5a6a7ab2c1aea7987743a4d7b0b37475b0b08e2cf3c016589e70230316834"
+                                "6a91d3877566fcb5fe4381550b3066207cec0c877da0e88660e015db1dbc4099";
 
 /* Beside backup-2024-12-06T21:22:21Z.dump the Go tool wrote this key, which wraps that data key. */
 static const char go_wrapped_hex[] = "18ea743b566f661a683ce4a332b11ded0dade2875662d33a6bc5b89532b757d45a616f51e6bd1f70"
@@ -51,15 +56,63 @@ static struct secret *count_up(void)
     return secret_from_hex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 }
 
-static void data_keys_differ(void **state)
+static void new_keys_differ(void **state)
 {
     struct err e = ERR_INIT;
     _cleanup_secret_ struct secret *a = key_new_data(&e), *b = key_new_data(&e);
+    _cleanup_secret_ struct secret *c = key_new_master(&e), *d = key_new_master(&e);
 
     (void)state;
     assert_int_equal(secret_len(a), KEY_LEN);
     assert_int_equal(secret_len(b), KEY_LEN);
-    assert_false(secret_equal(a, b));
+    assert_int_equal(secret_len(c), KEY_LEN);
+    assert_int_equal(secret_len(d), KEY_LEN);
+    assert_false(secret_equal(a, b) || secret_equal(c, d) || secret_equal(a, c));
+}
+
+/* Computed with Python: hashlib.blake2b(b"", digest_size=16, key=KEY, salt=2 as 8 bytes and 8 zeros, person=b"etcdbkey"
+ * and 8 zeros), the first ten bytes of it. */
+static void fingerprints_are_the_known_answers(void **state)
+{
+    static const struct {
+        const char *key, *fingerprint;
+    } rows[] = {
+            {master_hex, "d7b2-f9a7-28ea-55e5-3642"},
+            {"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "9cd5-6d86-56c4-5183-d2c8"},
+            {"0000000000000000000000000000000000000000000000000000000000000000", "4eb5-b206-de71-d613-438e"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_secret_ struct secret *key = secret_from_hex(rows[i].key);
+        char out[KEY_FINGERPRINT_MAX];
+
+        memset(out, 'x', sizeof(out));
+        assert_ptr_equal(key_fingerprint(key, out), out);
+        assert_string_equal(out, rows[i].fingerprint);
+        assert_int_equal(strlen(out), KEY_FINGERPRINT_MAX - 1);
+    }
+}
+
+/* Every bit of the key counts, and the shape is the same for all. */
+static void fingerprints_tell_keys_apart(void **state)
+{
+    _cleanup_secret_ struct secret *key = secret_from_hex(master_hex);
+    char first[KEY_FINGERPRINT_MAX], out[KEY_FINGERPRINT_MAX];
+
+    (void)state;
+    (void)key_fingerprint(key, first);
+    for (size_t bit = 0; bit < 8 * KEY_LEN; bit++) {
+        secret_data(key)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        (void)key_fingerprint(key, out);
+        secret_data(key)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_string_not_equal(out, first);
+        assert_int_equal(strlen(out), KEY_FINGERPRINT_MAX - 1);
+        assert_int_equal(strspn(out, "0123456789abcdef-"), KEY_FINGERPRINT_MAX - 1);
+        for (size_t i = 0; i < KEY_FINGERPRINT_MAX - 1; i++)
+            assert_int_equal(out[i] == '-', i % 5 == 4);
+    }
+    assert_string_equal(key_fingerprint(key, out), first);
 }
 
 static void wrapping_gives_the_known_answer(void **state)
@@ -228,6 +281,37 @@ static void a_key_of_the_go_tool_is_of_any_backup(void **state)
     }
 }
 
+/* Who asks another key after this one goes by the code, not by the words. */
+static void errors_tell_which_fault_it_is(void **state)
+{
+    static const struct {
+        const char *hex;
+        int64_t at;
+        bool allow_renamed;
+        enum key_fault fault;
+    } rows[] = {
+            {"", INSTANT, true, KEY_FAULT_SHAPE},
+            {"eb4b3200", INSTANT, false, KEY_FAULT_SHAPE},
+            {newer_hex, INSTANT, true, KEY_FAULT_SHAPE},
+            {other_hex, INSTANT, false, KEY_FAULT_DOES_NOT_OPEN},
+            {other_hex, INSTANT + 1, true, KEY_FAULT_DOES_NOT_OPEN},
+            {wrapped_hex, INSTANT + 1, false, KEY_FAULT_BOUND_ELSEWHERE},
+    };
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint8_t wrapped[KEY_WRAPPED_LEN];
+        struct err e = ERR_INIT;
+
+        assert_null(key_unwrap(
+                master, from_hex(wrapped, sizeof(wrapped), rows[i].hex), rows[i].at, rows[i].allow_renamed, &e));
+        assert_int_equal(e.kind, ERR_INTEGRITY);
+        assert_int_equal(e.domain, ERR_DOMAIN_KEY);
+        assert_int_equal(e.code, rows[i].fault);
+    }
+}
+
 static void wrapping_allocates_nothing_and_unwrapping_fails_cleanly(void **state)
 {
     _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *data_key = count_up();
@@ -256,7 +340,9 @@ static void wrapping_allocates_nothing_and_unwrapping_fails_cleanly(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(data_keys_differ),
+            cmocka_unit_test(new_keys_differ),
+            cmocka_unit_test(fingerprints_are_the_known_answers),
+            cmocka_unit_test(fingerprints_tell_keys_apart),
             cmocka_unit_test(wrapping_gives_the_known_answer),
             cmocka_unit_test(unwrapping_reads_the_known_answer),
             cmocka_unit_test(two_wrappings_of_one_key_differ),
@@ -267,6 +353,7 @@ int main(void)
             cmocka_unit_test(any_other_length_is_refused),
             cmocka_unit_test(a_key_of_a_newer_version_is_told),
             cmocka_unit_test(a_key_of_the_go_tool_is_of_any_backup),
+            cmocka_unit_test(errors_tell_which_fault_it_is),
             cmocka_unit_test(wrapping_allocates_nothing_and_unwrapping_fails_cleanly),
     };
 
