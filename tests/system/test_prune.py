@@ -412,7 +412,7 @@ def locking(etcd, bucket, new_site):
     for stem, *_ in vectors():
         for kind in ("dump", "key"):
             bucket.put(f"{stem}.{kind}", (VECTORS / f"{stem}.{kind}").read_bytes())
-    yield site.start()
+    yield site
     for item in versions(bucket, "Versions") + versions(bucket, "DeleteMarkers"):
         if "Size" in item:
             bucket.client.put_object_legal_hold(Bucket=bucket.name, Key=item["Key"], VersionId=item["VersionId"],
@@ -429,7 +429,7 @@ def test_object_lock(locking):
     """Under retention or a legal hold nothing is destroyed: a delete marker covers it, as it does in any versioned bucket,
     and without the marker the backup is what it was."""
     client, bucket = locking.bucket.client, locking.bucket.name
-    held, retained, *_ = names = paired(locking)
+    held, retained, *_ = names = paired(locking.start())
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
     for kind in ("dump", "key"):
         client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.{kind}", LegalHold={"Status": "ON"})
