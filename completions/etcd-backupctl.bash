@@ -8,6 +8,7 @@ _etcd_backupctl() {
         -a --initial-advertise-peer-urls -o --initial-cluster-token --wal-dir --bump-revision --mark-compacted --owner
         --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain'
     local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
+    local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
     local prune='-a --max-age -i --min-count --dry-run'
 
     COMPREPLY=()
@@ -17,7 +18,7 @@ _etcd_backupctl() {
             -s | --socket | -c | --config) continue ;; # its value
         esac
         case $word in
-            backup | list | status | restore | verify | prune)
+            backup | list | status | restore | verify | prune | rotate-key | generate-key | key-fingerprint)
                 command=$word
                 break
                 ;;
@@ -31,7 +32,8 @@ _etcd_backupctl() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $command:$previous in
-        *:-s | *:--socket | *:-c | *:--config | restore:-e | verify:-e | *:--etcdutl-path | *:--output)
+        *:-s | *:--socket | *:-c | *:--config | restore:-e | verify:-e | *:--etcdutl-path | *:--output | \
+            rotate-key:-p | *:--previous-key | *:--new-key)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return
@@ -56,7 +58,17 @@ _etcd_backupctl() {
     esac
 
     case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status restore verify prune" -- "$current") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status restore verify prune rotate-key
+            generate-key key-fingerprint" -- "$current") ;;
+        rotate-key) mapfile -t COMPREPLY < <(compgen -W "$common $rotate_key" -- "$current") ;;
+        generate-key | key-fingerprint)
+            if [[ $current == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current")
+            else
+                compopt -o filenames 2>/dev/null
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            fi
+            ;;
         restore | verify | prune) mapfile -t COMPREPLY < <(compgen -W "$common ${!command}" -- "$current") ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current") ;;
     esac

@@ -1,5 +1,5 @@
 # fish completion for etcd-backupctl(8).
-set -l commands backup list status restore verify prune
+set -l commands backup list status restore verify prune rotate-key generate-key key-fingerprint
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c etcd-backupctl -f
@@ -16,6 +16,9 @@ complete -c etcd-backupctl -n $none -a status -d 'show what the daemon is doing'
 complete -c etcd-backupctl -n $none -a restore -d 'read a backup back'
 complete -c etcd-backupctl -n $none -a verify -d 'say which backups are good'
 complete -c etcd-backupctl -n $none -a prune -d 'delete old backups'
+complete -c etcd-backupctl -n $none -a rotate-key -d 'wrap all keys by another master key'
+complete -c etcd-backupctl -n $none -a generate-key -d 'make a master key in a new file'
+complete -c etcd-backupctl -n $none -a key-fingerprint -d 'of the master key in a file'
 
 set -l both '__fish_seen_subcommand_from restore verify'
 complete -c etcd-backupctl -n $both -s t -l backup-timestamp -x -d 'the backup of this instant'
@@ -36,10 +39,16 @@ complete -c etcd-backupctl -n $restore -l owner -x -a '(__fish_complete_users)' 
 complete -c etcd-backupctl -n $restore -s u -l use-etcdutl -x -a 'true false' -d 'false: leave the snapshot in a file'
 complete -c etcd-backupctl -n $restore -l output -r -F -d 'the file then'
 complete -c etcd-backupctl -n $restore -l skip-hash-check -d 'accept a snapshot without SHA-256'
-complete -c etcd-backupctl -n '__fish_seen_subcommand_from restore prune' -l dry-run -d 'show, and do nothing'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from restore prune rotate-key' -l dry-run -d 'show, and do nothing'
 
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from verify' -l all -d 'every backup of the prefix'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from verify' -l drill -d 'also unpack it'
 
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s a -l max-age -x -d 'older ones may go'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s i -l min-count -x -d 'so many stay'
+
+set -l rotate '__fish_seen_subcommand_from rotate-key'
+complete -c etcd-backupctl -n $rotate -s p -l previous-key -r -F -d 'the master key in use so far'
+complete -c etcd-backupctl -n $rotate -l new-key -r -F -d 'the new one; default: the configured one'
+complete -c etcd-backupctl -n $rotate -l purge-versions -d 'remove old versions of the keys after success'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from generate-key key-fingerprint' -F
