@@ -19,7 +19,7 @@
 enum {
     CERTIFICATES_LEN_MAX = 8 << 20, /* all authorities of the world are half a megabyte */
     PRIVATE_KEY_LEN_MAX = 32768,
-    MASTER_KEY_LEN_MAX = 4096,
+    MASTER_KEY_LEN_MAX = 1024, /* as when it is used: seal/key.c */
     MASTER_KEY_DIGITS = 64,
     GROUP_BUFFER_MAX = 1 << 20,
 };

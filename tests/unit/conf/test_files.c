@@ -30,7 +30,9 @@ static const char config[] = "etcd_client:\n"
                              "    ca_cert: s3-ca.crt\n"
                              "    key_auth: keys.yml\n"
                              "control:\n"
-                             "  group: root\n";
+                             "  group: root\n"
+                             "previous_key_paths: [old.key,\n"
+                             "  older.key]\n";
 
 /* All files that the configuration above names, as they should be. */
 static void write_good(void)
@@ -41,6 +43,8 @@ static void write_good(void)
     scratch_text("client.key", KEY);
     (void)mkdir("dir", 0700);
     scratch_text("master.key", " " MASTER "\n");
+    scratch_text("old.key", MASTER);
+    scratch_text("older.key", "\n" MASTER "\n");
     scratch_text("s3-ca.crt", CERT);
     scratch_text("keys.yml", "access_key: a\nsecret_key: b\n");
 }
@@ -81,6 +85,8 @@ static void missing_files(void **state)
             {"master.key", "9:1: encryption_key_path", secret_text},
             {"s3-ca.crt", "14:5: s3_client.auth.ca_cert", open_text},
             {"keys.yml", "15:5: s3_client.auth.key_auth", secret_text},
+            {"old.key", "18:22: previous_key_paths[0]", secret_text},
+            {"older.key", "19:3: previous_key_paths[1]", secret_text},
     };
     struct conf *c = scratch_load(config);
     char line[256];
@@ -109,6 +115,8 @@ static void open_secrets(void **state)
             {"client.key", "7:5: etcd_client.auth.client_key"},
             {"master.key", "9:1: encryption_key_path"},
             {"keys.yml", "15:5: s3_client.auth.key_auth"},
+            {"old.key", "18:22: previous_key_paths[0]"},
+            {"older.key", "19:3: previous_key_paths[1]"},
     };
     struct conf *c = scratch_load(config);
     char line[256];
@@ -189,6 +197,11 @@ static void what_is_in_them(void **state)
                     "9:1: encryption_key_path: master.key: is not a master key: character 65 is "
                     "no hexadecimal digit"},
             {"master.key", "\t" MASTER "\r\n\n", NULL},
+            {"old.key", "/etc/master.key",
+                    "18:22: previous_key_paths[0]: old.key: is not a master key: character 1 is no hexadecimal digit"},
+            {"older.key", MASTER "0",
+                    "19:3: previous_key_paths[1]: older.key: is not a master key: 65 hexadecimal digits instead of "
+                    "64"},
             {"password.yml", "username: a\n",
                     "5:5: etcd_client.auth.password_auth: password.yml:1:1: password: is "
                     "missing"},
@@ -241,10 +254,27 @@ static void paths_to_come_and_groups(void **state)
     }
 }
 
+/* What passes here must pass when it is used (seal/key.c), down to the white space. */
+static void long_master_keys(void **state)
+{
+    struct conf *c = scratch_load(config);
+    char text[1026];
+
+    (void)state;
+    write_good();
+    memset(text, ' ', sizeof(text));
+    memcpy(text, MASTER, strlen(MASTER));
+    scratch_write("master.key", text, 1024, 0600);
+    check(c, NULL);
+    scratch_write("master.key", text, 1025, 0600);
+    check(c, "test.yml:9:1: encryption_key_path: master.key: longer than 1024 bytes");
+    conf_free(c);
+}
+
 /* A FIFO where a file should be must not make anybody wait. */
 static void no_waiting_for_fifos(void **state)
 {
-    static const char *const files[] = {"etcd-ca.crt", "client.key", "master.key", "keys.yml"};
+    static const char *const files[] = {"etcd-ca.crt", "client.key", "master.key", "keys.yml", "older.key"};
     struct conf *c = scratch_load(config);
 
     (void)state;
@@ -291,6 +321,7 @@ int main(void)
             cmocka_unit_test(open_secrets),
             cmocka_unit_test(what_is_in_them),
             cmocka_unit_test(paths_to_come_and_groups),
+            cmocka_unit_test(long_master_keys),
             cmocka_unit_test(no_waiting_for_fifos),
             cmocka_unit_test(out_of_memory_anywhere),
     };

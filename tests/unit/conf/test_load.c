@@ -1,6 +1,7 @@
 /* What loads, and what it then says. */
 #include "expect.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/parse.h"
@@ -36,6 +37,8 @@ static void left_out_is_the_default(void **state)
     assert_null(c->control.group);
     assert_null(c->snapshot_path);
     assert_null(c->encryption_key_path);
+    assert_null(c->previous_key_paths);
+    assert_int_equal(c->n_previous_key_paths, 0);
     assert_int_equal(c->log_level, CONF_LOG_INFO);
     conf_free(c);
 }
@@ -56,6 +59,7 @@ static const char everything[] = "log_level: Debug\n"
                                  "  bucket: Old_Bucket.1\n"
                                  "  endpoint: https://store:9000\n"
                                  "  objects_prefix: a/b c\xc3\xa9\n"
+                                 "previous_key_paths: [pk1, '/a b/pk2', \"pk3\"]\n"
                                  "encryption_key_path: mk\n"
                                  "snapshot_path: snap\n"
                                  "etcd_client:\n"
@@ -89,6 +93,10 @@ static void every_key_goes_to_its_place(void **state)
     assert_string_equal(c->etcd.client_key, "ck");
     assert_string_equal(c->snapshot_path, "snap");
     assert_string_equal(c->encryption_key_path, "mk");
+    assert_int_equal(c->n_previous_key_paths, 3);
+    assert_string_equal(c->previous_key_paths[0], "pk1");
+    assert_string_equal(c->previous_key_paths[1], "/a b/pk2");
+    assert_string_equal(c->previous_key_paths[2], "pk3");
     assert_string_equal(c->s3.objects_prefix, "a/b c\xc3\xa9");
     assert_string_equal(c->s3.endpoint, "https://store:9000");
     assert_string_equal(c->s3.bucket, "Old_Bucket.1");
@@ -179,6 +187,29 @@ static void the_levels(void **state)
         assert_int_equal(c->log_level, cases[i].level);
         conf_free(c);
     }
+}
+
+/* In the order of the file, in either form of a list, and as many as may be. The same one twice does no harm. */
+static void previous_keys(void **state)
+{
+    char text[1024] = "";
+    struct conf *c;
+
+    (void)state;
+    c = scratch_load(ETCD S3 "previous_key_paths:\n# the oldest\n- b\n- a # and\n\n- b\n");
+    assert_int_equal(c->n_previous_key_paths, 3);
+    assert_string_equal(c->previous_key_paths[0], "b");
+    assert_string_equal(c->previous_key_paths[1], "a");
+    assert_string_equal(c->previous_key_paths[2], "b");
+    assert_null(c->encryption_key_path); /* between a plain past and a plain future there may be an encrypted time */
+    conf_free(c);
+    strcat(text, ETCD S3 "previous_key_paths:\n");
+    for (int i = 0; i < 16; i++)
+        (void)sprintf(text + strlen(text), "- k%d\n", i);
+    c = scratch_load(text);
+    assert_int_equal(c->n_previous_key_paths, 16);
+    assert_string_equal(c->previous_key_paths[15], "k15");
+    conf_free(c);
 }
 
 struct lines {
@@ -312,6 +343,7 @@ int main(void)
             cmocka_unit_test(the_file_of_the_go_tool),
             cmocka_unit_test(from_windows),
             cmocka_unit_test(the_levels),
+            cmocka_unit_test(previous_keys),
             cmocka_unit_test(warnings_name_what_is_unwise),
             cmocka_unit_test(no_warning_without_need),
             cmocka_unit_test(dots_in_a_virtual_bucket),

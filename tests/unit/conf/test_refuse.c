@@ -141,6 +141,34 @@ static void wrong_shape(void **state)
     scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
+static void wrong_lists_of_previous_keys(void **state)
+{
+    static const struct scratch_refused cases[] = {
+            {"previous_key_paths: /a\n", "f.yml:1:21: previous_key_paths: must be a list: [\"/path\", ...]"},
+            {"previous_key_paths: {a: /a}\n", "f.yml:1:21: previous_key_paths: must be a list: [\"/path\", ...]"},
+            {"previous_key_paths: []\n", "f.yml:1:21: previous_key_paths: the list is empty"},
+            {"previous_key_paths:\n", "f.yml:1:1: previous_key_paths: has no value; give it one or remove the key"},
+            {"previous_key_paths: ~\n", "f.yml:1:21: previous_key_paths: has no value; give it one or remove the key"},
+            {"previous_key_paths: [/a, '']\n",
+                    "f.yml:1:26: previous_key_paths[1]: has no value; give it one or remove it"},
+            {"previous_key_paths:\n- /a\n-\n- /b\n",
+                    "f.yml:3:2: previous_key_paths[1]: has no value; give it one or remove it"},
+            {"previous_key_paths: [/a, [/b]]\n", "f.yml:1:26: previous_key_paths[1]: must be a single value (/path)"},
+            {"previous_key_paths: [path: /a]\n", "f.yml:1:22: previous_key_paths[0]: must be a single value (/path)"},
+            {"previous_key_paths: [/a, \"/b\\n\"]\n",
+                    "f.yml:1:26: previous_key_paths[1]: contains a line break, a tab or a control character"},
+            {"previous_key_paths: [/a]\nprevious_key_paths: [/b]\n",
+                    "f.yml:2:1: previous_key_paths: is there a second time; the first is in line 1, column 1"},
+            {"previous_key_path: [/a]\n", "f.yml:1:1: previous_key_path: unknown key; did you mean "
+                                          "previous_key_paths?"},
+            {ETCD S3 "previous_key_paths: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]\n",
+                    "f.yml:3:77: previous_key_paths[16]: more than 16 paths"},
+    };
+
+    (void)state;
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
+}
+
 static void no_value(void **state)
 {
     static const struct scratch_refused cases[] = {
@@ -273,6 +301,7 @@ int main(void)
             cmocka_unit_test(yaml_that_no_configuration_needs),
             cmocka_unit_test(not_text),
             cmocka_unit_test(wrong_shape),
+            cmocka_unit_test(wrong_lists_of_previous_keys),
             cmocka_unit_test(no_value),
             cmocka_unit_test(unknown_keys),
             cmocka_unit_test(keys_twice),

@@ -121,6 +121,8 @@ static void lengths(void **state)
                     "f.yml:2:34: s3_client.bucket: 'aaaaaa", "aaa...' is longer than 255 bytes"},
             {ETCD S3 "snapshot_path: $\n", 4095, "f.yml:3:16: snapshot_path: 'aaa",
                     "aaa...' is longer than 4095 bytes"},
+            {ETCD S3 "previous_key_paths: [$]\n", 4095, "f.yml:3:22: previous_key_paths[0]: 'aaa",
+                    "aaa...' is longer than 4095 bytes"},
             {ETCD S3 "control:\n  socket: $\n", 107, "f.yml:4:11: control.socket: 'aaa",
                     "aaa...' is longer than 107 bytes"},
     };
