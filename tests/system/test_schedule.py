@@ -317,6 +317,37 @@ def test_a_reload_during_a_lookup(ceph, etcd, proxied):
     wait_for(lambda: site.bucket.dumps("other-"), what="a backup that the new prefix lacks")
 
 
+def test_certificates_and_keys_that_are_renewed(site, ca):
+    """Other contents under the same names: each job has what is there, before a SIGHUP and after it."""
+    auth, s3_auth = site.settings["etcd_client"]["auth"], site.settings["s3_client"]["auth"]
+    good = {name: Path(path).read_text() for name, path in {
+        "etcd-ca": auth["ca_cert"], "client.crt": auth["client_cert"], "client.key": auth["client_key"],
+        "s3-ca": s3_auth["ca_cert"], "credentials": s3_auth["key_auth"]}.items()}
+    at = {name: site.write(f"renewed-{name}", text) for name, text in good.items()}
+    site.configure({"etcd_client": {"retries": 0, "auth": {"ca_cert": at["etcd-ca"], "client_cert": at["client.crt"],
+                                                           "client_key": at["client.key"]}},
+                    "s3_client": {"auth": {"ca_cert": at["s3-ca"], "key_auth": at["credentials"]}}})
+    assert site.start().ctl("backup").status == 0
+    alien = {name: Path(path).read_text() for name, path in {
+        "etcd-ca": ca("other-ca"), "s3-ca": ca("other-ca"), "client.crt": ca("client-alien"),
+        "client.key": ca.key("client-alien")}.items()} | {
+        "credentials": '{access_key: "testkey", secret_key: "renewed"}'}
+    for names in (["etcd-ca"], ["client.crt", "client.key"], ["s3-ca"], ["credentials"]):
+        for name in names:
+            site.write(f"renewed-{name}", alien[name])
+        reload(site, TAKEN)
+        assert site.ctl("backup").status == 1, names
+        for name in names:
+            site.write(f"renewed-{name}", good[name])
+        assert site.ctl("backup").status == 0, names
+    site.write("renewed-client.key", good["client.key"][:100])  # being written just now
+    assert "client_key" in reload(site, REFUSED)
+    site.write("renewed-client.key", good["client.key"])
+    reload(site, TAKEN)
+    assert site.ctl("backup").status == 0
+    check_clean(site, 6)
+
+
 # ---- rest ----
 
 
