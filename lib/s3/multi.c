@@ -1,8 +1,13 @@
 #include "s3/multi.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
+
+enum { QUICK_READS = 4 }; /* TLS's last messages, the head of the answer, the beginning of its body */
 
 struct s3_multi {
     uv_loop_t *loop;
@@ -20,6 +25,7 @@ struct watch {
     uv_poll_t poll;
     struct s3_multi *multi;
     curl_socket_t fd;
+    unsigned quick; /* so many times to come the server is told at once that something arrived */
 };
 
 static void release(struct s3_multi *m)
@@ -120,10 +126,29 @@ static void on_timer(uv_timer_t *timer)
     act(CONTAINER_OF(timer, struct s3_multi, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
+/*
+ * A server that sends the head of an answer and then its body, and leaves TCP_NODELAY off as Ceph does by default,
+ * keeps the body back until the head is acknowledged, and our kernel waits 40 ms with that for something to send along
+ * (RFC 9293, 3.7.4 and 3.8.6.3). So the first bytes of an answer are acknowledged when they come (tcp(7), TCP_QUICKACK,
+ * which does not last): small requests take 2 ms instead of 44.
+ */
+static void acknowledge(struct watch *w)
+{
+    int on = 1;
+
+    if (w->quick == 0)
+        return;
+    w->quick--;
+    (void)setsockopt(w->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = CONTAINER_OF(poll, struct watch, poll);
     int curl_events = 0;
+
+    if (events & UV_READABLE)
+        acknowledge(w);
 
     if (status < 0)
         curl_events = CURL_CSELECT_ERR;
@@ -156,6 +181,7 @@ static struct watch *watch_new(struct s3_multi *m, curl_socket_t fd)
         return NULL;
     w->multi = m;
     w->fd = fd;
+    w->quick = QUICK_READS;
     if (uv_poll_init_socket(m->loop, &w->poll, fd) < 0) {
         free(w);
         return NULL;

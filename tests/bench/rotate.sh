@@ -1,0 +1,11 @@
+#!/bin/sh
+# sh tests/bench/rotate.sh [--keys N]       10,000 by default
+# How long a rotation of the master key takes, on a real store over TLS. Not a test: it has no limits.
+
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$top/tests/setup.sh"
+build=${BUILD_DIR:-$top/build/bench}
+[ -e "$build/build.ninja" ] || CC=gcc meson setup --buildtype=release "$build" "$top" >/dev/null
+ninja -C "$build" daemon/etcd-backupd daemon/ctl/etcd-backupctl >/dev/null
+BUILD_DIR=$build exec /usr/bin/python3 "$top/tests/bench/rotate.py" "$@"
