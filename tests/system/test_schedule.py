@@ -217,6 +217,19 @@ def test_due_while_another_job_runs(ceph, etcd, proxied):
     check_dumps(site)
 
 
+def test_what_is_running(ceph, medium, proxied):
+    """For a person: what, since when, and how far it is."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: proxy.held)
+    wait_for(lambda: re.search(r"^running +backup, for [\d.]+\w+, (streaming|flushing), [1-9][\d.]* MiB of [12]\d\.\d MiB$",
+                               site.ctl("status").out, re.M), what="the first part")
+    proxy.release()
+    wait_for(lambda: re.search("^running +nothing$", site.ctl("status").out, re.M))
+    assert site.stop() == 0
+    check_clean(site, 1)
+
+
 def test_the_end_during_a_backup(ceph, medium, proxied):
     """SIGTERM: nothing is left in the bucket."""
     site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
