@@ -39,7 +39,8 @@ static bool was_rotated_away(const struct key_check *k, const struct s3_response
     return false;
 }
 
-static void look_at(struct key_check *k, const struct checked *c, const struct s3_response *res)
+/* Errors: what says nothing about the key. */
+static int look_at(struct key_check *k, const struct checked *c, const struct s3_response *res, struct err *unknown)
 {
     _cleanup_secret_ struct secret *data_key = NULL;
     struct err *trouble = &k->result.trouble;
@@ -53,6 +54,9 @@ static void look_at(struct key_check *k, const struct checked *c, const struct s
         err_set(trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);
+    } else if (!data_key && e.kind == ERR_RESOURCE) {
+        *unknown = e;
+        return -1;
     } else if (!data_key && trouble->kind == ERR_NONE) {
         bool is_other = e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_DOES_NOT_OPEN;
 
@@ -60,6 +64,7 @@ static void look_at(struct key_check *k, const struct checked *c, const struct s
         err_prepend(trouble, "%s the %s backup, %s: ", is_other ? "the master key is not that of" : "the key of",
                 k->next == 1 ? "newest" : "oldest", c->name);
     }
+    return 0;
 }
 
 static void on_got(void *ctx, const struct s3_response *res, const struct err *err)
@@ -68,14 +73,12 @@ static void on_got(void *ctx, const struct s3_response *res, const struct err *e
     struct err e = ERR_INIT;
 
     k->request = NULL;
-    if (err && err->kind != ERR_NOT_FOUND) { /* that was pruned meanwhile */
-        e = *err;
+    if (err && err->kind != ERR_NOT_FOUND) /* that was pruned meanwhile */
+        k->spec.on_done(k->spec.ctx, NULL, err);
+    else if (!err && look_at(k, &k->checked[k->next - 1], res, &e) < 0)
         k->spec.on_done(k->spec.ctx, NULL, &e);
-        return;
-    }
-    if (!err)
-        look_at(k, &k->checked[k->next - 1], res);
-    check_next(k);
+    else
+        check_next(k);
 }
 
 static int get_next(struct key_check *k, struct err *e)

@@ -49,10 +49,11 @@ struct keyring *keyring_new(const struct conf *conf, struct err *e)
     return TAKE_PTR(r);
 }
 
-/* None opens it. */
+/* None opens it. Where memory or a disk kept one from being tried, that says nothing about the backup. */
 static int tell_none(const struct keyring *r, struct err *e)
 {
     char tried[ERR_TEXT_MAX] = "", unread[ERR_TEXT_MAX] = "";
+    const struct err *lack = NULL;
 
     for (size_t i = 0; i < r->n; i++) {
         const struct slot *slot = &r->slots[i];
@@ -62,7 +63,12 @@ static int tell_none(const struct keyring *r, struct err *e)
             (void)snprintf(tried + len, sizeof(tried) - len, "%s%s", len ? ", " : "", slot->fingerprint);
         else if (slot->unreadable.kind && !unread[0])
             (void)snprintf(unread, sizeof(unread), "; not tried: %.200s", slot->unreadable.text);
+        if (slot->unreadable.kind == ERR_RESOURCE && !lack)
+            lack = &slot->unreadable;
     }
+    if (lack)
+        return err_set(e, ERR_RESOURCE, lack->domain, lack->code, "not opened by %s; not tried: %.200s",
+                tried[0] ? tried : "any", lack->text);
     return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
             "wrong master key, or the key object is damaged (not opened by %s%s)", tried[0] ? tried : "any", unread);
 }

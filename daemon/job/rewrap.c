@@ -145,6 +145,8 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
     found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
     if (found && secret_equal(found, r->data_key)) {
         end_with(r, REWRAP_ROTATED, false, NULL);
+    } else if (!found && e.domain != ERR_DOMAIN_KEY) { /* out of memory: that says nothing about the store */
+        fail(r, &e, "it was stored, but could not be read back");
     } else if (res->body.len == KEY_WRAPPED_LEN && memcmp(res->body.data, r->before, KEY_WRAPPED_LEN) == 0) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the new key was stored, but the store still shows the old one");
         fail(r, &e, NULL);
@@ -162,8 +164,9 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 
     (void)res;
     r->request = NULL;
-    if (err && (is_http(err, 501) || is_http(err, 412)) && r->rounds < ROUNDS_MAX) {
-        /* Somebody else's, or our own whose answer got lost, or this store does not know the condition. */
+    if (err && (is_http(err, 501) || is_http(err, 412) || is_http(err, 404)) && r->rounds < ROUNDS_MAX) {
+        /* Somebody else's, or our own whose answer got lost, or this store does not know the condition, or (404: S3
+         * API, "conditional writes") it is not there any more. */
         r->was_refused = true;
         if (get(r, on_read, &e) < 0)
             fail(r, &e, NULL);
@@ -201,6 +204,10 @@ static void replace(struct rewrap *r, const struct s3_response *res)
         return;
     }
     check = key_unwrap(r->spec.next, (struct bytes){r->after, sizeof(r->after)}, r->spec.instant, false, &e);
+    if (!check && e.domain != ERR_DOMAIN_KEY) {
+        fail(r, &e, NULL);
+        return;
+    }
     if (!check || !secret_equal(check, r->data_key)) { /* memory that lies must not reach the bucket */
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the new wrap does not open: this machine's memory is at fault");
         fail(r, &e, NULL);
