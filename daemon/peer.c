@@ -14,7 +14,8 @@
 #include "wire.h"
 
 enum {
-    OUT_LIMIT = 1 << 20,     /* bytes waiting to be written to one client */
+    OUT_LIMIT = 16 << 20,    /* bytes waiting to be written to one client: the plan of a prune of 100,000 backups */
+    DETAILS_LIMIT = 1 << 19, /* of them, beyond which details are left out */
     LIST_BATCH = 256,        /* entries written at a time */
     STALL_MS = 60000,        /* without a byte taken by a client that has something to read */
     PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
@@ -232,7 +233,7 @@ static void on_output(void *ctx, const char *line)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    if (p->out.len < OUT_LIMIT / 2)
+    if (p->out.len < DETAILS_LIMIT)
         queued(p, message_output(&p->out, line, &e));
 }
 
@@ -258,7 +259,7 @@ static void on_unrotated(void *ctx, const struct unrotated *u)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    if (p->out.len < OUT_LIMIT / 2)
+    if (p->out.len < DETAILS_LIMIT)
         queued(p, message_unrotated(&p->out, u, &e));
 }
 

@@ -203,3 +203,7 @@ def test_ten_thousand(etcd, ceph, new_site, request):
         assert peak < 32 * servers.MIB
     rows = table(site.ctl("list"))
     assert len(rows) == COUNT and rows[-1]["NAME"] == names[0]
+    # What prune would do with each of them, all told at once.
+    *plan, result = [json.loads(line) for line in site.ctl("prune", "--dry-run", "--json").out.splitlines()]
+    assert {one["name"] for one in plan} == set(names) and len(plan) == COUNT
+    assert result["deleted"] == COUNT - 20 and site.bucket.dumps()

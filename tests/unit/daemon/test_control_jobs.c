@@ -96,7 +96,7 @@ static void test_watcher_stops_reading(void **state)
     client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
     while (!job.watcher.ctx)
         fixture_turn();
-    for (int i = 0; i < 10000 && job.watcher.ctx; i++)
+    for (int i = 0; i < 200000 && job.watcher.ctx; i++)
         job.watcher.note(job.watcher.ctx, text);
     assert_null(job.watcher.ctx);
     assert_int_equal(job.unwatched, 1);
