@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "catalog/name.h"
+#include "key_list.h"
 #include "listing.h"
 #include "old_versions.h"
 #include "rewrap.h"
@@ -28,14 +28,6 @@ enum {
     ALIKE_MAX = 2 * LANES,
 };
 
-/* One wrapped key in the bucket. */
-struct item {
-    char *name;
-    int64_t instant;    /* of its backup, seconds since the epoch */
-    bool is_unreadable; /* its name has no instant */
-    bool is_rotated;    /* the new key opens it */
-};
-
 struct lane {
     struct rotate *owner;
     struct rewrap *rewrap; /* NULL: free */
@@ -54,8 +46,8 @@ struct rotate {
 
     struct listing *listing;
     unsigned relistings;
-    struct item *items; /* those known before a listing are sorted by name, for find */
-    size_t n, next_item, ended;
+    struct key_list *keys;
+    size_t next_key, ended;
     struct lane lanes[LANES];
     enum rewrap_condition condition;
     struct old_versions *versions;
@@ -68,6 +60,11 @@ struct rotate {
     struct rotate_result result;
 };
 
+static size_t count(const struct rotate *r)
+{
+    return key_list_count(r->keys);
+}
+
 static void tell_progress(struct rotate *r, uint64_t done, uint64_t total)
 {
     struct job_progress p = {.phase = phase_names[r->state], .done = done, .total = total, .unit = "keys"};
@@ -78,7 +75,7 @@ static void tell_progress(struct rotate *r, uint64_t done, uint64_t total)
 static void set_state(struct rotate *r, enum state state)
 {
     r->state = state;
-    tell_progress(r, r->ended, r->n);
+    tell_progress(r, r->ended, count(r));
 }
 
 /* ---- the end ---- */
@@ -103,9 +100,7 @@ static void finish(struct rotate *r, const struct err *err)
     old_versions_free(TAKE_PTR(r->versions));
     for (unsigned i = 0; i < LANES; i++)
         rewrap_free(TAKE_PTR(r->lanes[i].rewrap));
-    for (size_t i = 0; i < r->n; i++)
-        free(r->items[i].name);
-    free(TAKE_PTR(r->items));
+    key_list_free(TAKE_PTR(r->keys));
     secret_free(TAKE_PTR(r->previous));
     secret_free(TAKE_PTR(r->next));
     r->result.elapsed_ms = uv_now(core_loop(r->core)) - r->started_ms;
@@ -130,16 +125,17 @@ static void tell_failure(struct rotate *r, const char *name, const struct err *e
 static void finish_incomplete(struct rotate *r)
 {
     const struct rotate_result *result = &r->result;
-    size_t left = r->n - r->ended;
+    size_t left = count(r) - r->ended;
 
     if (left)
         err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", r->alike, left);
     if (result->rotated == 0 && r->not_opened == result->failed && left == 0)
         err_prepend(&r->failure,
-                "the previous key %s opens none of the %zu keys, and nothing was changed: ", result->previous, r->n);
+                "the previous key %s opens none of the %zu keys, and nothing was changed: ", result->previous,
+                count(r));
     else
         err_prepend(&r->failure,
-                "%u of %zu keys were not rotated: do not destroy the previous key %s: ", result->failed, r->n,
+                "%u of %zu keys were not rotated: do not destroy the previous key %s: ", result->failed, count(r),
                 result->previous);
     finish(r, &r->failure);
 }
@@ -164,22 +160,10 @@ static void finish_complete(struct rotate *r)
 
 /* ---- old versions ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
-}
-
-static struct item *find_item(struct rotate *r, const char *name, size_t n)
-{
-    struct item wanted = {.name = (char *)(uintptr_t)name};
-
-    return n ? bsearch(&wanted, r->items, n, sizeof(*r->items), by_name) : NULL;
-}
-
 static bool find_rotated(void *ctx, const char *name, int64_t *instant)
 {
     struct rotate *r = ctx;
-    const struct item *item = find_item(r, name, r->n);
+    const struct key_item *item = key_list_find(r->keys, name);
 
     if (!item || !item->is_rotated)
         return false;
@@ -248,7 +232,6 @@ static void start_listing(struct rotate *r);
 
 static void end_pass(struct rotate *r)
 {
-    qsort(r->items, r->n, sizeof(*r->items), by_name);
     if (r->result.failed)
         finish_incomplete(r);
     else if (r->dry_run || r->relistings == RELISTINGS_MAX)
@@ -265,7 +248,7 @@ static bool has_given_up(const struct rotate *r)
     return r->alike >= ALIKE_MAX;
 }
 
-static void count_outcome(struct rotate *r, struct item *item, enum rewrap_outcome outcome, const struct err *err)
+static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_outcome outcome, const struct err *err)
 {
     bool is_own = outcome != REWRAP_FAILED || err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND;
 
@@ -291,15 +274,15 @@ static void on_rewrapped(void *ctx, enum rewrap_outcome outcome, bool was_rotate
     struct rotate *r = lane->owner;
 
     r->has_evidence = r->has_evidence || was_rotated_from;
-    count_outcome(r, &r->items[lane->index], outcome, err);
+    count_outcome(r, key_list_at(r->keys, lane->index), outcome, err);
     rewrap_free(TAKE_PTR(lane->rewrap));
-    tell_progress(r, r->ended, r->n);
+    tell_progress(r, r->ended, count(r));
     start_more(r);
 }
 
 static void start_one(struct rotate *r, struct lane *lane, size_t index)
 {
-    struct item *item = &r->items[index];
+    struct key_item *item = key_list_at(r->keys, index);
     struct rewrap_spec spec = {
             .name = item->name,
             .instant = item->instant,
@@ -328,8 +311,8 @@ static void start_more(struct rotate *r)
     bool under_way = false;
 
     for (unsigned i = 0; i < LANES; i++) {
-        while (!r->lanes[i].rewrap && r->next_item < r->n && !has_given_up(r))
-            start_one(r, &r->lanes[i], r->next_item++);
+        while (!r->lanes[i].rewrap && r->next_key < count(r) && !has_given_up(r))
+            start_one(r, &r->lanes[i], r->next_key++);
         under_way = under_way || r->lanes[i].rewrap;
     }
     if (!under_way)
@@ -338,56 +321,23 @@ static void start_more(struct rotate *r)
 
 /* ---- what there is ---- */
 
-static bool key_of(const struct catalog_backup *b, char name[NAME_TEXT_MAX])
-{
-    if (b->state == CATALOG_ORPHAN_KEY)
-        (void)snprintf(name, NAME_TEXT_MAX, "%s", b->name);
-    else if (b->has_key)
-        name_key_of_dump(name, b->name);
-    return b->has_key || b->state == CATALOG_ORPHAN_KEY;
-}
-
-/* Those that have come since what is known was sorted. */
-static int take_keys(struct rotate *r, const struct catalog_list *list, struct err *e)
-{
-    size_t count = catalog_list_count(list), known = r->n;
-    struct item *grown = reallocarray(r->items, known + count + 1, sizeof(*grown));
-    char name[NAME_TEXT_MAX];
-
-    if (!grown)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    r->items = grown;
-    for (size_t i = 0; i < count; i++) {
-        const struct catalog_backup *b = catalog_list_at(list, i);
-        struct item item = {.instant = b->instant, .is_unreadable = b->state == CATALOG_UNREADABLE};
-
-        if (!key_of(b, name) || find_item(r, name, known))
-            continue;
-        item.name = strdup(name);
-        if (!item.name)
-            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        r->items[r->n++] = item;
-    }
-    return 0;
-}
-
 static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
 {
     struct rotate *r = ctx;
     _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
-    size_t known = r->n;
+    size_t known = count(r);
     struct err e = err ? *err : ERR_INIT;
 
     listing_free(TAKE_PTR(r->listing));
-    if (err || take_keys(r, list, &e) < 0) {
+    if (err || key_list_add(r->keys, list, &e) < 0) {
         if (r->state == RELISTING)
             err_prepend(&e, "all keys are rotated, but whether others have come meanwhile could not be seen: ");
         finish(r, &e);
-    } else if (r->n == 0) {
+    } else if (count(r) == 0) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no encrypted backups in %s: there is nothing to rotate",
                 core_bucket_url(r->core));
         finish(r, &e);
-    } else if (r->n == known) {
+    } else if (count(r) == known) {
         look_for_versions(r);
     } else {
         set_state(r, REWRAPPING);
@@ -450,6 +400,7 @@ static void free_unstarted(struct rotate *r)
 {
     if (!r)
         return;
+    key_list_free(r->keys);
     secret_free(r->previous);
     secret_free(r->next);
     free(r);
@@ -464,10 +415,11 @@ struct rotate *rotate_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
+    r->keys = key_list_new(e);
     r->previous = secret_copy(secret_const_data(request->previous), KEY_LEN, e);
     if (request->next)
         r->next = secret_copy(secret_const_data(request->next), KEY_LEN, e);
-    if (!r->previous || !r->next != !request->next) {
+    if (!r->keys || !r->previous || !r->next != !request->next) {
         free_unstarted(r);
         return NULL;
     }
