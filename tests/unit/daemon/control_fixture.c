@@ -83,6 +83,7 @@ int jobs_start_restore(
     (void)j;
     job.restore = *request;
     (void)snprintf(job.output, sizeof(job.output), "%s", request->output ? request->output : "");
+    job.output_len = request->output ? strlen(request->output) : 0;
     return take_job("restore", watcher, e);
 }
 
@@ -110,6 +111,10 @@ int jobs_start_rotate(
     job.rotate = *request;
     assert_int_equal(secret_len(request->previous), KEY_LEN);
     (void)memcpy(job.previous, secret_const_data(request->previous), KEY_LEN);
+    if (request->next) {
+        assert_int_equal(secret_len(request->next), KEY_LEN);
+        (void)memcpy(job.next, secret_const_data(request->next), KEY_LEN);
+    }
     return take_job("rotate-key", watcher, e);
 }
 

@@ -29,10 +29,11 @@ struct control_job {
     struct restore_request restore; /* its strings are those of the message, which is gone */
     struct verify_request verify;
     struct prune_request prune;
-    struct rotate_request rotate; /* its keys are gone; the previous one was: */
-    uint8_t previous[KEY_LEN];
+    struct rotate_request rotate; /* its keys are gone; they were: */
+    uint8_t previous[KEY_LEN], next[KEY_LEN];
     struct verified *verified;
-    char output[512]; /* of a restore; the tool of a verify */
+    char output[512];  /* of a restore, as far as it fits; the tool of a verify */
+    size_t output_len; /* of a restore, all of it */
 };
 extern struct control_job job;
 
