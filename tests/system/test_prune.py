@@ -3,6 +3,7 @@
 import datetime
 import grp
 import json
+import os
 import re
 import signal
 from email.utils import formatdate
@@ -14,7 +15,7 @@ from faults import Command, check_dumps, events, news
 from s3_proxy import DROP, After, Answer, Cut, Hold, error
 from servers import wait_for
 from test_control import as_other, needs_root
-from test_reader import VECTORS, vectors
+from test_reader import VECTORS, vectors, wrap
 
 # proto/control.proto, as numbers.
 PRUNE, PRUNE_DRY = message(f8=b""), message(f8=message(f1=1))
@@ -29,10 +30,11 @@ def name(days, prefix="backup", **more):
 
 
 def put(site, *stems, key=True):
-    """Backups as far as a listing shows: nobody decrypts them here."""
+    """Backups as far as a listing and a look at their keys show: nobody decrypts the dumps here."""
     for stem in stems:
         if key:
-            site.bucket.put(f"{stem}.key", b"key")
+            instant = stem[-len("2024-12-06T21:22:25Z"):]
+            site.bucket.put(f"{stem}.key", wrap(instant, site.master_key, os.urandom(8), os.urandom(32)))
         site.bucket.put(f"{stem}.dump", b"x" * 1000)
 
 

@@ -14,6 +14,7 @@ import pytest
 from faults import Command, check_clean, events, news
 from s3_proxy import Hold
 from servers import Programs, wait_for
+from test_prune import put
 
 # ---- the service manager ----
 
@@ -288,9 +289,7 @@ def test_metrics(site, page):
 
 
 def test_metrics_of_a_schedule_and_its_prunes(site, page):
-    for n in range(2):
-        site.bucket.put(f"backup-2001-01-0{n + 1}T00:00:00Z.dump", b"x")
-        site.bucket.put(f"backup-2001-01-0{n + 1}T00:00:00Z.key", b"x")
+    put(site, "backup-2001-01-01T00:00:00Z", "backup-2001-01-02T00:00:00Z")
     site.configure({"schedule": {"interval": "1h"}, "prune": {"max_age": "1d", "min_count": 1}})
     site.start()
     seen = wait_for(lambda: (lambda v: v["prune_deleted_total"] == 2 and v)(page.values()))
@@ -317,8 +316,7 @@ def test_health(site, page):
     site.configure({"health": {"max_age": "1h"}})
     site.start()
     wait_for(lambda: page.ask("/healthz")[::2] == (503, "there is no backup\n"))
-    site.bucket.put("backup-2024-12-06T21:22:25Z.dump", b"x")
-    site.bucket.put("backup-2024-12-06T21:22:25Z.key", b"x")
+    put(site, "backup-2024-12-06T21:22:25Z")
     site.stop()
     site.start()
     status, _, text = wait_for(lambda: (lambda a: "old" in a[2] and a)(page.ask("/healthz")))
