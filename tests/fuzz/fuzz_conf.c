@@ -28,6 +28,9 @@ static void check_good(const struct conf *c)
     FUZZ_CHECK(c->etcd.n_endpoints >= 1 && c->etcd.n_endpoints <= 64);
     for (size_t i = 0; i < c->etcd.n_endpoints; i++)
         FUZZ_CHECK(*c->etcd.endpoints[i]);
+    FUZZ_CHECK(c->n_previous_key_paths <= 16 && !c->previous_key_paths == !c->n_previous_key_paths);
+    for (size_t i = 0; i < c->n_previous_key_paths; i++)
+        FUZZ_CHECK(*c->previous_key_paths[i] && strlen(c->previous_key_paths[i]) < 4096);
     FUZZ_CHECK(*c->s3.endpoint && *c->s3.bucket && *c->s3.key_auth && *c->s3.region && *c->control.socket);
     FUZZ_CHECK(!c->etcd.client_cert == !c->etcd.client_key);
     FUZZ_CHECK(c->etcd.connection_timeout_ms > 0 && c->etcd.request_timeout_ms > 0 && c->etcd.retries <= 1000000);

@@ -45,7 +45,12 @@ static void check(struct bytes wrapped, int64_t instant, bool allow_renamed)
     if (is_go || (is_ours && (allow_renamed || instant == instant_of_ours)))
         FUZZ_CHECK(key && secret_len(key) == KEY_LEN && e.kind == ERR_NONE);
     else
-        FUZZ_CHECK(!key && e.kind == ERR_INTEGRITY && e.text[0] != '\0');
+        FUZZ_CHECK(!key && e.kind == ERR_INTEGRITY && e.text[0] != '\0' && e.domain == ERR_DOMAIN_KEY &&
+                   e.code == (wrapped.len != sizeof(ours) ||
+                                                     (wrapped.data[0] == ours[0] && memcmp(wrapped.data, ours, 4) != 0)
+                                             ? KEY_FAULT_SHAPE
+                                     : is_ours ? KEY_FAULT_BOUND_ELSEWHERE
+                                               : KEY_FAULT_DOES_NOT_OPEN));
     /* The binding covers r, m and the instant; the rest is for the authentication. */
     FUZZ_CHECK(key_is_bound_to(master, wrapped, instant) ==
                (instant == instant_of_ours && wrapped.len == sizeof(ours) && memcmp(wrapped.data, ours, 24) == 0));

@@ -4,8 +4,11 @@
  */
 #include "fuzz.h"
 
+#include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "base/utf8.h"
 #include "control.pb-c.h"
 #include "ctl/text.h"
@@ -37,12 +40,35 @@ static bool is_known(const Control__Request *m)
            (m->body_case == CONTROL__REQUEST__BODY__NOT_SET || m->hello->base.n_unknown_fields == 0);
 }
 
+/* As peer.c unpacks it, in an arena: what fits there is what was sent, and all that we send ourselves does fit. */
+static void check_arena(struct bytes message, const Control__Request *m)
+{
+    struct err e = ERR_INIT;
+    _cleanup_(cleanup_arena_free) struct arena *arena = arena_new(message.len, &e);
+    const Control__Request *same;
+    size_t len = m ? control__request__get_packed_size(m) : 0;
+    _cleanup_free_ uint8_t *a = malloc(len + 1), *b = malloc(len + 1);
+
+    FUZZ_CHECK(arena && a && b);
+    same = control__request__unpack(arena_allocator(arena), message.len, message.data);
+    if (!m)
+        FUZZ_CHECK(!same);
+    if (m && len == message.len && is_known(m)) /* nothing in it twice */
+        FUZZ_CHECK(same);
+    if (!m || !same)
+        return;
+    FUZZ_CHECK(control__request__get_packed_size(same) == len);
+    FUZZ_CHECK(control__request__pack(m, a) == len && control__request__pack(same, b) == len);
+    FUZZ_CHECK(memcmp(a, b, len) == 0);
+}
+
 static void check_request(struct bytes message)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(2 * WIRE_FRAME_MAX);
     Control__Request *m = control__request__unpack(NULL, message.len, message.data), *again;
     struct bytes sent;
 
+    check_arena(message, m);
     if (!m)
         return;
     /* What peer.c takes for granted. */
@@ -50,6 +76,11 @@ static void check_request(struct bytes message)
         FUZZ_CHECK(m->hello);
     if (m->body_case == CONTROL__REQUEST__BODY_RESTORE)
         FUZZ_CHECK(m->restore && m->restore->output && strlen(m->restore->output) <= message.len);
+    if (m->body_case == CONTROL__REQUEST__BODY_ROTATE_KEY) {
+        FUZZ_CHECK(m->rotate_key && m->rotate_key->previous_key.len + m->rotate_key->new_key.len <= message.len);
+        FUZZ_CHECK(m->rotate_key->previous_key.len == 0 || m->rotate_key->previous_key.data);
+        FUZZ_CHECK(m->rotate_key->new_key.len == 0 || m->rotate_key->new_key.data);
+    }
     if (send_on(&out, &m->base, &sent) && is_known(m)) {
         again = control__request__unpack(NULL, sent.len, sent.data);
         FUZZ_CHECK(again && again->body_case == m->body_case);
@@ -74,8 +105,12 @@ static void check_status(const Control__StatusResult *s)
     check_text(s->bucket);
     for (size_t i = 0; i < s->n_endpoints; i++)
         check_text(s->endpoints[i]);
-    if (s->running && s->running->progress)
+    check_text(s->key);
+    check_text(s->key_trouble);
+    if (s->running && s->running->progress) {
         check_text(s->running->progress->phase);
+        check_text(s->running->progress->unit);
+    }
     if (s->last_success)
         check_text(s->last_success->member);
     if (s->last_failure)
@@ -93,16 +128,38 @@ static void check_reply(struct bytes message)
     text_clean_message(&m->base);
     if (m->body_case == CONTROL__REPLY__BODY_NOTE)
         check_text(m->note->text);
-    if (m->body_case == CONTROL__REPLY__BODY_ENTRY)
+    if (m->body_case == CONTROL__REPLY__BODY_ENTRY) {
         check_text(m->entry->name);
+        check_text(m->entry->key);
+    }
+    if (m->body_case == CONTROL__REPLY__BODY_UNROTATED) {
+        check_text(m->unrotated->name);
+        check_text(m->unrotated->text);
+    }
     if (m->body_case == CONTROL__REPLY__BODY_DONE) {
         if (m->done->failure)
             check_text(m->done->failure->text);
         if (m->done->result_case == CONTROL__DONE__RESULT_STATUS)
             check_status(m->done->status);
+        if (m->done->result_case == CONTROL__DONE__RESULT_ROTATE) {
+            check_text(m->done->rotate->previous_key);
+            check_text(m->done->rotate->new_key);
+            check_text(m->done->rotate->configured_key);
+            check_text(m->done->rotate->bucket);
+        }
+        if (m->done->result_case == CONTROL__DONE__RESULT_LIST)
+            check_text(m->done->list->key);
     }
     (void)send_on(&out, &m->base, &sent);
     control__reply__free_unpacked(m, NULL);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    FUZZ_CHECK(sodium_init() >= 0);
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -345,6 +345,7 @@ static void test_much_while_a_job_runs(void **state)
     client_ask_for(&c, CONTROL__REQUEST__BODY_CANCEL);
     while (!job.cancelled)
         fixture_turn();
+    assert_int_equal(job.cancelled, 1);
     fixture_end_job(NULL, &e);
     client_expect_failure(&c, "cancelled", "x");
     client_leave(&c);
