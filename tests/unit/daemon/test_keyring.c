@@ -87,9 +87,9 @@ static void expect_opens(const struct keyring *r, unsigned by, size_t expected)
 static void expect_refused(const struct keyring *r, unsigned by, const char *expected)
 {
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    _cleanup_secret_ struct secret *data_key = wrap(by, INSTANT, wrapped);
     struct err e = ERR_INIT;
 
+    secret_free(wrap(by, INSTANT, wrapped));
     assert_null(keyring_unwrap(r, (struct bytes){wrapped, sizeof(wrapped)}, INSTANT, false, NULL, &e));
     expect_error(&e, ERR_INTEGRITY, expected);
     assert_int_equal(e.domain, ERR_DOMAIN_KEY);
@@ -232,11 +232,11 @@ static void test_many(void **state)
     char *paths[16];
     char files[16][8];
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    _cleanup_secret_ struct secret *data_key = wrap(3, INSTANT, wrapped);
     _cleanup_(cleanup_keyring_free) struct keyring *r = NULL;
     struct err e = ERR_INIT;
 
     (void)state;
+    secret_free(wrap(3, INSTANT, wrapped));
     for (size_t i = 0; i < 16; i++) {
         struct buf one = folder_read(names[i % 3]);
 
@@ -325,11 +325,11 @@ static void test_current_fingerprint(void **state)
 static void test_out_of_memory_anywhere(void **state)
 {
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    _cleanup_secret_ struct secret *data_key = wrap(2, INSTANT, wrapped);
     bool reached;
     size_t n = 0;
 
     (void)state;
+    secret_free(wrap(2, INSTANT, wrapped));
     do {
         struct err e = ERR_INIT;
         struct keyring *r;
