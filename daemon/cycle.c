@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "base/timestamp.h"
 #include "job/key_check.h"
+#include "job/keyring.h"
 #include "job/listing.h"
 #include "log.h"
 #include "schedule.h"
@@ -24,10 +25,10 @@ struct cycle {
     struct core *core;
     struct jobs *jobs;
     struct alarm *alarm;
-    struct listing *lookup;  /* under way; the core is acquired */
-    struct key_check *check; /* likewise, after the lookup */
-    bool is_looked_at;       /* for the backup that is due */
-    bool is_rotated_away;    /* the master key: no backup may use it */
+    struct listing *lookup;                 /* under way; the core is acquired */
+    struct key_check *check;                /* likewise, after the lookup */
+    bool is_looked_at;                      /* for the backup that is due */
+    char rotated_away[KEY_FINGERPRINT_MAX]; /* a master key that no backup may use any more; "" */
     uint64_t lookup_wait_ms;
     struct cycle_state state;
     char text[SCHEDULE_TEXT_MAX];
@@ -38,6 +39,7 @@ struct cycle {
     struct schedule schedule;
     bool is_ours; /* the running backup */
     bool wants_prune;
+    bool wants_look; /* at the bucket, since something has changed there */
     bool is_stopped; /* by its owner: the observers stay with the jobs */
 };
 
@@ -64,8 +66,8 @@ static void start_backup(struct cycle *c)
     c->is_ours = true;
     c->is_looked_at = false; /* the next one wants a look of its own */
     schedule_began(&c->schedule, &at);
-    if (c->is_rotated_away) {
-        jobs_refuse_backup(c->jobs, &c->state.key_trouble);
+    if (cycle_key_is_rotated_away(c, &e)) {
+        jobs_refuse_backup(c->jobs, &e);
         return;
     }
     if (jobs_start_backup(c->jobs, NULL, &e) == 0)
@@ -104,6 +106,8 @@ static void advance(struct cycle *c)
         return; /* its end brings us back */
     if (c->wants_prune)
         start_prune(c);
+    else if (c->wants_look)
+        look_up(c);
     else if (c->is_scheduled && schedule_wait(&c->schedule, &at) == 0) {
         if (c->is_looked_at)
             start_backup(c);
@@ -175,6 +179,13 @@ static void end_lookup(struct cycle *c)
     core_release(c->core); /* may bring another configuration, for which this says nothing */
 }
 
+static void forget_key(struct cycle *c)
+{
+    c->state.key_trouble = ERR_INIT;
+    c->state.needs_previous = false;
+    c->rotated_away[0] = '\0';
+}
+
 static void tell_unchecked(const struct cycle *c, const struct err *err)
 {
     log_write(c->needs_lookup ? LOG_WARNING : LOG_DEBUG,
@@ -184,13 +195,17 @@ static void tell_unchecked(const struct cycle *c, const struct err *err)
 static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
 {
     struct cycle *c = ctx;
+    struct err e = ERR_INIT;
 
     if (err) {
         tell_unchecked(c, err);
     } else {
         c->state.key_is_checked = true;
-        c->state.key_trouble = result->trouble;
-        c->is_rotated_away = result->is_rotated_away;
+        c->state.key_trouble = result->is_rotated_away ? ERR_INIT : result->trouble;
+        c->state.needs_previous = result->needs_previous;
+        c->rotated_away[0] = '\0';
+        if (result->is_rotated_away)
+            (void)keyring_current_fingerprint(core_conf(c->core), c->rotated_away, &e);
         if (result->trouble.kind != ERR_NONE && !result->is_rotated_away) /* else the backup fails for it */
             log_error("%s", result->trouble.text);
         else if (result->needs_previous)
@@ -211,7 +226,7 @@ static void check_key(struct cycle *c, const struct catalog_list *list)
     if (e.kind != ERR_NONE)
         tell_unchecked(c, &e);
     else
-        c->state.key_trouble = ERR_INIT; /* no encrypted backup needs it */
+        forget_key(c); /* no encrypted backup needs it */
     end_lookup(c);
 }
 
@@ -240,6 +255,7 @@ static void look_up(struct cycle *c)
     struct err e = ERR_INIT;
 
     c->has_tried = true;
+    c->wants_look = false;
     core_acquire(c->core);
     c->lookup = listing_start(c->core, &spec, &e);
     if (c->lookup)
@@ -277,10 +293,7 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
         c->state.bytes += result->stored_size;
         c->state.failures = 0;
         c->wants_prune = was_ours && core_conf(c->core)->prune.max_age_ms;
-        if (c->wants_prune && c->state.key_trouble.kind != ERR_NONE) {
-            c->wants_prune = false;
-            log_warning("nothing is pruned while the master key is in doubt: %s", c->state.key_trouble.text);
-        }
+        c->wants_look = !was_ours;
     } else if (was_ours) {
         c->state.failures++;
     }
@@ -290,16 +303,17 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
         schedule_failed(&c->schedule, &at);
 }
 
-/* All keys in the bucket are opened by the new one. What is left to be done is to configure it. */
+/* Whether it ended well or not: what the previous key wraps from now on would have to be rotated again. What the bucket
+ * holds now the next look will show. */
 static void on_rotated(struct cycle *c, const struct rotate_result *r)
 {
-    c->is_looked_at = c->is_rotated_away = false;
-    c->state.key_is_checked = true;
-    c->state.key_trouble = ERR_INIT;
-    if (r->configured[0] && strcmp(r->configured, r->next) != 0)
-        err_set(&c->state.key_trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "all backups were rotated to %s, but encryption_key_path holds %s: put the new key there", r->next,
-                r->configured);
+    if (r->dry_run || (r->rotated == 0 && r->already == 0))
+        return;
+    forget_key(c);
+    c->is_looked_at = false;
+    c->wants_look = true;
+    if (r->failed == 0 && strcmp(r->configured, r->previous) == 0)
+        (void)snprintf(c->rotated_away, sizeof(c->rotated_away), "%s", r->previous);
 }
 
 static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
@@ -313,7 +327,7 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     else if (!err && result->prune && !result->prune->dry_run) {
         c->state.backups = result->prune->remaining;
         c->state.bytes = result->prune->remaining_bytes;
-    } else if (!err && result->rotate && !result->rotate->dry_run) {
+    } else if (result && result->rotate) {
         on_rotated(c, result->rotate);
     }
 }
@@ -350,8 +364,8 @@ void cycle_reload(struct cycle *c)
 {
     describe(c);
     c->state.is_known = c->is_scheduled = c->wants_prune = false;
-    c->is_looked_at = c->is_rotated_away = c->state.key_is_checked = false;
-    c->state.key_trouble = ERR_INIT;
+    c->is_looked_at = c->wants_look = c->state.key_is_checked = false;
+    forget_key(c);
     c->lookup_wait_ms = LOOKUP_FIRST_MS;
     c->has_tried = false;
     alarm_set(c->alarm, 0);
@@ -374,11 +388,27 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
     return c;
 }
 
+bool cycle_key_is_rotated_away(const struct cycle *c, struct err *why)
+{
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err ignored;
+
+    if (!c->rotated_away[0] || keyring_current_fingerprint(core_conf(c->core), fingerprint, &ignored) < 0 ||
+            strcmp(c->rotated_away, fingerprint) != 0)
+        return false;
+    err_set(why, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "encryption_key_path still holds %s, which was rotated away: put the new key there", fingerprint);
+    return true;
+}
+
 void cycle_get_state(const struct cycle *c, struct cycle_state *out)
 {
     struct schedule_clock at = now();
+    struct err e = ERR_INIT;
 
     *out = c->state;
+    if (cycle_key_is_rotated_away(c, &e))
+        out->key_trouble = e;
     out->schedule = c->text;
     out->next = c->is_scheduled ? schedule_next(&c->schedule, &at) : 0;
 }

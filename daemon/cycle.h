@@ -7,7 +7,8 @@
  *
  * A cycle begins with a look at the bucket: what is there, and whether the master key still opens it (key_check.h). A
  * key that does not is told, again and again, and nothing is pruned; the backup is made all the same, for one that can
- * be read is better than none. A key that was rotated away makes no backup any more.
+ * be read is better than none. A key that was rotated away makes no backup any more. After a backup that somebody asked
+ * for there is such a look, too.
  *
  * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */
@@ -30,6 +31,7 @@ struct cycle_state {
     struct err lookup;      /* why the bucket could not be looked at last, while !is_known */
     bool key_is_checked;    /* the master key has been tried */
     struct err key_trouble; /* why it is not the right one; kind ERR_NONE: nothing is known against it */
+    bool needs_previous;    /* a backup is opened by one of previous_key_paths alone */
 };
 
 /* Borrows both, and observes the jobs; both outlive it. The caller frees. Errors: ERR_RESOURCE. */
@@ -37,6 +39,9 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e);
 
 /* The configuration has changed (core_reload): begins anew. Not while anything has the core. */
 void cycle_reload(struct cycle *c);
+
+/* Whether the master key that is configured now was rotated away: no backup may use it, whoever asks. Then why. */
+bool cycle_key_is_rotated_away(const struct cycle *c, struct err *why);
 
 void cycle_get_state(const struct cycle *c, struct cycle_state *out);
 

@@ -252,9 +252,10 @@ static int take_slot(struct jobs *j, const char *name, const struct job_sink *wa
     char since[TIMESTAMP_TEXT_MAX];
 
     if (j->state.running)
-        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0,
-                "a %s is running since %s; with -c FILE etcd-backupctl works beside this daemon", j->state.running,
-                timestamp_format(j->state.running_since, since));
+        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running since %s; %s", j->state.running,
+                timestamp_format(j->state.running_since, since),
+                strcmp(name, "rotate-key") == 0 ? "wait for its end: no backup may be under way during a rotation"
+                                                : "with -c FILE etcd-backupctl works beside this daemon");
     j->state.running = name;
     j->state.running_since = timestamp_now();
     j->state.progress = (struct job_progress){.phase = "starting"};

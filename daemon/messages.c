@@ -1,5 +1,6 @@
 #include "messages.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "control.pb-c.h"
@@ -87,7 +88,7 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, const st
     entry.instant = b->instant;
     entry.size = b->size;
     entry.encrypted = b->has_key || b->state == CATALOG_KEY_MISSING;
-    entry.state = text(state_name(b->state));
+    entry.state = text(strcmp(shown->key, "none") == 0 ? "other-key" : state_name(b->state));
     entry.last_modified = b->last_modified;
     entry.etcd_version = text(shown->etcd_version);
     entry.revision_before = shown->revision_before;
@@ -357,7 +358,10 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     if (keyring_current_fingerprint(conf, fingerprint, &trouble) < 0)
         status.key_trouble = trouble.text;
     else
-        status.key_trouble = text(cycle->key_trouble.text);
+        status.key_trouble =
+                text(cycle->key_trouble.kind == ERR_NONE && cycle->needs_previous
+                                ? "some backups are opened by a key of previous_key_paths alone: rotate-key is not done"
+                                : cycle->key_trouble.text);
     status.endpoints = conf->etcd.endpoints;
     status.n_endpoints = conf->etcd.n_endpoints;
     status.next_backup = cycle->next;

@@ -289,6 +289,8 @@ static void on_inventory(void *ctx, const struct err *err)
 
 static int start_backup(struct peer *p, const struct job_sink *sink, struct err *e)
 {
+    if (p->spec.cycle && cycle_key_is_rotated_away(p->spec.cycle, e))
+        return -1;
     p->watching = jobs_start_backup(p->spec.jobs, sink, e) == 0;
     return p->watching ? 0 : -1;
 }

@@ -79,6 +79,7 @@ int requests_prune(
     if (!is_trusted && !m->dry_run)
         return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
                 "only root and the daemon's own user may delete backups; --dry-run shows what would go");
+    out->allow_other_keys = m->allow_other_keys;
     if (m->has_max_age)
         out->policy.max_age = m->max_age_ms / 1000;
     if (m->has_min_count)

@@ -8,22 +8,24 @@
 #include "show.h"
 #include "words.h"
 
-enum { OPT_DRY_RUN = 256 };
+enum { OPT_DRY_RUN = 256, OPT_ALLOW_OTHER_KEYS };
 
 const struct option prune_options[] = {
         {"max-age", required_argument, NULL, 'a'},
         {"min-count", required_argument, NULL, 'i'},
         {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+        {"allow-other-keys", no_argument, NULL, OPT_ALLOW_OTHER_KEYS},
         {0},
 };
 
 const char prune_usage[] =
         "  -a, --max-age DURATION       older backups may go; default: the configuration's, else 15d\n"
         "  -i, --min-count N            so many complete backups stay; default: the configuration's (20)\n"
-        "      --dry-run                show what would go and what stays, and why; delete nothing\n";
+        "      --dry-run                show what would go and what stays, and why; delete nothing\n"
+        "      --allow-other-keys       also if backups are there that no configured master key opens\n";
 
 static struct {
-    bool has_max_age, has_min_count, dry_run;
+    bool has_max_age, has_min_count, dry_run, allow_other_keys;
     uint64_t max_age_ms, min_count;
 } prune;
 
@@ -54,6 +56,9 @@ int prune_set(int letter, const char *value)
     case OPT_DRY_RUN:
         prune.dry_run = true;
         return 0;
+    case OPT_ALLOW_OTHER_KEYS:
+        prune.allow_other_keys = true;
+        return 0;
     default:
         return -1;
     }
@@ -65,6 +70,7 @@ int prune_run(const struct ctl *ctl)
     Control__Request request = CONTROL__REQUEST__INIT;
 
     body.dry_run = prune.dry_run;
+    body.allow_other_keys = prune.allow_other_keys;
     body.has_max_age = prune.has_max_age;
     body.max_age_ms = prune.max_age_ms;
     body.has_min_count = prune.has_min_count;

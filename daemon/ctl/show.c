@@ -256,12 +256,13 @@ static void show_old_versions(const Control__RotateResult *r)
     if (r->purged)
         (void)printf("%" PRIu32 " old versions of the keys were removed.\n", r->purged);
     if (r->old_versions)
-        (void)printf("The bucket keeps %" PRIu32 " old versions of the keys, which the previous key still opens; "
-                     "--purge-versions removes them.\n",
+        (void)printf("The bucket keeps %" PRIu32 " old versions of these keys, which may open with older master keys. "
+                     "--purge-versions removes those that open with the previous one: only now, while it exists.\n",
                 r->old_versions);
     if (r->lost_versions)
-        (void)printf("It also keeps %" PRIu32 " old versions of keys whose backups are deleted: who wants to undelete "
-                     "those needs the previous key.\n",
+        (void)printf("The bucket keeps %" PRIu32
+                     " old versions of keys of deleted backups. Undeleting such a backup needs "
+                     "the master key that it was made with; a lifecycle rule of the bucket removes them.\n",
                 r->lost_versions);
     if (r->versions_unknown)
         (void)puts("Whether the bucket keeps old versions of the keys could not be found out.");
@@ -270,30 +271,27 @@ static void show_old_versions(const Control__RotateResult *r)
 /* What the two people of a ceremony want to read. */
 static void show_conclusion(const Control__RotateResult *r)
 {
-    if (r->dry_run) {
+    if (r->dry_run && r->rotated)
         (void)puts("This was a dry run: nothing was changed, and the previous key is still needed.");
-        return;
-    }
-    (void)printf(
-            "No backup in %s needs the previous key %s any more: it can be destroyed.\n", r->bucket, r->previous_key);
-    if (strcmp(r->configured_key, r->new_key) != 0)
-        (void)printf(
-                "BUT encryption_key_path does not hold the new key yet (%s): put it there now; no scheduled backup is "
-                "made before.\n",
-                r->configured_key[0] ? r->configured_key : "no key can be read");
+    else if (r->dry_run)
+        (void)puts("This was a dry run: nothing is left to rotate. A real run says whether the previous key can be "
+                   "destroyed.");
+    else
+        (void)printf("No backup in %s needs the previous key %s any more: it can be destroyed.\n", r->bucket,
+                r->previous_key);
 }
 
 void show_rotate(const Control__RotateResult *r, bool has_failed)
 {
-    if (!r->new_key[0]) /* it did not come so far */
+    if (!r->new_key[0] || r->rotated + r->already + r->failed == 0) /* it did not come so far */
         return;
     (void)printf("previous key  %s\nnew key       %s%s\n\n", r->previous_key, r->new_key,
             strcmp(r->configured_key, r->new_key) == 0 ? "  (encryption_key_path)" : "");
     (void)printf("%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n\n",
             r->dry_run ? "would rotate" : "rotated", r->rotated, "already", r->already, "failed", r->failed);
+    show_old_versions(r);
     if (!has_failed)
         show_conclusion(r);
-    show_old_versions(r);
 }
 
 /* ---- results of jobs ---- */

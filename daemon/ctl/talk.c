@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -211,8 +213,27 @@ static int receive(struct session *s, struct err *e)
     return take_replies(s, e);
 }
 
+/* Root, or us; and the owner of the socket, whom root has given it to. */
+static int check_daemon(const struct session *s, struct err *e)
+{
+    struct ucred daemon;
+    socklen_t len = sizeof(daemon);
+    struct stat st;
+
+    if (getsockopt(s->connection.fd, SOL_SOCKET, SO_PEERCRED, &daemon, &len) < 0)
+        return err_errno(e, errno, "who the daemon is");
+    if (daemon.uid == 0 || daemon.uid == geteuid())
+        return 0;
+    if (!s->ctl->config && geteuid() == 0 && stat(s->ctl->socket, &st) == 0 && st.st_uid == daemon.uid)
+        return 0;
+    return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+            "what listens on %s runs as user %u: the master keys are not sent there", s->ctl->socket,
+            (unsigned)daemon.uid);
+}
+
 static int converse(struct session *s, const Control__Request *request, struct err *e)
 {
+    bool is_secret = request->body_case == CONTROL__REQUEST__BODY_ROTATE_KEY, is_sent = false;
     sigset_t waiting;
     int asked_to_cancel = 0, n;
 
@@ -221,9 +242,16 @@ static int converse(struct session *s, const Control__Request *request, struct e
                 WIRE_FRAME_MAX);
     catch_signals(&waiting);
     /* If that fails there is still something to read: why the connection was refused, or that there is no daemon. */
-    if (send_hello(s, e) == 0)
+    if (send_hello(s, e) == 0 && !is_secret)
         (void)send_request(s, request, e);
     while (!s->ended) {
+        /* Keys are for a daemon that speaks our language, and that is whose it should be. */
+        if (is_secret && s->welcomed && !is_sent) {
+            if (check_daemon(s, e) < 0)
+                return -1;
+            is_sent = true;
+            (void)send_request(s, request, e);
+        }
         n = wait_for_bytes(s, &waiting, e);
         if (n < 0 || (n > 0 && receive(s, e) < 0))
             return -1;

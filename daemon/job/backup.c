@@ -52,6 +52,7 @@ struct backup {
     struct stage *stage;
     struct s3_upload *upload;
     struct key_object *key;
+    struct secret *data_key; /* until it is wrapped and stored */
     uint8_t wrapped[KEY_WRAPPED_LEN];
     bool commit_sent;   /* s3_upload_commit was called */
     bool aborting;      /* s3_upload_abort was called */
@@ -127,6 +128,7 @@ static void finish(struct backup *b, const struct err *err)
     etcd_snapshot_free(TAKE_PTR(b->snapshot));
     etcd_session_close(TAKE_PTR(b->session));
     stage_free(TAKE_PTR(b->stage));
+    secret_free(TAKE_PTR(b->data_key));
     s3_upload_free(TAKE_PTR(b->upload));
     key_object_free(TAKE_PTR(b->key));
     result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
@@ -316,6 +318,13 @@ static void on_key_stored(void *ctx, const struct err *err)
     advance(b);
 }
 
+static int wrap_key(struct backup *b, struct err *e)
+{
+    _cleanup_secret_ struct secret *master = key_read_master(core_conf(b->core)->encryption_key_path, e);
+
+    return master ? key_wrap(master, b->data_key, b->result.instant, b->wrapped, e) : -1;
+}
+
 static void store_key(struct backup *b)
 {
     struct key_object_spec spec = {
@@ -334,7 +343,10 @@ static void store_key(struct backup *b)
         advance(b);
         return;
     }
-    b->key = key_object_store(core_s3(b->core, &e), &spec, &e);
+    /* The master key is read anew for each backup, and here, at its end: one that was rotated away meanwhile must not
+     * wrap this one. */
+    if (wrap_key(b, &e) == 0)
+        b->key = key_object_store(core_s3(b->core, &e), &spec, &e);
     if (!b->key)
         fail(b, &e, "storing the data key");
 }
@@ -435,18 +447,15 @@ static void on_session_failed(void *ctx, const struct err *err)
 static int prepare(struct backup *b, struct err *e)
 {
     const struct conf *conf = core_conf(b->core);
-    _cleanup_secret_ struct secret *master = NULL, *data_key = NULL;
 
     if (name_format(b->result.name, conf->s3.objects_prefix, b->result.instant, NAME_DUMP, e) < 0)
         return -1;
     if (encrypts(b)) {
-        /* Read anew for each backup: a rotation needs no restart. */
-        master = key_read_master(conf->encryption_key_path, e);
-        data_key = master ? key_new_data(e) : NULL;
-        if (!data_key || key_wrap(master, data_key, b->result.instant, b->wrapped, e) < 0)
+        b->data_key = key_new_data(e);
+        if (!b->data_key || wrap_key(b, e) < 0) /* so that what is wrong with the key is known now */
             return -1;
     }
-    b->stage = stage_new(core_loop(b->core), data_key, e);
+    b->stage = stage_new(core_loop(b->core), b->data_key, e);
     return b->stage ? 0 : -1;
 }
 

@@ -73,12 +73,14 @@ static void take_key(struct inventory *v, size_t index, struct bytes wrapped)
 {
     const struct catalog_backup *b = catalog_list_at(v->list, index);
     _cleanup_secret_ struct secret *data_key = NULL;
-    struct err ignored;
+    struct err e = ERR_INIT;
     size_t by;
 
     if (!v->ring || !b->has_key)
         return;
-    data_key = keyring_unwrap(v->ring, wrapped, b->instant, true, &by, &ignored);
+    data_key = keyring_unwrap(v->ring, wrapped, b->instant, true, &by, &e);
+    if (!data_key && e.kind == ERR_RESOURCE)
+        return;
     (void)snprintf(
             v->details[index].key, KEY_FINGERPRINT_MAX, "%s", data_key ? keyring_fingerprint(v->ring, by) : "none");
 }

@@ -10,94 +10,142 @@
 #include "rewrap.h"
 #include "s3/object.h"
 
-enum { OBJECT_LIMIT = 4096, CHECKED_MAX = 2 };
+enum { OBJECT_LIMIT = 4096, LANES = 8 };
 
 struct checked {
     char name[NAME_TEXT_MAX]; /* of the key's object */
     int64_t instant;          /* of the backup, seconds since the epoch */
 };
 
+struct lane {
+    struct key_check *owner;
+    struct s3_request *request; /* NULL: free */
+    unsigned index;
+};
+
 struct key_check {
     struct core *core;
     struct key_check_spec spec;
     struct keyring *ring;
-    struct checked checked[CHECKED_MAX]; /* the newest first */
+    struct checked checked[KEY_CHECK_MAX]; /* the newest first */
     unsigned n, next;
-    struct s3_request *request;
+    struct lane lanes[LANES];
+    unsigned unopened; /* index of the newest that no key opens, if there is one */
+    struct err why;    /* of that one */
     struct key_check_result result;
 };
 
 CLEANUP_FUNC(struct key_check *, key_check_free)
 
-static void check_next(struct key_check *k);
+static void check_more(struct key_check *k);
 
 static bool was_rotated_away(const struct key_check *k, const struct s3_response *res)
 {
     for (size_t i = 0; i < res->n_metadata; i++)
         if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
-            return strcmp(res->metadata[i].value, keyring_fingerprint(k->ring, KEYRING_CURRENT)) == 0;
+            return keyring_current(k->ring) &&
+                   key_has_mark(keyring_current(k->ring), res->body, res->metadata[i].value);
     return false;
 }
 
-/* Errors: what says nothing about the key. */
-static int look_at(struct key_check *k, const struct checked *c, const struct s3_response *res, struct err *unknown)
+static void count_unopened(struct key_check *k, unsigned index, const struct err *why)
 {
+    k->result.other += why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
+    if (k->result.unopened++ == 0 || index < k->unopened) {
+        k->unopened = index;
+        k->why = *why;
+    }
+}
+
+/* Errors: what says nothing about the key. */
+static int look_at(struct key_check *k, unsigned index, const struct s3_response *res, struct err *unknown)
+{
+    const struct checked *c = &k->checked[index];
     _cleanup_secret_ struct secret *data_key = NULL;
-    struct err *trouble = &k->result.trouble;
     struct err e = ERR_INIT;
     size_t by = KEYRING_CURRENT;
 
     data_key = keyring_unwrap(k->ring, res->body, c->instant, false, &by, &e);
+    k->result.looked_at++;
     k->result.needs_previous = k->result.needs_previous || (data_key && by != KEYRING_CURRENT);
-    if (was_rotated_away(k, res) && !(data_key && by == KEYRING_CURRENT)) {
-        k->result.is_rotated_away = true;
-        err_set(trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
-                keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);
-    } else if (!data_key && e.kind == ERR_RESOURCE) {
+    if (!data_key && e.kind == ERR_RESOURCE) {
         *unknown = e;
         return -1;
-    } else if (!data_key && trouble->kind == ERR_NONE) {
-        bool is_other = e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_DOES_NOT_OPEN;
-
-        *trouble = e;
-        err_prepend(trouble, "%s the %s backup, %s: ", is_other ? "the master key is not that of" : "the key of",
-                k->next == 1 ? "newest" : "oldest", c->name);
     }
+    if (was_rotated_away(k, res) && !k->result.is_rotated_away) {
+        k->result.is_rotated_away = true;
+        err_set(&k->result.trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
+                keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);
+    }
+    if (!data_key)
+        count_unopened(k, index, &e);
     return 0;
 }
 
 static void on_got(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    struct key_check *k = ctx;
+    struct lane *lane = ctx;
+    struct key_check *k = lane->owner;
     struct err e = ERR_INIT;
 
-    k->request = NULL;
+    lane->request = NULL;
     if (err && err->kind != ERR_NOT_FOUND) /* that was pruned meanwhile */
         k->spec.on_done(k->spec.ctx, NULL, err);
-    else if (!err && look_at(k, &k->checked[k->next - 1], res, &e) < 0)
+    else if (!err && look_at(k, lane->index, res, &e) < 0)
         k->spec.on_done(k->spec.ctx, NULL, &e);
     else
-        check_next(k);
+        check_more(k);
 }
 
-static int get_next(struct key_check *k, struct err *e)
+static int get(struct key_check *k, struct lane *lane, struct err *e)
 {
-    struct s3_get_spec spec = {.key = k->checked[k->next++].name, .limit = OBJECT_LIMIT, .ctx = k, .on_done = on_got};
+    struct s3_get_spec spec = {.key = k->checked[k->next].name, .limit = OBJECT_LIMIT, .ctx = lane, .on_done = on_got};
     struct s3_client *s3 = core_s3(k->core, e);
 
-    k->request = s3 ? s3_get(s3, &spec, e) : NULL;
-    return k->request ? 0 : -1;
+    lane->owner = k;
+    lane->index = k->next++;
+    lane->request = s3 ? s3_get(s3, &spec, e) : NULL;
+    return lane->request ? 0 : -1;
 }
 
-static void check_next(struct key_check *k)
+static int start_more(struct key_check *k, bool *is_at_work, struct err *e)
+{
+    *is_at_work = false;
+    for (unsigned i = 0; i < LANES; i++) {
+        if (!k->lanes[i].request && k->next < k->n && get(k, &k->lanes[i], e) < 0)
+            return -1;
+        *is_at_work = *is_at_work || k->lanes[i].request;
+    }
+    return 0;
+}
+
+static void describe(struct key_check *k)
+{
+    const char *name = k->checked[k->unopened].name;
+    struct err *trouble = &k->result.trouble;
+
+    if (k->result.is_rotated_away || k->result.unopened == 0)
+        return;
+    *trouble = k->why;
+    if (k->unopened == 0 && k->why.domain == ERR_DOMAIN_KEY && k->why.code == KEY_FAULT_DOES_NOT_OPEN)
+        err_prepend(trouble, "the master key is not that of the newest backup; %s: ", name);
+    else
+        err_prepend(trouble, "%u of %u backups looked at are opened by no configured key; %s: ", k->result.unopened,
+                k->result.looked_at, name);
+}
+
+static void check_more(struct key_check *k)
 {
     struct err e = ERR_INIT;
+    bool is_at_work;
 
-    if (k->next == k->n || k->result.is_rotated_away)
-        k->spec.on_done(k->spec.ctx, &k->result, NULL);
-    else if (get_next(k, &e) < 0)
+    if (start_more(k, &is_at_work, &e) < 0) {
         k->spec.on_done(k->spec.ctx, NULL, &e);
+    } else if (!is_at_work) {
+        describe(k);
+        k->spec.on_done(k->spec.ctx, &k->result, NULL);
+    }
 }
 
 static void take(struct key_check *k, const struct catalog_backup *b)
@@ -108,27 +156,29 @@ static void take(struct key_check *k, const struct catalog_backup *b)
     c->instant = b->instant;
 }
 
+/* The newest, and instead of the last of them the oldest of all. */
 static void choose(struct key_check *k, const struct catalog_list *list)
 {
-    const struct catalog_backup *newest = NULL, *oldest = NULL;
+    const struct catalog_backup *oldest = NULL;
 
     for (size_t i = 0; i < catalog_list_count(list); i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
 
         if (b->state != CATALOG_COMPLETE || !b->has_key)
             continue;
-        newest = newest ? newest : b;
-        oldest = b;
+        if (k->n < KEY_CHECK_MAX - 1)
+            take(k, b);
+        else
+            oldest = b;
     }
-    if (newest)
-        take(k, newest);
-    if (oldest != newest)
+    if (oldest)
         take(k, oldest);
 }
 
 struct key_check *key_check_start(struct core *core, const struct key_check_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_key_check_free) struct key_check *k = NULL;
+    bool is_at_work;
 
     if (!core_conf(core)->encryption_key_path)
         return NULL;
@@ -140,7 +190,7 @@ struct key_check *key_check_start(struct core *core, const struct key_check_spec
     k->core = core;
     k->spec = *spec;
     choose(k, spec->list);
-    if (k->n == 0 || !(k->ring = keyring_new(core_conf(core), e)) || get_next(k, e) < 0)
+    if (k->n == 0 || !(k->ring = keyring_new(core_conf(core), e)) || start_more(k, &is_at_work, e) < 0)
         return NULL;
     return TAKE_PTR(k);
 }
@@ -149,8 +199,9 @@ void key_check_free(struct key_check *k)
 {
     if (!k)
         return;
-    if (k->request)
-        s3_request_cancel(k->request);
+    for (unsigned i = 0; i < LANES; i++)
+        if (k->lanes[i].request)
+            s3_request_cancel(k->lanes[i].request);
     keyring_free(k->ring);
     free(k);
 }

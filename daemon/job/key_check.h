@@ -1,10 +1,10 @@
 /*
- * key_check.h: whether the master key that the configuration names is still the one that the backups need.
+ * key_check.h: whether the master keys that the configuration names open the backups that are there.
  *
  * Someone who puts another file in the key's place changes nothing that anybody sees: new backups are made and can be
- * read, and the old ones cannot. So before a scheduled backup the keys of the newest and of the oldest encrypted backup
- * are tried. What was rotated away is found here, too: a key of which the bucket says that it was replaced must not
- * wrap another backup.
+ * read, and the old ones cannot. So before a scheduled backup, and before anything is pruned, the keys of the newest
+ * KEY_CHECK_MAX encrypted backups, the oldest of all among them, are tried. What was rotated away is found here, too: a
+ * master key whose own mark says that it was replaced (key_mark) must not wrap another backup.
  */
 #pragma once
 
@@ -16,8 +16,13 @@
 
 struct key_check;
 
+enum { KEY_CHECK_MAX = 100 };
+
 struct key_check_result {
-    struct err trouble;   /* a backup that the configured keys do not open; kind ERR_NONE: there is none */
+    struct err trouble; /* a backup that the configured keys do not open; kind ERR_NONE: there is none */
+    unsigned unopened;  /* so many of those looked at */
+    unsigned other;     /* of them as if wrapped by another master key; the rest is damaged, or was renamed */
+    unsigned looked_at;
     bool is_rotated_away; /* the configured key is one that was replaced: `trouble` says so, and no backup may use it */
     bool needs_previous;  /* a backup is opened by a previous key alone: rotate-key is not done */
 };

@@ -40,8 +40,13 @@ static struct key_item *find_sorted(const struct key_list *l, const char *name)
     return l->n_sorted ? bsearch(&wanted, l->items, l->n_sorted, sizeof(*l->items), by_name) : NULL;
 }
 
-static bool key_of(const struct catalog_backup *b, char name[NAME_TEXT_MAX])
+static bool key_of(const struct catalog_backup *b, bool is_missing, char name[NAME_TEXT_MAX])
 {
+    if (is_missing) {
+        if (b->state == CATALOG_KEY_MISSING)
+            name_key_of_dump(name, b->name);
+        return b->state == CATALOG_KEY_MISSING;
+    }
     if (b->state == CATALOG_ORPHAN_KEY)
         (void)snprintf(name, NAME_TEXT_MAX, "%s", b->name);
     else if (b->has_key)
@@ -49,7 +54,7 @@ static bool key_of(const struct catalog_backup *b, char name[NAME_TEXT_MAX])
     return b->has_key || b->state == CATALOG_ORPHAN_KEY;
 }
 
-int key_list_add(struct key_list *l, const struct catalog_list *catalog, struct err *e)
+static int add(struct key_list *l, const struct catalog_list *catalog, bool missing, struct err *e)
 {
     size_t count = catalog_list_count(catalog);
     struct key_item *grown = reallocarray(l->items, l->n + count + 1, sizeof(*grown));
@@ -63,7 +68,7 @@ int key_list_add(struct key_list *l, const struct catalog_list *catalog, struct 
         const struct catalog_backup *b = catalog_list_at(catalog, i);
         struct key_item item = {.instant = b->instant, .is_unreadable = b->state == CATALOG_UNREADABLE};
 
-        if (!key_of(b, name) || find_sorted(l, name))
+        if (!key_of(b, missing, name) || find_sorted(l, name))
             continue;
         item.name = strdup(name);
         if (!item.name)
@@ -71,6 +76,16 @@ int key_list_add(struct key_list *l, const struct catalog_list *catalog, struct 
         l->items[l->n++] = item;
     }
     return 0;
+}
+
+int key_list_add(struct key_list *l, const struct catalog_list *catalog, struct err *e)
+{
+    return add(l, catalog, false, e);
+}
+
+int key_list_add_missing(struct key_list *l, const struct catalog_list *catalog, struct err *e)
+{
+    return add(l, catalog, true, e);
 }
 
 size_t key_list_count(const struct key_list *l)

@@ -27,6 +27,9 @@ struct key_list *key_list_new(struct err *e);
  * others, whose order changes. Errors: ERR_RESOURCE. */
 int key_list_add(struct key_list *l, const struct catalog_list *catalog, struct err *e);
 
+/* The same for keys that are missing: of dumps that look encrypted and have none. */
+int key_list_add_missing(struct key_list *l, const struct catalog_list *catalog, struct err *e);
+
 size_t key_list_count(const struct key_list *l);
 
 /* Valid until key_list_add. */

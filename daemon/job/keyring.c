@@ -96,6 +96,11 @@ struct secret *keyring_unwrap(
     return NULL;
 }
 
+const struct secret *keyring_current(const struct keyring *r)
+{
+    return r->slots[KEYRING_CURRENT].key;
+}
+
 const char *keyring_fingerprint(const struct keyring *r, size_t i)
 {
     return r->slots[i].fingerprint;

@@ -34,6 +34,9 @@ enum { KEYRING_CURRENT = 0 }; /* the one that encryption_key_path names; others 
 struct secret *keyring_unwrap(
         const struct keyring *r, struct bytes wrapped, int64_t instant, bool allow_renamed, size_t *by, struct err *e);
 
+/* The key in use; NULL: none is configured. Borrowed. */
+const struct secret *keyring_current(const struct keyring *r);
+
 /* The fingerprint of key number `i`, as keyring_unwrap gave it. Valid as long as the ring. */
 const char *keyring_fingerprint(const struct keyring *r, size_t i);
 

@@ -49,7 +49,9 @@ static void on_version_done(void *ctx, enum old_version_outcome outcome, const s
 
     if (outcome == OLD_VERSION_PURGED)
         v->result.purged++;
-    else if (outcome == OLD_VERSION_STAYS)
+    else if (outcome == OLD_VERSION_HARMLESS)
+        v->result.harmless++;
+    else
         count_stays(v, &v->items[lane->index], err);
     old_version_free(TAKE_PTR(lane->version));
     v->ended++;

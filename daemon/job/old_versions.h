@@ -18,7 +18,8 @@ struct old_versions_result {
     unsigned found; /* of keys that `find` knows */
     unsigned lost;  /* of other keys: their backups are deleted, or were not rotated */
     unsigned purged;
-    unsigned stay; /* of those that were to be purged */
+    unsigned harmless; /* found not to open with the previous key: they are not purged */
+    unsigned stay;     /* of those that were to be purged */
 };
 
 struct old_versions_spec {

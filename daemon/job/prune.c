@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
+#include "key_check.h"
 #include "listing.h"
 #include "s3/object.h"
 #include "s3/remove.h"
@@ -38,6 +39,7 @@ struct prune {
     struct prune_request request;
     struct listing *listing;
     struct catalog_list *list;
+    struct key_check *check;
     struct retain_plan *plan;
     struct uploads *uploads;
     struct s3_remove *remove;
@@ -96,6 +98,7 @@ static void finish(struct prune *p, const struct err *err)
     if (p->remove)
         s3_remove_cancel(TAKE_PTR(p->remove));
     uploads_free(TAKE_PTR(p->uploads));
+    key_check_free(TAKE_PTR(p->check));
     drop_keys(p);
     p->state = FINISHED;
     free(TAKE_PTR(p->victims));
@@ -334,15 +337,13 @@ static void finish_dry_run(struct prune *p)
     finish(p, NULL);
 }
 
-static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
+/* `e` is of what came before. */
+static void decide(struct prune *p, const struct err *before)
 {
-    struct prune *p = ctx;
     struct uploads_spec uploads = {.older_than = timestamp_now() - RETAIN_LONE_AGE, .ctx = p, .on_done = on_uploads};
-    struct err e = ERR_INIT;
+    struct err e = *before;
 
-    p->list = list;
-    if (err) {
-        e = *err;
+    if (e.kind != ERR_NONE) {
         err_prepend(&e, "nothing is deleted: ");
         finish(p, &e);
     } else if (make_plan(p, &e) < 0) {
@@ -355,6 +356,37 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
         if (!p->uploads)
             finish(p, &e);
     }
+}
+
+/* Of backups that our keys do not open nobody knows which are the good ones: those, or the ones that they do open. */
+static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
+{
+    struct prune *p = ctx;
+    struct err e = err ? *err : result->other ? result->trouble : ERR_INIT;
+    char note[ERR_TEXT_MAX + 64];
+
+    key_check_free(TAKE_PTR(p->check));
+    if (err)
+        err_prepend(&e, "the master key could not be tried: ");
+    else if (e.kind != ERR_NONE && (p->request.dry_run || p->request.allow_other_keys)) {
+        (void)snprintf(note, sizeof(note), "%s%s", p->request.dry_run ? "nothing would be deleted: " : "", e.text);
+        p->sink.note(p->sink.ctx, note);
+        e = ERR_INIT;
+    }
+    decide(p, &e);
+}
+
+static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
+{
+    struct prune *p = ctx;
+    struct key_check_spec spec = {.list = list, .ctx = p, .on_done = on_checked};
+    struct err e = err ? *err : ERR_INIT;
+
+    p->list = list;
+    if (!err)
+        p->check = key_check_start(p->core, &spec, &e);
+    if (!p->check)
+        decide(p, &e);
 }
 
 /* ---- the beginning ---- */

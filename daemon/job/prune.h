@@ -5,7 +5,8 @@
  *
  * A dump goes before its key, so that what is visible can always be decrypted. It refuses to begin when what it would
  * decide by cannot be trusted: the listing did not complete, our clock is more than PRUNE_SKEW_MAX off the store's, or
- * the newest backup lies in the future. What the store does not let go (object lock, retention) is skipped and said.
+ * the newest backup lies in the future, or a backup is there that no configured master key opens (key_check.h). What
+ * the store does not let go (object lock, retention) is skipped and said.
  */
 #pragma once
 
@@ -18,7 +19,8 @@ struct prune;
 
 struct prune_request {
     struct retain_policy policy;
-    bool dry_run; /* decide, tell, and delete nothing */
+    bool dry_run;          /* decide, tell, and delete nothing */
+    bool allow_other_keys; /* also if there are backups that no configured master key opens */
 };
 
 /* What the configuration says, with the Go tool's 15 days where it says nothing of the age. */

@@ -22,9 +22,10 @@ struct rewrap {
     bool was_refused; /* our put, because the object was another, or so the store says */
     enum rewrap_condition tried;
     char etag[S3_ETAG_MAX];
-    uint8_t before[KEY_WRAPPED_LEN]; /* as it was read */
+    bool has_put;
+    /* As it was read, and as we put it. No secret waits here: locked memory is scarce. */
+    uint8_t before[KEY_WRAPPED_LEN];
     uint8_t after[KEY_WRAPPED_LEN];
-    struct secret *data_key; /* of what we put; NULL until then */
 };
 
 CLEANUP_FUNC(struct rewrap *, rewrap_free)
@@ -78,7 +79,7 @@ static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_respons
         void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
 {
     struct s3_param metadata[METADATA_MAX + 1];
-    char bare[S3_ETAG_MAX];
+    char bare[S3_ETAG_MAX], mark[KEY_MARK_MAX];
     struct s3_put_spec spec = {
             .key = r->spec.name,
             .body = {.data = wrapped, .len = KEY_WRAPPED_LEN},
@@ -97,7 +98,7 @@ static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_respons
         if (strcmp(from->metadata[i].name, REWRAP_FROM) != 0)
             metadata[spec.n_metadata++] = from->metadata[i];
     if (is_rotated)
-        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_FROM, r->spec.previous_fingerprint};
+        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_FROM, key_mark(r->spec.previous, spec.body, mark)};
     r->request = s3 ? s3_put(s3, &spec, e) : NULL;
     return r->request ? 0 : -1;
 }
@@ -131,23 +132,78 @@ static void put_back(struct rewrap *r, const struct s3_response *res)
         on_put_back(r, NULL, &e);
 }
 
+static void on_read(void *ctx, const struct s3_response *res, const struct err *err);
+
+/* Somebody else has written since: what is there now is looked at as if for the first time. */
+static void look_anew(struct rewrap *r)
+{
+    struct err e = ERR_INIT;
+
+    if (r->rounds >= ROUNDS_MAX)
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "somebody else writes to it again and again");
+    if (r->rounds >= ROUNDS_MAX || get(r, on_read, &e) < 0)
+        fail(r, &e, NULL);
+}
+
+/* Whether the new master key opens what is there, and to the same data key as before. Errors: ERR_INTEGRITY (it does
+ * not), ERR_RESOURCE. */
+static int compare(const struct rewrap *r, struct bytes found, struct err *e)
+{
+    struct bytes before = {r->before, sizeof(r->before)};
+    _cleanup_secret_ struct secret *new = key_unwrap(r->spec.next, found, r->spec.instant, false, e);
+    _cleanup_secret_ struct secret *old = new ? key_unwrap(r->spec.previous, before, r->spec.instant, false, e) : NULL;
+
+    if (!old)
+        return -1;
+    return secret_equal(new, old) ? 0 : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "it holds another data key");
+}
+
+static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
+{
+    for (size_t i = 0; i < res->n_metadata; i++)
+        if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
+            return key_has_mark(r->spec.previous, res->body, res->metadata[i].value);
+    return false;
+}
+
+static bool is_what_was_read(const struct rewrap *r, struct bytes found)
+{
+    return found.len == sizeof(r->before) && memcmp(found.data, r->before, sizeof(r->before)) == 0;
+}
+
+/* Something that makes sense, and neither what we put nor what was there before: another program has written it. */
+static bool is_somebody_elses(const struct rewrap *r, const struct s3_response *res)
+{
+    _cleanup_secret_ struct secret *by_previous = NULL, *by_next = NULL;
+    struct err ignored;
+
+    if (is_what_was_read(r, res->body))
+        return false;
+    by_previous = key_unwrap(r->spec.previous, res->body, r->spec.instant, true, &ignored);
+    by_next = key_unwrap(r->spec.next, res->body, r->spec.instant, true, &ignored);
+    return by_previous || by_next || says_it_came_from(r, res);
+}
+
+static bool is_ours(const struct rewrap *r, struct bytes found)
+{
+    return r->has_put && found.len == sizeof(r->after) && memcmp(found.data, r->after, sizeof(r->after)) == 0;
+}
+
 static void on_read_back(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct rewrap *r = ctx;
-    _cleanup_secret_ struct secret *found = NULL;
     struct err e = ERR_INIT;
 
     r->request = NULL;
     if (err) {
         fail(r, err, "it was stored, but could not be read back");
-        return;
-    }
-    found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
-    if (found && secret_equal(found, r->data_key)) {
+    } else if (compare(r, res->body, &e) == 0) {
         end_with(r, REWRAP_ROTATED, false, NULL);
-    } else if (!found && e.domain != ERR_DOMAIN_KEY) { /* out of memory: that says nothing about the store */
-        fail(r, &e, "it was stored, but could not be read back");
-    } else if (res->body.len == KEY_WRAPPED_LEN && memcmp(res->body.data, r->before, KEY_WRAPPED_LEN) == 0) {
+    } else if (e.kind == ERR_RESOURCE) { /* that says nothing about the store */
+        fail(r, &e, "it was stored, but could not be looked at");
+    } else if (is_somebody_elses(r, res)) {
+        look_anew(r);
+    } else if (is_what_was_read(r, res->body)) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the new key was stored, but the store still shows the old one");
         fail(r, &e, NULL);
     } else {
@@ -155,15 +211,14 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
     }
 }
 
-static void on_read(void *ctx, const struct s3_response *res, const struct err *err);
-
 static void on_put(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct rewrap *r = ctx;
     struct err e = ERR_INIT;
 
-    (void)res;
     r->request = NULL;
+    r->has_put = true;
+    (void)res;
     if (err && (is_http(err, 501) || is_http(err, 412) || is_http(err, 404)) && r->rounds < ROUNDS_MAX) {
         /* Somebody else's, or our own whose answer got lost, or this store does not know the condition, or (404: S3
          * API, "conditional writes") it is not there any more. */
@@ -179,17 +234,8 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 
 /* ---- what is there ---- */
 
-static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
+static void replace(struct rewrap *r, const struct s3_response *res, const struct secret *data_key)
 {
-    for (size_t i = 0; i < res->n_metadata; i++)
-        if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
-            return strcmp(res->metadata[i].value, r->spec.previous_fingerprint) == 0;
-    return false;
-}
-
-static void replace(struct rewrap *r, const struct s3_response *res)
-{
-    _cleanup_secret_ struct secret *check = NULL;
     struct err e = ERR_INIT;
 
     /* Refused, and yet it is what it was. */
@@ -199,22 +245,33 @@ static void replace(struct rewrap *r, const struct s3_response *res)
     r->was_refused = false;
     (void)memcpy(r->before, res->body.data, KEY_WRAPPED_LEN);
     (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
-    if (key_wrap(r->spec.next, r->data_key, r->spec.instant, r->after, &e) < 0) {
-        fail(r, &e, NULL);
-        return;
-    }
-    check = key_unwrap(r->spec.next, (struct bytes){r->after, sizeof(r->after)}, r->spec.instant, false, &e);
-    if (!check && e.domain != ERR_DOMAIN_KEY) {
-        fail(r, &e, NULL);
-        return;
-    }
-    if (!check || !secret_equal(check, r->data_key)) { /* memory that lies must not reach the bucket */
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the new wrap does not open: this machine's memory is at fault");
-        fail(r, &e, NULL);
-        return;
-    }
-    if (put(r, r->after, res, true, on_put, &e) < 0)
+    /* Memory that lies must not reach the bucket. */
+    if (key_wrap(r->spec.next, data_key, r->spec.instant, r->after, &e) < 0 ||
+            compare(r, (struct bytes){r->after, sizeof(r->after)}, &e) < 0)
+        fail(r, &e, "wrapping it");
+    else if (put(r, r->after, res, true, on_put, &e) < 0)
         fail(r, &e, "storing it");
+}
+
+/* One of previous_key_paths, perhaps: the person may have named the wrong file. */
+static void explain(const struct rewrap *r, const struct s3_response *res, struct err *e)
+{
+    _cleanup_secret_ struct secret *data_key = NULL;
+    struct err ignored = ERR_INIT;
+    size_t by;
+
+    if (r->spec.ring)
+        data_key = keyring_unwrap(r->spec.ring, res->body, r->spec.instant, false, &by, &ignored);
+    if (data_key)
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "it is opened by %s, which the configuration names, and by neither of the two keys",
+                keyring_fingerprint(r->spec.ring, by));
+    else if (says_it_came_from(r, res))
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "it was rotated from the same previous key, but to another new one: by another ceremony");
+    else
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "neither of the two keys opens it: it is damaged, or wrapped by a third");
 }
 
 /* The previous key does not open it. */
@@ -224,20 +281,22 @@ static void look_whether_done(struct rewrap *r, const struct s3_response *res)
     struct err e = ERR_INIT;
 
     found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
+    if (!found && does_not_open(&e) && r->has_put && !says_it_came_from(r, res)) {
+        put_back(r, res);
+        return;
+    }
     if (!found && does_not_open(&e))
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
-                "neither of the two keys opens it: it is damaged, or wrapped by a third");
+        explain(r, res, &e);
     if (!found)
         fail(r, &e, NULL);
     else
-        end_with(r, r->data_key && secret_equal(found, r->data_key) ? REWRAP_ROTATED : REWRAP_ALREADY,
-                says_it_came_from(r, res), NULL);
+        end_with(r, is_ours(r, res->body) ? REWRAP_ROTATED : REWRAP_ALREADY, says_it_came_from(r, res), NULL);
 }
 
 static void on_read(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct rewrap *r = ctx;
-    struct secret *opened;
+    _cleanup_secret_ struct secret *opened = NULL;
     struct err e = ERR_INIT;
 
     r->request = NULL;
@@ -251,18 +310,14 @@ static void on_read(void *ctx, const struct s3_response *res, const struct err *
         return;
     }
     opened = key_unwrap(r->spec.previous, res->body, r->spec.instant, false, &e);
-    if (!opened && does_not_open(&e)) {
+    if (!opened && does_not_open(&e))
         look_whether_done(r, res);
-    } else if (!opened) {
+    else if (!opened)
         fail(r, &e, NULL);
-    } else {
-        secret_free(r->data_key);
-        r->data_key = opened;
-        if (r->spec.only_look)
-            end_with(r, REWRAP_ROTATED, false, NULL);
-        else
-            replace(r, res);
-    }
+    else if (r->spec.only_look)
+        end_with(r, REWRAP_ROTATED, false, NULL);
+    else
+        replace(r, res, opened);
 }
 
 struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, struct err *e)
@@ -284,6 +339,5 @@ void rewrap_free(struct rewrap *r)
         return;
     if (r->request)
         s3_request_cancel(r->request);
-    secret_free(r->data_key);
     free(r);
 }

@@ -5,8 +5,8 @@
  * new one, and the same data key? => rotated
  *
  * A put is atomic: at each moment the object is the old wrap or the new one, whole, and one of the two master keys
- * opens it. It goes only over what was read (If-Match, where the store knows it); whoever came in between is looked at
- * anew. Should the store then give back something that opens with neither key, the old bytes are put back.
+ * opens it. It goes only over what was read (If-Match, where the store knows it). Whoever writes in between, or after
+ * us, is looked at anew. Should the store give back something that makes no sense at all, the old bytes are put back.
  *
  * What the new key opens is done already. Everything else is left as it is and told: a key that opens but is bound to
  * another instant is not bound anew, for that would make a backup that somebody renamed look like a true one.
@@ -18,13 +18,14 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "core.h"
+#include "keyring.h"
 
 struct rewrap;
 
 enum rewrap_outcome {
     REWRAP_ROTATED, /* or, only looking: would be */
     REWRAP_ALREADY,
-    REWRAP_GONE,   /* it is not there any more: pruned meanwhile */
+    REWRAP_GONE,   /* it is not there, or the store says so: another listing must show whether that is true */
     REWRAP_FAILED, /* err says why */
 };
 
@@ -43,7 +44,7 @@ struct rewrap_spec {
     int64_t instant;               /* of its backup */
     const struct secret *previous; /* master keys */
     const struct secret *next;
-    const char *previous_fingerprint; /* stays with the object as metadata, "rotated-from"; borrowed */
+    const struct keyring *ring;       /* to say more of a key that neither opens, or NULL; borrowed */
     enum rewrap_condition *condition; /* 0 at first; borrowed */
     bool only_look;
     void *ctx;
@@ -52,7 +53,7 @@ struct rewrap_spec {
     void (*on_done)(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err);
 };
 
-/* The metadata that a rotated key carries: the fingerprint of the master key that it was wrapped by before. */
+/* The metadata that a rotated key carries: key_mark of the master key that it was wrapped by before. */
 #define REWRAP_FROM "rotated-from"
 
 /* Starts. The core must be acquired. The caller frees. Errors: those of core_s3, ERR_RESOURCE. */

@@ -5,25 +5,29 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/timestamp.h"
+#include "catalog/name.h"
 #include "key_list.h"
 #include "listing.h"
 #include "old_versions.h"
 #include "rewrap.h"
+#include "s3/object.h"
 #include "seal/key.h"
 
 enum state {
-    LISTING, /* the keys */
-    REWRAPPING,
-    RELISTING, /* have new ones come meanwhile? */
-    VERSIONS,  /* old ones are counted, or purged */
+    LISTING,    /* the keys */
+    REWRAPPING, /* or, in a second pass, looking whether all are what they should be */
+    UNDERWAY,   /* is a backup? */
+    VERSIONS,   /* old ones are counted, or purged */
     FINISHED,
 };
 
-static const char *const phase_names[] = {"listing", "rotating", "listing again", "old versions", "finished"};
+static const char *const phase_names[] = {"listing", "rotating", "uploads", "old versions", "finished"};
 
 enum {
     LANES = 16,
-    RELISTINGS_MAX = 10,
+    PASSES_MAX = 6,
+    UPLOAD_AGE = 24 * 3600, /* s; an older upload is what a crash has left */
     /* So many failures in a row that are not the key's own (no network, no rights) are those of all that follow. */
     ALIKE_MAX = 2 * LANES,
 };
@@ -44,11 +48,18 @@ struct rotate {
     struct secret *previous, *next;
     bool dry_run, purges;
 
+    struct keyring *ring; /* of the configuration, to explain what does not open; or NULL */
     struct listing *listing;
-    unsigned relistings;
-    struct key_list *keys;
+    unsigned passes;
+    struct key_list *keys, *missing; /* of this pass */
     size_t next_key, ended;
+    size_t changed; /* that this pass found not to be done */
     struct lane lanes[LANES];
+    struct s3_listing *uploads;
+    char upload[NAME_TEXT_MAX]; /* of a backup that may be under way; "": none */
+    int64_t upload_began;
+    unsigned needed_versions; /* old versions of keys that are missing */
+    char needed[NAME_TEXT_MAX];
     enum rewrap_condition condition;
     struct old_versions *versions;
 
@@ -62,7 +73,7 @@ struct rotate {
 
 static size_t count(const struct rotate *r)
 {
-    return key_list_count(r->keys);
+    return r->keys ? key_list_count(r->keys) : 0;
 }
 
 static void tell_progress(struct rotate *r, uint64_t done, uint64_t total)
@@ -97,10 +108,14 @@ static void finish(struct rotate *r, const struct err *err)
 
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
+    if (r->uploads)
+        s3_listing_cancel(TAKE_PTR(r->uploads));
     old_versions_free(TAKE_PTR(r->versions));
     for (unsigned i = 0; i < LANES; i++)
         rewrap_free(TAKE_PTR(r->lanes[i].rewrap));
     key_list_free(TAKE_PTR(r->keys));
+    key_list_free(TAKE_PTR(r->missing));
+    keyring_free(TAKE_PTR(r->ring));
     secret_free(TAKE_PTR(r->previous));
     secret_free(TAKE_PTR(r->next));
     r->result.elapsed_ms = uv_now(core_loop(r->core)) - r->started_ms;
@@ -129,33 +144,41 @@ static void finish_incomplete(struct rotate *r)
 
     if (left)
         err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", r->alike, left);
-    if (result->rotated == 0 && r->not_opened == result->failed && left == 0)
+    if (result->rotated + result->already == 0 && r->not_opened == result->failed && left == 0)
         err_prepend(&r->failure,
-                "the previous key %s opens none of the %zu keys, and nothing was changed: ", result->previous,
-                count(r));
+                "the previous key %s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
+                result->previous, count(r));
     else
-        err_prepend(&r->failure,
-                "%u of %zu keys were not rotated: do not destroy the previous key %s: ", result->failed, count(r),
-                result->previous);
+        err_prepend(&r->failure, "%u of %zu keys were not rotated: do not destroy the previous key %s; ",
+                result->failed, count(r), result->previous);
     finish(r, &r->failure);
 }
 
-/* Nothing failed. */
+/* Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
+ * key is what it was said to be. */
 static void finish_complete(struct rotate *r)
 {
     const struct rotate_result *result = &r->result;
+    bool is_configured = strcmp(result->configured, result->next) == 0;
     struct err e = ERR_INIT;
 
-    if (result->rotated || r->has_evidence) {
+    if (!result->rotated && !r->has_evidence) {
+        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
+                "that the right file, or are the two interchanged? Destroy neither before that is clear",
+                result->already, result->next, result->previous);
+        finish(r, &e);
+    } else if (!r->dry_run && core_conf(r->core)->encryption_key_path && !is_configured) {
+        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the "
+                "new "
+                "key %s there, and run this again",
+                result->previous, result->configured[0] ? "still holds " : "cannot be read", result->configured,
+                result->next);
+        finish(r, &e);
+    } else {
         finish(r, NULL);
-        return;
     }
-    err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is that "
-            "the "
-            "right file, or are the two interchanged? Destroy neither before that is clear",
-            result->already, result->next, result->previous);
-    finish(r, &e);
 }
 
 /* ---- old versions ---- */
@@ -165,6 +188,8 @@ static bool find_rotated(void *ctx, const char *name, int64_t *instant)
     struct rotate *r = ctx;
     const struct key_item *item = key_list_find(r->keys, name);
 
+    if (key_list_find(r->missing, name) && r->needed_versions++ == 0)
+        (void)snprintf(r->needed, sizeof(r->needed), "%s", name);
     if (!item || !item->is_rotated)
         return false;
     *instant = item->instant;
@@ -190,16 +215,28 @@ static void on_versions(void *ctx, const struct old_versions_result *found, cons
     struct rotate *r = ctx;
     struct err e = err ? *err : ERR_INIT;
 
-    r->result.old_versions = found->found - found->purged;
-    r->result.lost_versions = found->lost;
+    r->result.old_versions = found->found - found->purged - found->harmless;
+    r->result.lost_versions = found->lost - r->needed_versions;
     r->result.purged = found->purged;
     r->result.versions_unknown = err != NULL;
     if (err && r->purges) {
-        err_prepend(&e, "all keys are rotated, but old versions of them could not be looked for: ");
+        err_prepend(&e,
+                "all keys are rotated, but old versions of them could not be looked for, which need the previous "
+                "key: keep it, and run this again: ");
         finish(r, &e);
     } else if (found->stay) {
-        err_prepend(&r->failure, "all keys are rotated, but %u old versions stay: ", found->stay);
+        err_prepend(&r->failure,
+                "all keys are rotated, but %u old versions stay: keep the previous key until that is "
+                "settled; ",
+                found->stay);
         finish(r, &r->failure);
+    } else if (r->needed_versions) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "%s was deleted and its dump was not; the bucket keeps an old version of it, which may need the "
+                "previous "
+                "key: bring that version back or delete the dump, and run this again; keep the previous key until then",
+                r->needed);
+        finish(r, &e);
     } else {
         finish_complete(r);
     }
@@ -226,20 +263,92 @@ static void look_for_versions(struct rotate *r)
         on_versions(r, &none, &e);
 }
 
+/* ---- backups that are under way ---- */
+
+/* Its key comes after its last part and may still be wrapped by the previous master key: the Go tool's, another
+ * machine's. One whose key is there already is rotated like the others. */
+static int on_upload(void *ctx, const struct s3_unfinished *u, struct err *e)
+{
+    struct rotate *r = ctx;
+    int64_t now = timestamp_now() + s3_client_clock_skew(core_s3(r->core, e)), instant;
+    const struct key_item *item;
+    char key[NAME_TEXT_MAX];
+
+    if (name_parse(core_conf(r->core)->s3.objects_prefix, u->key, &instant) != NAME_DUMP ||
+            u->initiated < now - UPLOAD_AGE)
+        return 0;
+    name_key_of_dump(key, u->key);
+    item = key_list_find(r->keys, key);
+    if (!item || !item->is_rotated) {
+        (void)snprintf(r->upload, sizeof(r->upload), "%s", u->key);
+        r->upload_began = u->initiated;
+    }
+    return 0;
+}
+
+static void on_uploads(void *ctx, const struct err *err)
+{
+    struct rotate *r = ctx;
+    char text[ERR_TEXT_MAX + 64], began[TIMESTAMP_TEXT_MAX];
+    struct err e = ERR_INIT;
+
+    r->uploads = NULL;
+    if (err) { /* not every store lists them */
+        (void)snprintf(text, sizeof(text), "whether a backup is under way could not be seen: %s", err->text);
+        r->sink.note(r->sink.ctx, text);
+    }
+    if (!r->upload[0]) {
+        look_for_versions(r);
+        return;
+    }
+    err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+            "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun %s, "
+            "has "
+            "not ended. When none is, run this again, and keep the previous key until then (what a crash has left goes "
+            "after a day)",
+            r->upload, timestamp_format(r->upload_began, began));
+    finish(r, &e);
+}
+
+static void look_for_uploads(struct rotate *r)
+{
+    struct s3_listing_spec spec = {.ctx = r, .on_unfinished = on_upload, .on_done = on_uploads};
+    char prefix[NAME_TEXT_MAX];
+    struct s3_client *s3;
+    struct err e = ERR_INIT;
+
+    set_state(r, UNDERWAY);
+    spec.prefix = prefix;
+    s3 = core_s3(r->core, &e);
+    if (s3 && name_list_prefix(prefix, core_conf(r->core)->s3.objects_prefix, &e) == 0)
+        r->uploads = s3_list_unfinished(s3, &spec, &e);
+    if (!r->uploads)
+        on_uploads(r, &e);
+}
+
 /* ---- rewrapping ---- */
 
-static void start_listing(struct rotate *r);
+static void start_pass(struct rotate *r);
 
 static void end_pass(struct rotate *r)
 {
-    if (r->result.failed)
+    struct err e = ERR_INIT;
+
+    if (r->result.failed) {
         finish_incomplete(r);
-    else if (r->dry_run || r->relistings == RELISTINGS_MAX)
+    } else if (r->dry_run) {
         look_for_versions(r);
-    else {
-        set_state(r, RELISTING);
-        r->relistings++;
-        start_listing(r);
+    } else if (r->changed == 0) { /* each of them was seen to be opened by the new key */
+        look_for_uploads(r);
+    } else if (r->passes < PASSES_MAX) {
+        start_pass(r);
+    } else {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
+                "this "
+                "again, and do not destroy the previous key %s",
+                PASSES_MAX, r->result.previous);
+        finish(r, &e);
     }
 }
 
@@ -255,10 +364,11 @@ static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_o
     r->ended++;
     r->alike = is_own ? 0 : r->alike + 1;
     item->is_rotated = outcome == REWRAP_ROTATED || outcome == REWRAP_ALREADY;
+    r->changed += outcome == REWRAP_ROTATED || outcome == REWRAP_GONE;
     if (outcome == REWRAP_ROTATED) {
         r->result.rotated++;
     } else if (outcome == REWRAP_ALREADY) {
-        r->result.already++;
+        r->result.already += r->passes == 1;
     } else if (outcome == REWRAP_FAILED) {
         r->result.failed++;
         r->not_opened += err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
@@ -288,7 +398,7 @@ static void start_one(struct rotate *r, struct lane *lane, size_t index)
             .instant = item->instant,
             .previous = r->previous,
             .next = r->next,
-            .previous_fingerprint = r->result.previous,
+            .ring = r->ring,
             .condition = &r->condition,
             .only_look = r->dry_run,
             .ctx = lane,
@@ -321,35 +431,47 @@ static void start_more(struct rotate *r)
 
 /* ---- what there is ---- */
 
+static int take_keys(struct rotate *r, const struct catalog_list *list, struct err *e)
+{
+    key_list_free(TAKE_PTR(r->keys));
+    key_list_free(TAKE_PTR(r->missing));
+    r->keys = key_list_new(e);
+    r->missing = r->keys ? key_list_new(e) : NULL;
+    return r->missing && key_list_add(r->keys, list, e) == 0 ? key_list_add_missing(r->missing, list, e) : -1;
+}
+
 static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
 {
     struct rotate *r = ctx;
     _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
-    size_t known = count(r);
     struct err e = err ? *err : ERR_INIT;
 
     listing_free(TAKE_PTR(r->listing));
-    if (err || key_list_add(r->keys, list, &e) < 0) {
-        if (r->state == RELISTING)
-            err_prepend(&e, "all keys are rotated, but whether others have come meanwhile could not be seen: ");
+    if (err || take_keys(r, list, &e) < 0) {
+        if (r->passes > 1)
+            err_prepend(&e,
+                    "keys are rotated, but whether that were all could not be seen: keep the previous key, and run "
+                    "this again: ");
         finish(r, &e);
-    } else if (count(r) == 0) {
+    } else if (count(r) == 0 && r->passes == 1) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no encrypted backups in %s: there is nothing to rotate",
                 core_bucket_url(r->core));
         finish(r, &e);
-    } else if (count(r) == known) {
-        look_for_versions(r);
     } else {
+        r->next_key = r->ended = r->changed = 0;
         set_state(r, REWRAPPING);
         start_more(r);
     }
 }
 
-static void start_listing(struct rotate *r)
+static void start_pass(struct rotate *r)
 {
     struct listing_spec spec = {.ctx = r, .on_done = on_listed};
     struct err e = ERR_INIT;
 
+    r->passes++;
+    r->ended = 0;
+    set_state(r, LISTING);
     r->listing = listing_start(r->core, &spec, &e);
     if (!r->listing)
         finish(r, &e);
@@ -389,18 +511,18 @@ static void begin(uv_timer_t *timer)
     struct rotate *r = CONTAINER_OF(timer, struct rotate, timer);
     struct err e = ERR_INIT;
 
-    set_state(r, LISTING);
-    if (take_new_key(r, &e) < 0)
+    if (take_new_key(r, &e) < 0) {
         finish(r, &e);
-    else
-        start_listing(r);
+        return;
+    }
+    r->ring = keyring_new(core_conf(r->core), &e);
+    start_pass(r);
 }
 
 static void free_unstarted(struct rotate *r)
 {
     if (!r)
         return;
-    key_list_free(r->keys);
     secret_free(r->previous);
     secret_free(r->next);
     free(r);
@@ -415,11 +537,10 @@ struct rotate *rotate_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    r->keys = key_list_new(e);
     r->previous = secret_copy(secret_const_data(request->previous), KEY_LEN, e);
     if (request->next)
         r->next = secret_copy(secret_const_data(request->next), KEY_LEN, e);
-    if (!r->keys || !r->previous || !r->next != !request->next) {
+    if (!r->previous || !r->next != !request->next) {
         free_unstarted(r);
         return NULL;
     }
@@ -441,7 +562,9 @@ static void cancel_now(uv_timer_t *timer)
     struct err e = ERR_INIT;
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
-            "cancelled; %u keys are rotated: run it again to go on, and keep the previous key until then",
+            "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
+            "and "
+            "keep both keys until then",
             r->result.rotated + r->result.already);
     finish(r, &e);
 }

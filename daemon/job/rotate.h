@@ -1,13 +1,16 @@
 /*
  * rotate.h: every wrapped data key in the bucket, from the previous master key to the new one.
  *
- *     list => rewrap each key, several at a time (rewrap.h) => list again, until no new key has come => old versions
+ *     list => rewrap each key, several at a time (rewrap.h) => the same again, until all are found to be done
+ *     => is a backup under way? => old versions
  *
  * Dumps are not touched. A failure at one key does not stop the others. Interrupted anywhere, it is run again and goes
  * on where it was: what the new key opens is done. Only when all keys are opened by the new one it says so with
  * success: the previous key is needed no more.
  *
- * It lists again because another daemon may have made a backup meanwhile, still with the previous key.
+ * The last pass changes nothing and looks at every key: another daemon may have made a backup meanwhile, still with the
+ * previous key, or somebody may have written over what was done. Success also needs that the configuration names the
+ * new key, since what it names wraps the next backup.
  */
 #pragma once
 
@@ -26,7 +29,8 @@ struct rotate_request {
 
 /*
  * Starts one. Errors: ERR_RESOURCE; all else comes through `done`: ERR_CONFIG (keys that are the same, no new key, a
- * previous key that never was in use here), ERR_NOT_FOUND (no encrypted backups), that of the first key that failed.
+ * previous key that never was in use here, a new one that is not configured), ERR_NOT_FOUND (no encrypted backups),
+ * ERR_TRANSIENT (a backup is under way), that of the first key that failed.
  * Frees itself after `done`.
  */
 struct rotate *rotate_start(

@@ -1,7 +1,9 @@
 #include "conf/conf.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/size.h"
 #include "conf/endpoint.h"
@@ -87,6 +89,15 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
 
         (void)snprintf(key, sizeof(key), "etcd_client.endpoints[%zu]", i);
         warn_if_open(&w, key, c->etcd.endpoints[i], true);
+    }
+    for (size_t i = 0; i < c->n_previous_key_paths; i++) {
+        char key[48];
+
+        (void)snprintf(key, sizeof(key), "previous_key_paths[%zu]", i);
+        if (access(c->previous_key_paths[i], F_OK) < 0 && errno == ENOENT)
+            warn(&w, key, "there is no such file; if that key was destroyed after rotate-key, remove it here, too");
+        else if (c->encryption_key_path && strcmp(c->encryption_key_path, c->previous_key_paths[i]) == 0)
+            warn(&w, key, "is the file of encryption_key_path itself");
     }
     if (!c->encryption_key_path)
         warn(&w, "encryption_key_path",

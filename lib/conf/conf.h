@@ -95,9 +95,9 @@ struct conf {
     struct conf_metrics metrics;
     struct conf_health health;
     struct conf_hooks hooks;
-    char *snapshot_path;           /* NULL if left out: restore then needs --output */
-    char *encryption_key_path;     /* NULL: backups are not encrypted */
-    char **previous_key_paths;     /* tried beside it when a backup is read; NULL: none */
+    char *snapshot_path;       /* NULL if left out: restore then needs --output */
+    char *encryption_key_path; /* NULL: backups are not encrypted */
+    char **previous_key_paths; /* tried beside it when a backup is read; NULL: none */
     size_t n_previous_key_paths;
     enum conf_log_level log_level; /* default info; the Go tool's words: error, warning, info, debug, in any case */
 };
@@ -124,8 +124,8 @@ void conf_schema_each(void (*each)(void *ctx, const struct conf_schema_entry *en
 
 /*
  * What is legal and yet worth a word at start, each one line with the place: `http://` to other than loopback, no
- * encryption, parts that need a lot of memory, a bucket whose name TLS cannot check. Calls `each` with a text valid
- * during the call.
+ * encryption, a previous key that is gone, parts that need a lot of memory, a bucket whose name TLS cannot check. Calls
+ * `each` with a text valid during the call.
  */
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx);
 

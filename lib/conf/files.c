@@ -149,11 +149,18 @@ static int check_previous_keys(const struct conf *c, struct err *e)
 
     for (size_t i = 0; i < c->n_previous_key_paths; i++) {
         struct conf_place at = {.file = c->file, .line = 1, .column = 1, .key = "previous_key_paths"};
+        struct err why = ERR_INIT;
 
         if (list)
             at = conf_positions_of_value(c->positions, list + 1 + i); /* its items stand behind it, in order */
-        if (check_master_key(c->previous_key_paths[i], e) < 0)
-            return conf_place_prepend(e, &at);
+        if (check_master_key(c->previous_key_paths[i], &why) == 0)
+            continue;
+        /* It may have been destroyed, as it should be in the end: who wants to restore then must not be stopped by it
+         * (conf_warnings tells). */
+        if (why.kind == ERR_NOT_FOUND)
+            continue;
+        *e = why;
+        return conf_place_prepend(e, &at);
     }
     return 0;
 }

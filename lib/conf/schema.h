@@ -33,7 +33,7 @@ enum conf_kind {
     CONF_KIND_MASTER_KEY,
     CONF_KIND_ETCD_CREDENTIALS,
     CONF_KIND_S3_CREDENTIALS,
-    CONF_KIND_OUTPUT, /* need not exist, but its directory */
+    CONF_KIND_OUTPUT,      /* need not exist, but its directory */
     CONF_KIND_MASTER_KEYS, /* a list of paths */
 };
 

@@ -170,6 +170,30 @@ char *key_fingerprint(const struct secret *master, char out[KEY_FINGERPRINT_MAX]
     return out;
 }
 
+char *key_mark(const struct secret *previous, struct bytes wrapped, char out[KEY_MARK_MAX])
+{
+    enum { MARK_LEN = 16 };
+    uint8_t k_mark[KEY_LEN], mac[MARK_LEN];
+    size_t len;
+
+    assert(secret_len(previous) == KEY_LEN);
+    (void)crypto_kdf_derive_from_key(k_mark, sizeof(k_mark), 3, "etcdbkey", secret_const_data(previous));
+    (void)crypto_generichash(mac, sizeof(mac), wrapped.data, wrapped.len, k_mark, sizeof(k_mark));
+    secret_wipe(k_mark, sizeof(k_mark));
+    len = strlen(key_fingerprint(previous, out));
+    out[len++] = '/';
+    (void)sodium_bin2hex(out + len, KEY_MARK_MAX - len, mac, sizeof(mac));
+    return out;
+}
+
+bool key_has_mark(const struct secret *previous, struct bytes wrapped, const char *mark)
+{
+    char right[KEY_MARK_MAX];
+
+    (void)key_mark(previous, wrapped, right);
+    return strlen(mark) == strlen(right) && sodium_memcmp(mark, right, strlen(right)) == 0;
+}
+
 /* m of the header's formula: what only the holder of the master key can compute for a nonce's r and an instant. */
 static void compute_binding(
         const struct secret *master, const uint8_t r[RANDOM_LEN], int64_t instant, uint8_t m[MAC_COMPUTED_LEN])
