@@ -9,7 +9,7 @@ _etcd_backupctl() {
         --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain'
     local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
     local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
-    local prune='-a --max-age -i --min-count --dry-run'
+    local prune='-a --max-age -i --min-count --dry-run --allow-other-keys'
 
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do

@@ -52,3 +52,4 @@ complete -c etcd-backupctl -n $rotate -s p -l previous-key -r -F -d 'the master 
 complete -c etcd-backupctl -n $rotate -l new-key -r -F -d 'the new one; default: the configured one'
 complete -c etcd-backupctl -n $rotate -l purge-versions -d 'remove old versions of the keys after success'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from generate-key key-fingerprint' -F
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -l allow-other-keys -d 'also beside backups of other keys'

@@ -68,15 +68,15 @@ static int look_at(struct key_check *k, unsigned index, const struct s3_response
     data_key = keyring_unwrap(k->ring, res->body, c->instant, false, &by, &e);
     k->result.looked_at++;
     k->result.needs_previous = k->result.needs_previous || (data_key && by != KEYRING_CURRENT);
-    if (!data_key && e.kind == ERR_RESOURCE) {
-        *unknown = e;
-        return -1;
-    }
     if (was_rotated_away(k, res) && !k->result.is_rotated_away) {
         k->result.is_rotated_away = true;
         err_set(&k->result.trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);
+    }
+    if (!data_key && e.kind == ERR_RESOURCE && !k->result.is_rotated_away) {
+        *unknown = e;
+        return -1;
     }
     if (!data_key)
         count_unopened(k, index, &e);

@@ -158,12 +158,18 @@ static int compare(const struct rewrap *r, struct bytes found, struct err *e)
     return secret_equal(new, old) ? 0 : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "it holds another data key");
 }
 
-static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
+/* Whether the mark that came with it is the one of these bytes. */
+static bool has_mark_of(const struct rewrap *r, const struct s3_response *res, struct bytes wrapped)
 {
     for (size_t i = 0; i < res->n_metadata; i++)
         if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
-            return key_has_mark(r->spec.previous, res->body, res->metadata[i].value);
+            return key_has_mark(r->spec.previous, wrapped, res->metadata[i].value);
     return false;
+}
+
+static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
+{
+    return has_mark_of(r, res, res->body);
 }
 
 static bool is_what_was_read(const struct rewrap *r, struct bytes found)
@@ -281,7 +287,9 @@ static void look_whether_done(struct rewrap *r, const struct s3_response *res)
     struct err e = ERR_INIT;
 
     found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
-    if (!found && does_not_open(&e) && r->has_put && !says_it_came_from(r, res)) {
+    /* Our put was refused, and yet it is what is there, by its mark, and damaged. What has another mark, or none, is
+     * somebody else's. */
+    if (!found && does_not_open(&e) && r->has_put && has_mark_of(r, res, (struct bytes){r->after, sizeof(r->after)})) {
         put_back(r, res);
         return;
     }

@@ -26,6 +26,12 @@ def fingerprint(key):
     return "-".join(digits[at:at + 4] for at in range(0, 20, 4))
 
 
+def mark(previous, wrapped):
+    """What says that a wrapped key was rotated from that master key, and cannot be made by anybody else."""
+    mac = hashlib.blake2b(wrapped, digest_size=16, key=reader.kdf_derive(previous, 3, b"etcdbkey", 32)).hexdigest()
+    return f"{fingerprint(previous)}/{mac}"
+
+
 class Keys:
     """The previous master key in a file that a person brings along, and the new one where the configuration names it."""
 
@@ -127,17 +133,22 @@ def test_a_ceremony(site, by_daemon):
     assert opens(keys.previous, name, site.bucket.get(name)) is None
     assert site.plaintext(dump) == plain and state(site.bucket)[dump] == before
     told = site.bucket.client.head_object(Bucket=site.bucket.name, Key=name)["Metadata"]
-    assert told == metadata | {"rotated-from": fingerprint(keys.previous)} and metadata
+    assert told == metadata | {"rotated-from": mark(keys.previous, site.bucket.get(name))} and metadata
     assert site.ctl("verify", "--all").status == 0
     # A second run has nothing to do, and knows that this was the key.
     assert counts(rotated(site, keys)) == (0, 1, 0)
     done = site.ctl("rotate-key", "-p", keys.previous_file)
     assert done.status == 0
     assert f"needs the previous key {fingerprint(keys.previous)} any more: it can be destroyed." in done.out, done
-    # And back again, by the option for a new key that is not configured.
+    # And back again, by the option for a new key that is not configured yet: a success only when it is.
     keys.previous_file = keys.next_file
-    result = rotated(site, keys, "--new-key", site.write("third.key", keys.previous.hex()))
+    back = site.write("third.key", keys.previous.hex())
+    failure, result = rotate(site, keys, "--new-key", back, status=1)
     assert counts(result) == (1, 0, 0) and opens(keys.previous, name, site.bucket.get(name))
+    assert f"do NOT destroy the previous key {fingerprint(keys.next)} yet: encryption_key_path still holds " in (
+        failure["failure"]["text"])
+    site.write("master.key", keys.previous.hex())
+    assert counts(rotated(site, keys, "--new-key", back)) == (0, 1, 0)
 
 
 def test_backups_of_the_go_tool(site):
@@ -189,6 +200,8 @@ def test_dry_run(site):
     assert done.status == 0 and "the previous key is still needed" in done.out and "destroyed" not in done.out, done
     assert counts(rotated(site, keys)) == (3, 0, 0)
     assert counts(rotated(site, keys, "--dry-run")) == (0, 3, 0)
+    done = site.ctl("rotate-key", "-p", keys.previous_file, "--dry-run")
+    assert "nothing is left to rotate" in done.out and "still needed" not in done.out, done
 
 
 def test_more_than_a_page(site):
@@ -324,7 +337,7 @@ def test_a_wrong_previous_key(site):
     keys = Keys(site)
     site.write("previous.key", os.urandom(32).hex())
     kind, text = refused(site, keys, status=5)
-    assert kind == "integrity" and "opens none of the 3 keys, and nothing was changed" in text
+    assert kind == "integrity" and "opens none of the 3 keys, and nothing was changed: do not destroy any key" in text
 
 
 def test_integrity_is_the_exit_status_of_keys_that_open_with_neither(site):
@@ -395,7 +408,7 @@ def test_one_that_fails_does_not_stop_the_others(site):
     assert {one["name"] for one in told} == set(wrong)
     for one in told:
         assert wrong[one["name"]][1] in one["text"], one
-    assert f"8 of 12 keys were not rotated: do not destroy the previous key {fingerprint(keys.previous)}: " in (
+    assert f"8 of 12 keys were not rotated: do not destroy the previous key {fingerprint(keys.previous)}; " in (
         failure["failure"]["text"])
     check_opens(site, keys.next, made)
     assert {name: site.bucket.get(name) for name in wrong} == {name: body for name, (body, _) in wrong.items()}
@@ -456,7 +469,7 @@ def test_old_versions_are_told(versioned):
     assert counts(result) == (3, 0, 0) and (result["old_versions"], result["purged"]) == (3, 0)
     assert all(len(versions(site.bucket, name)) == 2 for name in made)
     done = site.ctl("rotate-key", "-p", keys.previous_file)
-    assert "keeps 3 old versions of the keys, which the previous key still opens; --purge-versions" in done.out, done
+    assert "keeps 3 old versions of these keys" in done.out and "--purge-versions removes those that open" in done.out, done
     result = rotated(site, keys, "--purge-versions")
     assert counts(result) == (0, 3, 0) and (result["old_versions"], result["purged"]) == (0, 3)
     for name in made:
@@ -471,13 +484,36 @@ def test_old_versions_that_are_needed_stay(versioned):
     name, = put_keys(site, 1)
     site.bucket.put(name, wrap(stamp(0), site.master_key, data_key=os.urandom(32)))  # somebody has exchanged it
     deleted, = put_keys(site, 1, first=1)
-    site.bucket.delete(deleted)
+    site.bucket.delete(deleted, deleted.replace(".key", ".dump"))
     keys = Keys(site)
     *told, failure, result = rotate(site, keys, "--purge-versions", status=5)
     assert [one["name"] for one in told] == [name] and "holds another data key than the current version" in told[0]["text"]
     assert "all keys are rotated, but 1 old versions stay" in failure["failure"]["text"]
     assert (result["rotated"], result["purged"], result["old_versions"], result["lost_versions"]) == (1, 1, 1, 1)
     assert len(versions(site.bucket, name)) == 2 and len(versions(site.bucket, deleted)) == 1
+
+
+def test_a_key_that_was_deleted_and_its_dump_was_not(versioned):
+    """Its old version is the dump's last hope, and may need the previous key."""
+    site = versioned
+    put_keys(site, 2)
+    site.bucket.put(key_name(1).replace(".key", ".dump"), b"x" * 1001)  # by its size no plain dump
+    site.bucket.delete(key_name(1))
+    keys = Keys(site)
+    failure, result = rotate(site, keys, status=5)
+    assert counts(result) == (1, 0, 0) and f"{key_name(1)} was deleted and its dump was not" in failure["failure"]["text"]
+    assert "keep the previous key until then" in failure["failure"]["text"]
+
+
+def test_versions_of_an_older_key(versioned):
+    """From a ceremony before the last: --purge-versions leaves them, and does not promise to remove them again."""
+    site = versioned
+    name, = put_keys(site, 1)
+    keys = Keys(site)
+    rotated(site, keys)
+    again = Keys(site)
+    result = rotated(site, again, "--purge-versions")
+    assert (result["purged"], result["old_versions"]) == (1, 0) and len(versions(site.bucket, name)) == 2
 
 
 def test_versions_are_purged_only_after_success(versioned):
@@ -507,7 +543,7 @@ def test_somebody_else_writes(ceph, etcd, proxied):
     proxy.rule = rule
     assert counts(rotated(site, keys)) == (1, 0, 0)
     assert opens(keys.next, name, site.bucket.get(name)) == other
-    assert len([r for r in proxy.calls("put")]) == 3
+    assert len(proxy.calls("put")) == 3
 
 
 def test_a_store_without_conditions(ceph, etcd, proxied):
@@ -561,6 +597,93 @@ def test_a_backup_that_was_made_meanwhile(ceph, etcd, proxied):
     check_opens(site, keys.next, made)
 
 
+def test_a_key_that_the_store_hides_once(ceph, etcd, proxied):
+    """404 for one that was listed: success needs that all that is listed was seen to be opened by the new key."""
+    site, proxy = proxied(ceph, etcd)
+    made = put_keys(site, 3)
+    keys = Keys(site)
+    hidden = key_name(1).replace(":", "%3A")
+    proxy.rule = lambda request: (
+        Answer(404, error("NoSuchKey")) if request.path.endswith(hidden) and request.nth == 0 else None)
+    assert counts(rotated(site, keys)) == (3, 0, 0)
+    check_opens(site, keys.next, made)
+    # And one that it hides for ever is no success.
+    keys = Keys(site)
+    proxy.requests.clear()
+    proxy.rule = lambda request: (
+        Answer(404, error("NoSuchKey")) if request.path.endswith(hidden) and request.call == "get" else None)
+    failure, _ = rotate(site, keys, status=1)
+    assert "there are still keys that change, come or go" in failure["failure"]["text"]
+
+
+def test_a_key_that_is_written_over_when_it_was_done(ceph, etcd, proxied):
+    """Somebody brings back the old wrap, before the end: the last pass finds it."""
+    site, proxy = proxied(ceph, etcd)
+    made = put_keys(site, 3)
+    keys = Keys(site)
+    old = site.bucket.get(key_name(2))
+    listings = []
+
+    def rule(request):
+        if "list-type" in request.query:
+            listings.append(request)
+            if len(listings) == 2:
+                site.bucket.put(key_name(2), old)
+    proxy.rule = rule
+    assert counts(rotated(site, keys)) == (4, 0, 0)
+    check_opens(site, keys.next, made)
+
+
+def test_two_ceremonies_at_once(versioned):
+    """To different new keys, where no condition keeps one from writing over the other: neither undoes the other's work."""
+    site = versioned
+    made = put_keys(site, 1)
+    name, = made
+    keys = Keys(site)
+    assert counts(rotated(site, keys)) == (1, 0, 0)
+    wrapped = site.bucket.get(name)
+    other = os.urandom(32)
+    site.write("master.key", other.hex())
+    lines = rotate(site, keys, status=5)
+    assert "it was rotated from the same previous key, but to another new one" in lines[0]["text"]
+    assert site.bucket.get(name) == wrapped
+
+
+def test_a_backup_that_is_under_way(ceph, etcd, proxied):
+    """By a program that read the previous key when it began: its key would come at its end."""
+    site, proxy = proxied(ceph, etcd)
+    put_keys(site, 2)
+    keys = Keys(site)
+    client, bucket = site.bucket.client, site.bucket.name
+    dump = f"backup-{stamp(9)}.dump"
+    upload = client.create_multipart_upload(Bucket=bucket, Key=dump)["UploadId"]
+    foreign = client.create_multipart_upload(Bucket=bucket, Key=f"other-{stamp(9)}.dump")["UploadId"]
+    failure, result = rotate(site, keys, status=1)
+    assert counts(result) == (2, 0, 0) and f"the upload of {dump}, begun 20" in failure["failure"]["text"]
+    # Its key is there: it was rotated like the others, and whatever becomes of the upload needs nothing more.
+    site.bucket.put(dump.replace(".dump", ".key"), wrap(stamp(9), keys.previous))
+    assert counts(rotated(site, keys)) == (1, 2, 0)
+    client.abort_multipart_upload(Bucket=bucket, Key=dump, UploadId=upload)
+    client.abort_multipart_upload(Bucket=bucket, Key=f"other-{stamp(9)}.dump", UploadId=foreign)
+    # A store that does not list them: said, and no more.
+    proxy.rule = lambda request: Answer(501, error("NotImplemented")) if request.call == "uploads" else None
+    done = site.ctl("rotate-key", "-p", keys.previous_file)
+    assert done.status == 0 and "note: whether a backup is under way could not be seen" in done.err, done
+
+
+def test_a_backup_of_ours_that_is_under_way(ceph, medium, proxied):
+    """It reads the master key again when it wraps, at its end: swapped meanwhile, the new one is used."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
+    command = Command(site.start(), "backup", "--json", "-q")
+    wait_for(lambda: proxy.held)
+    keys = Keys(site)
+    proxy.release()
+    done = command.end()
+    assert done.status == 0, done
+    name = done.json["name"].replace(".dump", ".key")
+    assert opens(keys.next, name, site.bucket.get(name)) and site.plaintext(done.json["name"])
+
+
 def test_a_key_that_goes_meanwhile(ceph, etcd, proxied):
     """Pruned: nothing is left of it that could depend on anything."""
     site, proxy = proxied(ceph, etcd)
@@ -577,8 +700,9 @@ def test_a_key_that_goes_meanwhile(ceph, etcd, proxied):
 
 # ---- whatever happens at whatever request ----
 
-# Three keys: a listing, three times three requests, a listing again, the versions; and what a store's dialect adds.
-MOMENTS = range(19)
+# Three keys: a listing, three times three requests and what a store's dialect adds, a pass that only looks, the uploads, the
+# versions.
+MOMENTS = range(28)
 
 
 def started(site, proxy):
@@ -671,7 +795,7 @@ def test_interrupted(ceph, etcd, proxied):
     wait_for(lambda: proxy.held)
     command.signal(signal.SIGINT)
     done = command.end()
-    assert done.status == 1 and "cancelled; 0 keys are rotated: run it again to go on" in done.err, done
+    assert done.status == 1 and "cancelled: at least 0 keys are rotated, and some that were on their way may be" in done.err
     proxy.release()
     check_no_backup_is_lost(site, keys, made)
     result = rotated(site, keys)
@@ -701,7 +825,7 @@ def test_no_key_stays_in_memory(site):
     put_keys(site, 3)
     keys = Keys(site, swap=False)
     site.start()
-    assert counts(rotated(site, keys, "--new-key", keys.next_file)) == (3, 0, 0)
+    assert counts(rotate(site, keys, "--new-key", keys.next_file, status=1)[-1]) == (3, 0, 0)
     looked_at = 0
     with open(f"/proc/{site.process.pid}/mem", "rb", buffering=0) as memory:
         for line in Path(f"/proc/{site.process.pid}/maps").read_text().splitlines():
@@ -750,7 +874,7 @@ def test_previous_keys_open_backups(site):
 def test_previous_keys_in_the_configuration(site):
     """Checked like the key in use, and named by their place in the list."""
     keys = Keys(site)
-    for paths, says in ([str(site.dir / "missing")], "No such file"), ([keys.previous_file, site.write("bad", "x")], "bad"):
+    for paths, says in ([str(site.dir)], "not a regular file"), ([keys.previous_file, site.write("bad", "x")], "bad"):
         site.configure({"previous_key_paths": paths})
         done = site.check_config()
         assert done.status == 2 and says in done.err and f"previous_key_paths[{len(paths) - 1}]" in done.err, done
