@@ -13,6 +13,7 @@ import servers
 from faults import Command
 from s3_proxy import Answer, Hold, error
 from servers import wait_for
+from test_reader import wrap
 
 PLAIN_SIZE = 544  # a page of a snapshot and its SHA-256: the least that passes for a plain one
 
@@ -68,19 +69,21 @@ def test_states_and_order(site):
     expected = [
         ("backup-2031-01-02T00:00:00Z.dump", "complete", True, "2031-01-02T00:00:00Z"),
         ("backup-2031-01-01T23:30:00+01:00.dump", "complete", False, "2031-01-01T22:30:00Z"),
+        ("backup-2031-01-01T22:00:01Z.dump", "other-key", True, "2031-01-01T22:00:01Z"),
         ("backup-2031-01-01T22:00:00Z.dump", "key-missing", True, "2031-01-01T22:00:00Z"),
         ("backup-2031-99-01T00:00:00Z.dump", "unreadable-name", False, None),
     ]
     for name, state, encrypted, _ in expected:
         put(site.bucket, name, PLAIN_SIZE + (40 if encrypted else 0))
-        if encrypted and state == "complete":
-            put(site.bucket, name.replace(".dump", ".key"), 72)
+        if state in ("complete", "other-key") and encrypted:
+            key = site.master_key if state == "complete" else bytes(32)
+            site.bucket.put(name.replace(".dump", ".key"), wrap(name[len("backup-"):-len(".dump")], key))
     put(site.bucket, "backup-2030-01-01T00:00:00Z.key", 72)  # a lone key is no backup
     entries = listed(site)
     assert [(e["name"], e["state"], e["encrypted"], e["instant"]) for e in entries] == expected
     rows = table(site.ctl("list"))
     assert [row["STATE"] for row in rows] == [state for _, state, _, _ in expected]
-    assert rows[0]["AGE"].startswith("in ") and (rows[3]["AGE"], rows[3]["INSTANT"]) == ("-", "-")
+    assert rows[0]["AGE"].startswith("in ") and (rows[4]["AGE"], rows[4]["INSTANT"]) == ("-", "-")
 
 
 PREFIXES = ["a", "a-b", "a/b", "a/b-c", "a/", "A", "a-2031-01-01T00:00:00Z"]
