@@ -252,6 +252,25 @@ static void warnings_name_what_is_unwise(void **state)
     conf_free(c);
 }
 
+/* A previous key that is gone, as it should be in the end; and one that is none. */
+static void warnings_of_previous_keys(void **state)
+{
+    struct conf *c = scratch_load(ETCD S3 "encryption_key_path: now.key\n"
+                                          "previous_key_paths: [old.key, gone.key,\n"
+                                          "  now.key]\n");
+    struct lines lines = {""};
+
+    (void)state;
+    scratch_text("now.key", "");
+    scratch_text("old.key", "");
+    conf_warnings(c, collect, &lines);
+    assert_string_equal(lines.text,
+            "test.yml:4:31: previous_key_paths[1]: there is no such file; if that key was destroyed after rotate-key, "
+            "remove it here, too\n"
+            "test.yml:5:3: previous_key_paths[2]: is the file of encryption_key_path itself\n");
+    conf_free(c);
+}
+
 static void no_warning_without_need(void **state)
 {
     struct conf *c = scratch_load("etcd_client: {endpoints: [\"http://127.1.2.3:1\", 10.0.0.1]}\n"
@@ -345,6 +364,7 @@ int main(void)
             cmocka_unit_test(the_levels),
             cmocka_unit_test(previous_keys),
             cmocka_unit_test(warnings_name_what_is_unwise),
+            cmocka_unit_test(warnings_of_previous_keys),
             cmocka_unit_test(no_warning_without_need),
             cmocka_unit_test(dots_in_a_virtual_bucket),
             cmocka_unit_test(out_of_memory_anywhere),

@@ -169,6 +169,16 @@ void cycle_get_state(const struct cycle *c, struct cycle_state *out)
     *out = cycle;
 }
 
+bool is_rotated_away;
+
+bool cycle_key_is_rotated_away(const struct cycle *c, struct err *e)
+{
+    (void)c;
+    if (is_rotated_away)
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "rotated away");
+    return is_rotated_away;
+}
+
 /* ---- in place of listing.c ---- */
 
 struct listing the_listing;
@@ -249,7 +259,7 @@ int fixture_setup(void **state)
     core_users = 0;
     private_gone = 0;
     time_divisor = 0;
-    listing_runs = listing_is_refused = false;
+    listing_runs = listing_is_refused = is_rotated_away = false;
     logged[0] = '\0';
     conf.file = (char *)(uintptr_t) "conf.yml";
     conf.control.socket = (char *)(uintptr_t) "sock";

@@ -39,6 +39,7 @@ extern struct control_job job;
 
 /* What the cycle says, if the control is given one. */
 extern struct cycle_state cycle;
+extern bool is_rotated_away; /* the master key */
 
 /* The one listing; who asked for it. */
 struct listing {

@@ -8,7 +8,7 @@
 
 #include "core.h"
 
-enum { WAITING_MAX = 4 };
+enum { WAITING_MAX = 8 };
 
 struct s3_request {
     bool is_waiting, is_put;
@@ -224,7 +224,7 @@ static void tell_failure(const struct s3_request *r, int status)
     memset(&e, 0xee, sizeof(e));
 }
 
-static void tell(const struct s3_request *r, const struct store_object *o)
+static void tell(const struct s3_request *r, const struct store_object *o, unsigned version)
 {
     static struct store_object copy;
     static struct s3_param metadata[STORE_METADATA_MAX];
@@ -243,7 +243,7 @@ static void tell(const struct s3_request *r, const struct store_object *o)
     for (size_t i = 0; i < copy.n_metadata; i++)
         metadata[i] = (struct s3_param){copy.metadata[i][0], copy.metadata[i][1]};
     if (!store.has_no_etags)
-        (void)snprintf(res.etag, sizeof(res.etag), "\"%u\"", copy.version);
+        (void)snprintf(res.etag, sizeof(res.etag), "\"%u\"", version);
     r->on_done(r->ctx, &res, NULL);
     memset(&copy, 0xee, sizeof(copy));
     memset(metadata, 0xee, sizeof(metadata));
@@ -255,6 +255,7 @@ bool store_answer(unsigned number)
     struct s3_request *found = waiting(number), r;
     const struct store_step *step;
     struct store_object *o;
+    unsigned version;
     int status;
 
     if (!found)
@@ -270,12 +271,14 @@ bool store_answer(unsigned number)
         status = r.is_put ? check_condition(&r, o) : o && o->is_there ? 0 : 404;
     if (r.is_put && (!status || step->has_effect))
         take(&r);
+    o = find(r.name);
+    version = o ? o->version : 0;
     if (step->after)
-        step->after(find(r.name));
+        step->after(o);
     if (status)
         tell_failure(&r, status);
     else
-        tell(&r, find(r.name));
+        tell(&r, o, version);
     return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * scripted_store.h: a bucket of a few small objects in place of s3_get and s3_put, for tests of what reads and replaces
+ * scripted_store.h: a bucket of small objects in place of s3_get and s3_put, for tests of what reads and replaces
  * them. Answers come when the test lets them, one by one, and go wrong where its script says. What an answer points to
  * is scribbled over when the callback returns.
  */
@@ -10,7 +10,7 @@
 
 #include "s3/object.h"
 
-enum { STORE_BODY_MAX = 128, STORE_METADATA_MAX = 24, STORE_TEXT_MAX = 64, STORE_OBJECTS = 4, STORE_SCRIPT = 32 };
+enum { STORE_BODY_MAX = 128, STORE_METADATA_MAX = 24, STORE_TEXT_MAX = 64, STORE_OBJECTS = 104, STORE_SCRIPT = 128 };
 
 struct store_object {
     char name[STORE_TEXT_MAX];

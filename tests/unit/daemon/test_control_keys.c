@@ -218,6 +218,36 @@ static void test_trust(void **state)
     }
 }
 
+/* A master key that was rotated away makes no backup, whoever asks; a rotation it takes part in all the same. */
+static void test_rotated_away(void **state)
+{
+    struct control_spec spec = fixture_spec();
+    struct err e = ERR_INIT;
+    struct client c;
+
+    (void)state;
+    spec.cycle = (struct cycle *)(void *)&cycle;
+    control = control_listen(&spec, &e);
+    expect_success(control, &e);
+    is_rotated_away = true;
+    c = client_greeted(false);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    client_expect_failure(&c, "config", "rotated away");
+    client_leave(&c);
+    c = client_greeted(false);
+    ask_with(&c, KEY_LEN, 0, false);
+    wait_for_job();
+    end(&c);
+    is_rotated_away = false;
+    c = client_greeted(false);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    while (!job.watcher.ctx)
+        fixture_turn();
+    fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
+    (void)client_expect_done(&c);
+    client_leave(&c);
+}
+
 /* ---- how they come ---- */
 
 /* Hello and the request in one; the caller resets it. */
@@ -467,6 +497,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_busy, setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_lengths, setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_trust, setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_rotated_away, setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cut_anywhere, setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_long_requests, setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_much_while_a_job_runs, setup, fixture_teardown),

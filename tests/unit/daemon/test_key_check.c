@@ -75,6 +75,15 @@ static void add_backup(const char *key)
     add(key, KEY_WRAPPED_LEN);
 }
 
+static void setup_list(void)
+{
+    new_list();
+    add_backup(middle);
+    add_backup(last);
+    add_backup(first);
+    catalog_list_finish(list);
+}
+
 /* Three backups, all of the current key; a previous one is configured, too. */
 static int setup(void **state)
 {
@@ -96,11 +105,7 @@ static int setup(void **state)
             .previous_key_paths = previous_paths,
             .n_previous_key_paths = 1,
     };
-    new_list();
-    add_backup(middle);
-    add_backup(last);
-    add_backup(first);
-    catalog_list_finish(list);
+    setup_list();
     wrap(first, current, FIRST);
     wrap(middle, current, MIDDLE);
     wrap(last, current, LAST);
@@ -126,7 +131,7 @@ static struct {
     struct err err;
 } run;
 
-/* It goes in the callback: nothing of it may be touched afterwards. */
+/* It goes in the callback, with all that is still under way: nothing of it may be touched afterwards. */
 static void on_done(void *ctx, const struct key_check_result *result, const struct err *err)
 {
     assert_ptr_equal(ctx, &run);
@@ -147,7 +152,7 @@ static void start(struct err *e)
     memset(&run, 0, sizeof(run));
     run.check = key_check_start(NULL, &spec, e);
     assert_int_equal(run.told, 0);
-    assert_int_equal(store_waiting(), run.check != NULL);
+    assert_int_equal(store_waiting() > 0, run.check != NULL);
 }
 
 static void run_to_end(void)
@@ -168,6 +173,7 @@ static void expect_no_trouble(bool needs_previous)
     assert_string_equal(run.result.trouble.text, "");
     assert_int_equal(run.result.trouble.kind, ERR_NONE);
     assert_false(run.result.is_rotated_away);
+    assert_int_equal(run.result.unopened + run.result.other, 0);
     assert_int_equal(run.result.needs_previous, needs_previous);
 }
 
@@ -179,13 +185,60 @@ static void expect_trouble(enum err_kind kind, const char *expected)
 
 /* ---- which are looked at ---- */
 
-static void test_newest_and_oldest(void **state)
+static void test_all_of_three(void **state)
 {
     (void)state;
-    store_find(middle)->len = 1; /* nobody looks at it */
     run_to_end();
     expect_no_trouble(false);
-    assert_string_equal(store.log, "get get");
+    assert_string_equal(store.log, "get get get");
+    assert_int_equal(run.result.looked_at, 3);
+}
+
+static void name_of(int64_t instant, char name[NAME_TEXT_MAX])
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(name_format(name, "backup", instant, NAME_KEY, &e), 0);
+}
+
+/* The newest 99 of 102 and the oldest; eight at a time. Between them two are passed over. */
+static void many(unsigned damaged)
+{
+    struct err e = ERR_INIT;
+    char name[NAME_TEXT_MAX];
+
+    store_reset();
+    new_list();
+    for (unsigned i = 0; i < 102; i++) {
+        name_of(LAST + i, name);
+        add_backup(name);
+        wrap(name, i == damaged ? third : current, LAST + i);
+    }
+    catalog_list_finish(list);
+    start(&e);
+    expect_success(run.check, &e);
+    assert_int_equal(store_waiting(), 8);
+    for (unsigned i = 0; store_answer(i % 8) || store_answer(0); i++)
+        assert_true(store_waiting() <= 8);
+    assert_int_equal(run.told, 1);
+    assert_int_equal(store.n, 100);
+    assert_int_equal(run.result.looked_at, 100);
+}
+
+static void test_of_many(void **state)
+{
+    (void)state;
+    many(1);
+    expect_no_trouble(false);
+    many(2);
+    expect_no_trouble(false);
+    many(0);
+    assert_int_equal(run.result.unopened, 1);
+    many(3);
+    assert_int_equal(run.result.unopened, 1);
+    assert_true(strncmp(run.result.trouble.text, "1 of 100 backups looked at", 26) == 0);
+    many(101);
+    assert_true(strncmp(run.result.trouble.text, "the master key is not that of the newest backup", 47) == 0);
 }
 
 static void expect_nothing_to_check(void)
@@ -211,6 +264,7 @@ static void test_nothing_to_check(void **state)
     add("backup-2024-12-99T21:22:23Z.dump", 1000);      /* no date */
     add("backup-2024-12-99T21:22:23Z.key", 72);
     expect_nothing_to_check();
+    new_list();
     add_backup(middle);
     conf.encryption_key_path = NULL; /* backups are not encrypted any more */
     expect_nothing_to_check();
@@ -237,103 +291,123 @@ static void test_the_only_one(void **state)
 static void test_needs_previous(void **state)
 {
     (void)state;
-    wrap(first, previous, FIRST);
-    run_to_end();
-    expect_no_trouble(true);
-    assert_string_equal(store.log, "get get");
-}
-
-static void test_newest_needs_previous(void **state)
-{
-    (void)state;
-    wrap(last, previous, LAST);
+    wrap(middle, previous, MIDDLE);
     run_to_end();
     expect_no_trouble(true);
 }
 
-static void expect_not_opened(const char *which, const char *name)
+#define NOT_OPENED "wrong master key, or the key object is damaged (not opened by %s, %s)"
+
+static void expect_not_opened(unsigned n, const char *before, const char *name)
 {
     char fingerprint[KEY_FINGERPRINT_MAX];
 
-    (void)snprintf(text, sizeof(text),
-            "the master key is not that of the %s backup, %s: wrong master key, or the key object is damaged (not "
-            "opened by %s, %s)",
-            which, name, current_fingerprint, key_fingerprint(previous, fingerprint));
+    (void)snprintf(text, sizeof(text), "%s; %s: " NOT_OPENED, before, name, current_fingerprint,
+            key_fingerprint(previous, fingerprint));
     expect_trouble(ERR_INTEGRITY, text);
     assert_false(run.result.is_rotated_away || run.result.needs_previous);
-    assert_string_equal(store.log, "get get");
+    assert_int_equal(run.result.unopened, n);
+    assert_int_equal(run.result.other, n);
+    assert_int_equal(run.result.looked_at, 3);
 }
+
+#define NEWEST "the master key is not that of the newest backup"
 
 /* The file was swapped. */
-static void test_not_opened(void **state)
+static void test_newest_not_opened(void **state)
 {
     (void)state;
     wrap(last, third, LAST);
     run_to_end();
-    expect_not_opened("newest", last);
+    expect_not_opened(1, NEWEST, last);
 }
 
-static void test_oldest_not_opened(void **state)
+static void test_another_not_opened(void **state)
 {
     (void)state;
     wrap(first, third, FIRST);
     run_to_end();
-    expect_not_opened("oldest", first);
+    expect_not_opened(1, "1 of 3 backups looked at are opened by no configured key", first);
 }
 
-/* Of two the newest is told. */
-static void test_both_not_opened(void **state)
+/* Of several the newest is told, in whatever order they come. */
+static void test_several_not_opened(void **state)
 {
     (void)state;
     wrap(first, third, FIRST);
+    wrap(middle, third, MIDDLE);
+    run_to_end();
+    expect_not_opened(2, "2 of 3 backups looked at are opened by no configured key", middle);
+}
+
+static void test_in_another_order(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    wrap(first, third, FIRST);
+    wrap(middle, third, MIDDLE);
     wrap(last, third, LAST);
-    run_to_end();
-    expect_not_opened("newest", last);
+    start(&e);
+    expect_success(run.check, &e);
+    assert_true(store_answer(1) && store_answer(1) && store_answer(0));
+    assert_int_equal(run.told, 1);
+    expect_not_opened(3, NEWEST, last);
 }
 
 /* That is not for want of a key, and the words do not say so. */
-static void test_other_faults(void **state)
+static void expect_other_fault(const char *name, const char *why)
+{
+    run_to_end();
+    (void)snprintf(text, sizeof(text), "1 of 3 backups looked at are opened by no configured key; %s: %s", name, why);
+    expect_trouble(ERR_INTEGRITY, text);
+    assert_int_equal(run.result.unopened, 1);
+    assert_int_equal(run.result.other, 0);
+}
+
+static void test_bound_elsewhere(void **state)
 {
     (void)state;
     wrap(first, current, FIRST + 1);
-    run_to_end();
-    (void)snprintf(text, sizeof(text),
-            "the key of the oldest backup, %s: the key is bound to another instant than 2024-12-06T21:22:21Z: the "
-            "backup was renamed, or its key exchanged",
-            first);
-    expect_trouble(ERR_INTEGRITY, text);
+    expect_other_fault(first,
+            "the key is bound to another instant than 2024-12-06T21:22:21Z: the backup was renamed, or its key "
+            "exchanged");
 }
 
 static void test_cut(void **state)
 {
     (void)state;
     store_find(last)->len = 71;
-    run_to_end();
-    (void)snprintf(
-            text, sizeof(text), "the key of the newest backup, %s: the key object has 71 bytes instead of 72", last);
-    expect_trouble(ERR_INTEGRITY, text);
+    expect_other_fault(last, "the key object has 71 bytes instead of 72");
 }
 
 /* ---- rotated away ---- */
 
-static void expect_rotated_away(const char *name, const char *log)
+static void add_mark(const char *name, const struct secret *master)
+{
+    struct store_object *o = store_find(name);
+    char mark[KEY_MARK_MAX];
+
+    store_add_metadata(o, REWRAP_FROM, key_mark(master, (struct bytes){o->body, o->len}, mark));
+}
+
+static void expect_rotated_away(const char *name)
 {
     (void)snprintf(text, sizeof(text),
             "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
             current_fingerprint, name);
     expect_trouble(ERR_CONFIG, text);
     assert_true(run.result.is_rotated_away);
-    assert_string_equal(store.log, log);
 }
 
 /* Whoever still holds the old key must not wrap another backup by it. */
 static void test_rotated_away(void **state)
 {
     (void)state;
-    wrap(last, third, LAST);
-    store_add_metadata(store_find(last), REWRAP_FROM, current_fingerprint);
+    wrap(middle, third, MIDDLE);
+    add_mark(middle, current);
     run_to_end();
-    expect_rotated_away(last, "get"); /* that is enough */
+    expect_rotated_away(middle);
 }
 
 /* Nor if he has written the two down the wrong way round. */
@@ -341,39 +415,52 @@ static void test_interchanged(void **state)
 {
     (void)state;
     wrap(last, previous, LAST);
-    store_add_metadata(store_find(last), REWRAP_FROM, current_fingerprint);
+    add_mark(last, current);
     run_to_end();
-    expect_rotated_away(last, "get");
+    expect_rotated_away(last);
 }
 
-/* The worse of two. */
-static void test_oldest_is_rotated_away(void **state)
+/* The worse of two, in whatever order. */
+static void test_rotated_away_and_not_opened(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        wrap(last, third, LAST);
+        wrap(first, third, FIRST);
+        store_find(last)->n_metadata = store_find(first)->n_metadata = 0;
+        add_mark(i ? last : first, current);
+        if (i)
+            setup_list();
+        run_to_end();
+        expect_rotated_away(i ? last : first);
+    }
+}
+
+/* Whatever cannot be read: what was rotated away makes no backup. */
+static void test_rotated_away_without_the_previous_key(void **state)
 {
     (void)state;
     wrap(last, third, LAST);
-    wrap(first, third, FIRST);
-    store_add_metadata(store_find(first), REWRAP_FROM, current_fingerprint);
+    add_mark(last, current);
+    failing_arm(1 + 1 + 6 + 1);
     run_to_end();
-    expect_rotated_away(first, "get get");
+    assert_true(failing_disarm());
+    expect_rotated_away(last);
 }
 
-/* There and back again: what the key in use opens was not rotated away from it. */
-static void test_traces_that_mean_nothing(void **state)
+/* A stranger who can write to the bucket cannot make a key look rotated away: the mark is of these bytes, and of a key
+ * that he does not have. */
+static void test_marks_that_mean_nothing(void **state)
 {
+    char mark[KEY_MARK_MAX];
+
     (void)state;
-    store_add_metadata(store_find(last), REWRAP_FROM, current_fingerprint);
-    store_add_metadata(store_find(first), REWRAP_FROM, "0123-4567-89ab-cdef-0123");
+    store_add_metadata(store_find(first), REWRAP_FROM, current_fingerprint);
+    add_mark(middle, third);
+    store_add_metadata(store_find(last), REWRAP_FROM,
+            key_mark(current, (struct bytes){store_find(first)->body, KEY_WRAPPED_LEN}, mark));
     run_to_end();
     expect_no_trouble(false);
-}
-
-static void test_rotated_from_another(void **state)
-{
-    (void)state;
-    wrap(last, third, LAST);
-    store_add_metadata(store_find(last), REWRAP_FROM, "0123-4567-89ab-cdef-0123");
-    run_to_end();
-    expect_not_opened("newest", last);
 }
 
 /* ---- requests and files ---- */
@@ -384,19 +471,20 @@ static void test_pruned_meanwhile(void **state)
     store_find(last)->is_there = false;
     wrap(first, third, FIRST);
     run_to_end();
-    expect_not_opened("oldest", first);
+    assert_int_equal(run.result.looked_at, 2);
+    assert_true(strncmp(run.result.trouble.text, "1 of 2 backups looked at", 24) == 0);
 }
 
 static void test_all_pruned_meanwhile(void **state)
 {
     (void)state;
-    store_find(last)->is_there = store_find(first)->is_there = false;
+    store_find(last)->is_there = store_find(middle)->is_there = store_find(first)->is_there = false;
     run_to_end();
     expect_no_trouble(false);
-    assert_string_equal(store.log, "get get");
+    assert_int_equal(run.result.looked_at, 0);
 }
 
-/* Nobody knows: not that all is well. */
+/* Nobody knows: not that all is well. What is under way with it goes. */
 static void test_requests_that_fail(void **state)
 {
     (void)state;
@@ -405,6 +493,7 @@ static void test_requests_that_fail(void **state)
     run_to_end();
     assert_true(run.has_failed);
     expect_error(&run.err, ERR_TRANSIENT, "HTTP 503");
+    assert_int_equal(store.cancelled, 1);
 }
 
 /* The previous key may be the one, but could not be read. */
@@ -425,36 +514,20 @@ static void test_out_of_memory_for_the_previous_key(void **state)
     expect_error(&run.err, ERR_RESOURCE, text);
 }
 
-/* Whatever cannot be read: what was rotated away makes no backup. */
-static void test_rotated_away_without_the_previous_key(void **state)
-{
-    (void)state;
-    wrap(last, third, LAST);
-    store_add_metadata(store_find(last), REWRAP_FROM, current_fingerprint);
-    failing_arm(1 + 1 + 6 + 1);
-    run_to_end();
-    assert_true(failing_disarm());
-    expect_rotated_away(last, "get");
-}
-
-static void test_second_does_not_start(void **state)
-{
-    (void)state;
-    store.script[2].cannot_start = true;
-    run_to_end();
-    assert_true(run.has_failed);
-    expect_error(&run.err, ERR_RESOURCE, "out of requests");
-}
-
 static void test_cannot_start(void **state)
 {
     struct err e = ERR_INIT;
 
     (void)state;
-    store.script[1].cannot_start = true;
-    start(&e);
-    assert_null(run.check);
-    expect_error(&e, ERR_RESOURCE, "out of requests");
+    for (unsigned n = 1; n <= 3; n++) {
+        store.n = store.cancelled = 0;
+        memset(store.script, 0, sizeof(store.script));
+        store.script[n].cannot_start = true;
+        start(&e);
+        assert_null(run.check);
+        expect_error(&e, ERR_RESOURCE, "out of requests");
+        assert_int_equal(store.cancelled, n - 1);
+    }
     store.has_no_client = true;
     start(&e);
     assert_null(run.check);
@@ -465,17 +538,42 @@ static void test_cannot_start(void **state)
     expect_error(&e, ERR_NOT_FOUND, "missing.key: No such file or directory");
 }
 
+/* One after the first eight. */
+static void test_later_one_cannot_start(void **state)
+{
+    struct err e = ERR_INIT;
+    char name[NAME_TEXT_MAX];
+
+    (void)state;
+    new_list();
+    for (unsigned i = 0; i < 12; i++) {
+        name_of(LAST + i, name);
+        add_backup(name);
+        wrap(name, current, LAST + i);
+    }
+    catalog_list_finish(list);
+    store.script[10].cannot_start = true;
+    start(&e);
+    expect_success(run.check, &e);
+    store_answer_all();
+    assert_int_equal(run.told, 1);
+    assert_true(run.has_failed);
+    expect_error(&run.err, ERR_RESOURCE, "out of requests");
+    assert_int_equal(store.cancelled, 7);
+}
+
 static void test_freed_anywhere(void **state)
 {
     (void)state;
-    for (unsigned answers = 0; answers < 2; answers++) {
+    for (unsigned answers = 0; answers < 3; answers++) {
         struct err e = ERR_INIT;
 
+        store.cancelled = 0;
         start(&e);
         for (unsigned i = 0; i < answers; i++)
             assert_true(store_answer(0));
         key_check_free(TAKE_PTR(run.check));
-        assert_int_equal(store.cancelled, answers + 1);
+        assert_int_equal(store.cancelled, 3 - answers);
         assert_int_equal(store_waiting(), 0);
         assert_int_equal(run.told, 0);
     }
@@ -507,35 +605,35 @@ static void test_out_of_memory_anywhere(void **state)
             expect_no_trouble(false);
         n_failed += !run.told || run.has_failed;
     } while (reached);
-    assert_int_equal(n, 1 + 1 + 2 * 6 + 2 * 3 + 1); /* check, ring, two files, two data keys */
+    assert_int_equal(n, 1 + 1 + 2 * 6 + 3 * 3 + 1); /* check, ring, two files, three data keys */
     assert_int_equal(n_failed, n - 1 - 6);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test_setup_teardown(test_newest_and_oldest, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_all_of_three, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_of_many, setup, teardown),
             cmocka_unit_test_setup_teardown(test_nothing_to_check, setup, teardown),
             cmocka_unit_test_setup_teardown(test_the_only_one, setup, teardown),
             cmocka_unit_test_setup_teardown(test_needs_previous, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_newest_needs_previous, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_not_opened, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_oldest_not_opened, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_both_not_opened, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_other_faults, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_newest_not_opened, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_another_not_opened, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_several_not_opened, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_in_another_order, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_bound_elsewhere, setup, teardown),
             cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
             cmocka_unit_test_setup_teardown(test_rotated_away, setup, teardown),
             cmocka_unit_test_setup_teardown(test_interchanged, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_oldest_is_rotated_away, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_traces_that_mean_nothing, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_rotated_from_another, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_rotated_away_and_not_opened, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_rotated_away_without_the_previous_key, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_marks_that_mean_nothing, setup, teardown),
             cmocka_unit_test_setup_teardown(test_pruned_meanwhile, setup, teardown),
             cmocka_unit_test_setup_teardown(test_all_pruned_meanwhile, setup, teardown),
             cmocka_unit_test_setup_teardown(test_requests_that_fail, setup, teardown),
             cmocka_unit_test_setup_teardown(test_out_of_memory_for_the_previous_key, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_rotated_away_without_the_previous_key, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_second_does_not_start, setup, teardown),
             cmocka_unit_test_setup_teardown(test_cannot_start, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_later_one_cannot_start, setup, teardown),
             cmocka_unit_test_setup_teardown(test_freed_anywhere, setup, teardown),
             cmocka_unit_test_setup_teardown(test_out_of_memory_anywhere, setup, teardown),
     };

@@ -144,6 +144,7 @@ static void test_current_alone(void **state)
     conf.previous_key_paths = NULL;
     conf.n_previous_key_paths = 0;
     r = ring();
+    assert_true(secret_equal(keyring_current(r), keys[0]));
     expect_opens(r, 0, KEYRING_CURRENT);
     (void)snprintf(
             text, sizeof(text), "wrong master key, or the key object is damaged (not opened by %s)", fingerprints[0]);
@@ -158,6 +159,7 @@ static void test_previous_alone(void **state)
     (void)state;
     conf.encryption_key_path = NULL;
     r = ring();
+    assert_null(keyring_current(r));
     expect_opens(r, 1, 1);
     expect_opens(r, 2, 2);
     (void)snprintf(text, sizeof(text), "wrong master key, or the key object is damaged (not opened by %s, %s)",

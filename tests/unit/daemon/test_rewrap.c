@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "failing.h"
+#include "folder.h"
 #include "job/rewrap.h"
 #include "scripted_store.h"
 #include "seal/key.h"
@@ -13,8 +14,8 @@
 enum { INSTANT = 1733520145 };
 
 static const char name[] = "backup-2024-12-06T21:22:25Z.key", other_name[] = "backup-2024-12-06T21:22:26Z.key";
-static const char previous_fingerprint[] = "0123-4567-89ab-cdef-0123";
 static struct secret *previous, *next, *third, *data_key;
+static struct keyring *ring; /* of the configuration, or NULL */
 
 /* ---- keys that do not wrap as they should (--wrap) ---- */
 
@@ -34,6 +35,23 @@ int __wrap_key_wrap(const struct secret *master, const struct secret *key, int64
     if (wrapping == LIES)
         out[KEY_WRAPPED_LEN - 1] ^= 1;
     return 0;
+}
+
+/* ---- traces ---- */
+
+/* Whether the object says that it came from this master key, as it is. */
+static bool has_mark_of(const struct secret *master, const struct store_object *o)
+{
+    const char *mark = store_metadata(o, REWRAP_FROM);
+
+    return mark && key_has_mark(master, (struct bytes){o->body, o->len}, mark);
+}
+
+static void add_mark(struct store_object *o, const struct secret *master)
+{
+    char mark[KEY_MARK_MAX];
+
+    store_add_metadata(o, REWRAP_FROM, key_mark(master, (struct bytes){o->body, o->len}, mark));
 }
 
 /* ---- one rewrap ---- */
@@ -69,7 +87,7 @@ static struct rewrap_spec spec_of(struct run *run, const char *object)
             .instant = INSTANT + (object == other_name),
             .previous = previous,
             .next = next,
-            .previous_fingerprint = previous_fingerprint,
+            .ring = ring,
             .condition = &condition,
             .ctx = run,
             .on_done = on_done,
@@ -178,6 +196,7 @@ static int teardown(void **state)
     secret_free(TAKE_PTR(next));
     secret_free(TAKE_PTR(third));
     secret_free(TAKE_PTR(data_key));
+    keyring_free(TAKE_PTR(ring));
     return store_waiting() == 0 ? 0 : -1;
 }
 
@@ -194,7 +213,7 @@ static void test_rotates(void **state)
     assert_false(run.was_rotated_from);
     assert_int_equal(store_find(name)->n_metadata, 2);
     assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
-    assert_string_equal(store_metadata(store_find(name), REWRAP_FROM), previous_fingerprint);
+    assert_true(has_mark_of(previous, store_find(name)));
     assert_true(key_is_bound_to(next, (struct bytes){store_find(name)->body, KEY_WRAPPED_LEN}, INSTANT));
     /* Again: it is done, and says from where it came. */
     run = run_to_end();
@@ -231,12 +250,12 @@ static void test_metadata(void **state)
         char text[16];
 
         (void)snprintf(text, sizeof(text), "m%d", i);
-        store_add_metadata(o, i == 7 ? REWRAP_FROM : text, i == 7 ? "ffff-ffff-ffff-ffff-ffff" : text);
+        store_add_metadata(o, i == 7 ? REWRAP_FROM : text, i == 7 ? "x" : text);
     }
     run = run_to_end();
     expect_rotated(&run);
     assert_int_equal(o->n_metadata, 15);
-    assert_string_equal(store_metadata(o, REWRAP_FROM), previous_fingerprint);
+    assert_true(has_mark_of(previous, o));
     assert_string_equal(store_metadata(o, "m0"), "m0");
     assert_string_equal(store_metadata(o, "m14"), "m14");
     /* Of more than anybody needs the first 16, and the trace all the same. */
@@ -246,26 +265,38 @@ static void test_metadata(void **state)
     run = run_to_end();
     expect_rotated(&run);
     assert_int_equal(o->n_metadata, 17);
-    assert_string_equal(store_metadata(o, REWRAP_FROM), previous_fingerprint);
+    assert_true(has_mark_of(previous, o));
 }
 
+/* Whether it came from this previous key is believed to who held that key alone, and for these very bytes. */
 static void test_already(void **state)
 {
+    char of_another_object[KEY_MARK_MAX], fingerprint[KEY_FINGERPRINT_MAX];
     struct run run;
 
     (void)state;
-    for (int with = 0; with < 3; with++) {
-        static const char *const traces[] = {NULL, "ffff-ffff-ffff-ffff-ffff", previous_fingerprint};
+    (void)key_mark(previous, (struct bytes){store_find(name)->body, KEY_WRAPPED_LEN}, of_another_object);
+    for (int with = 0; with < 6; with++) {
+        struct store_object *o;
 
         fill_with(name, next, data_key, INSTANT);
-        store_find(name)->n_metadata = 0;
-        if (traces[with])
-            store_add_metadata(store_find(name), REWRAP_FROM, traces[with]);
+        o = store_find(name);
+        o->n_metadata = 0;
+        if (with == 1)
+            add_mark(o, third);
+        else if (with == 2)
+            store_add_metadata(o, REWRAP_FROM, key_fingerprint(previous, fingerprint));
+        else if (with == 3)
+            store_add_metadata(o, REWRAP_FROM, of_another_object);
+        else if (with == 4)
+            store_add_metadata(o, REWRAP_FROM, "");
+        else if (with == 5)
+            add_mark(o, previous);
         run = run_to_end();
         assert_int_equal(run.outcome, REWRAP_ALREADY);
-        assert_int_equal(run.was_rotated_from, with == 2);
+        assert_int_equal(run.was_rotated_from, with == 5);
     }
-    assert_string_equal(store.log, "get get get");
+    assert_string_equal(store.log, "get get get get get get");
 }
 
 static void test_only_looks(void **state)
@@ -329,6 +360,35 @@ static void test_bound_elsewhere(void **state)
     assert_int_equal(__real_key_wrap(next, data_key, INSTANT + 1, wrapped, &e), 0);
     fail_with(wrapped, sizeof(wrapped), text);
     assert_string_equal(store.log, "get get");
+}
+
+/* The person may have named the wrong file: the right one is told. */
+static void test_another_key_of_the_configuration(void **state)
+{
+    char *paths[] = {(char *)(uintptr_t) "third.key"};
+    const struct conf conf = {.previous_key_paths = paths, .n_previous_key_paths = 1};
+    char digits[2 * KEY_LEN + 1], fingerprint[KEY_FINGERPRINT_MAX], text[ERR_TEXT_MAX];
+    struct err e = ERR_INIT;
+    struct run run;
+
+    assert_int_equal(folder_setup(state), 0);
+    (void)sodium_bin2hex(digits, sizeof(digits), secret_const_data(third), KEY_LEN);
+    folder_write(paths[0], digits, 2 * KEY_LEN, 0600);
+    ring = keyring_new(&conf, &e);
+    expect_success(ring, &e);
+    assert_int_equal(folder_teardown(state), 0);
+    fill_with(name, third, data_key, INSTANT);
+    begin(&run, name, false);
+    store_answer_all();
+    (void)snprintf(text, sizeof(text),
+            "it is opened by %s, which the configuration names, and by neither of the two keys",
+            key_fingerprint(third, fingerprint));
+    expect_failed(&run, ERR_INTEGRITY, text);
+    assert_int_equal(run.err.domain, ERR_DOMAIN_KEY);
+    assert_int_equal(run.err.code, KEY_FAULT_DOES_NOT_OPEN);
+    fill_with(name, previous, data_key, INSTANT); /* and this one is rotated as ever */
+    run = run_to_end();
+    expect_rotated(&run);
 }
 
 static void vanish(struct store_object *o)
@@ -429,10 +489,10 @@ static void test_wrapping_fails(void **state)
     (void)state;
     wrapping = FAILS;
     run = run_to_end();
-    expect_failed(&run, ERR_RESOURCE, "no wrapping");
+    expect_failed(&run, ERR_RESOURCE, "wrapping it: no wrapping");
     wrapping = LIES;
     run = run_to_end();
-    expect_failed(&run, ERR_INTEGRITY, "the new wrap does not open: this machine's memory is at fault");
+    expect_failed(&run, ERR_INTEGRITY, "wrapping it: wrong master key, or the key object is damaged");
     assert_string_equal(store.log, "get get");
 }
 
@@ -533,7 +593,7 @@ static void wrap_anew_unnoticed(struct store_object *o)
 static void take_over(struct store_object *o)
 {
     fill_with(o->name, next, data_key, INSTANT);
-    store_add_metadata(o, REWRAP_FROM, previous_fingerprint);
+    add_mark(o, previous);
 }
 
 static void exchange(struct store_object *o)
@@ -560,7 +620,7 @@ static void test_comes_in_between(void **state)
     RUN_INTO(REWRAP_ROTATED, NULL, {.status = 0}, {.before = wrap_anew_unnoticed, .status = 412});
     assert_int_equal(condition, REWRAP_IF_MATCH);
     wrap_anew(store_find(name));
-    RUN_INTO(REWRAP_ROTATED, NULL, {.status = 0}, {.before = take_over}); /* with our data key: as good as ours */
+    RUN_INTO(REWRAP_ALREADY, NULL, {.status = 0}, {.before = take_over});
     assert_string_equal(store.log, "get put(\"10\") get");
     wrap_anew(store_find(name));
     RUN_INTO(REWRAP_ALREADY, NULL, {.status = 0}, {.before = exchange});
@@ -646,19 +706,14 @@ static void cut(struct store_object *o)
 
 static void forget(struct store_object *o)
 {
-    (void)store_fill(o->name, as_it_was.body, as_it_was.len);
-}
-
-static void bind_elsewhere(struct store_object *o)
-{
-    fill_with(o->name, next, data_key, INSTANT + 1);
+    (void)memcpy(o->body, as_it_was.body, as_it_was.len);
 }
 
 #define PUT_BACK "the store gave back another key than was stored; the one of before was put back"
 
 static void test_put_back(void **state)
 {
-    static void (*const makes[])(struct store_object * o) = {flip_a_bit, cut, exchange, take_away, bind_elsewhere};
+    static void (*const makes[])(struct store_object * o) = {flip_a_bit, cut};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(makes); i++) {
@@ -674,9 +729,65 @@ static void test_put_back(void **state)
         assert_null(store_metadata(store_find(name), REWRAP_FROM)); /* it is not rotated */
         assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
         /* Over that alone which was read back. */
-        (void)snprintf(log, sizeof(log), "get put(\"%u\") get put(\"%u\")", version, version + 1 + (i >= 2));
+        (void)snprintf(log, sizeof(log), "get put(\"%u\") get put(\"%u\")", version, version + 1);
         assert_string_equal(store.log, log);
     }
+}
+
+/* The answer got lost, what was sent again was refused, and what was stored is damaged: its mark says whose it is. */
+static void test_put_back_after_a_lost_answer(void **state)
+{
+    (void)state;
+    RUN_INTO(REWRAP_FAILED, PUT_BACK, {.before = remember}, {.status = 412, .has_effect = true, .after = flip_a_bit});
+    assert_memory_equal(store_find(name)->body, as_it_was.body, KEY_WRAPPED_LEN);
+    assert_string_equal(store.log, "get put(\"1\") get put(\"2\")");
+    assert_true(opens(previous, name));
+}
+
+static void bind_elsewhere(struct store_object *o)
+{
+    fill_with(o->name, next, data_key, INSTANT + 1);
+}
+
+static void rotate_elsewhere(struct store_object *o)
+{
+    take_away(o);
+    o->n_metadata = 0;
+    add_mark(o, previous);
+}
+
+/* Who writes after us and knows one of the keys is somebody else, and not a store that errs: it stays as it is. */
+static void test_comes_after_us(void **state)
+{
+    (void)state;
+    RUN_INTO(REWRAP_ALREADY, NULL, {.status = 0}, {.status = 0}, {.before = exchange});
+    assert_string_equal(store.log, "get put(\"1\") get get");
+    wrap_anew(store_find(name));
+    RUN_INTO(REWRAP_FAILED,
+            "the key is bound to another instant than 2024-12-06T21:22:25Z: the backup was renamed, or its key "
+            "exchanged",
+            {.status = 0}, {.status = 0}, {.before = bind_elsewhere});
+    wrap_anew(store_find(name));
+    RUN_INTO(REWRAP_FAILED, "it was rotated from the same previous key, but to another new one: by another ceremony",
+            {.status = 0}, {.status = 0}, {.before = rotate_elsewhere});
+    assert_true(opens(third, name));
+    wrap_anew(store_find(name));
+    RUN_INTO(REWRAP_ROTATED, NULL, {.status = 0}, {.status = 0}, {.before = wrap_anew});
+    assert_string_equal(store.log + strlen("get put(\"10\") "), "get get put(\"12\") get");
+    assert_true(opens(next, name));
+}
+
+static void test_comes_after_us_always(void **state)
+{
+    struct run run;
+
+    (void)state;
+    for (unsigned i = 3; i <= STORE_SCRIPT; i += 3)
+        store.script[i].before = wrap_anew;
+    run = run_to_end();
+    expect_failed(&run, ERR_TRANSIENT, "somebody else writes to it again and again");
+    assert_int_equal(store.n, 18); /* six rounds */
+    assert_true(opens(previous, name));
 }
 
 static void test_put_back_fails(void **state)
@@ -779,6 +890,34 @@ static void test_out_of_memory_anywhere(void **state)
     assert_true(n >= 11); /* one to begin with, three for each of three secrets */
 }
 
+/* Want of memory never makes of somebody else's key one that the store has spoilt: nothing is put over it. */
+static void test_out_of_memory_beside_somebody_else(void **state)
+{
+    bool reached;
+    size_t n = 0, n_looking = 0;
+
+    (void)state;
+    do {
+        struct run run = {.told = 0};
+
+        store_reset();
+        fill_with(name, previous, data_key, INSTANT);
+        store.script[3].before = exchange;
+        begin(&run, name, false);
+        failing_arm(++n);
+        store_answer_all();
+        reached = failing_disarm();
+        assert_int_equal(run.told, 1);
+        assert_int_equal(run.outcome, reached ? REWRAP_FAILED : REWRAP_ALREADY);
+        if (reached)
+            assert_int_equal(run.err.kind, ERR_RESOURCE);
+        n_looking += strncmp(run.err.text, "it was stored, but could not be looked at: ", 43) == 0;
+        assert_true(store.n < 3 || strcmp(store.log, "get put(\"1\") get") == 0 ||
+                    strcmp(store.log, "get put(\"1\") get get") == 0);
+    } while (reached);
+    assert_int_equal(n_looking, 4 * 3); /* two are compared, and two keys are tried */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -803,10 +942,15 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_refused_because_of_ourselves, setup, teardown),
             cmocka_unit_test_setup_teardown(test_lost_answer, setup, teardown),
             cmocka_unit_test_setup_teardown(test_put_back, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_put_back_after_a_lost_answer, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_comes_after_us, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_comes_after_us_always, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_another_key_of_the_configuration, setup, teardown),
             cmocka_unit_test_setup_teardown(test_put_back_fails, setup, teardown),
             cmocka_unit_test_setup_teardown(test_still_the_old_one, setup, teardown),
             cmocka_unit_test_setup_teardown(test_freed_anywhere, setup, teardown),
             cmocka_unit_test_setup_teardown(test_out_of_memory_anywhere, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_out_of_memory_beside_somebody_else, setup, teardown),
     };
 
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

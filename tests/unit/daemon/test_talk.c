@@ -191,6 +191,27 @@ int connect_close(struct connection *c)
     return other.left;
 }
 
+/* ---- whose the daemon is (--wrap) ---- */
+
+static uid_t daemon_uid, own_uid;
+
+int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
+{
+    int r = __real_getsockopt(fd, level, option, value, len);
+
+    if (r == 0 && option == SO_PEERCRED)
+        ((struct ucred *)value)->uid = daemon_uid;
+    return r;
+}
+
+uid_t __wrap_geteuid(void);
+uid_t __wrap_geteuid(void)
+{
+    return own_uid;
+}
+
 /* ---- in place of what shows ---- */
 
 static char failures[1024], json[1024], shown[4096];
@@ -380,6 +401,105 @@ static void test_refused(void **state)
     }
 }
 
+/* ---- master keys ---- */
+
+/* Whatever came after the Hello. */
+static bool is_quiet(int fd)
+{
+    char c;
+
+    return recv(fd, &c, 1, 0) == 0;
+}
+
+static void takes_keys(int fd)
+{
+    char c;
+
+    if (next_request(fd) != CONTROL__REQUEST__BODY_HELLO)
+        _exit(1);
+    if (recv(fd, &c, 1, MSG_DONTWAIT) >= 0) /* before it was welcomed */
+        _exit(2);
+    welcome(fd);
+    if (next_request(fd) != CONTROL__REQUEST__BODY_ROTATE_KEY)
+        _exit(3);
+    done(fd, NULL, NULL);
+}
+
+static void does_not_welcome(int fd)
+{
+    if (next_request(fd) != CONTROL__REQUEST__BODY_HELLO)
+        _exit(1);
+    done(fd, "protocol", "another version");
+    _exit(is_quiet(fd) ? 0 : 2);
+}
+
+static void welcomes_and_gets_nothing(int fd)
+{
+    if (next_request(fd) != CONTROL__REQUEST__BODY_HELLO)
+        _exit(1);
+    welcome(fd);
+    _exit(is_quiet(fd) ? 0 : 2);
+}
+
+static int ask_with_keys(void (*daemon)(int fd), const struct ctl *ctl)
+{
+    const struct talk t = {.on_done = on_done};
+    uint8_t key[32] = {1};
+    Control__RotateKey rotate = CONTROL__ROTATE_KEY__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    memset(&other, 0, sizeof(other));
+    other.daemon = daemon;
+    rotate.previous_key = (ProtobufCBinaryData){sizeof(key), key};
+    request.body_case = CONTROL__REQUEST__BODY_ROTATE_KEY;
+    request.rotate_key = &rotate;
+    failures[0] = json[0] = shown[0] = '\0';
+    n_done = 0;
+    return talk(ctl, &request, &t);
+}
+
+/* They are sent to a daemon that has welcomed us, and runs as root, as us, or as whom root has given the socket to. */
+static void test_keys(void **state)
+{
+    static const struct {
+        uid_t own, daemon;
+        bool owns_socket, is_private, is_sent;
+    } rows[] = {
+            {0, 0, false, false, true}, {1000, 0, false, false, true}, {1000, 1000, false, false, true},
+            {0, 4711, true, false, true}, {0, 4711, false, false, false}, {1000, 4711, true, false, false},
+            {0, 4711, true, true, false}, /* one that we started ourselves is no other user's */
+    };
+    char path[] = "/tmp/test-talk.XXXXXX", text[200];
+    int fd;
+
+    (void)state;
+    if (getuid() != 0) /* only root may give a file away */
+        skip();
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct ctl ctl = {.socket = path, .config = rows[i].is_private ? "c" : NULL};
+
+        own_uid = rows[i].own;
+        daemon_uid = rows[i].daemon;
+        assert_int_equal(fchown(fd, rows[i].owns_socket ? rows[i].daemon : 0, 0), 0);
+        if (rows[i].is_sent) {
+            assert_int_equal(ask_with_keys(takes_keys, &ctl), CTL_DONE);
+            assert_int_equal(n_done, 1);
+            assert_string_equal(failures, "");
+        } else {
+            assert_int_equal(ask_with_keys(welcomes_and_gets_nothing, &ctl), CTL_FAILED);
+            (void)snprintf(text, sizeof(text),
+                    "what listens on %s runs as user 4711: the master keys are not sent there\n", path);
+            assert_string_equal(failures, text);
+        }
+        assert_int_equal(ask_with_keys(does_not_welcome, &ctl), CTL_FAILED);
+        assert_string_equal(failures, "another version\n");
+    }
+    assert_int_equal(unlink(path), 0);
+    close(fd);
+}
+
 /* ---- texts of strangers ---- */
 
 static void shows_off(int fd)
@@ -560,6 +680,7 @@ int main(void)
             cmocka_unit_test(test_failures),
             cmocka_unit_test(test_failure_with_a_result),
             cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_keys),
             cmocka_unit_test(test_strangers),
             cmocka_unit_test(test_no_answer),
             cmocka_unit_test(test_private),

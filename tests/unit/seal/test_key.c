@@ -115,6 +115,54 @@ static void fingerprints_tell_keys_apart(void **state)
     assert_string_equal(key_fingerprint(key, out), first);
 }
 
+/* As above: subkey 3, 32 bytes of it, keys BLAKE2b-16 over wrapped_hex. */
+static const char mark_text[] = "d7b2-f9a7-28ea-55e5-3642/48908f90ee5d830d622d3029f1a1935d";
+
+static void a_mark_is_the_known_answer(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex);
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+    char out[KEY_MARK_MAX];
+
+    (void)state;
+    memset(out, 'x', sizeof(out));
+    assert_ptr_equal(key_mark(master, bytes, out), out);
+    assert_string_equal(out, mark_text);
+    assert_int_equal(strlen(out), KEY_MARK_MAX - 1);
+    assert_true(key_has_mark(master, bytes, out));
+}
+
+/* Of another key, of other bytes, or changed, cut or lengthened by a letter: it is none. */
+static void no_other_mark_is_taken_for_it(void **state)
+{
+    _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *other = count_up();
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct bytes bytes = from_hex(wrapped, sizeof(wrapped), wrapped_hex);
+    char mark[KEY_MARK_MAX + 1];
+
+    (void)state;
+    assert_false(key_has_mark(other, bytes, mark_text));
+    for (size_t bit = 0; bit < 8 * sizeof(wrapped); bit++) {
+        wrapped[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(key_has_mark(master, bytes, mark_text));
+        wrapped[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    assert_false(key_has_mark(master, (struct bytes){wrapped, sizeof(wrapped) - 1}, mark_text));
+    assert_false(key_has_mark(master, (struct bytes){wrapped, 0}, mark_text));
+    for (size_t i = 0; i < KEY_MARK_MAX; i++) {
+        strcpy(mark, mark_text);
+        mark[i] = i == KEY_MARK_MAX - 1 ? 'a' : '\0';
+        mark[KEY_MARK_MAX] = '\0';
+        assert_false(key_has_mark(master, bytes, mark));
+        strcpy(mark, mark_text);
+        mark[i] ^= 1;
+        mark[KEY_MARK_MAX] = '\0';
+        assert_false(key_has_mark(master, bytes, mark));
+    }
+    assert_true(key_has_mark(master, bytes, mark_text));
+}
+
 static void wrapping_gives_the_known_answer(void **state)
 {
     _cleanup_secret_ struct secret *master = secret_from_hex(master_hex), *data_key = count_up();
@@ -343,6 +391,8 @@ int main(void)
             cmocka_unit_test(new_keys_differ),
             cmocka_unit_test(fingerprints_are_the_known_answers),
             cmocka_unit_test(fingerprints_tell_keys_apart),
+            cmocka_unit_test(a_mark_is_the_known_answer),
+            cmocka_unit_test(no_other_mark_is_taken_for_it),
             cmocka_unit_test(wrapping_gives_the_known_answer),
             cmocka_unit_test(unwrapping_reads_the_known_answer),
             cmocka_unit_test(two_wrappings_of_one_key_differ),
