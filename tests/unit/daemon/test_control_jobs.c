@@ -225,6 +225,81 @@ static void test_output(void **state)
     }
 }
 
+/* ---- what a prune is asked for ---- */
+
+static void ask_prune(struct client *c, Control__Prune *prune)
+{
+    Control__Request m = CONTROL__REQUEST__INIT;
+
+    m.body_case = CONTROL__REQUEST__BODY_PRUNE;
+    m.prune = prune;
+    client_ask(c, &m);
+}
+
+/* Each of its wishes by itself: what is not asked for is as the configuration says, and other keys are not allowed. */
+static void test_prune(void **state)
+{
+    (void)state;
+    conf.prune.min_count = 20;
+    fixture_start();
+    for (unsigned with = 0; with < 16; with++) {
+        struct client c = client_greeted(false);
+        Control__Prune prune = CONTROL__PRUNE__INIT;
+
+        prune.dry_run = with & 1;
+        prune.allow_other_keys = with & 2;
+        prune.has_max_age = with & 4;
+        prune.max_age_ms = 3600999;
+        prune.has_min_count = with & 8;
+        prune.min_count = 3;
+        ask_prune(&c, &prune);
+        while (!job.watcher.ctx)
+            fixture_turn();
+        assert_string_equal(job.state.running, "prune");
+        assert_int_equal(job.prune.dry_run, !!(with & 1));
+        assert_int_equal(job.prune.allow_other_keys, !!(with & 2));
+        assert_int_equal(job.prune.policy.max_age, with & 4 ? 3600 : PRUNE_MAX_AGE);
+        assert_int_equal(job.prune.policy.min_count, with & 8 ? 3 : 20);
+        fixture_end_job(&(struct job_result){.prune = &(struct prune_result){.remaining = 1}}, NULL);
+        assert_int_equal(client_expect_done(&c)->result_case, CONTROL__DONE__RESULT_PRUNE);
+        assert_null(client_next(&c));
+        client_leave(&c);
+    }
+}
+
+/* A member of the group may see what would go, and delete nothing, whatever else is asked for. */
+static void test_prune_of_a_member(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    conf.control.group = (char *)(uintptr_t) "daemon";
+    fixture_start();
+    other_end = (struct ucred){.pid = 4711, .uid = 4711, .gid = 1};
+    other_groups[0] = other_groups[1] = 1;
+    for (int with = 0; with < 4; with++) {
+        struct client c = client_greeted(false);
+        Control__Prune prune = CONTROL__PRUNE__INIT;
+
+        prune.dry_run = with & 1;
+        prune.allow_other_keys = with & 2;
+        ask_prune(&c, &prune);
+        if (prune.dry_run) {
+            while (!job.watcher.ctx)
+                fixture_turn();
+            assert_true(job.prune.dry_run);
+            assert_int_equal(job.prune.allow_other_keys, !!(with & 2));
+            fixture_end_job(&(struct job_result){.prune = &(struct prune_result){.dry_run = true}}, NULL);
+            (void)client_expect_done(&c);
+        } else {
+            client_expect_failure(&c, "auth",
+                    "only root and the daemon's own user may delete backups; --dry-run shows what would go");
+            assert_null(job.state.running);
+        }
+        client_leave(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +310,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_cancel_of_another, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_client_leaves_its_job, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_output, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_prune, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_prune_of_a_member, fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
