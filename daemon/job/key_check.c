@@ -57,6 +57,20 @@ static void count_unopened(struct key_check *k, unsigned index, const struct err
     }
 }
 
+static void cancel(struct key_check *k)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        if (k->lanes[i].request)
+            s3_request_cancel(TAKE_PTR(k->lanes[i].request));
+}
+
+/* It could not be found out. What else is under way would tell so a second time. */
+static void fail(struct key_check *k, const struct err *err)
+{
+    cancel(k);
+    k->spec.on_done(k->spec.ctx, NULL, err);
+}
+
 /* Errors: what says nothing about the key. */
 static int look_at(struct key_check *k, unsigned index, const struct s3_response *res, struct err *unknown)
 {
@@ -91,9 +105,9 @@ static void on_got(void *ctx, const struct s3_response *res, const struct err *e
 
     lane->request = NULL;
     if (err && err->kind != ERR_NOT_FOUND) /* that was pruned meanwhile */
-        k->spec.on_done(k->spec.ctx, NULL, err);
+        fail(k, err);
     else if (!err && look_at(k, lane->index, res, &e) < 0)
-        k->spec.on_done(k->spec.ctx, NULL, &e);
+        fail(k, &e);
     else
         check_more(k);
 }
@@ -141,7 +155,7 @@ static void check_more(struct key_check *k)
     bool is_at_work;
 
     if (start_more(k, &is_at_work, &e) < 0) {
-        k->spec.on_done(k->spec.ctx, NULL, &e);
+        fail(k, &e);
     } else if (!is_at_work) {
         describe(k);
         k->spec.on_done(k->spec.ctx, &k->result, NULL);
@@ -199,9 +213,7 @@ void key_check_free(struct key_check *k)
 {
     if (!k)
         return;
-    for (unsigned i = 0; i < LANES; i++)
-        if (k->lanes[i].request)
-            s3_request_cancel(k->lanes[i].request);
+    cancel(k);
     keyring_free(k->ring);
     free(k);
 }

@@ -1,6 +1,7 @@
 #include "old_version.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "s3/object.h"
@@ -12,7 +13,7 @@ struct old_version {
     struct core *core;
     struct old_version_spec spec;
     struct s3_request *request;
-    struct secret *data_key; /* that the old version holds */
+    uint8_t old[KEY_WRAPPED_LEN]; /* as the old version holds it. No secret waits here: locked memory is scarce. */
 };
 
 CLEANUP_FUNC(struct old_version *, old_version_free)
@@ -56,7 +57,7 @@ static void on_deleted(void *ctx, const struct s3_response *res, const struct er
 static void on_current(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct old_version *v = ctx;
-    _cleanup_secret_ struct secret *current = NULL;
+    _cleanup_secret_ struct secret *current = NULL, *old = NULL;
     struct s3_client *s3;
     struct err e = ERR_INIT;
 
@@ -70,7 +71,12 @@ static void on_current(void *ctx, const struct s3_response *res, const struct er
         stays(v, &e, "the current version");
         return;
     }
-    if (!secret_equal(current, v->data_key)) {
+    old = key_unwrap(v->spec.previous, (struct bytes){v->old, sizeof(v->old)}, v->spec.instant, true, &e);
+    if (!old) {
+        stays(v, &e, "opening it");
+        return;
+    }
+    if (!secret_equal(current, old)) {
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
                 "it holds another data key than the current version: one of the two is not of this backup");
         end_with(v, OLD_VERSION_STAYS, &e);
@@ -85,6 +91,7 @@ static void on_current(void *ctx, const struct s3_response *res, const struct er
 static void on_old(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct old_version *v = ctx;
+    _cleanup_secret_ struct secret *opened = NULL;
     struct err e = ERR_INIT;
 
     v->request = NULL;
@@ -96,12 +103,17 @@ static void on_old(void *ctx, const struct s3_response *res, const struct err *e
         stays(v, err, "reading it");
         return;
     }
-    v->data_key = key_unwrap(v->spec.previous, res->body, v->spec.instant, true, &e);
-    if (!v->data_key && e.kind == ERR_INTEGRITY)
+    opened = key_unwrap(v->spec.previous, res->body, v->spec.instant, true, &e);
+    if (!opened && e.kind == ERR_INTEGRITY) {
         end_with(v, OLD_VERSION_HARMLESS, NULL);
-    else if (!v->data_key)
+        return;
+    }
+    if (!opened) {
         stays(v, &e, "opening it");
-    else if (get(v, NULL, on_current, &e) < 0)
+        return;
+    }
+    (void)memcpy(v->old, res->body.data, sizeof(v->old)); /* what opens has this length */
+    if (get(v, NULL, on_current, &e) < 0)
         stays(v, &e, "reading the current version");
 }
 
@@ -124,6 +136,5 @@ void old_version_free(struct old_version *v)
         return;
     if (v->request)
         s3_request_cancel(v->request);
-    secret_free(v->data_key);
     free(v);
 }

@@ -177,17 +177,33 @@ static bool is_what_was_read(const struct rewrap *r, struct bytes found)
     return found.len == sizeof(r->before) && memcmp(found.data, r->before, sizeof(r->before)) == 0;
 }
 
-/* Something that makes sense, and neither what we put nor what was there before: another program has written it. */
-static bool is_somebody_elses(const struct rewrap *r, const struct s3_response *res)
+/* Whether this key opens it, bound to whatever instant. Errors: ERR_RESOURCE, which says nothing about it. */
+static int try_key(const struct rewrap *r, const struct secret *master, struct bytes found, bool *opens, struct err *e)
 {
-    _cleanup_secret_ struct secret *by_previous = NULL, *by_next = NULL;
-    struct err ignored;
+    struct err why = ERR_INIT;
+    _cleanup_secret_ struct secret *key = key_unwrap(master, found, r->spec.instant, true, &why);
 
+    *opens = key != NULL;
+    if (key || why.kind != ERR_RESOURCE)
+        return 0;
+    *e = why;
+    return -1;
+}
+
+/* Something that makes sense, and neither what we put nor what was there before: another program has written it.
+ * Errors: ERR_RESOURCE. */
+static int is_somebody_elses(const struct rewrap *r, const struct s3_response *res, bool *is_theirs, struct err *e)
+{
+    bool by_previous, by_next;
+
+    *is_theirs = false;
     if (is_what_was_read(r, res->body))
-        return false;
-    by_previous = key_unwrap(r->spec.previous, res->body, r->spec.instant, true, &ignored);
-    by_next = key_unwrap(r->spec.next, res->body, r->spec.instant, true, &ignored);
-    return by_previous || by_next || says_it_came_from(r, res);
+        return 0;
+    if (try_key(r, r->spec.previous, res->body, &by_previous, e) < 0 ||
+            try_key(r, r->spec.next, res->body, &by_next, e) < 0)
+        return -1;
+    *is_theirs = by_previous || by_next || says_it_came_from(r, res);
+    return 0;
 }
 
 static bool is_ours(const struct rewrap *r, struct bytes found)
@@ -199,15 +215,16 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
 {
     struct rewrap *r = ctx;
     struct err e = ERR_INIT;
+    bool is_theirs;
 
     r->request = NULL;
     if (err) {
         fail(r, err, "it was stored, but could not be read back");
     } else if (compare(r, res->body, &e) == 0) {
         end_with(r, REWRAP_ROTATED, false, NULL);
-    } else if (e.kind == ERR_RESOURCE) { /* that says nothing about the store */
-        fail(r, &e, "it was stored, but could not be looked at");
-    } else if (is_somebody_elses(r, res)) {
+    } else if (e.kind == ERR_RESOURCE || is_somebody_elses(r, res, &is_theirs, &e) < 0) {
+        fail(r, &e, "it was stored, but could not be looked at"); /* that says nothing about the store */
+    } else if (is_theirs) {
         look_anew(r);
     } else if (is_what_was_read(r, res->body)) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the new key was stored, but the store still shows the old one");
