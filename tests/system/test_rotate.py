@@ -833,7 +833,7 @@ def test_no_key_stays_in_memory(site):
         for line in Path(f"/proc/{site.process.pid}/maps").read_text().splitlines():
             span, rights = line.split()[:2]
             begin, end = (int(part, 16) for part in span.split("-"))
-            if not rights.startswith("rw"):
+            if not rights.startswith("rw") or end - begin > 1 << 28:  # a sanitizer's shadow has terabytes
                 continue
             try:
                 memory.seek(begin)
