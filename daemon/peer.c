@@ -114,7 +114,7 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
 {
     struct err e = ERR_INIT;
 
-    if (p->state == CLOSING)
+    if (p->state >= ENDING) /* nonsense has ended it, and then the job that it had asked for */
         return;
     (void)uv_timer_stop(&p->timer);
     p->state = ENDING;
