@@ -44,8 +44,8 @@ struct secret *key_new_master(struct err *e);
 /*
  * What two people compare to know whether they hold the same master key: 80 bits in hexadecimal, "0123-4567-89ab-cdef-
  * 0123" without the break. It is the beginning of another subkey (crypto_kdf_derive_from_key, subkey 2, context
- * "etcdbkey", 16 bytes), keyed BLAKE2b: it tells nothing about the key, nor about the subkey that binds. Writes into `out` and
- * returns it.
+ * "etcdbkey", 16 bytes), keyed BLAKE2b: it tells nothing about the key, nor about the subkey that binds. Writes into
+ * `out` and returns it.
  */
 enum { KEY_FINGERPRINT_MAX = 25 };
 char *key_fingerprint(const struct secret *master, char out[KEY_FINGERPRINT_MAX]);
