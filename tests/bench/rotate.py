@@ -33,7 +33,9 @@ def rotate(site, keys, what, *arguments):
 
 def bench(count, folder):
     ca = servers.Ca(folder / "ca")
-    with servers.Ceph(folder / "ceph", ca) as ceph, servers.Etcd(folder / "etcd", ca, version="3.5", tls="mutual") as etcd:
+    servers.ENVIRONMENT["TCMALLOC_RELEASE_RATE"] = "0"  # as in bench.py: the store shares our cores
+    with servers.Ceph(folder / "ceph", ca, rgw=f"rgw_thread_pool_size={2 * os.cpu_count()}") as ceph, \
+            servers.Etcd(folder / "etcd", ca, version="3.5", tls="mutual") as etcd:
         site = servers.Site(folder / "site", servers.Programs(), etcd, servers.Bucket(ceph, "keys"))
         step, made = 250, {}
         with ThreadPoolExecutor(8) as pool:
