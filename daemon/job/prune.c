@@ -9,6 +9,7 @@
 #include "base/timestamp.h"
 #include "key_check.h"
 #include "listing.h"
+#include "locks.h"
 #include "s3/object.h"
 #include "s3/remove.h"
 #include "uploads.h"
@@ -16,17 +17,20 @@
 enum state {
     LISTING, /* the backups */
     UPLOADS, /* unfinished uploads are looked for, and aborted */
+    LOCKS,   /* are looked for at what is to go */
     DUMPS,   /* go, and lone keys with them */
     KEYS,    /* of the dumps that are gone */
     FINISHED,
 };
 
-static const char *const phase_names[] = {"listing", "aborting uploads", "deleting", "deleting keys", "finished"};
+static const char *const phase_names[] = {
+        "listing", "aborting uploads", "looking for locks", "deleting", "deleting keys", "finished"};
 
 /* One object that goes. */
 struct victim {
     const struct retain_verdict *verdict;
     bool is_gone;
+    bool is_locked; /* by the store */
 };
 
 struct prune {
@@ -42,6 +46,7 @@ struct prune {
     struct key_check *check;
     struct retain_plan *plan;
     struct uploads *uploads;
+    struct locks *locks;
     struct s3_remove *remove;
     struct victim *victims;
     size_t n_victims;
@@ -99,6 +104,7 @@ static void finish(struct prune *p, const struct err *err)
         s3_remove_cancel(TAKE_PTR(p->remove));
     uploads_free(TAKE_PTR(p->uploads));
     key_check_free(TAKE_PTR(p->check));
+    locks_free(TAKE_PTR(p->locks));
     drop_keys(p);
     p->state = FINISHED;
     free(TAKE_PTR(p->victims));
@@ -216,6 +222,8 @@ static int collect_dumps(struct prune *p, struct err *e)
     if (make_room_for_keys(p, e) < 0)
         return -1;
     for (size_t i = 0; i < p->n_victims; i++) {
+        if (p->victims[i].is_locked)
+            continue;
         p->keys[p->n_keys] = p->victims[i].verdict->backup->name;
         p->victim_of[p->n_keys++] = i;
     }
@@ -239,7 +247,43 @@ static int collect_keys(struct prune *p, struct err *e)
     return 0;
 }
 
-/* From uploads to dumps to keys to the end, past what has nothing to do. */
+static const char *name_of_victim(void *ctx, size_t index)
+{
+    const struct prune *p = ctx;
+
+    return p->victims[index].verdict->backup->name;
+}
+
+static void on_locked(void *ctx, size_t index, const struct err *err)
+{
+    struct prune *p = ctx;
+
+    p->victims[index].is_locked = true;
+    p->result.locked++;
+    tell(p, p->victims[index].verdict, err);
+}
+
+static void on_locks(void *ctx)
+{
+    struct prune *p = ctx;
+
+    locks_free(TAKE_PTR(p->locks));
+    schedule(p, next_step);
+}
+
+static int look_for_locks(struct prune *p, struct err *e)
+{
+    struct locks_spec spec = {
+            .n = p->n_victims, .ctx = p, .name = name_of_victim, .on_locked = on_locked, .on_done = on_locks};
+
+    p->locks = p->n_victims ? locks_start(p->core, &spec, e) : NULL;
+    if (p->n_victims)
+        return p->locks ? 0 : -1;
+    schedule(p, next_step);
+    return 0;
+}
+
+/* From uploads to locks to dumps to keys to the end, past what has nothing to do. */
 static void next_step(uv_timer_t *timer)
 {
     struct prune *p = CONTAINER_OF(timer, struct prune, timer);
@@ -252,6 +296,11 @@ static void next_step(uv_timer_t *timer)
         return;
     }
     set_state(p, p->state + 1);
+    if (p->state == LOCKS) {
+        if (look_for_locks(p, &e) < 0)
+            finish(p, &e);
+        return;
+    }
     r = p->state == DUMPS ? collect_dumps(p, &e) : collect_keys(p, &e);
     if (r == 0 && p->n_keys)
         r = start_removing(p, &e);

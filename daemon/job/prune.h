@@ -1,7 +1,8 @@
 /*
  * prune.h: what is too old goes, and everybody can read why.
  *
- *     list => plan (catalog/retain.h, pure) => dumps go => keys of dumps that are gone => lone keys, unfinished uploads
+ *     list => plan (catalog/retain.h, pure) => unfinished uploads => what is locked => dumps go, and lone keys => keys
+ * of dumps that are gone
  *
  * A dump goes before its key, so that what is visible can always be decrypted. It refuses to begin when what it would
  * decide by cannot be trusted: the listing did not complete, our clock is more than PRUNE_SKEW_MAX off the store's, or

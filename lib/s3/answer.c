@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/timestamp.h"
+
 enum { VALUE_MAX = 4096, METADATA_BYTES_MAX = 16 << 10, RETRY_AFTER_MAX_S = 60 };
 
 /* One line, cut into its two parts; both end with a 0. */
@@ -70,6 +72,20 @@ static void set_content_range(struct s3_answer *a, const char *value)
     a->has_range = true;
     a->range_first = first;
     a->range_last = last;
+}
+
+/* "2026-12-01T00:00:00.000Z": ISO 8601 in UTC. */
+static void set_retention(struct s3_answer *a, const char *value)
+{
+    enum { TO_THE_SECOND = 19 };
+    char text[TO_THE_SECOND + 2];
+    struct err ignored;
+
+    a->retain_until = INT64_MAX;
+    if (strlen(value) <= TO_THE_SECOND)
+        return;
+    (void)snprintf(text, sizeof(text), "%.*sZ", TO_THE_SECOND, value);
+    (void)timestamp_parse(text, strlen(text), &a->retain_until, &ignored);
 }
 
 /* An ETag is sent back in headers and compared: what does not fit is none. */
@@ -150,6 +166,10 @@ static int take_header(struct s3_answer *a, const struct header *h, struct err *
         set_retry_after(a, h->value);
     else if (strcmp(h->name, "x-amz-bucket-region") == 0)
         set_region(a, h->value);
+    else if (strcmp(h->name, "x-amz-object-lock-retain-until-date") == 0)
+        set_retention(a, h->value);
+    else if (strcmp(h->name, "x-amz-object-lock-legal-hold") == 0)
+        a->legal_hold = strcasecmp(h->value, "ON") == 0;
     else if (strncmp(h->name, meta, sizeof(meta) - 1) == 0)
         return add_metadata(a, h->name + sizeof(meta) - 1, h->value, e);
     return 0;

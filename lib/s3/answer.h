@@ -18,6 +18,8 @@ struct s3_answer {
     uint64_t content_length; /* UINT64_MAX if not announced */
     int64_t last_modified;   /* 0 if not announced */
     int64_t date;            /* 0 if not announced */
+    int64_t retain_until;    /* 0: no retention (S3 API, "Object Lock"); INT64_MAX: one whose end makes no sense */
+    bool legal_hold;
     unsigned retry_after_s;
     bool has_range; /* Content-Range: bytes first-last/... */
     uint64_t range_first, range_last;

@@ -104,6 +104,8 @@ static void make_response(struct s3_request *r)
             .status = r->answer.status,
             .content_length = r->into ? r->into_len : r->answer.content_length,
             .last_modified = r->answer.last_modified,
+            .retain_until = r->answer.retain_until,
+            .legal_hold = r->answer.legal_hold,
             .body = buf_bytes(&r->answer_body),
             .metadata = r->answer.params,
             .n_metadata = r->answer.n_metadata,

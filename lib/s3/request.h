@@ -32,7 +32,10 @@ struct s3_response {
     char etag[S3_ETAG_MAX];  /* with its quotes, as received; "" if there was none */
     uint64_t content_length; /* bytes announced; UINT64_MAX if not */
     int64_t last_modified;   /* seconds since the epoch; 0 if not announced */
-    struct bytes body;       /* at most S3_BODY_LIMIT bytes; valid during the callback; empty when `into` was given */
+    int64_t retain_until; /* by a HEAD: the store keeps the object until then, seconds since the epoch; 0: no retention;
+                             INT64_MAX: one that is not understood */
+    bool legal_hold;      /* by a HEAD: the store keeps it until somebody lifts the hold */
+    struct bytes body;    /* at most S3_BODY_LIMIT bytes; valid during the callback; empty when `into` was given */
     const struct s3_param *metadata; /* x-amz-meta-NAME headers, names in lower case without that prefix; during the
                                         callback; at most 32 */
     size_t n_metadata;

@@ -428,28 +428,26 @@ def versions(bucket, kind):
 
 
 def test_object_lock(locking):
-    """Under retention or a legal hold nothing is destroyed: a delete marker covers it, as it does in any versioned bucket,
-    and without the marker the backup is what it was."""
+    """Under retention or a legal hold: skipped and said. The store would say yes, and only cover it with a marker."""
     client, bucket = locking.bucket.client, locking.bucket.name
-    held, retained, *_ = names = paired(locking.start())
+    held, retained, past, *_ = names = paired(locking.start())
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
     for kind in ("dump", "key"):
         client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.{kind}", LegalHold={"Status": "ON"})
-        client.put_object_retention(Bucket=bucket, Key=f"{retained}.{kind}",
-                                    Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
-    before = versions(locking.bucket, "Versions")
-    for item in before:  # they are locked indeed
-        if item["Key"].startswith((held, retained)):
-            with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
-                client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
-    _, result = prune(locking, "-i", "1")
-    assert (result["deleted"], result["locked"], result["remaining"]) == (len(names) - 1, 0, 1), result
-    assert paired(locking) == names[-1:] and news(locking) == []
-    after = versions(locking.bucket, "Versions")
-    assert sorted((v["Key"], v["VersionId"]) for v in after) == sorted((v["Key"], v["VersionId"]) for v in before)
-    for item in versions(locking.bucket, "DeleteMarkers"):
-        client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
-    assert paired(locking) == names
+        for stem, end in ((retained, until), (past, soon)):
+            client.put_object_retention(Bucket=bucket, Key=f"{stem}.{kind}",
+                                        Retention={"Mode": "GOVERNANCE", "RetainUntilDate": end})
+    wait_for(lambda: datetime.datetime.now(datetime.timezone.utc) > soon + datetime.timedelta(seconds=1))
+    done = locking.ctl("prune", "-i", "1", "--json")
+    assert done.status == 0, done
+    *plan, result = [json.loads(line) for line in done.out.splitlines()]
+    locked = {one["name"]: one["text"] for one in plan if one["text"]}
+    assert locked == {f"{held}.dump": "the store keeps it under a legal hold",
+                      f"{retained}.dump": f"the store keeps it until {until:%Y-%m-%dT%H:%M:%SZ}"}
+    assert (result["deleted"], result["locked"], result["remaining"]) == (len(names) - 3, 2, 3), result
+    assert paired(locking) == [held, retained, names[-1]]
+    assert sorted(text for text in news(locking)) == sorted(f"prune: {name} stays: {text}" for name, text in locked.items())
     for stem in (held, retained):
         assert locking.ctl("verify", "-t", stem[len("backup-"):]).status == 0
 

@@ -107,6 +107,37 @@ static void test_retry_after(void **state)
     s3_answer_reset(&a);
 }
 
+/* What keeps an object: a date that makes no sense keeps it for ever, rather than not at all. */
+static void test_object_lock(void **state)
+{
+    static const struct {
+        const char *line;
+        int64_t retain_until;
+        bool legal_hold;
+    } rows[] = {
+            {"x-amz-object-lock-retain-until-date: 2024-12-06T21:22:25Z\r\n", 1733520145, false},
+            {"X-Amz-Object-Lock-Retain-Until-Date: 2024-12-06T21:22:25.999Z\r\n", 1733520145, false},
+            {"x-amz-object-lock-retain-until-date: 2024-12-06T21:22:25\r\n", INT64_MAX, false},
+            {"x-amz-object-lock-retain-until-date: 2024-13-06T21:22:25Z\r\n", INT64_MAX, false},
+            {"x-amz-object-lock-retain-until-date:\r\n", INT64_MAX, false},
+            {"x-amz-object-lock-legal-hold: ON\r\n", 0, true},
+            {"x-amz-object-lock-legal-hold: on\r\n", 0, true},
+            {"x-amz-object-lock-legal-hold: OFF\r\n", 0, false},
+            {"x-amz-object-lock-mode: GOVERNANCE\r\n", 0, false},
+    };
+    struct s3_answer a = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *const lines[] = {rows[i].line, NULL};
+
+        read_lines(&a, lines);
+        assert_true(a.retain_until == rows[i].retain_until);
+        assert_int_equal(a.legal_hold, rows[i].legal_hold);
+    }
+    s3_answer_reset(&a);
+}
+
 /* "100 Continue" and its headers are not the answer's. */
 static void test_interim(void **state)
 {
@@ -201,6 +232,7 @@ int main(void)
             cmocka_unit_test(test_nonsense),
             cmocka_unit_test(test_zero_bytes),
             cmocka_unit_test(test_retry_after),
+            cmocka_unit_test(test_object_lock),
             cmocka_unit_test(test_interim),
             cmocka_unit_test(test_long_values),
             cmocka_unit_test(test_much_metadata),
