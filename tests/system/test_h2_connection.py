@@ -79,9 +79,11 @@ def test_connection_lost(how, when):
             call.data(grpc(b"hello")[:7])
         getattr(call.conn, how)()
     probe, peer = play(handler, linger=True)
-    words = "the server closed the connection" if how == "close" else "the connection is lost: connection reset by peer"
+    words = {f"127.0.0.1:{peer.port}: the server closed the connection"}
+    if how == "abort":  # the kernel tells of a reset once: if a write of ours is told, the next read finds an end
+        words.add(f"127.0.0.1:{peer.port}: the connection is lost: connection reset by peer")
     assert [line.split(" ")[:2] for line in probe.lines[1:]] == [["done", "transient"], ["closed", "transient"]]
-    assert probe.outcome == "transient" and probe.text == f"127.0.0.1:{peer.port}: {words}"
+    assert probe.outcome == "transient" and probe.text in words
 
 
 def test_silence_before_headers():
