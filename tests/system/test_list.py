@@ -147,6 +147,8 @@ def test_a_store_that_tells_nothing(proxied, ceph, etcd):
 def test_cancelled(proxied, ceph, etcd, what):
     site, proxy = proxied(ceph, etcd)
     site.start().ctl("backup")
+    # The daemon's own look at the bucket, after a backup that somebody asked for, is not what is meant.
+    wait_for(lambda: [r for r in proxy.requests if r.call == "get" and r.path.endswith(".key") and r.status])
     proxy.rule = lambda r: Hold() if what in r.query or r.path.endswith(what) else None
     command = Command(site, "list")
     wait_for(lambda: proxy.held)
