@@ -104,7 +104,7 @@ COUNT
 
 # system_start BUILD, system_finish BUILD: the tests of tests/system with the programs of that build, in several parts side by
 # side, since most of the time of most of them is waiting. A part that takes an hour is ended.
-shards='1 2 3'
+shards='1 2'
 system_start() {
     for shard in $shards; do
         mkdir "$scratch/$1$shard"
