@@ -1,7 +1,9 @@
 #include "h2/wire.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/secret.h"
@@ -208,13 +210,27 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init((char *)w->in, READ_SIZE);
 }
 
+/* Whether what libuv calls an end was a reset. Two may hide it: a write of ours that the kernel told first, and libuv,
+ * which after a short read that came with POLLHUP says UV_EOF and never asks the socket. */
+static bool was_reset(const struct h2_wire *w)
+{
+    uv_os_fd_t fd;
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if (w->reset)
+        return true;
+    return uv_fileno((uv_handle_t *)w->spec.stream, &fd) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == ECONNRESET;
+}
+
 static int read_error(const struct h2_wire *w, ssize_t status, struct err *e)
 {
     /* TLS spoken to a server that does not, or the other way round, mostly ends like this. */
     const char *doubt = !w->heard ? " without a word: does it speak TLS on this port?" : "";
     const char *without_tls = !w->heard ? " without a word: does it want TLS on this port?" : "";
 
-    if (w->reset && status == UV_EOF)
+    if (status == UV_EOF && was_reset(w))
         status = UV_ECONNRESET;
     if (status != UV_EOF)
         return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_UV, status, "the connection is lost: %s", uv_strerror((int)status));

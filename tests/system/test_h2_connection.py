@@ -1,11 +1,15 @@
 """lib/h2: the life of a connection, against a scripted peer: silence, loss, GOAWAY, PING."""
 
+import queue
+import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from h2_probe import METHOD, Probe, answer, call, h2peer, play
+from servers import wait_for
 
 Peer, grpc = h2peer.Peer, h2peer.grpc
 
@@ -79,11 +83,31 @@ def test_connection_lost(how, when):
             call.data(grpc(b"hello")[:7])
         getattr(call.conn, how)()
     probe, peer = play(handler, linger=True)
-    words = {f"127.0.0.1:{peer.port}: the server closed the connection"}
-    if how == "abort":  # the kernel tells of a reset once: if a write of ours is told, the next read finds an end
-        words.add(f"127.0.0.1:{peer.port}: the connection is lost: connection reset by peer")
+    words = "the server closed the connection" if how == "close" else "the connection is lost: connection reset by peer"
     assert [line.split(" ")[:2] for line in probe.lines[1:]] == [["done", "transient"], ["closed", "transient"]]
-    assert probe.outcome == "transient" and probe.text in words
+    assert probe.outcome == "transient" and probe.text == f"127.0.0.1:{peer.port}: {words}"
+
+
+def test_a_reset_behind_data():
+    """What arrived before it is read in the same breath; libuv then says that this was the end."""
+    started = queue.Queue()
+
+    def handler(call):
+        probe = started.get()
+        probe.signal(signal.SIGSTOP)
+        wait_for(lambda: "State:\tT" in Path(f"/proc/{probe.process.pid}/status").read_text())
+        call.headers()
+        call.data(grpc(b"hello")[:7])
+        call.conn.abort()
+        wait_for(lambda: call.conn.sock.fileno() == -1)
+        probe.signal(signal.SIGCONT)
+
+    with h2peer.Peer({METHOD: handler}) as peer:
+        probe = Probe(peer.endpoint, METHOD, linger=True)
+        started.put(probe)
+        probe.wait()
+    assert [line.split(" ")[:2] for line in probe.lines[1:]] == [["done", "transient"], ["closed", "transient"]]
+    assert probe.text == f"127.0.0.1:{peer.port}: the connection is lost: connection reset by peer"
 
 
 def test_silence_before_headers():
