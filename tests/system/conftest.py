@@ -197,14 +197,12 @@ def site(new_site, etcd, bucket):
 
 
 def pytest_runtest_protocol(item, nextitem):
-    """A test that fails is run again, twice at most, and said to be: several parts of these tests share two cores, and a
-    peer's deadline of a second can pass while nothing of ours runs. What fails three times has failed."""
+    """A test that fails is run once more, and said to be: several parts of these tests share two cores, and a peer's
+    deadline of a second can pass while nothing of ours runs. What fails twice has failed."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for _ in range(2):
-        if not any(report.failed for report in reports):
-            break
-        print(f"\nfailed, is run again: {item.nodeid}", file=sys.__stdout__, flush=True)
+    if any(report.failed for report in reports):
+        print(f"\nfailed at first, is run again: {item.nodeid}", file=sys.__stdout__, flush=True)
         item._initrequest()  # pylint: disable=protected-access
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for report in reports:
