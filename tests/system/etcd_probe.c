@@ -288,7 +288,8 @@ static int run(struct probe *p)
 
     uv_loop_init(&p->loop);
     uv_signal_init(&p->loop, &p->go_on);
-    uv_signal_start(&p->go_on, on_signal, SIGUSR1);
+    /* SIGURG, since it may come when this handle is closed already, and must not kill then. */
+    uv_signal_start(&p->go_on, on_signal, SIGURG);
     failing_arm(p->o.fail_allocation);
     p->client = etcd_client_new(&p->loop, &p->o.conf, &e);
     if (!p->client) {

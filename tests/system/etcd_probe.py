@@ -58,7 +58,7 @@ class Probe:
         raise AssertionError(f"no line begins with {word}: {self.seen}\n{self.process.stderr.read().decode()}")
 
     def go_on(self):
-        self.process.send_signal(signal.SIGUSR1)
+        self.process.send_signal(signal.SIGURG)
 
     def end(self):
         """Waits for the end; returns all lines."""

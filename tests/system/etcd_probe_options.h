@@ -7,7 +7,7 @@
  *
  *     --ca --cert --key FILE, --user NAME, --password-file FILE, --window BYTES, --chunk BYTES
  *     --timeout MS           both of connecting and of progress
- *     --stop-at BYTES        when so many have been consumed: says so and consumes no more, until SIGUSR1; 0: before it
+ *     --stop-at BYTES        when so many have been consumed: says so and consumes no more, until SIGURG; 0: before it
  *                            starts
  *     --cancel-at BYTES      when so many have been consumed: frees the snapshot and ends the session
  *     --again N              after a snapshot was cancelled: N more in the same session, the last to its end
