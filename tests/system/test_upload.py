@@ -248,9 +248,12 @@ def test_more_bytes_than_announced(new_probe):
 
 
 def test_a_part_fails_for_good(new_probe, new_proxy):
-    proxy = new_proxy(lambda r: Answer(503, error("SlowDown")) if r.number == 2 else None)
+    refusal = Answer(503, error("SlowDown"))
+    proxy = new_proxy(lambda r: (refusal if r.nth else Hold(refusal)) if r.number == 2 else None)
     probe = new_probe(4 * PART, endpoint=proxy.url, stop=4 * PART - 1)
-    probe.run("<started", "<stopped", "<failed")
+    probe.run("<started", "<stopped")
+    proxy.release()
+    probe.run("<failed")
     assert probe.last["kind"] == "transient"
     assert probe.last["text"].startswith("uploading part 2: HTTP 503 SlowDown"), probe.last["text"]
     assert "(3 attempts" in probe.last["text"]
