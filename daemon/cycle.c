@@ -27,7 +27,7 @@ struct cycle {
     struct alarm *alarm;
     struct listing *lookup;                 /* under way; the core is acquired */
     struct key_check *check;                /* likewise, after the lookup */
-    bool is_looked_at;                      /* for the backup that is due */
+    bool is_looked_at;                      /* just now, for what advance() starts next */
     char rotated_away[KEY_FINGERPRINT_MAX]; /* a master key that no backup may use any more; "" */
     uint64_t lookup_wait_ms;
     struct cycle_state state;
@@ -64,7 +64,6 @@ static void start_backup(struct cycle *c)
     struct err e = ERR_INIT;
 
     c->is_ours = true;
-    c->is_looked_at = false; /* the next one wants a look of its own */
     schedule_began(&c->schedule, &at);
     if (cycle_key_is_rotated_away(c, &e)) {
         jobs_refuse_backup(c->jobs, &e);
@@ -97,11 +96,14 @@ static bool is_looking(const struct cycle *c)
 
 static void look_up(struct cycle *c);
 
-/* Whatever is next, if nothing runs. */
+/* Whatever is next, if nothing runs. A look at the bucket serves what is due right behind it and nothing later: by then
+ * somebody may have swapped the key. */
 static void advance(struct cycle *c)
 {
     struct schedule_clock at = now();
+    bool is_looked_at = c->is_looked_at;
 
+    c->is_looked_at = false;
     if (c->is_stopped || is_looking(c) || jobs_state(c->jobs)->running)
         return; /* its end brings us back */
     if (c->wants_prune)
@@ -109,7 +111,7 @@ static void advance(struct cycle *c)
     else if (c->wants_look)
         look_up(c);
     else if (c->is_scheduled && schedule_wait(&c->schedule, &at) == 0) {
-        if (c->is_looked_at)
+        if (is_looked_at)
             start_backup(c);
         else
             look_up(c);
@@ -286,7 +288,7 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
     struct schedule_clock at = now();
     bool was_ours = c->is_ours;
 
-    c->is_ours = c->is_looked_at = false;
+    c->is_ours = false;
     if (result) {
         c->state.newest = result->instant;
         c->state.backups++;
@@ -310,7 +312,6 @@ static void on_rotated(struct cycle *c, const struct rotate_result *r)
     if (r->dry_run || (r->rotated == 0 && r->already == 0))
         return;
     forget_key(c);
-    c->is_looked_at = false;
     c->wants_look = true;
     if (r->failed == 0 && strcmp(r->configured, r->previous) == 0)
         (void)snprintf(c->rotated_away, sizeof(c->rotated_away), "%s", r->previous);

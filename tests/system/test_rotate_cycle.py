@@ -61,6 +61,19 @@ def test_a_key_that_was_swapped(watched):
     check_dumps(site)
 
 
+def test_a_key_that_was_swapped_between_start_and_the_first_cycle(watched):
+    """What was found out at the start says nothing about the backup that is due later."""
+    site, page = watched
+    assert site.ctl("backup").status == 0
+    scheduled(site, {"interval": "5s"}).start()
+    wait_for(lambda: gauge(page) == 0)
+    before = site.bucket.dumps()
+    keys = Keys(site)
+    made = dumps(site, len(before) + 1)[len(before)].replace(".dump", ".key")
+    told = [text for text in events(site, "error") if f"not opened by {fingerprint(keys.next)}" in text]
+    assert told and opens(keys.next, made, site.bucket.get(made))
+
+
 def test_a_key_that_was_swapped_before_the_start(watched):
     """Nobody has to wait for the next backup to hear of it."""
     site, page = watched
