@@ -75,8 +75,7 @@ static void write_bucket(FILE *out, const struct cycle_state *c)
     if (c->key_is_checked)
         sample(out, "master_key_mismatch", "gauge",
                 "Whether the master key is not that of the backups: 1 if no configured key opens one of the newest or "
-                "the "
-                "oldest, or if it was rotated away.",
+                "the oldest, or if it was rotated away.",
                 c->key_trouble.kind != ERR_NONE);
     if (c->next > 0)
         sample(out, "next_backup_timestamp_seconds", "gauge", "When the next backup is due.", (uint64_t)c->next);

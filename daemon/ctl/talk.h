@@ -23,5 +23,6 @@ struct talk {
 };
 
 /* Connects, asks, and hands the replies over. Failures are printed to stderr, one line each, as JSON to stdout with
- * --json. Returns the exit status. */
+ * --json. Returns the exit status. A request with master keys is sent only after Welcome, to a daemon that may have
+ * them. */
 int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t);

@@ -171,8 +171,7 @@ static void finish_complete(struct rotate *r)
     } else if (!r->dry_run && core_conf(r->core)->encryption_key_path && !is_configured) {
         err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the "
-                "new "
-                "key %s there, and run this again",
+                "new key %s there, and run this again",
                 result->previous, result->configured[0] ? "still holds " : "cannot be read", result->configured,
                 result->next);
         finish(r, &e);
@@ -233,8 +232,8 @@ static void on_versions(void *ctx, const struct old_versions_result *found, cons
     } else if (r->needed_versions) {
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
                 "%s was deleted and its dump was not; the bucket keeps an old version of it, which may need the "
-                "previous "
-                "key: bring that version back or delete the dump, and run this again; keep the previous key until then",
+                "previous key: bring that version back or delete the dump, and run this again; keep the previous key "
+                "until then",
                 r->needed);
         finish(r, &e);
     } else {
@@ -303,9 +302,8 @@ static void on_uploads(void *ctx, const struct err *err)
     }
     err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
             "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun %s, "
-            "has "
-            "not ended. When none is, run this again, and keep the previous key until then (what a crash has left goes "
-            "after a day)",
+            "has not ended. When none is, run this again, and keep the previous key until then (what a crash has left "
+            "goes after a day)",
             r->upload, timestamp_format(r->upload_began, began));
     finish(r, &e);
 }
@@ -345,8 +343,7 @@ static void end_pass(struct rotate *r)
     } else {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
                 "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
-                "this "
-                "again, and do not destroy the previous key %s",
+                "this again, and do not destroy the previous key %s",
                 PASSES_MAX, r->result.previous);
         finish(r, &e);
     }
@@ -563,8 +560,7 @@ static void cancel_now(uv_timer_t *timer)
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
             "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
-            "and "
-            "keep both keys until then",
+            "and keep both keys until then",
             r->result.rotated + r->result.already);
     finish(r, &e);
 }
