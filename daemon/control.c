@@ -26,11 +26,13 @@ struct control {
     struct peer *peers[CONTROL_PEERS];
     unsigned n_peers;
     bool has_waiting; /* a connection that came while all places were taken */
+    uv_pipe_t turned_away;
+    bool turning_away; /* its handle is open */
 };
 
 static void free_if_unused(struct control *c)
 {
-    if (!c->freed || c->listening || c->n_peers)
+    if (!c->freed || c->listening || c->n_peers || c->turning_away)
         return;
     free(c);
 }
@@ -115,6 +117,28 @@ static struct peer *add_peer(struct control *c, bool is_private, struct err *e)
     return p;
 }
 
+static void on_turned_away(uv_handle_t *h)
+{
+    struct control *c = h->data;
+
+    c->turning_away = false;
+    if (!c->freed && c->has_waiting)
+        on_connection((uv_stream_t *)&c->listener, 0);
+    free_if_unused(c);
+}
+
+/* Nobody else is here whose end would bring us back to the one who waits: he is told by an end of the connection, since
+ * libuv asks for no more before he was taken. */
+static void turn_away(struct control *c, const struct err *why)
+{
+    log_warning("control: a connection was turned away: %s", why->text);
+    (void)uv_pipe_init(c->loop, &c->turned_away, 0);
+    c->turned_away.data = c;
+    c->turning_away = true;
+    (void)uv_accept((uv_stream_t *)&c->listener, (uv_stream_t *)&c->turned_away);
+    uv_close((uv_handle_t *)&c->turned_away, on_turned_away);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct control *c = listener->data;
@@ -128,7 +152,9 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     p = add_peer(c, false, &e);
     if (!p) {
-        c->has_waiting = true; /* for when a place, and its memory, is free */
+        c->has_waiting = c->n_peers || c->turning_away; /* for when a place, and its memory, is free */
+        if (!c->has_waiting)
+            turn_away(c, &e);
         return;
     }
     if (uv_accept(listener, peer_stream(p)) < 0) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "failing.h"
 #include "wire.h"
 
 /* ---- status ---- */
@@ -182,6 +183,40 @@ static void test_places(void **state)
         client_leave(&clients[i]);
 }
 
+/* Each allocation fails while two come and nobody else is here: who cannot be served is sent away, and the next is
+ * served. */
+static void test_out_of_memory(void **state)
+{
+    size_t n = 0, n_sent_away = 0;
+    bool reached;
+
+    (void)state;
+    fixture_start();
+    do {
+        struct client clients[2], after;
+
+        for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+            clients[i] = client_new();
+            client_hello(&clients[i], WIRE_VERSION, false);
+        }
+        failing_arm(++n);
+        for (int i = 0; i < 20; i++)
+            fixture_turn();
+        reached = failing_disarm();
+        for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+            (void)client_next(&clients[i]);
+            n_sent_away += clients[i].is_over;
+            client_leave(&clients[i]);
+        }
+        for (int i = 0; i < 20; i++)
+            fixture_turn();
+        after = client_greeted(false);
+        client_leave(&after);
+    } while (reached);
+    assert_true(n_sent_away >= 2);
+    assert_non_null(strstr(logged, "control: a connection was turned away: out of memory"));
+}
+
 /* ---- who may do what ---- */
 
 static void be(uid_t uid, gid_t gid, gid_t second)
@@ -305,6 +340,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_leaves, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_dawdles, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_places, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_out_of_memory, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_admission, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_no_such_group, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_private, fixture_setup, fixture_teardown),
