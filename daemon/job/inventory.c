@@ -10,7 +10,7 @@
 #include "listing.h"
 #include "s3/object.h"
 
-enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32, KEY_OBJECT_LIMIT = 4096 };
+enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32 };
 
 struct detail {
     char etcd_version[VERSION_MAX];

@@ -7,10 +7,10 @@
 #include "base/cleanup.h"
 #include "catalog/name.h"
 #include "keyring.h"
-#include "rewrap.h"
+#include "rewrap_mark.h"
 #include "s3/object.h"
 
-enum { OBJECT_LIMIT = 4096, LANES = 8 };
+enum { LANES = 8 };
 
 struct checked {
     char name[NAME_TEXT_MAX]; /* of the key's object */
@@ -41,11 +41,9 @@ static void check_more(struct key_check *k);
 
 static bool was_rotated_away(const struct key_check *k, const struct s3_response *res)
 {
-    for (size_t i = 0; i < res->n_metadata; i++)
-        if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
-            return keyring_current(k->ring) &&
-                   key_has_mark(keyring_current(k->ring), res->body, res->metadata[i].value);
-    return false;
+    const struct secret *current = keyring_current(k->ring);
+
+    return current && rewrap_mark_is_of(res, current, res->body);
 }
 
 static void count_unopened(struct key_check *k, unsigned index, const struct err *why)
@@ -114,7 +112,8 @@ static void on_got(void *ctx, const struct s3_response *res, const struct err *e
 
 static int get(struct key_check *k, struct lane *lane, struct err *e)
 {
-    struct s3_get_spec spec = {.key = k->checked[k->next].name, .limit = OBJECT_LIMIT, .ctx = lane, .on_done = on_got};
+    struct s3_get_spec spec = {
+            .key = k->checked[k->next].name, .limit = KEY_OBJECT_LIMIT, .ctx = lane, .on_done = on_got};
     struct s3_client *s3 = core_s3(k->core, e);
 
     lane->owner = k;

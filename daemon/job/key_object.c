@@ -81,7 +81,7 @@ static void on_got_existing(void *ctx, const struct s3_response *res, const stru
 
 static void look_at_existing(struct key_object *k)
 {
-    struct s3_get_spec spec = {.key = k->name, .limit = 4096, .ctx = k, .on_done = on_got_existing};
+    struct s3_get_spec spec = {.key = k->name, .limit = KEY_OBJECT_LIMIT, .ctx = k, .on_done = on_got_existing};
     struct err e = ERR_INIT;
 
     k->request = s3_get(k->s3, &spec, &e);

@@ -7,8 +7,6 @@
 #include "s3/object.h"
 #include "seal/key.h"
 
-enum { OBJECT_LIMIT = 4096 };
-
 struct old_version {
     struct core *core;
     struct old_version_spec spec;
@@ -35,7 +33,7 @@ static int get(struct old_version *v, const char *version_id,
         void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
 {
     struct s3_get_spec spec = {
-            .key = v->spec.name, .version_id = version_id, .limit = OBJECT_LIMIT, .ctx = v, .on_done = on_done};
+            .key = v->spec.name, .version_id = version_id, .limit = KEY_OBJECT_LIMIT, .ctx = v, .on_done = on_done};
     struct s3_client *s3 = core_s3(v->core, e);
 
     v->request = s3 ? s3_get(s3, &spec, e) : NULL;

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "rewrap_mark.h"
 #include "s3/object.h"
 #include "seal/key.h"
 
 enum {
-    OBJECT_LIMIT = 4096,
     ROUNDS_MAX = 6,    /* somebody else writes, too: after so many it is left to the next run */
     METADATA_MAX = 16, /* that are taken over; ours are three */
 };
@@ -58,7 +58,7 @@ static bool does_not_open(const struct err *err)
 
 static int get(struct rewrap *r, void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
 {
-    struct s3_get_spec spec = {.key = r->spec.name, .limit = OBJECT_LIMIT, .ctx = r, .on_done = on_done};
+    struct s3_get_spec spec = {.key = r->spec.name, .limit = KEY_OBJECT_LIMIT, .ctx = r, .on_done = on_done};
     struct s3_client *s3 = core_s3(r->core, e);
 
     r->request = s3 ? s3_get(s3, &spec, e) : NULL;
@@ -95,10 +95,10 @@ static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_respons
     else if (r->etag[0] && r->tried == REWRAP_IF_MATCH_BARE)
         spec.if_match = without_quotes(r->etag, bare);
     for (size_t i = 0; i < from->n_metadata && spec.n_metadata < METADATA_MAX; i++)
-        if (strcmp(from->metadata[i].name, REWRAP_FROM) != 0)
+        if (strcmp(from->metadata[i].name, REWRAP_MARK) != 0)
             metadata[spec.n_metadata++] = from->metadata[i];
     if (is_rotated)
-        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_FROM, key_mark(r->spec.previous, spec.body, mark)};
+        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_MARK, key_mark(r->spec.previous, spec.body, mark)};
     r->request = s3 ? s3_put(s3, &spec, e) : NULL;
     return r->request ? 0 : -1;
 }
@@ -158,18 +158,9 @@ static int compare(const struct rewrap *r, struct bytes found, struct err *e)
     return secret_equal(new, old) ? 0 : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "it holds another data key");
 }
 
-/* Whether the mark that came with it is the one of these bytes. */
-static bool has_mark_of(const struct rewrap *r, const struct s3_response *res, struct bytes wrapped)
-{
-    for (size_t i = 0; i < res->n_metadata; i++)
-        if (strcmp(res->metadata[i].name, REWRAP_FROM) == 0)
-            return key_has_mark(r->spec.previous, wrapped, res->metadata[i].value);
-    return false;
-}
-
 static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
 {
-    return has_mark_of(r, res, res->body);
+    return rewrap_mark_is_of(res, r->spec.previous, res->body);
 }
 
 static bool is_what_was_read(const struct rewrap *r, struct bytes found)
@@ -306,7 +297,8 @@ static void look_whether_done(struct rewrap *r, const struct s3_response *res)
     found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
     /* Our put was refused, and yet it is what is there, by its mark, and damaged. What has another mark, or none, is
      * somebody else's. */
-    if (!found && does_not_open(&e) && r->has_put && has_mark_of(r, res, (struct bytes){r->after, sizeof(r->after)})) {
+    if (!found && does_not_open(&e) && r->has_put &&
+            rewrap_mark_is_of(res, r->spec.previous, (struct bytes){r->after, sizeof(r->after)})) {
         put_back(r, res);
         return;
     }

@@ -53,9 +53,6 @@ struct rewrap_spec {
     void (*on_done)(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err);
 };
 
-/* The metadata that a rotated key carries: key_mark of the master key that it was wrapped by before. */
-#define REWRAP_FROM "rotated-from"
-
 /* Starts. The core must be acquired. The caller frees. Errors: those of core_s3, ERR_RESOURCE. */
 struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, struct err *e);
 

@@ -10,8 +10,6 @@
 #include "s3/object.h"
 #include "seal/unseal.h"
 
-enum { KEY_OBJECT_LIMIT = 4096 };
-
 struct source {
     struct core *core;
     struct source_spec spec;

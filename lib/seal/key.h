@@ -22,7 +22,12 @@
 #include "base/err.h"
 #include "base/secret.h"
 
-enum { KEY_LEN = 32, KEY_WRAPPED_LEN = 72 };
+enum {
+    KEY_LEN = 32,
+    KEY_WRAPPED_LEN = 72,
+    KEY_OBJECT_LIMIT =
+            4096, /* bytes of an object to read as a wrapped key: more than one has, to say how many it has */
+};
 
 /*
  * Reads the file of a master key: 64 hexadecimal digits, white space around them allowed. The caller frees; KEY_LEN

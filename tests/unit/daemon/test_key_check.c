@@ -8,7 +8,7 @@
 #include "failing.h"
 #include "folder.h"
 #include "job/key_check.h"
-#include "job/rewrap.h"
+#include "job/rewrap_mark.h"
 #include "scripted_store.h"
 #include "seal/key.h"
 
@@ -388,7 +388,7 @@ static void add_mark(const char *name, const struct secret *master)
     struct store_object *o = store_find(name);
     char mark[KEY_MARK_MAX];
 
-    store_add_metadata(o, REWRAP_FROM, key_mark(master, (struct bytes){o->body, o->len}, mark));
+    store_add_metadata(o, REWRAP_MARK, key_mark(master, (struct bytes){o->body, o->len}, mark));
 }
 
 static void expect_rotated_away(const char *name)
@@ -455,9 +455,9 @@ static void test_marks_that_mean_nothing(void **state)
     char mark[KEY_MARK_MAX];
 
     (void)state;
-    store_add_metadata(store_find(first), REWRAP_FROM, current_fingerprint);
+    store_add_metadata(store_find(first), REWRAP_MARK, current_fingerprint);
     add_mark(middle, third);
-    store_add_metadata(store_find(last), REWRAP_FROM,
+    store_add_metadata(store_find(last), REWRAP_MARK,
             key_mark(current, (struct bytes){store_find(first)->body, KEY_WRAPPED_LEN}, mark));
     run_to_end();
     expect_no_trouble(false);

@@ -8,6 +8,7 @@
 #include "failing.h"
 #include "folder.h"
 #include "job/rewrap.h"
+#include "job/rewrap_mark.h"
 #include "scripted_store.h"
 #include "seal/key.h"
 
@@ -42,7 +43,7 @@ int __wrap_key_wrap(const struct secret *master, const struct secret *key, int64
 /* Whether the object says that it came from this master key, as it is. */
 static bool has_mark_of(const struct secret *master, const struct store_object *o)
 {
-    const char *mark = store_metadata(o, REWRAP_FROM);
+    const char *mark = store_metadata(o, REWRAP_MARK);
 
     return mark && key_has_mark(master, (struct bytes){o->body, o->len}, mark);
 }
@@ -51,7 +52,7 @@ static void add_mark(struct store_object *o, const struct secret *master)
 {
     char mark[KEY_MARK_MAX];
 
-    store_add_metadata(o, REWRAP_FROM, key_mark(master, (struct bytes){o->body, o->len}, mark));
+    store_add_metadata(o, REWRAP_MARK, key_mark(master, (struct bytes){o->body, o->len}, mark));
 }
 
 /* ---- one rewrap ---- */
@@ -250,7 +251,7 @@ static void test_metadata(void **state)
         char text[16];
 
         (void)snprintf(text, sizeof(text), "m%d", i);
-        store_add_metadata(o, i == 7 ? REWRAP_FROM : text, i == 7 ? "x" : text);
+        store_add_metadata(o, i == 7 ? REWRAP_MARK : text, i == 7 ? "x" : text);
     }
     run = run_to_end();
     expect_rotated(&run);
@@ -285,11 +286,11 @@ static void test_already(void **state)
         if (with == 1)
             add_mark(o, third);
         else if (with == 2)
-            store_add_metadata(o, REWRAP_FROM, key_fingerprint(previous, fingerprint));
+            store_add_metadata(o, REWRAP_MARK, key_fingerprint(previous, fingerprint));
         else if (with == 3)
-            store_add_metadata(o, REWRAP_FROM, of_another_object);
+            store_add_metadata(o, REWRAP_MARK, of_another_object);
         else if (with == 4)
-            store_add_metadata(o, REWRAP_FROM, "");
+            store_add_metadata(o, REWRAP_MARK, "");
         else if (with == 5)
             add_mark(o, previous);
         run = run_to_end();
@@ -726,7 +727,7 @@ static void test_put_back(void **state)
         assert_int_equal(store_find(name)->len, KEY_WRAPPED_LEN);
         assert_memory_equal(store_find(name)->body, as_it_was.body, KEY_WRAPPED_LEN);
         assert_true(opens(previous, name));
-        assert_null(store_metadata(store_find(name), REWRAP_FROM)); /* it is not rotated */
+        assert_null(store_metadata(store_find(name), REWRAP_MARK)); /* it is not rotated */
         assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
         /* Over that alone which was read back. */
         (void)snprintf(log, sizeof(log), "get put(\"%u\") get put(\"%u\")", version, version + 1);

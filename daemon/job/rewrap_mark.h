@@ -1,0 +1,15 @@
+/*
+ * rewrap_mark.h: the trace that a rotation leaves at a key's object, as metadata: key_mark of the master key that it
+ * was wrapped by before. Who writes it is rewrap.c; who reads it knows that this master key was rotated away.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/secret.h"
+#include "s3/request.h"
+
+#define REWRAP_MARK "rotated-from"
+
+/* Whether the answer carries the mark that `master`, a master key, makes for the bytes `wrapped`. */
+bool rewrap_mark_is_of(const struct s3_response *res, const struct secret *master, struct bytes wrapped);
