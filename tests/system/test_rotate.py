@@ -470,6 +470,9 @@ def test_old_versions_are_told(versioned):
     assert all(len(versions(site.bucket, name)) == 2 for name in made)
     done = site.ctl("rotate-key", "-p", keys.previous_file)
     assert "keeps 3 old versions of these keys" in done.out and "--purge-versions removes those that open" in done.out, done
+    result = rotated(site, keys, "--purge-versions", "--dry-run")
+    assert counts(result) == (0, 3, 0) and (result["old_versions"], result["purged"]) == (3, 0)
+    assert all(len(versions(site.bucket, name)) == 2 for name in made)
     result = rotated(site, keys, "--purge-versions")
     assert counts(result) == (0, 3, 0) and (result["old_versions"], result["purged"]) == (0, 3)
     for name in made:

@@ -82,13 +82,13 @@ static void test_watcher_stops_reading(void **state)
     time_divisor = 1000; /* a stall would be seen after 60 ms */
     memset(text, 'n', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 20000; i++)
         job.watcher.note(job.watcher.ctx, text);
     for (uint64_t begin = uv_now(&loop); uv_now(&loop) - begin < 200;)
         fixture_turn();
     assert_non_null(job.watcher.ctx);
     fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
-    assert_int_equal(client_count(&c, CONTROL__REPLY__BODY_NOTE), 2000);
+    assert_int_equal(client_count(&c, CONTROL__REPLY__BODY_NOTE), 20000);
     assert_int_equal(c.reply->done->result_case, CONTROL__DONE__RESULT_BACKUP);
     client_leave(&c);
     /* But not without end: then it is closed, and the backup goes on. */
