@@ -4,8 +4,5 @@
 
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-. "$top/tests/setup.sh"
-build=${BUILD_DIR:-$top/build/bench}
-[ -e "$build/build.ninja" ] || CC=gcc meson setup --buildtype=release "$build" "$top" >/dev/null
-ninja -C "$build" daemon/etcd-backupd daemon/ctl/etcd-backupctl >/dev/null
+. "$top/tests/bench/build.sh"
 BUILD_DIR=$build exec /usr/bin/python3 "$top/tests/bench/rotate.py" "$@"
