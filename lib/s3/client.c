@@ -21,6 +21,7 @@ struct s3_client {
     TAILQ_HEAD(, s3_client_waiter) waiting;
     int64_t skew;      /* by the last Date */
     int64_t used_skew; /* what signatures are corrected by */
+    bool wants_md5;
 };
 
 static void release(struct s3_client *c)
@@ -212,6 +213,16 @@ int64_t s3_client_now(const struct s3_client *c)
 void s3_client_saw_date(struct s3_client *c, int64_t server)
 {
     c->skew = server - timestamp_now();
+}
+
+bool s3_client_wants_md5(const struct s3_client *c)
+{
+    return c->wants_md5;
+}
+
+void s3_client_learn_md5(struct s3_client *c)
+{
+    c->wants_md5 = true;
 }
 
 int64_t s3_client_used_skew(const struct s3_client *c)

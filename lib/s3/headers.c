@@ -97,11 +97,21 @@ static int add_range(struct s3_request *r, struct gathered *g, struct err *e)
     return if_match ? add(g, "if-match", if_match, e) : 0;
 }
 
+static int add_md5(struct s3_request *r, struct gathered *g, struct err *e)
+{
+    if (r->method != S3_PUT || !s3_client_wants_md5(r->client))
+        return 0;
+    if (!r->md5[0] && !body_digest(r->body, EVP_md5(), r->md5))
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0,
+                "the store wants Content-MD5 (object lock), and libcrypto makes no MD5");
+    return add(g, "content-md5", r->md5, e);
+}
+
 static int gather(struct s3_request *r, struct gathered *g, const struct s3_credentials *credentials, struct err *e)
 {
     if (hash_payload(r, e) < 0 || add(g, "host", s3_client_target(r->client)->host, e) < 0 ||
             add(g, "x-amz-content-sha256", r->payload_hash, e) < 0 || add(g, "x-amz-date", g->time, e) < 0 ||
-            add_token(g, credentials, e) < 0 || add_range(r, g, e) < 0)
+            add_token(g, credentials, e) < 0 || add_range(r, g, e) < 0 || add_md5(r, g, e) < 0)
         return -1;
     for (size_t i = 0; i < r->n_headers; i++)
         if (add(g, r->headers[i].name, r->headers[i].value, e) < 0)

@@ -139,7 +139,7 @@ static int send_batch(struct s3_remove *r, struct err *e)
             .ctx = r,
             .on_done = on_batch,
     };
-    char digest[REMOVE_BATCH_DIGEST_MAX];
+    char digest[BODY_DIGEST_MAX];
 
     if (remove_batch_close(&r->batch, e) < 0 || remove_batch_digest(&r->batch, &headers[1].name, digest, e) < 0)
         return -1;

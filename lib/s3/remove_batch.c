@@ -1,6 +1,5 @@
 #include "s3/remove_batch.h"
 
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdbool.h>
@@ -139,30 +138,13 @@ int remove_batch_close(struct remove_batch *b, struct err *e)
     return append(&b->body, tail, e);
 }
 
-static bool digest(const struct buf *body, const EVP_MD *md, char value[REMOVE_BATCH_DIGEST_MAX])
-{
-    uint8_t hash[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    int made;
-
-    /* A refusal is no failure of whoever looks at OpenSSL's queue of errors next. */
-    (void)ERR_set_mark();
-    made = EVP_Digest(body->data, body->len, hash, &len, md, NULL);
-    (void)ERR_pop_to_mark();
-    if (made != 1)
-        return false;
-    (void)sodium_bin2base64(value, REMOVE_BATCH_DIGEST_MAX, hash, len, sodium_base64_VARIANT_ORIGINAL);
-    return true;
-}
-
-int remove_batch_digest(
-        const struct remove_batch *b, const char **name, char value[REMOVE_BATCH_DIGEST_MAX], struct err *e)
+int remove_batch_digest(const struct remove_batch *b, const char **name, char value[BODY_DIGEST_MAX], struct err *e)
 {
     *name = "content-md5";
-    if (digest(&b->body, EVP_md5(), value))
+    if (body_digest(buf_bytes(&b->body), EVP_md5(), value))
         return 0;
     *name = "x-amz-checksum-sha256";
-    if (digest(&b->body, EVP_sha256(), value))
+    if (body_digest(buf_bytes(&b->body), EVP_sha256(), value))
         return 0;
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcrypto makes neither an MD5 nor a SHA-256");
 }

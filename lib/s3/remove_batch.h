@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "s3/body_digest.h"
 
 /* S3 takes 1,000 keys a request; Ceph reads bodies of up to 1 MiB (its option rgw_max_put_param_size). */
 enum { REMOVE_BATCH_MAX = 1000, REMOVE_BATCH_BODY_MAX = 512 << 10 };
@@ -46,11 +47,9 @@ int remove_batch_add(struct remove_batch *b, const char *key, size_t index, enum
 /* No more keys: completes the body. Errors: ERR_RESOURCE. */
 int remove_batch_close(struct remove_batch *b, struct err *e);
 
-enum { REMOVE_BATCH_DIGEST_MAX = 64 };
 /* The header that S3 demands with the body, its value in base64: Content-MD5 (RFC 1864), or where libcrypto has no MD5,
  * as under FIPS 140, x-amz-checksum-sha256. *name is static. Errors: ERR_RESOURCE. */
-int remove_batch_digest(
-        const struct remove_batch *b, const char **name, char value[REMOVE_BATCH_DIGEST_MAX], struct err *e);
+int remove_batch_digest(const struct remove_batch *b, const char **name, char value[BODY_DIGEST_MAX], struct err *e);
 
 /* Reads a DeleteResult into the keys' answers. Errors: ERR_PROTOCOL, ERR_RESOURCE; then no answer means anything. */
 int remove_batch_read(struct remove_batch *b, struct bytes doc, struct err *e);

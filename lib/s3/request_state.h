@@ -13,6 +13,7 @@
 
 #include "base/backoff.h"
 #include "s3/answer.h"
+#include "s3/body_digest.h"
 #include "s3/client_inside.h"
 #include "s3/request.h"
 #include "s3/verdict.h"
@@ -30,7 +31,8 @@ struct s3_request {
     struct s3_request_header *headers;
     size_t n_headers;
     struct bytes body;
-    char payload_hash[65]; /* "" until the first attempt */
+    char payload_hash[65];     /* "" until the first attempt */
+    char md5[BODY_DIGEST_MAX]; /* of the body; "" until the store wants it */
     uint8_t *into;
     size_t into_len;
     uint64_t range_start;

@@ -40,17 +40,20 @@ class Cut:
         self.length = length
 
 
-def error(code):
+def error(code, message="m"):
     """The document of an error."""
-    return b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code><Message>m</Message></Error>' % code.encode()
+    return b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code><Message>%b</Message></Error>' % (
+        code.encode(), message.encode())
 
 
 class Request:
     """What was asked. `call` is one of create, part, complete, abort, uploads, remove, head, or the method; `nth` counts the
-    requests that asked for the same before, so that 0 is the first attempt. `start` is the first byte of the range asked for."""
+    requests that asked for the same before, so that 0 is the first attempt. `start` is the first byte of the range asked for;
+    `headers` are as they came, found in any case."""
 
-    def __init__(self, method, target, span=None):
-        self.method, url = method, urlsplit(target)
+    def __init__(self, method, target, headers):
+        self.method, self.headers, url = method, headers, urlsplit(target)
+        span = headers.get("Range")
         self.path, self.query = url.path, parse_qs(url.query, keep_blank_values=True)
         self.number = int(self.query.get("partNumber", ["0"])[0])
         self.call = {
@@ -69,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_anything(self):
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request, action = proxy.decide(self.command, self.path, self.headers.get("Range"))
+        request, action = proxy.decide(self.command, self.path, self.headers)
         while isinstance(action, Hold):
             proxy.wait(request)
             action = action.then
@@ -145,8 +148,8 @@ class Proxy:
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
-    def decide(self, method, target, span=None):
-        request = Request(method, target, span)
+    def decide(self, method, target, headers):
+        request = Request(method, target, headers)
         with self.condition:
             request.nth = sum((r.call, r.number, r.path) == (request.call, request.number, request.path)
                               for r in self.requests)

@@ -1,5 +1,6 @@
 """Whole backups into an S3 store that refuses, is slow, stops or breaks: nothing half appears, and one line says why."""
 
+import json
 import os
 import re
 import signal
@@ -39,6 +40,49 @@ def at(part, action):
             done.append(True)
             action()
     return rule
+
+
+# ---- what a bucket demands ----
+
+
+@pytest.fixture
+def retaining(proxied, ceph, medium):
+    """A site, the last in a proxy that refuses what S3 would refuse, before a bucket that keeps all for a day; and its proxy."""
+    def rule(request):
+        if request.method == "PUT" and "Content-MD5" not in request.headers:
+            return Answer(400, error("InvalidRequest", "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part "
+                                     "requests with Object Lock parameters"))
+        return None
+    site, proxy = proxied(ceph, medium, rule, part_size=servers.Raw("5MiB"), parts_in_flight=2)
+    client, bucket = site.bucket.client, site.bucket.name
+    site.bucket.remove()
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration={
+        "ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}})
+    yield site, proxy
+    listed = client.list_object_versions(Bucket=bucket)
+    for item in listed.get("Versions", []) + listed.get("DeleteMarkers", []):
+        client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"], BypassGovernanceRetention=True)
+
+
+def test_retention_by_default(retaining):
+    """S3 then wants Content-MD5 with all that is put: the parts that were on their way are sent again, and no others."""
+    site, proxy = retaining
+    site.start()
+    for _ in range(2):
+        done = site.ctl("backup")
+        assert done.status == 0, done
+        wait_for(lambda: not site.ctl("status", "--json").json["running"])
+    refused = [r for r in proxy.requests if r.status == 400]
+    assert 1 <= len(refused) <= 2 and all(r.call == "part" for r in refused)
+    taken = [r for r in proxy.requests if r.method == "PUT" and r.status == 200]
+    assert len(taken) >= 8 and all("Content-MD5" in r.headers for r in taken)
+    assert site.ctl("verify", "--all").status == 0
+    check_dumps(site)
+    # And of what is retained nothing goes.
+    done = site.ctl("prune", "-a", "1s", "-i", "1", "--json")
+    assert done.status == 0 and [line["locked"] for line in map(json.loads, done.out.splitlines()) if "locked" in line] == [1]
+    assert len(site.bucket.dumps()) == 2
 
 
 # ---- who is let in ----

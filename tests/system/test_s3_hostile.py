@@ -1,5 +1,7 @@
 """lib/s3/request.h against a scripted peer: what no real store does in a test, and what one should never do."""
 
+import base64
+import hashlib
 import os
 import re
 import socket
@@ -39,6 +41,48 @@ def amz_time(request):
 
 def skew_of(request):
     return (amz_time(request) - datetime.now(timezone.utc)).total_seconds()
+
+
+# A bucket whose objects come under retention by default
+
+WANTS_MD5 = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
+
+
+@pytest.mark.parametrize("code, message", [("InvalidRequest", WANTS_MD5), ("MissingContentMD5", "m")])
+def test_md5_for_who_wants_it(folder, code, message):
+    """Sent again at once, and with all that is put from then on; nobody else is told one."""
+    def script(connection, request):
+        if request.method == "PUT" and "content-md5" not in request.headers:
+            connection.answer(400, error(code, message))
+        else:
+            connection.answer(200, b"", etag='"e"')
+
+    (folder / "file").write_bytes(os.urandom(100000))
+    md5 = base64.b64encode(hashlib.md5((folder / "file").read_bytes()).digest()).decode()
+    with Peer(forever(script)) as peer, S3(peer.url, attempts=1) as s3:
+        assert s3("put", "k", folder / "file")["attempts"] == 2
+        assert s3("put", "k", folder / "file")["attempts"] == 1
+        assert s3("head", "k")["attempts"] == s3("create", "k")["attempts"] == 1
+        assert [r.headers.get("content-md5") for r in peer.requests] == [None, md5, md5, None, None]
+        assert all("content-md5" in r.headers["authorization"] for r in peer.requests[1:3])
+
+
+@pytest.mark.parametrize("code, message, status, requests", [
+    ("InvalidRequest", WANTS_MD5, 400, 2), ("InvalidRequest", "m", 400, 1), ("InvalidDigest", WANTS_MD5, 400, 1),
+    ("MissingContentMD5", "m", 403, 1),
+])
+def test_md5_that_does_not_help(folder, code, message, status, requests):
+    (folder / "file").write_bytes(b"here")
+    with Peer(forever(lambda c, r: c.answer(status, error(code, message)))) as peer, S3(peer.url) as s3:
+        event = s3("put", "k", folder / "file")
+        assert event["event"] == "failed" and f"HTTP {status} {code}: {message}" in event["text"], event
+        assert len(peer.requests) == requests
+
+
+def test_nobody_learns_from_a_get():
+    with Peer(forever(lambda c, r: c.answer(400, error("InvalidRequest", WANTS_MD5)))) as peer, S3(peer.url) as s3:
+        failed(s3("get", "k", 9), "config", f"HTTP 400 InvalidRequest: {WANTS_MD5}")
+        assert len(peer.requests) == 1
 
 
 # The clock

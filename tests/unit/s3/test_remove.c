@@ -158,7 +158,7 @@ static void test_digest(void **state)
 {
     static const char *const keys[] = {"a"};
     const char *name = NULL;
-    char value[REMOVE_BATCH_DIGEST_MAX];
+    char value[BODY_DIGEST_MAX];
     struct err e = ERR_INIT;
 
     (void)state;
@@ -329,7 +329,7 @@ static void test_batch_without_memory(void **state)
     do {
         enum remove_batch_fit fit;
         const char *name;
-        char value[REMOVE_BATCH_DIGEST_MAX];
+        char value[BODY_DIGEST_MAX];
         struct err e = ERR_INIT;
         int result;
 
