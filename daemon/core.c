@@ -20,6 +20,7 @@ struct core {
     struct s3_client *s3;
     struct etcd_client *etcd;
     char *bucket_url;
+    bool wants_md5;       /* the bucket, as a client of before has learnt */
     unsigned users;       /* jobs between core_acquire and core_release */
     int64_t last_instant; /* of the newest backup begun here */
 };
@@ -112,6 +113,7 @@ struct s3_client *core_s3(struct core *c, struct err *e)
             .connect_timeout_ms = s3->connection_timeout_ms,
             .stall_timeout_ms = s3->request_timeout_ms,
             .max_attempts = S3_ATTEMPTS,
+            .wants_md5 = c->wants_md5,
             /* Beside the parts: the key, a listing. A rotation makes many small requests and no parts. */
             .max_connections = s3->parts_in_flight + 2 > SMALL_REQUESTS ? s3->parts_in_flight + 2 : SMALL_REQUESTS,
             .credentials_ctx = c,
@@ -158,6 +160,7 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
 /* No job needs the clients any more. */
 static void rest(struct core *c)
 {
+    c->wants_md5 = c->wants_md5 || (c->s3 && s3_client_wants_md5(c->s3));
     s3_client_free(TAKE_PTR(c->s3));
     etcd_client_free(TAKE_PTR(c->etcd));
     credentials_free(TAKE_PTR(c->s3_key));
@@ -179,6 +182,7 @@ static void take_next(struct core *c)
         free(c->bucket_url);
         c->bucket_url = url;
         c->conf = TAKE_PTR(c->next);
+        c->wants_md5 = false; /* it may be another bucket */
     } else {
         unused = TAKE_PTR(c->next);
     }

@@ -21,7 +21,6 @@ struct s3_client {
     TAILQ_HEAD(, s3_client_waiter) waiting;
     int64_t skew;      /* by the last Date */
     int64_t used_skew; /* what signatures are corrected by */
-    bool wants_md5;
 };
 
 static void release(struct s3_client *c)
@@ -217,12 +216,12 @@ void s3_client_saw_date(struct s3_client *c, int64_t server)
 
 bool s3_client_wants_md5(const struct s3_client *c)
 {
-    return c->wants_md5;
+    return c->conf.wants_md5;
 }
 
 void s3_client_learn_md5(struct s3_client *c)
 {
-    c->wants_md5 = true;
+    c->conf.wants_md5 = true;
 }
 
 int64_t s3_client_used_skew(const struct s3_client *c)

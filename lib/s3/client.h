@@ -42,6 +42,7 @@ struct s3_conf {
     unsigned max_connections;  /* at once; further requests wait for their turn */
     uint64_t retry_min_ms;     /* the wait after the first failure, doubled with each; 0: 500 ms */
     uint64_t retry_max_ms;     /* 0: 20 s */
+    bool wants_md5;            /* as s3_client_wants_md5 of an earlier client of this bucket */
 
     /* Asked before each signature, so that credentials that changed on disk are used at once. Errors: passed on. */
     void *credentials_ctx;
@@ -59,6 +60,13 @@ uv_loop_t *s3_client_loop(struct s3_client *c);
 
 /* Whether bytes travel encrypted; if not, the daemon warns. */
 bool s3_client_is_tls(const struct s3_client *c);
+
+/*
+ * Whether this bucket wants Content-MD5 with each body that is put, as one does whose objects come under retention by
+ * default (S3 API, PutObject, UploadPart). It says so by refusing the first; an MD5 costs a third of what a backup does
+ * with a byte, so it is made for those alone who have asked.
+ */
+bool s3_client_wants_md5(const struct s3_client *c);
 
 /* Seconds that the server's clock is ahead of ours, by the last `Date` header seen; 0 before the first. */
 int64_t s3_client_clock_skew(const struct s3_client *c);

@@ -43,10 +43,7 @@ int64_t s3_client_now(const struct s3_client *c);
 /* A Date header: `server` seconds since the epoch. */
 void s3_client_saw_date(struct s3_client *c, int64_t server);
 
-/* Whether this bucket wants Content-MD5 with each body that is put, as one does whose objects come under retention by
- * default (S3 API, PutObject, UploadPart). Nobody says so before the first put is refused, and an MD5 costs a third of
- * what a backup does with a byte: it is made for those alone who ask. */
-bool s3_client_wants_md5(const struct s3_client *c);
+/* A put was refused for want of Content-MD5. */
 void s3_client_learn_md5(struct s3_client *c);
 
 /* Seconds that signatures are corrected by. */
