@@ -197,7 +197,6 @@ static void tell_unchecked(const struct cycle *c, const struct err *err)
 static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
 {
     struct cycle *c = ctx;
-    struct err e = ERR_INIT;
 
     if (err) {
         tell_unchecked(c, err);
@@ -205,9 +204,7 @@ static void on_checked(void *ctx, const struct key_check_result *result, const s
         c->state.key_is_checked = true;
         c->state.key_trouble = result->is_rotated_away ? ERR_INIT : result->trouble;
         c->state.needs_previous = result->needs_previous;
-        c->rotated_away[0] = '\0';
-        if (result->is_rotated_away)
-            (void)keyring_current_fingerprint(core_conf(c->core), c->rotated_away, &e);
+        (void)snprintf(c->rotated_away, sizeof(c->rotated_away), "%s", result->rotated_away);
         if (result->trouble.kind != ERR_NONE && !result->is_rotated_away) /* else the backup fails for it */
             log_error("%s", result->trouble.text);
         else if (result->needs_previous)

@@ -82,6 +82,8 @@ static int look_at(struct key_check *k, unsigned index, const struct s3_response
     k->result.needs_previous = k->result.needs_previous || (data_key && by != KEYRING_CURRENT);
     if (was_rotated_away(k, res) && !k->result.is_rotated_away) {
         k->result.is_rotated_away = true;
+        (void)snprintf(k->result.rotated_away, sizeof(k->result.rotated_away), "%s",
+                keyring_fingerprint(k->ring, KEYRING_CURRENT));
         err_set(&k->result.trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "catalog/list.h"
 #include "core.h"
+#include "seal/key.h"
 
 struct key_check;
 
@@ -24,7 +25,8 @@ struct key_check_result {
     unsigned other;     /* of them as if wrapped by another master key; the rest is damaged, or was renamed */
     unsigned looked_at;
     bool is_rotated_away; /* the configured key is one that was replaced: `trouble` says so, and no backup may use it */
-    bool needs_previous;  /* a backup is opened by a previous key alone: rotate-key is not done */
+    char rotated_away[KEY_FINGERPRINT_MAX]; /* its fingerprint; the file may hold another by now */
+    bool needs_previous;                    /* a backup is opened by a previous key alone: rotate-key is not done */
 };
 
 struct key_check_spec {

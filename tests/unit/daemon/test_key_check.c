@@ -398,6 +398,7 @@ static void expect_rotated_away(const char *name)
             current_fingerprint, name);
     expect_trouble(ERR_CONFIG, text);
     assert_true(run.result.is_rotated_away);
+    assert_string_equal(run.result.rotated_away, current_fingerprint);
 }
 
 /* Whoever still holds the old key must not wrap another backup by it. */
