@@ -114,8 +114,10 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
 {
     struct err e = ERR_INIT;
 
-    if (p->state >= ENDING) /* nonsense has ended it, and then the job that it had asked for */
+    if (p->state >= ENDING) { /* nonsense has ended it, and then the job that it had asked for */
+        flush(p);             /* nothing is watched any more: from now on it must be read */
         return;
+    }
     (void)uv_timer_stop(&p->timer);
     p->state = ENDING;
     queued(p, message_done(&p->out, p->spec.core, result, failure, &e));
@@ -356,11 +358,11 @@ static int start_status(struct peer *p, struct err *e)
 {
     struct cycle_state cycle = {.schedule = ""};
 
-    p->state = ENDING;
     if (p->spec.cycle)
         cycle_get_state(p->spec.cycle, &cycle);
     if (message_status(&p->out, p->spec.core, jobs_state(p->spec.jobs), &cycle, p->spec.started, e) < 0)
         return -1;
+    p->state = ENDING;
     flush(p);
     return 0;
 }

@@ -42,6 +42,31 @@ static void test_status(void **state)
     client_leave(&c);
 }
 
+/* Each allocation fails after it was welcomed: it is told so or cut off, and never left waiting. */
+static void test_status_without_memory(void **state)
+{
+    size_t n = 0, n_failures = 0;
+    bool reached;
+
+    (void)state;
+    fixture_start();
+    do {
+        struct client c = client_greeted(false);
+        const Control__Reply *r;
+
+        client_ask_for(&c, CONTROL__REQUEST__BODY_STATUS);
+        failing_arm(++n);
+        for (int i = 0; i < 10; i++)
+            fixture_turn();
+        reached = failing_disarm();
+        while ((r = client_next(&c)))
+            n_failures += r->body_case == CONTROL__REPLY__BODY_DONE && r->done->failure;
+        assert_true(c.is_over);
+        client_leave(&c);
+    } while (reached);
+    assert_true(n > 2 && n_failures > 0);
+}
+
 /* ---- clients that say something else ---- */
 
 static void test_nonsense(void **state)
@@ -334,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_status, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_status_without_memory, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_nonsense, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_unknown_requests, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cut_anywhere, fixture_setup, fixture_teardown),

@@ -87,6 +87,7 @@ static void test_watcher_stops_reading(void **state)
     for (uint64_t begin = uv_now(&loop); uv_now(&loop) - begin < 200;)
         fixture_turn();
     assert_non_null(job.watcher.ctx);
+    time_divisor = 0;
     fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
     assert_int_equal(client_count(&c, CONTROL__REPLY__BODY_NOTE), 20000);
     assert_int_equal(c.reply->done->result_case, CONTROL__DONE__RESULT_BACKUP);
@@ -101,6 +102,34 @@ static void test_watcher_stops_reading(void **state)
     assert_null(job.watcher.ctx);
     assert_int_equal(job.unwatched, 1);
     assert_int_equal(job.cancelled, 0);
+    client_leave(&c);
+}
+
+/* Who babbles while his job runs and reads nothing keeps his place until it ends, and no longer. */
+static void test_babbler_stops_reading(void **state)
+{
+    char text[400];
+    struct client c;
+
+    (void)state;
+    fixture_start();
+    c = client_greeted(false);
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    while (!job.watcher.ctx)
+        fixture_turn();
+    memset(text, 'n', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (int i = 0; i < 2000; i++) /* more than the kernel takes */
+        job.watcher.note(job.watcher.ctx, text);
+    client_send(&c, "\0\0\0\0", 4);
+    for (int i = 0; i < 20; i++)
+        fixture_turn();
+    assert_non_null(job.watcher.ctx);
+    time_divisor = 1000;
+    fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
+    while (!logged[0])
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_string_equal(logged, "control: closed a connection whose client does not read");
     client_leave(&c);
 }
 
@@ -306,6 +335,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_backup, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_progress, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_watcher_stops_reading, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_babbler_stops_reading, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cancel, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cancel_of_another, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_client_leaves_its_job, fixture_setup, fixture_teardown),
