@@ -155,7 +155,9 @@ static void on_planned(void *ctx, const struct planned *p)
 {
     struct jobs *j = ctx;
 
-    if (p->err && !j->quiet)
+    if (p->err && p->dry_run && !j->quiet)
+        log_info("prune: would stay: %s: %s", p->name, p->err->text);
+    else if (p->err && !j->quiet)
         log_warning("prune: %s stays: %s", p->name, p->err->text);
     else if (!j->quiet)
         log_write(p->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",

@@ -51,27 +51,31 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     lane->request = NULL;
     if (!err)
         tell_if_locked(l, lane->index, res);
+    else if (err->kind != ERR_NOT_FOUND) /* that has gone meanwhile */
+        l->spec.on_unknown(l->spec.ctx, lane->index, err);
     look_at_more(l);
 }
 
 static void look_at_more(struct locks *l)
 {
-    struct err ignored = ERR_INIT;
-    struct s3_client *s3 = core_s3(l->core, &ignored);
+    struct err e = ERR_INIT;
+    struct s3_client *s3 = core_s3(l->core, &e);
     bool is_at_work = false;
 
     for (unsigned i = 0; i < LANES; i++) {
         struct lane *lane = &l->lanes[i];
 
-        while (s3 && !lane->request && l->next < l->spec.n) {
+        while (!lane->request && l->next < l->spec.n) {
             lane->owner = l;
             lane->index = l->next++;
-            lane->request = s3_head(s3, l->spec.name(l->spec.ctx, lane->index), lane, on_headed, &ignored);
+            lane->request = s3 ? s3_head(s3, l->spec.name(l->spec.ctx, lane->index), lane, on_headed, &e) : NULL;
+            if (!lane->request)
+                l->spec.on_unknown(l->spec.ctx, lane->index, &e);
         }
         is_at_work = is_at_work || lane->request;
     }
     if (!is_at_work)
-        l->spec.on_done(l->spec.ctx);
+        l->spec.on_done(l->spec.ctx, NULL);
 }
 
 static void on_configuration(void *ctx, const struct s3_response *res, const struct err *err)
@@ -80,10 +84,12 @@ static void on_configuration(void *ctx, const struct s3_response *res, const str
 
     (void)res;
     l->configuration = NULL;
-    if (err) /* 404 ObjectLockConfigurationNotFoundError, or a store that does not know it */
-        l->spec.on_done(l->spec.ctx);
-    else
+    if (!err)
         look_at_more(l);
+    else if (err->kind == ERR_NOT_FOUND || err->kind == ERR_CONFIG) /* none, or a store that does not know them */
+        l->spec.on_done(l->spec.ctx, NULL);
+    else
+        l->spec.on_done(l->spec.ctx, err);
 }
 
 struct locks *locks_start(struct core *core, const struct locks_spec *spec, struct err *e)

@@ -4,7 +4,7 @@
  * A bucket with object lock keeps versions, and deleting there only covers what is kept with a marker: the store says
  * yes, the bytes stay, and the backup is not to be seen any more. So it is asked first: whether the bucket has object
  * lock at all (S3 API, GetObjectLockConfiguration), and if so each object, by HEAD, several at a time. A store that
- * does not answer that has no locks; what cannot be asked counts as not locked, since nothing is destroyed by then.
+ * does not know the question (404, 405, 409, 501, ...) has no locks.
  */
 #pragma once
 
@@ -22,7 +22,11 @@ struct locks_spec {
     const char *(*name)(void *ctx, size_t index);
     /* It is locked; err says until when, ERR_AUTH. */
     void (*on_locked)(void *ctx, size_t index, const struct err *err);
-    void (*on_done)(void *ctx); /* once unless freed, never inside the start */
+    /* Whether it is locked could not be found out. */
+    void (*on_unknown)(void *ctx, size_t index, const struct err *err);
+    /* Once unless freed, never inside the start. err: whether the bucket has locks could not be found out; ERR_AUTH: we
+     * may not ask. */
+    void (*on_done)(void *ctx, const struct err *err);
 };
 
 /* Starts. The core must be acquired. The caller frees. Errors: those of core_s3, ERR_RESOURCE. */

@@ -30,7 +30,8 @@ static const char *const phase_names[] = {
 struct victim {
     const struct retain_verdict *verdict;
     bool is_gone;
-    bool is_locked; /* by the store */
+    bool stays;      /* the store has locked it, or it is not known whether */
+    struct err *why; /* with it, for a dry run, which tells later; ours, or NULL */
 };
 
 struct prune {
@@ -107,6 +108,8 @@ static void finish(struct prune *p, const struct err *err)
     locks_free(TAKE_PTR(p->locks));
     drop_keys(p);
     p->state = FINISHED;
+    for (size_t i = 0; i < p->n_victims; i++)
+        free(p->victims[i].why);
     free(TAKE_PTR(p->victims));
     retain_plan_free(TAKE_PTR(p->plan));
     listing_free(TAKE_PTR(p->listing));
@@ -157,6 +160,14 @@ static void count_gone(struct prune *p, const struct catalog_backup *b)
     }
 }
 
+static void count_failure(struct prune *p, const char *name, const struct err *err)
+{
+    if (p->failed++)
+        return;
+    p->failure = *err;
+    err_prepend(&p->failure, "%s: ", name);
+}
+
 /* The store's no to one object is its lock, its retention or its policy; that is not ours to break. */
 static void on_each(void *ctx, size_t index, const struct err *err)
 {
@@ -171,10 +182,7 @@ static void on_each(void *ctx, size_t index, const struct err *err)
         p->result.locked++;
         tell(p, v->verdict, err);
     } else if (err) {
-        if (p->failed++ == 0) {
-            p->failure = *err;
-            err_prepend(&p->failure, "%s: ", p->keys[index]);
-        }
+        count_failure(p, p->keys[index], err);
         tell(p, v->verdict, err);
     }
 }
@@ -222,7 +230,7 @@ static int collect_dumps(struct prune *p, struct err *e)
     if (make_room_for_keys(p, e) < 0)
         return -1;
     for (size_t i = 0; i < p->n_victims; i++) {
-        if (p->victims[i].is_locked)
+        if (p->victims[i].stays)
             continue;
         p->keys[p->n_keys] = p->victims[i].verdict->backup->name;
         p->victim_of[p->n_keys++] = i;
@@ -254,27 +262,63 @@ static const char *name_of_victim(void *ctx, size_t index)
     return p->victims[index].verdict->backup->name;
 }
 
+static void spare(struct prune *p, struct victim *v, const struct err *err)
+{
+    v->stays = true;
+    if (!p->request.dry_run)
+        tell(p, v->verdict, err);
+    else if ((v->why = malloc(sizeof(*v->why))))
+        *v->why = *err;
+}
+
 static void on_locked(void *ctx, size_t index, const struct err *err)
 {
     struct prune *p = ctx;
 
-    p->victims[index].is_locked = true;
     p->result.locked++;
-    tell(p, p->victims[index].verdict, err);
+    spare(p, &p->victims[index], err);
 }
 
-static void on_locks(void *ctx)
+/* What may be locked would only be hidden: it stays, and that is a failure. */
+static void on_unknown(void *ctx, size_t index, const struct err *err)
 {
     struct prune *p = ctx;
+    struct err e = *err;
+
+    err_prepend(&e, "whether it is locked is not known: ");
+    count_failure(p, p->victims[index].verdict->backup->name, &e);
+    spare(p, &p->victims[index], &e);
+}
+
+static void on_locks(void *ctx, const struct err *err)
+{
+    struct prune *p = ctx;
+    struct err e = err ? *err : ERR_INIT;
+    char note[ERR_TEXT_MAX + 128];
 
     locks_free(TAKE_PTR(p->locks));
+    if (err && err->kind == ERR_AUTH) { /* who has no locks need not give us that right */
+        (void)snprintf(note, sizeof(note),
+                "whether the bucket has object lock may not be asked, so it counts as none: %s", err->text);
+        p->sink.note(p->sink.ctx, note);
+    } else if (err) {
+        err_prepend(&e, "nothing is deleted: whether the bucket has object lock is not known: ");
+        finish(p, &e);
+        return;
+    }
     schedule(p, next_step);
 }
 
 static int look_for_locks(struct prune *p, struct err *e)
 {
     struct locks_spec spec = {
-            .n = p->n_victims, .ctx = p, .name = name_of_victim, .on_locked = on_locked, .on_done = on_locks};
+            .n = p->n_victims,
+            .ctx = p,
+            .name = name_of_victim,
+            .on_locked = on_locked,
+            .on_unknown = on_unknown,
+            .on_done = on_locks,
+    };
 
     p->locks = p->n_victims ? locks_start(p->core, &spec, e) : NULL;
     if (p->n_victims)
@@ -283,6 +327,24 @@ static int look_for_locks(struct prune *p, struct err *e)
     return 0;
 }
 
+/* All, in the plan's order, with what would go, and what of that the store would not let go. */
+static void finish_dry_run(struct prune *p)
+{
+    struct victim *v = p->victims;
+
+    for (size_t i = 0; i < retain_plan_count(p->plan); i++) {
+        const struct retain_verdict *verdict = retain_plan_at(p->plan, i);
+
+        tell(p, verdict, verdict->goes && v->stays ? v->why : NULL);
+        if (verdict->goes && !v->stays)
+            count_gone(p, verdict->backup);
+        v += verdict->goes;
+    }
+    finish_all(p);
+}
+
+static void cancel_now(uv_timer_t *timer);
+
 /* From uploads to locks to dumps to keys to the end, past what has nothing to do. */
 static void next_step(uv_timer_t *timer)
 {
@@ -290,7 +352,15 @@ static void next_step(uv_timer_t *timer)
     struct err e = ERR_INIT;
     int r;
 
+    if (p->cancelled) { /* in the very turn in which a step ended, which set the timer anew */
+        cancel_now(timer);
+        return;
+    }
     drop_keys(p);
+    if (p->state == LOCKS && p->request.dry_run) {
+        finish_dry_run(p);
+        return;
+    }
     if (p->state >= KEYS) {
         finish_all(p);
         return;
@@ -372,18 +442,11 @@ static int make_plan(struct prune *p, struct err *e)
             p->victims[p->n_victims++].verdict = v;
         else
             p->result.kept += v->backup->state != CATALOG_ORPHAN_KEY;
-        if (p->request.dry_run || !v->goes)
+        if (!p->request.dry_run && !v->goes)
             tell(p, v, NULL);
     }
     count_complete(p);
     return 0;
-}
-
-static void finish_dry_run(struct prune *p)
-{
-    for (size_t i = 0; i < p->n_victims; i++)
-        count_gone(p, p->victims[i].verdict->backup);
-    finish(p, NULL);
 }
 
 /* `e` is of what came before. */
@@ -398,7 +461,8 @@ static void decide(struct prune *p, const struct err *before)
     } else if (make_plan(p, &e) < 0) {
         finish(p, &e);
     } else if (p->request.dry_run) {
-        finish_dry_run(p);
+        p->state = UPLOADS; /* of which a dry run says nothing */
+        schedule(p, next_step);
     } else {
         set_state(p, UPLOADS);
         p->uploads = uploads_abort(p->core, &uploads, &e);

@@ -28,8 +28,8 @@ struct prune_request {
 struct retain_policy prune_policy(const struct conf *conf);
 
 /* Starts one. Errors: ERR_RESOURCE; all else comes through `done`. Frees itself after `done`. The sink gets `planned`
- * for everything that stays and, of a dry run before anything else, for everything that would go; else for each when it
- * is gone, or could not be deleted. */
+ * for everything that stays and for each that is gone, or could not be deleted; of a dry run, at its end, for all in
+ * the order of the plan. */
 struct prune *prune_start(
         struct core *core, const struct prune_request *request, const struct job_sink *sink, struct err *e);
 

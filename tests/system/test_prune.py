@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from etcd_peer import message
 from faults import Command, check_dumps, events, news
 from s3_proxy import DROP, After, Answer, Cut, Hold, error
 from servers import wait_for
-from test_control import as_other, needs_root
+from test_control import HELLO, Client, as_other, needs_root
 from test_reader import VECTORS, vectors, wrap
 
 # proto/control.proto, as numbers.
@@ -432,13 +433,15 @@ def test_object_lock(locking):
     client, bucket = locking.bucket.client, locking.bucket.name
     held, retained, past, *_ = names = paired(locking.start())
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
-    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
-    for kind in ("dump", "key"):
-        client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.{kind}", LegalHold={"Status": "ON"})
-        for stem, end in ((retained, until), (past, soon)):
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
+    for stem, end in ((past, soon), (retained, until)):
+        for kind in ("dump", "key"):
             client.put_object_retention(Bucket=bucket, Key=f"{stem}.{kind}",
                                         Retention={"Mode": "GOVERNANCE", "RetainUntilDate": end})
+    for kind in ("dump", "key"):
+        client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.{kind}", LegalHold={"Status": "ON"})
     wait_for(lambda: datetime.datetime.now(datetime.timezone.utc) > soon + datetime.timedelta(seconds=1))
+    *foretold, sums = map(json.loads, locking.ctl("prune", "-i", "1", "--dry-run", "--json").out.splitlines())
     done = locking.ctl("prune", "-i", "1", "--json")
     assert done.status == 0, done
     *plan, result = [json.loads(line) for line in done.out.splitlines()]
@@ -447,9 +450,70 @@ def test_object_lock(locking):
                       f"{retained}.dump": f"the store keeps it until {until:%Y-%m-%dT%H:%M:%SZ}"}
     assert (result["deleted"], result["locked"], result["remaining"]) == (len(names) - 3, 2, 3), result
     assert paired(locking) == [held, retained, names[-1]]
+    assert sorted(foretold, key=str) == sorted(plan, key=str)  # a dry run says the same
+    assert [sums[k] for k in ("deleted", "locked", "remaining")] == [result[k] for k in ("deleted", "locked", "remaining")]
     assert sorted(text for text in news(locking)) == sorted(f"prune: {name} stays: {text}" for name, text in locked.items())
     for stem in (held, retained):
         assert locking.ctl("verify", "-t", stem[len("backup-"):]).status == 0
+
+
+def locking_rule(head=lambda request: None):
+    """A bucket that has object lock, as far as it is asked; and what becomes of a HEAD."""
+    def rule(request):
+        if "object-lock" in request.query:
+            return Answer(200, b"<ObjectLockConfiguration/>")
+        return head(request) if request.method == "HEAD" else None
+    return rule
+
+
+def test_locks_that_cannot_be_asked_for(ceph, etcd, proxied):
+    """Whether there are any: nothing is deleted then; who may not ask, and may have none, hears of it."""
+    site, proxy = proxied(ceph, etcd)
+    put(site.start(), name(0), name(20), name(30))
+    proxy.rule = lambda request: Answer(500, error("InternalError")) if "object-lock" in request.query else None
+    for dry in ([], ["--dry-run"]):
+        _, failure = prune(site, "-i", "1", *dry, status=1)
+        assert failure["failure"]["text"].startswith(
+            "nothing is deleted: whether the bucket has object lock is not known: HTTP 500 InternalError"), failure
+    assert len(paired(site)) == 3
+    proxy.rule = lambda request: Answer(403, error("AccessDenied")) if "object-lock" in request.query else None
+    done = site.ctl("prune", "-i", "1")
+    assert done.status == 0 and "object lock may not be asked, so it counts as none: HTTP 403 AccessDenied" in done.err, done
+    assert paired(site) == [name(0)]
+
+
+def test_a_lock_that_cannot_be_asked_for(ceph, etcd, proxied):
+    """That of one object: it stays, which is a failure, and the others go."""
+    site, proxy = proxied(ceph, etcd)
+    put(site.start(), name(0), name(20), name(30))
+    proxy.rule = locking_rule(lambda request: Answer(403) if name(20).replace(":", "%3A") in request.path else None)
+    for dry in (["--dry-run"], []):
+        done = site.ctl("prune", "-i", "1", *dry, "--json")
+        *plan, failure = map(json.loads, done.out.splitlines())
+        told = {one["name"][:-5]: one["text"] for one in plan}
+        assert told[name(20)].startswith("whether it is locked is not known: ") and not told[name(30)], done
+        assert done.status == 1 and "1 of 2 could not be deleted: " in failure["failure"]["text"], done
+    assert paired(site) == sorted([name(0), name(20)])
+
+
+def test_cancelled_in_the_turn_in_which_a_step_ends(ceph, etcd, proxied):
+    """The last answer on locks and the wish to stop arrive together: nothing is deleted."""
+    site, proxy = proxied(ceph, etcd, locking_rule(lambda request: Hold()))
+    put(site.start(), name(0), name(20))
+    client = Client(site).send(HELLO, message(f8=message(f4=1)))
+    wait_for(lambda: proxy.held)
+    site.process.send_signal(signal.SIGSTOP)
+    client.send(message(f6=b""))
+    proxy.release()
+    port = f":{int(proxy.url.rpartition(':')[2]):04X}"
+
+    def has_arrived():
+        rows = [line.split() for line in Path(f"/proc/{site.process.pid}/net/tcp").read_text().splitlines()[1:]]
+        return any(row[2].endswith(port) and not row[4].endswith(":00000000") for row in rows)
+    wait_for(has_arrived, what="the store's answer")
+    site.process.send_signal(signal.SIGCONT)
+    assert client.failure()[0] == "cancelled"
+    assert len(paired(site)) == 2 and not proxy.calls("remove")
 
 
 def test_what_is_locked(plain):
