@@ -78,6 +78,14 @@ static void look_at_more(struct locks *l)
         l->spec.on_done(l->spec.ctx, NULL);
 }
 
+/* 404 ObjectLockConfigurationNotFoundError, 409 InvalidBucketState; the others are of stores that do not know the
+ * question. Not so 400 ExpiredToken, of which we know more than the status. */
+static bool knows_no_locks(const struct err *e)
+{
+    return e->domain == ERR_DOMAIN_HTTP && (e->kind == ERR_NOT_FOUND || e->kind == ERR_CONFIG) &&
+           (e->code == 400 || e->code == 404 || e->code == 405 || e->code == 409 || e->code == 501);
+}
+
 static void on_configuration(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct locks *l = ctx;
@@ -86,10 +94,8 @@ static void on_configuration(void *ctx, const struct s3_response *res, const str
     l->configuration = NULL;
     if (!err)
         look_at_more(l);
-    else if (err->kind == ERR_NOT_FOUND || err->kind == ERR_CONFIG) /* none, or a store that does not know them */
-        l->spec.on_done(l->spec.ctx, NULL);
     else
-        l->spec.on_done(l->spec.ctx, err);
+        l->spec.on_done(l->spec.ctx, knows_no_locks(err) ? NULL : err);
 }
 
 struct locks *locks_start(struct core *core, const struct locks_spec *spec, struct err *e)

@@ -286,7 +286,8 @@ static void on_unknown(void *ctx, size_t index, const struct err *err)
     struct err e = *err;
 
     err_prepend(&e, "whether it is locked is not known: ");
-    count_failure(p, p->victims[index].verdict->backup->name, &e);
+    if (!p->request.dry_run)
+        count_failure(p, p->victims[index].verdict->backup->name, &e);
     spare(p, &p->victims[index], &e);
 }
 
@@ -297,9 +298,13 @@ static void on_locks(void *ctx, const struct err *err)
     char note[ERR_TEXT_MAX + 128];
 
     locks_free(TAKE_PTR(p->locks));
-    if (err && err->kind == ERR_AUTH) { /* who has no locks need not give us that right */
+    if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 403) { /* who has no locks need not give us that right */
         (void)snprintf(note, sizeof(note),
                 "whether the bucket has object lock may not be asked, so it counts as none: %s", err->text);
+        p->sink.note(p->sink.ctx, note);
+    } else if (err && p->request.dry_run) {
+        (void)snprintf(note, sizeof(note),
+                "nothing would be deleted: whether the bucket has object lock is not known: %s", err->text);
         p->sink.note(p->sink.ctx, note);
     } else if (err) {
         err_prepend(&e, "nothing is deleted: whether the bucket has object lock is not known: ");
