@@ -132,6 +132,7 @@ static void leave_when_idle(struct daemon *d)
 {
     const struct conf_schedule *schedule = &core_conf(d->core)->schedule;
 
+    uv_update_time(&d->loop); /* at the start the loop has not turned yet, and its time is that of its making */
     if (d->is_activated && !schedule->interval_ms && !schedule->cron)
         (void)uv_timer_start(&d->idle, on_idle_long_enough, d->idle_exit_ms, 0);
     else
