@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import servers
 from servers import wait_for
@@ -48,6 +49,18 @@ class Scripted:
 
     def __init__(self, peer):
         self.endpoints = [peer.endpoint]
+
+
+def has_connections(pid):
+    """Whether a process has TCP sockets: a daemon without metrics, while a job or a look at the bucket is going on."""
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(os.readlink(path))
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    rows = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    return any(f"socket:[{row.split()[9]}]" in links for row in rows)
 
 
 def log(site):

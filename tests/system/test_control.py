@@ -264,13 +264,13 @@ def test_a_flood(daemon):
 def test_idle_clients(daemon):
     """More of them than there are places, in the middle of a conversation or before: a backup goes on meanwhile, and they are
     sent away, so that others have their turn."""
-    command = Command(daemon, "backup", "--json", "-q")
-    wait_for(lambda: daemon.ctl("status", "--json").json["running"])
+    backup = Client(daemon).send(message(f1=message(f1=VERSION, f2=1)), BACKUP)
+    assert backup.reply()[0] == WELCOME and backup.reply()[0] == PROGRESS
     began = time.monotonic()
     clients = [Client(daemon).raw(frame(HELLO)[:n % 3]) for n in range(PLACES + 4)]
     late = Command(daemon, "status", "--json")
-    done = command.end()
-    assert done.status == 0, done
+    assert backup.failure() is None
+    backup.close()
     for client in clients[:PLACES - 1]:
         assert client.failure() == ("protocol", f"no request within {IDLE_SECONDS} s")
     assert time.monotonic() - began >= IDLE_SECONDS - 1

@@ -1,9 +1,12 @@
 """Whole backups from an etcd that refuses, breaks, stops or lies: nothing half appears, and one line says why."""
 
+import fcntl
 import hashlib
 import os
 import re
 import signal
+import struct
+import termios
 
 import pytest
 
@@ -252,7 +255,14 @@ def nothing(_):
     """The stream stays open."""
 
 
+def unsent(sock):
+    """Bytes that the other end has not acknowledged (tcp(7), SIOCOUTQ)."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def broken_off(call):
+    """A reset; of all that the kernel has still to deliver it would take the rest along."""
+    wait_for(lambda: unsent(call.conn.sock) == 0)
     call.conn.abort()
     raise Gone
 

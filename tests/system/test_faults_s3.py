@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import servers
-from faults import Command, backup_fails, check_clean, check_dumps, check_left_behind, check_lone_key
+from faults import Command, backup_fails, check_clean, check_dumps, check_left_behind, check_lone_key, has_connections
 from s3_proxy import DROP, LOSE, Answer, Hold, Proxy, error
 from servers import MIB, wait_for
 
@@ -65,22 +65,6 @@ def retaining(proxied, ceph, medium):
         client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"], BypassGovernanceRetention=True)
 
 
-def inode_of(line):
-    """Of a line of /proc/net/tcp."""
-    return line.split()[9]
-
-
-def sockets_of(pid):
-    """Their inodes."""
-    found = []
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(os.readlink(path))
-        except FileNotFoundError:
-            pass
-    return {link[len("socket:["):-1] for link in found if link.startswith("socket:[")}
-
-
 def test_retention_by_default(retaining):
     """S3 then wants Content-MD5 with all that is put: the parts that were on their way are sent again, and no others ever."""
     site, proxy = retaining
@@ -89,8 +73,7 @@ def test_retention_by_default(retaining):
     refused = [r for r in proxy.requests if r.status == 400]
     assert 1 <= len(refused) <= 2 and all(r.call == "part" for r in refused)
     # Between two jobs the daemon keeps no connections, and forgets nothing.
-    wait_for(lambda: not [line for line in Path(f"/proc/{site.process.pid}/net/tcp").read_text().splitlines()[1:]
-                          if inode_of(line) in sockets_of(site.process.pid)], what="an idle daemon")
+    wait_for(lambda: not has_connections(site.process.pid), what="an idle daemon")
     assert site.ctl("backup").status == 0
     assert [r for r in proxy.requests if r.status == 400] == refused
     taken = [r for r in proxy.requests if r.method == "PUT" and r.status == 200]

@@ -13,7 +13,7 @@ import pytest
 
 import reader
 from etcd_peer import message
-from faults import Command, news, running
+from faults import Command, has_connections, news, running
 from s3_proxy import DROP, LOSE, After, Answer, Hold, error
 from servers import wait_for
 from test_control import as_other, needs_root
@@ -831,6 +831,8 @@ def test_no_key_stays_in_memory(site):
     keys = Keys(site, swap=False)
     site.start()
     assert counts(rotate(site, keys, "--new-key", keys.next_file, status=1)[-1]) == (3, 0, 0)
+    # Behind a rotation the daemon looks at the bucket, with the key that is configured, which is the previous one.
+    wait_for(lambda: not has_connections(site.process.pid), what="an idle daemon")
     looked_at = 0
     with open(f"/proc/{site.process.pid}/mem", "rb", buffering=0) as memory:
         for line in Path(f"/proc/{site.process.pid}/maps").read_text().splitlines():

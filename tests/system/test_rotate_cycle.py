@@ -128,7 +128,7 @@ def test_a_key_that_was_rotated_away(watched):
     assert page.ask("/healthz")[0] == 200 and status(site)["key_trouble"] == ""
     made = dumps(site, 3)[-1].replace(".dump", ".key")
     assert opens(keys.next, made, site.bucket.get(made)) and not opens(keys.previous, made, site.bucket.get(made))
-    wait_for(lambda: gauge(page) == 0)
+    wait_for(lambda: gauge(page) == 0 and not status(site)["running"])
     assert counts(rotated(site, keys)) == (0, 3, 0)
 
 

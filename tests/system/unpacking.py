@@ -108,6 +108,8 @@ class Revived:
     def __init__(self, etcd, data, *options, name="default", peer=None):
         self.etcd = etcd
         client, own = free_ports(2)
+        # Alone, it need not wait a second for votes that nobody else has.
+        options = (*options, *([] if peer else ["--heartbeat-interval=20", "--election-timeout=200"]))
         peer = peer or f"http://127.0.0.1:{own}"
         self.endpoint = f"http://127.0.0.1:{client}"
         self.log = data.parent / f"{data.name}.log"
@@ -115,7 +117,7 @@ class Revived:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", etcd.binary("etcd"), "--name", name, "--data-dir", str(data),
                  "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
-                 "--listen-peer-urls", peer, "--heartbeat-interval=20", "--election-timeout=200", "--logger=zap",
+                 "--listen-peer-urls", peer, "--logger=zap",
                  *map(str, options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
 
