@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import servers
-from servers import wait_for
+from servers import descriptors, wait_for
 
 # One event of the log: when, how grave, and what.
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info|debug) +(.*)")
@@ -53,12 +53,7 @@ class Scripted:
 
 def has_connections(pid):
     """Whether a process has TCP sockets: a daemon without metrics, while a job or a look at the bucket is going on."""
-    links = []
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            links.append(os.readlink(path))
-        except FileNotFoundError:
-            pass  # closed meanwhile
+    links = set(descriptors(pid).values())
     rows = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
     return any(f"socket:[{row.split()[9]}]" in links for row in rows)
 

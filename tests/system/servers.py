@@ -49,6 +49,17 @@ def wait_for(condition, seconds=60, what=None):
         time.sleep(0.01)
 
 
+def descriptors(pid):
+    """A process' descriptors as {its link in /proc: what it leads to}, without those that are closed meanwhile."""
+    found = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found[link] = os.readlink(link)
+        except FileNotFoundError:
+            pass
+    return found
+
+
 class Server:
     """One of the scripts in tests/servers, running."""
 

@@ -14,7 +14,7 @@ import pytest
 import servers
 from faults import Command, check_clean, check_dumps, events, log, news
 from s3_proxy import Hold
-from servers import MIB, wait_for
+from servers import MIB, descriptors, wait_for
 
 # ---- beginning and end ----
 
@@ -286,7 +286,7 @@ def test_rest(site):
         assert site.ctl(*command).status == 0
         wait_for(lambda: waits_in(site) == 0xFFFFFFFF, what="a wait without end")
     inodes = {f"socket:[{line.split()[9]}]" for line in Path(f"/proc/{site.process.pid}/net/tcp").read_text().splitlines()[1:]}
-    assert not inodes & {os.readlink(fd) for fd in Path(f"/proc/{site.process.pid}/fd").iterdir()}
+    assert not inodes & set(descriptors(site.process.pid).values())
     if not site.programs.sanitized:
         text = Path(f"/proc/{site.process.pid}/status").read_text()
         assert int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) * 1024 <= 12 * MIB

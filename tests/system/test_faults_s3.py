@@ -1,18 +1,16 @@
 """Whole backups into an S3 store that refuses, is slow, stops or breaks: nothing half appears, and one line says why."""
 
 import json
-import os
 import re
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
 import servers
 from faults import Command, backup_fails, check_clean, check_dumps, check_left_behind, check_lone_key, has_connections
 from s3_proxy import DROP, LOSE, Answer, Hold, Proxy, error
-from servers import MIB, wait_for
+from servers import MIB, descriptors, wait_for
 
 
 def address(url):
@@ -206,9 +204,8 @@ def state(pid):
 
 def spool_of(site):
     """What the daemon has in its spool, a file without a name."""
-    folder = Path(f"/proc/{site.process.pid}/fd")
-    return next((link.read_bytes() for link in folder.iterdir()
-                 if os.readlink(link).startswith(str(site.dir)) and os.readlink(link).endswith("(deleted)")), None)
+    return next((link.read_bytes() for link, name in descriptors(site.process.pid).items()
+                 if name.startswith(str(site.dir)) and name.endswith("(deleted)")), None)
 
 
 def test_etcd_need_not_wait_for_s3(fragile, large, proxied):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from contextlib import closing
 
-from servers import ENVIRONMENT, wait_for
+from servers import ENVIRONMENT, descriptors, wait_for
 
 # Of every etcd that is filled; who finds it in a file has found plaintext.
 PLAINTEXT = b"fill/0000000"
@@ -72,9 +72,8 @@ def plaintext(folder):
 
 def held(site):
     """The daemon's files that have no name."""
-    root = f"/proc/{site.process.pid}/fd"
-    names = [os.readlink(f"{root}/{fd}") for fd in os.listdir(root)]
-    return [name for name in names if name.endswith("(deleted)") and str(site.dir.parent) in name]
+    return [name for name in descriptors(site.process.pid).values()
+            if name.endswith("(deleted)") and str(site.dir.parent) in name]
 
 
 def refused(site, folder, target, status, *words, arguments=()):
