@@ -1,7 +1,6 @@
 #include "s3/remove_batch.h"
 
 #include <openssl/evp.h>
-#include <sodium.h>
 #include <stdbool.h>
 #include <string.h>
 

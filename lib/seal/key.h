@@ -25,8 +25,8 @@
 enum {
     KEY_LEN = 32,
     KEY_WRAPPED_LEN = 72,
-    KEY_OBJECT_LIMIT =
-            4096, /* bytes of an object to read as a wrapped key: more than one has, to say how many it has */
+    /* Bytes of an object to read as a wrapped key: more than one has, to say how many it has. */
+    KEY_OBJECT_LIMIT = 4096,
 };
 
 /*

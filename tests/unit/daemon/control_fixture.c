@@ -330,6 +330,12 @@ void fixture_turn(void)
     (void)uv_run(&loop, UV_RUN_NOWAIT);
 }
 
+void fixture_await_job(void)
+{
+    while (!job.watcher.ctx)
+        fixture_turn();
+}
+
 bool client_read(struct client *c)
 {
     struct err e = ERR_INIT;
@@ -454,6 +460,15 @@ struct client client_greeted(bool wants_progress)
     client_hello(&c, WIRE_VERSION, wants_progress);
     r = client_expect(&c, CONTROL__REPLY__BODY_WELCOME);
     assert_int_equal(r->welcome->version, WIRE_VERSION);
+    return c;
+}
+
+struct client client_backing_up(bool wants_progress)
+{
+    struct client c = client_greeted(wants_progress);
+
+    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+    fixture_await_job();
     return c;
 }
 

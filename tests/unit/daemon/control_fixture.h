@@ -67,6 +67,9 @@ void fixture_start(void);
 /* The loop turns once, without waiting. */
 void fixture_turn(void);
 
+/* Turns the loop until the job runs and is watched. */
+void fixture_await_job(void);
+
 /* The job ends, and its watcher is told. */
 void fixture_end_job(const struct job_result *result, const struct err *err);
 
@@ -83,6 +86,9 @@ void client_leave(struct client *c);
 
 /* One that has said Hello and was welcomed. */
 struct client client_greeted(bool wants_progress);
+
+/* One whose backup runs; he watches it. */
+struct client client_backing_up(bool wants_progress);
 
 void client_send(struct client *c, const void *data, size_t len);
 void client_ask(struct client *c, const Control__Request *m);

@@ -347,8 +347,7 @@ static void test_private(void **state)
     start_private(&c);
     client_hello(&c, WIRE_VERSION, false);
     client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
+    fixture_await_job();
     client_leave(&c);
     while (private_gone < 2)
         fixture_turn();

@@ -15,10 +15,7 @@ static void test_backup(void **state)
     (void)state;
     (void)snprintf(result.member.endpoint, sizeof(result.member.endpoint), "a:1");
     fixture_start();
-    c = client_greeted(true);
-    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
+    c = client_backing_up(true);
     job.watcher.progress(job.watcher.ctx, &(struct job_progress){.phase = "streaming", .done = 1, .total = 5});
     r = client_expect(&c, CONTROL__REPLY__BODY_PROGRESS);
     assert_string_equal(r->progress->phase, "streaming");
@@ -49,12 +46,9 @@ static void test_progress(void **state)
     fixture_start();
     err_set(&e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "x");
     for (int wanted = 0; wanted < 2; wanted++) {
-        struct client c = client_greeted(wanted);
+        struct client c = client_backing_up(wanted);
         unsigned n;
 
-        client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-        while (!job.watcher.ctx)
-            fixture_turn();
         for (int i = 0; i < 1000; i++) {
             job.watcher.progress(job.watcher.ctx, &(struct job_progress){.phase = "streaming"});
             fixture_turn();
@@ -67,23 +61,27 @@ static void test_progress(void **state)
     }
 }
 
+/* So many notes of 399 bytes, as long as the job is watched. */
+static void tell_notes(int n)
+{
+    char text[400];
+
+    memset(text, 'n', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (int i = 0; i < n && job.watcher.ctx; i++)
+        job.watcher.note(job.watcher.ctx, text);
+}
+
 /* A client that stops reading loses progress and not its job: what there is to say is said when it reads again. */
 static void test_watcher_stops_reading(void **state)
 {
-    char text[400];
     struct client c;
 
     (void)state;
     fixture_start();
-    c = client_greeted(true);
-    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
+    c = client_backing_up(true);
     time_divisor = 1000; /* a stall would be seen after 60 ms */
-    memset(text, 'n', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    for (int i = 0; i < 20000; i++)
-        job.watcher.note(job.watcher.ctx, text);
+    tell_notes(20000);
     for (uint64_t begin = uv_now(&loop); uv_now(&loop) - begin < 200;)
         fixture_turn();
     assert_non_null(job.watcher.ctx);
@@ -93,12 +91,8 @@ static void test_watcher_stops_reading(void **state)
     assert_int_equal(c.reply->done->result_case, CONTROL__DONE__RESULT_BACKUP);
     client_leave(&c);
     /* But not without end: then it is closed, and the backup goes on. */
-    c = client_greeted(true);
-    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
-    for (int i = 0; i < 200000 && job.watcher.ctx; i++)
-        job.watcher.note(job.watcher.ctx, text);
+    c = client_backing_up(true);
+    tell_notes(200000);
     assert_null(job.watcher.ctx);
     assert_int_equal(job.unwatched, 1);
     assert_int_equal(job.cancelled, 0);
@@ -108,19 +102,12 @@ static void test_watcher_stops_reading(void **state)
 /* Who babbles while his job runs and reads nothing keeps his place until it ends, and no longer. */
 static void test_babbler_stops_reading(void **state)
 {
-    char text[400];
     struct client c;
 
     (void)state;
     fixture_start();
-    c = client_greeted(false);
-    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
-    memset(text, 'n', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    for (int i = 0; i < 2000; i++) /* more than the kernel takes */
-        job.watcher.note(job.watcher.ctx, text);
+    c = client_backing_up(false);
+    tell_notes(2000); /* more than the kernel takes */
     client_send(&c, "\0\0\0\0", 4);
     for (int i = 0; i < 20; i++)
         fixture_turn();
@@ -160,10 +147,7 @@ static void test_cancel_of_another(void **state)
 
     (void)state;
     fixture_start();
-    c = client_greeted(false);
-    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
+    c = client_backing_up(false);
     other = client_greeted(false);
     client_ask_for(&other, CONTROL__REQUEST__BODY_LIST);
     client_ask_for(&other, CONTROL__REQUEST__BODY_CANCEL);
@@ -188,8 +172,7 @@ static void test_client_leaves_its_job(void **state)
             client_ask_restore(&c, "/tmp/file");
         else
             client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-        while (!job.watcher.ctx)
-            fixture_turn();
+        fixture_await_job();
         client_leave(&c);
         while (job.watcher.ctx)
             fixture_turn();
@@ -241,8 +224,7 @@ static void test_output(void **state)
         c = client_greeted(false);
         client_ask_restore(&c, rows[i].output);
         if (rows[i].accepted) {
-            while (!job.watcher.ctx)
-                fixture_turn();
+            fixture_await_job();
             assert_string_equal(job.output, rows[i].output);
             assert_true(job.restore.allow_plain && !job.restore.allow_renamed && !job.restore.skip_hash_check);
             fixture_end_job(NULL, &e);
@@ -282,8 +264,7 @@ static void test_prune(void **state)
         prune.has_min_count = with & 8;
         prune.min_count = 3;
         ask_prune(&c, &prune);
-        while (!job.watcher.ctx)
-            fixture_turn();
+        fixture_await_job();
         assert_string_equal(job.state.running, "prune");
         assert_int_equal(job.prune.dry_run, !!(with & 1));
         assert_int_equal(job.prune.allow_other_keys, !!(with & 2));
@@ -314,8 +295,7 @@ static void test_prune_of_a_member(void **state)
         prune.allow_other_keys = with & 2;
         ask_prune(&c, &prune);
         if (prune.dry_run) {
-            while (!job.watcher.ctx)
-                fixture_turn();
+            fixture_await_job();
             assert_true(job.prune.dry_run);
             assert_int_equal(job.prune.allow_other_keys, !!(with & 2));
             fixture_end_job(&(struct job_result){.prune = &(struct prune_result){.dry_run = true}}, NULL);

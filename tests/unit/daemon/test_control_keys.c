@@ -45,8 +45,7 @@ static void ask_with(struct client *c, size_t previous_len, size_t next_len, boo
 
 static void wait_for_job(void)
 {
-    while (!job.watcher.ctx)
-        fixture_turn();
+    fixture_await_job();
     assert_string_equal(job.state.running, "rotate-key");
 }
 
@@ -239,10 +238,7 @@ static void test_rotated_away(void **state)
     wait_for_job();
     end(&c);
     is_rotated_away = false;
-    c = client_greeted(false);
-    client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
-    while (!job.watcher.ctx)
-        fixture_turn();
+    c = client_backing_up(false);
     fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
     (void)client_expect_done(&c);
     client_leave(&c);
@@ -345,8 +341,7 @@ static void test_long_requests(void **state)
             struct client c = client_greeted(false);
 
             send_in_pieces(&c, &b, pieces[j]);
-            while (!job.watcher.ctx)
-                fixture_turn();
+            fixture_await_job();
             assert_string_equal(job.state.running, "restore");
             assert_int_equal(job.output_len, path);
             fixture_end_job(NULL, &e);
