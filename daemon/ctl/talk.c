@@ -259,8 +259,8 @@ static int converse(struct session *s, const Control__Request *request, struct e
             s->connection.private = 0; /* it takes back what there is and ends by itself */
             return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "left without waiting for the daemon to end the job");
         }
-        if (signals && !asked_to_cancel++ && send_cancel(s, e) < 0)
-            return -1;
+        if (signals && !asked_to_cancel++)
+            (void)send_cancel(s, e); /* if that fails there is still the end to read */
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -635,6 +636,42 @@ static void goes_on(int fd)
         _exit(1);
 }
 
+/* Waits until a process sleeps ('S'), or is stopped ('T'). */
+static void await_state(pid_t pid, char wanted)
+{
+    char path[64], stat[256], *state;
+    size_t n;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    do {
+        f = fopen(path, "r");
+        if (!f)
+            _exit(1);
+        n = fread(stat, 1, sizeof(stat) - 1, f);
+        (void)fclose(f);
+        stat[n] = '\0';
+        state = strrchr(stat, ')');
+        if (!state)
+            _exit(1);
+    } while (state[2] != wanted);
+}
+
+/* The signal wakes a client that waits; when it gets to cancelling, all has been said, and nobody listens. */
+static void has_ended_already(int fd)
+{
+    pid_t client = getppid();
+
+    is_asked(fd);
+    await_state(client, 'S');
+    kill(client, SIGSTOP);
+    await_state(client, 'T');
+    done(fd, NULL, NULL);
+    close(fd);
+    kill(client, SIGINT);
+    kill(client, SIGCONT);
+}
+
 /* In a child: what is known of signals stays there. */
 static int in_child(int (*test)(void))
 {
@@ -654,6 +691,11 @@ static int is_cancelled(void)
     return ask(cancels) == CTL_FAILED && strcmp(failures, "cancelled\n") == 0 ? 0 : 1;
 }
 
+static int is_too_late(void)
+{
+    return ask(has_ended_already) == CTL_DONE && failures[0] == '\0' && n_done == 1 ? 0 : 1;
+}
+
 static int is_left(void)
 {
     int status = ask_private(goes_on, 0);
@@ -669,6 +711,7 @@ static void test_signals(void **state)
 {
     (void)state;
     assert_int_equal(in_child(is_cancelled), 0);
+    assert_int_equal(in_child(is_too_late), 0);
     assert_int_equal(in_child(is_left), 0);
 }
 
