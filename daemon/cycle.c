@@ -27,6 +27,7 @@ struct cycle {
     struct alarm *alarm;
     struct listing *lookup;                 /* under way; the core is acquired */
     struct key_check *check;                /* likewise, after the lookup */
+    bool is_outdated;                       /* the look that is under way: a rotation has ended since it began */
     bool is_looked_at;                      /* just now, for what advance() starts next */
     char rotated_away[KEY_FINGERPRINT_MAX]; /* a master key that no backup may use any more; "" */
     uint64_t lookup_wait_ms;
@@ -200,7 +201,7 @@ static void on_checked(void *ctx, const struct key_check_result *result, const s
 
     if (err) {
         tell_unchecked(c, err);
-    } else {
+    } else if (!c->is_outdated) {
         c->state.key_is_checked = true;
         c->state.key_trouble = result->is_rotated_away ? ERR_INIT : result->trouble;
         c->state.needs_previous = result->needs_previous;
@@ -224,7 +225,7 @@ static void check_key(struct cycle *c, const struct catalog_list *list)
         return;
     if (e.kind != ERR_NONE)
         tell_unchecked(c, &e);
-    else
+    else if (!c->is_outdated)
         forget_key(c); /* no encrypted backup needs it */
     end_lookup(c);
 }
@@ -254,7 +255,7 @@ static void look_up(struct cycle *c)
     struct err e = ERR_INIT;
 
     c->has_tried = true;
-    c->wants_look = false;
+    c->wants_look = c->is_outdated = false;
     core_acquire(c->core);
     c->lookup = listing_start(c->core, &spec, &e);
     if (c->lookup)
@@ -309,7 +310,8 @@ static void on_rotated(struct cycle *c, const struct rotate_result *r)
     if (r->dry_run || (r->rotated == 0 && r->already == 0))
         return;
     forget_key(c);
-    c->wants_look = true;
+    c->wants_look = true; /* anew, if one is under way: what that has read may be of before */
+    c->is_outdated = is_looking(c);
     if (r->failed == 0 && strcmp(r->configured, r->previous) == 0)
         (void)snprintf(c->rotated_away, sizeof(c->rotated_away), "%s", r->previous);
 }

@@ -2,11 +2,12 @@
 
 import json
 import os
+import threading
 
 import pytest
 
-from faults import Command, check_dumps, events, news
-from s3_proxy import Answer, Hold, error
+from faults import Command, check_dumps, events, has_connections, news
+from s3_proxy import After, Answer, Hold, error
 from servers import wait_for
 from test_rotate import Keys, counts, fingerprint, key_name, opens, put_keys, rotate, rotated
 from test_schedule import TAKEN, dumps, reload, scheduled, status
@@ -130,6 +131,37 @@ def test_a_key_that_was_rotated_away(watched):
     assert opens(keys.next, made, site.bucket.get(made)) and not opens(keys.previous, made, site.bucket.get(made))
     wait_for(lambda: gauge(page) == 0 and not status(site)["running"])
     assert counts(rotated(site, keys)) == (0, 3, 0)
+
+
+def test_a_look_that_began_before_a_rotation(ceph, etcd, proxied):
+    """What it has read is of before, and takes nothing back of what the rotation has found out."""
+    site, proxy = proxied(ceph, etcd)
+    put_keys(site, 2)
+    keys = Keys(site, swap=False)
+    answered, rotation_ended = threading.Event(), threading.Event()
+
+    def late(*answer):
+        answered.set()
+        assert rotation_ended.wait(60)
+        return answer
+
+    def is_of_a_key(request):
+        return request.call == "get" and request.path.endswith(".key")
+
+    proxy.rule = lambda request: After(late) if is_of_a_key(request) and request.nth == 0 and not answered.is_set() else None
+    site.start()
+    assert answered.wait(60)
+    rotate(site, keys, "--new-key", keys.next_file, status=1)
+    proxy.rule = lambda request: Hold() if is_of_a_key(request) else None
+    rotation_ended.set()
+    wait_for(lambda: proxy.held, what="the next look")
+    trouble = f"encryption_key_path still holds {fingerprint(keys.previous)}, which was rotated away: put the new key there"
+    assert status(site)["key_trouble"] == trouble
+    done = site.ctl("backup")
+    assert done.status == 1 and trouble in done.err, done
+    proxy.release()
+    wait_for(lambda: not has_connections(site.process.pid), what="the look's end")
+    assert status(site)["key_trouble"] == trouble and len(site.bucket.dumps()) == 2
 
 
 def test_a_bucket_that_was_emptied(watched):
