@@ -160,7 +160,7 @@ def programs():
 
 
 @pytest.fixture
-def new_site(folder, programs):
+def new_site(folder, programs, new_bucket):  # pylint: disable=unused-argument # a daemon ends before its bucket goes
     """new_site(etcd, bucket, https=..., encrypted=..., changes={...}, user=...): see servers.Site."""
     made = []
 

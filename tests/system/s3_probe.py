@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import servers
@@ -22,6 +24,7 @@ class S3:
 
     def __init__(self, endpoint, bucket="bucket", environment=None, **options):
         self.events, self.changed, self.count, self.over = {}, threading.Condition(), 0, False
+        self.began = {}
         options = {"endpoint": endpoint, "bucket": bucket, **options}
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", str(PROGRAM), *(f"{k}={v}" for k, v in options.items() if v is not None)],
@@ -43,20 +46,23 @@ class S3:
     def start(self, *words):
         """Starts a command, or several: then words are lists. Returns the number of the last."""
         commands = [words] if isinstance(words[0], str) else words
+        for n in range(len(commands)):
+            self.began[self.count + 1 + n] = time.monotonic()
         self.process.stdin.write(b"".join("\t".join(map(str, c)).encode() + b"\n" for c in commands))
         self.process.stdin.flush()
         self.count += len(commands)
         return self.count
 
     def wait(self, number):
-        """The last event of that command, with "items": those before it."""
+        """The last event of that command, with "items": those before it, and "took": the seconds until it was here."""
         def last():
             return next((e for e in self.events.get(number, ()) if e["event"] in LAST), None)
 
         with self.changed:
             assert self.changed.wait_for(lambda: last() or self.over, 300), f"nothing came of command {number}"
             assert last(), self.process.stderr.read().decode()
-            return dict(last(), items=[e for e in self.events[number] if e["event"] not in LAST])
+            return dict(last(), items=[e for e in self.events[number] if e["event"] not in LAST],
+                        took=time.monotonic() - self.began.get(number, 0))
 
     def __call__(self, *words):
         return self.wait(self.start(*words))
@@ -80,6 +86,20 @@ class S3:
             self.reader.join()
         else:
             self.close()
+
+
+def seconds_told(event):
+    """Of what a failure says about its attempts, the seconds, rounded: no more than it took. None if it says nothing."""
+    told = re.search(r" attempts over (\d+) s\)$", event["text"])
+    assert not told or int(told[1]) <= event["took"] + 0.51, event
+    return told and int(told[1])
+
+
+def failed(event, kind, text):
+    """That it failed so, in so many attempts. The text has "0 s" for the seconds that the machine took."""
+    assert event["event"] == "failed", event
+    seconds_told(event)
+    assert (event["kind"], re.sub(r"(?<= attempts over )\d+(?= s\)$)", "0", event["text"])) == (kind, text)
 
 
 def is_body(event, data):

@@ -71,7 +71,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer_anything(self):
         proxy = self.server.proxy
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client has gone in the middle of it
+            self.close_connection = True
+            return
         request, action = proxy.decide(self.command, self.path, self.headers)
         while isinstance(action, Hold):
             proxy.wait(request)
@@ -94,6 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer_anything
 
     def ask_store(self, body):
+        self.server.proxy.begin_asking()
         connection = http.client.HTTPConnection(*self.server.proxy.store)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -105,6 +110,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return answer.status, headers, answer.read()
         finally:
             connection.close()
+            self.server.proxy.end_asking()
 
     def send_answer(self, status, headers, body, length=None):
         self.send_response_only(status)
@@ -141,7 +147,8 @@ class Proxy:
         self.rule, self.requests, self.held = rule, [], []
         self.store = ("127.0.0.1", urlsplit(ceph.http).port)
         self.condition = threading.Condition()
-        self.released = False
+        self.released = self.closed = False
+        self.asking = 0  # the requests that are at the store
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.proxy = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -168,6 +175,17 @@ class Proxy:
             self.released = True
             self.condition.notify_all()
 
+    def begin_asking(self):
+        with self.condition:
+            if self.closed:
+                raise ConnectionAbortedError("the test is over")
+            self.asking += 1
+
+    def end_asking(self):
+        with self.condition:
+            self.asking -= 1
+            self.condition.notify_all()
+
     def calls(self, call):
         return [r for r in self.requests if r.call == call]
 
@@ -175,7 +193,12 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
+        """Behind it the store is left alone: what is held is dropped, and what is at the store is waited for."""
+        with self.condition:
+            self.closed = True
         self.release()
+        with self.condition:
+            assert self.condition.wait_for(lambda: self.asking == 0, 60), "the store does not answer"
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

@@ -12,10 +12,12 @@ import json
 import os
 import random
 import signal
+import socket
 import ssl
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +49,35 @@ def wait_for(condition, seconds=60, what=None):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or getattr(condition, '__name__', condition)}")
         time.sleep(0.01)
+
+
+def state_of(pid):
+    """Of a process: R, S, T, Z, ... (proc(5))"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def gone(pid):
+    """Whether a process has ended, with all of its threads (one whose parent has not looked yet counts)."""
+    try:
+        return state_of(pid) in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def free_ports(count):
+    """So many ports of 127.0.0.1 that nobody has just now: below those of outgoing connections, and of whoever leaves the choice
+    to the kernel."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    with ExitStack() as stack:
+        found = []
+        while len(found) < count:
+            one = stack.enter_context(socket.socket())
+            try:
+                one.bind(("127.0.0.1", random.randrange(10000, low) if low > 11000 else 0))
+            except OSError:
+                continue
+            found.append(one.getsockname()[1])
+        return found
 
 
 def descriptors(pid):
@@ -94,16 +125,9 @@ class Server:
 
     def kill(self, name):
         """SIGKILL, and waits until the process is gone."""
-        stat = Path(f"/proc/{self.pid(name)}/stat")
-
-        def gone():
-            try:
-                return stat.read_text().rpartition(")")[2].split()[0] in "ZX"
-            except (FileNotFoundError, ProcessLookupError):
-                return True
-
+        pid = self.pid(name)
         self.signal(name, signal.SIGKILL)
-        wait_for(gone)
+        wait_for(lambda: gone(pid), what=f"the end of {name}")
 
     def restart(self):
         """Starts again those of its processes that died, on their old ports and data."""
@@ -190,11 +214,16 @@ class Etcd(Server):
 
     def metrics(self, member=0):
         """The member's Prometheus metrics, as a dict from the whole name to the value."""
-        connection = self._connection(member)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        connection.close()
+        lines = self.page("/metrics", member).splitlines()
         return {k: float(v) for k, _, v in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+
+    def page(self, path, member=0):
+        """What a GET brings."""
+        connection = self._connection(member)
+        connection.request("GET", path)
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
 
     def fill(self, size, value_size=MIB, prefix="fill", threads=4, seed=1):
         """Puts so many bytes of values that cannot be compressed, in values of value_size (at most 1 MiB) each.

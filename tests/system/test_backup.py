@@ -1,12 +1,13 @@
 """Backups of a real etcd in a real S3 store, read by the independent reader."""
 
 import hashlib
+import json
 import re
 
 import pytest
 
 import servers
-from servers import MIB
+from servers import MIB, wait_for
 
 NAME = re.compile(r"backup-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.dump")
 
@@ -85,7 +86,10 @@ def test_private_daemon(site, folder):
 @pytest.mark.parametrize("version", ["3.4", "3.5"])
 def test_no_keys(new_etcd, bucket, new_site, folder, version):
     """An etcd that never held a key."""
-    site = new_site(new_etcd(version=version, tls="mutual"), bucket).start()
+    etcd = new_etcd(version=version, tls="mutual")
+    # The cluster's version is an entry of its log, which comes by itself, a moment after etcd is healthy.
+    wait_for(lambda: json.loads(etcd.page("/version"))["etcdcluster"].startswith(version), what="the cluster's version")
+    site = new_site(etcd, bucket).start()
     plain = check_backup(site, site.ctl("backup", "--json"), folder)
     assert len(plain) < MIB
 

@@ -249,7 +249,8 @@ def test_progress_on_a_terminal(ceph, medium, proxied):
     os.close(slave)
     os.set_blocking(master, False)
     seen = b""
-    size = re.escape(b"%.1f MiB" % (medium.metrics()["etcd_mvcc_db_total_size_in_bytes"] / servers.MIB))
+    wait_for(lambda: proxy.held)
+    size = re.escape(b"%.1f MiB" % (site.ctl("status", "--json").json["running"]["total"] / MIB))
 
     def shown(pattern):
         nonlocal seen

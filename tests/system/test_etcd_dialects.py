@@ -1,6 +1,8 @@
 """lib/etcd against a scripted peer: both dialects of etcd's errors about authentication, and members to choose from that
 real clusters are hard to talk into."""
 
+import threading
+
 import pytest
 
 from etcd_peer import (AUTHENTICATE, DATABASE, MEMBER_LIST, STATUS, TRAILER, Etcd, attempt, member, message, pieces, stream,
@@ -105,9 +107,22 @@ def test_a_password_file_that_is_gone(folder):
 
 def test_who_is_corrupt_or_behind_or_a_learner_is_passed_over(folder):
     corrupt = "memberID:1 alarm:CORRUPT "
-    bad = [Etcd(handlers={STATUS: unary(answer)}) for answer in (
+    told = threading.Event()
+
+    def later(answer):
+        """Behind the good one, so that all are known before the first that could do has waited for the others too long."""
+        def handler(call):
+            assert told.wait(60)
+            unary(answer)(call)
+        return handler
+
+    def first(call):
+        unary(member(me=4, leader=4, index=100000, errors=[corrupt]))(call)
+        told.set()
+
+    bad = [Etcd(handlers={STATUS: later(answer)}) for answer in (
         member(me=1, leader=4, errors=[corrupt]), member(me=2, leader=4, index=98999), member(me=3, leader=4, learner=1))]
-    good = Etcd(stream(*pieces()), {STATUS: unary(member(me=4, leader=4, index=100000, errors=[corrupt]))})
+    good = Etcd(stream(*pieces()), {STATUS: first})
     with bad[0], bad[1], bad[2], good:
         status, lines = run([*(peer.endpoint for peer in bad), good.endpoint], "snapshot", folder / "db")
         assert status == 0, lines

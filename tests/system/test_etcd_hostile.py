@@ -91,9 +91,9 @@ def test_no_status_after_all_bytes(folder):
 
 def test_the_status_never_comes(folder):
     with Etcd(stream(*pieces(), end=nothing)) as peer:
-        assert attempt(peer, folder, timeout=300) == (
+        assert attempt(peer, folder, timeout=4000) == (
             "snapshot failed transient the snapshot broke off after 128.0 KiB of 128.0 KiB: "
-            "etcd sent all bytes but no status within 300ms")
+            "etcd sent all bytes but no status within 4.0s")
         assert peer.snapshots[0].wait_reset() == CANCEL
 
 
@@ -168,20 +168,20 @@ def test_empty_messages_are_no_progress(folder):
     def handler(call):
         call.headers()
         call.message(piece(DATABASE[:1000], 5000))
-        while not over.wait(0.02):
+        while not over.wait(0.1):
             call.message(piece(b"", 5000))
 
     with Etcd(handler) as peer:
-        line = attempt(peer, folder, timeout=1000)
+        line = attempt(peer, folder, timeout=4000)
         over.set()
-        assert line == "snapshot failed transient the snapshot broke off after 1000 B of 5.9 KiB: etcd sent nothing for 1.0s"
+        assert line == "snapshot failed transient the snapshot broke off after 1000 B of 5.9 KiB: etcd sent nothing for 4.0s"
 
 
 @pytest.mark.parametrize("handler", [nothing, lambda call: call.headers()], ids=["before headers", "after headers"])
 def test_silence(folder, handler):
     """A defragmentation, or a token from the future."""
     with Etcd(handler) as peer:
-        assert attempt(peer, folder, timeout=300) == "snapshot failed transient etcd did not begin the snapshot within 300ms"
+        assert attempt(peer, folder, timeout=4000) == "snapshot failed transient etcd did not begin the snapshot within 4.0s"
         assert peer.snapshots[0].wait_reset() == CANCEL
 
 
@@ -198,13 +198,13 @@ def test_a_stall_is_ours_or_the_servers(folder, sent, shown):
 
     with Etcd(handler) as peer:
         with Probe([peer.endpoint], "snapshot", folder / "db", window=MIB, chunk=MIB // 16, stop_at=MIB // 16,
-                   timeout=800) as probe:
+                   timeout=4000) as probe:
             probe.until("stopped")
-            time.sleep(1.2)
+            time.sleep(5)
             assert probe.process.poll() is None
             probe.go_on()
             assert probe.until("snapshot").endswith(
-                f": the snapshot broke off after {shown} of 4.0 MiB: etcd sent nothing for 800ms")
+                f": the snapshot broke off after {shown} of 4.0 MiB: etcd sent nothing for 4.0s")
             probe.end()
 
 

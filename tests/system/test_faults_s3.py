@@ -9,8 +9,8 @@ import pytest
 
 import servers
 from faults import Command, backup_fails, check_clean, check_dumps, check_left_behind, check_lone_key, has_connections
-from s3_proxy import DROP, LOSE, Answer, Hold, Proxy, error
-from servers import MIB, descriptors, wait_for
+from s3_proxy import DROP, LOSE, Answer, Hold, error
+from servers import MIB, descriptors, state_of, wait_for
 
 
 def address(url):
@@ -44,14 +44,14 @@ def at(part, action):
 
 
 @pytest.fixture
-def retaining(proxied, ceph, medium):
+def retaining(proxied, ceph, large):
     """A site, the last in a proxy that refuses what S3 would refuse, before a bucket that keeps all for a day; and its proxy."""
     def rule(request):
         if request.method == "PUT" and "Content-MD5" not in request.headers:
             return Answer(400, error("InvalidRequest", "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part "
                                      "requests with Object Lock parameters"))
         return None
-    site, proxy = proxied(ceph, medium, rule, part_size=servers.Raw("5MiB"), parts_in_flight=2)
+    site, proxy = proxied(ceph, large, rule, part_size=servers.Raw("5MiB"), parts_in_flight=2)
     client, bucket = site.bucket.client, site.bucket.name
     site.bucket.remove()
     client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
@@ -184,7 +184,7 @@ def test_an_osd_that_stops_and_goes_on(fragile, large, proxied):
     command = Command(site.start(), "backup", "--json", "-q")
     try:
         wait_for(lambda: proxy.requests and proxy.requests[-1].number == 2, what="the second part")
-        wait_for(lambda: state(fragile.pid("osd")) == "T")
+        wait_for(lambda: state_of(fragile.pid("osd")) == "T")
         running = site.ctl("status", "--json").json["running"]
         assert (running["job"], running["phase"]) == ("backup", "streaming")
         assert running["done"] <= 5 * MIB < 40 * MIB < running["total"]
@@ -194,12 +194,6 @@ def test_an_osd_that_stops_and_goes_on(fragile, large, proxied):
     done = command.end()
     assert done.status == 0 and done.json["attempts"] == 1, done
     check_clean(site, 1)
-
-
-def state(pid):
-    """Of a process: R, S, T, ..."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        return file.read().rpartition(")")[2].split()[0]
 
 
 def spool_of(site):
@@ -252,8 +246,12 @@ def test_a_gateway_that_is_killed(fragile, medium, proxied):
 
 def test_a_store_that_takes_one_request_at_a_time(new_ceph, medium, proxied):
     """Ceph's own 503 SlowDown: more parts at once than it takes are only slower."""
-    site, proxy = proxied(new_ceph(rgw="rgw_max_concurrent_requests=1"), medium, parts_in_flight=4)
-    done = site.start().ctl("backup", "--json", "-q")
+    site, proxy = proxied(new_ceph(rgw="rgw_max_concurrent_requests=1"), medium,
+                          lambda request: Hold() if request.call == "part" else None, parts_in_flight=4)
+    command = Command(site.start(), "backup", "--json", "-q")
+    wait_for(lambda: len(proxy.held) >= 3, what="three parts at once")
+    proxy.release()
+    done = command.end()
     assert done.status == 0 and done.json["attempts"] == 1, done
     assert [request for request in proxy.requests if request.status == 503]
     check_clean(site, 1)
@@ -294,7 +292,8 @@ PASSING = {
 @pytest.mark.parametrize("name", PASSING)
 def test_faults_that_pass(ceph, medium, proxied, name):
     condition, action = PASSING[name]
-    site, proxy = proxied(ceph, medium, once(condition, action), request_timeout="2s")
+    patience = {"request_timeout": "5s"} if isinstance(action, Hold) else {}
+    site, proxy = proxied(ceph, medium, once(condition, action), **patience)
     done = site.start().ctl("backup", "--json", "-q")
     assert done.status == 0 and done.json["attempts"] == 1, done
     assert [request for request in proxy.requests if condition(request)]

@@ -1,8 +1,11 @@
 """lib/h2: the life of a connection, against a scripted peer: silence, loss, GOAWAY, PING."""
 
 import queue
+import re
 import signal
 import socket
+import struct
+import threading
 import time
 from pathlib import Path
 
@@ -17,9 +20,10 @@ Peer, grpc = h2peer.Peer, h2peer.grpc
 @pytest.mark.parametrize("when", ["instead of settings", "with settings"])
 def test_goaway_before(when):
     def greet(conn):
-        if when == "with settings":
-            conn.send_settings({})
-        conn.goaway(0, h2peer.ENHANCE_YOUR_CALM, b"too_many_pings")
+        # In one piece: between two the client would begin its call, and that be answered.
+        settings = h2peer.frame(h2peer.SETTINGS, 0, 0) if when == "with settings" else b""
+        why = struct.pack(">II", 0, h2peer.ENHANCE_YOUR_CALM) + b"too_many_pings"
+        conn.send(settings + h2peer.frame(h2peer.GOAWAY, 0, 0, why))
     probe, _ = play(answer(b""), greet=greet)
     if when == "with settings":
         assert probe.outcome == "transient" and probe.text.endswith("going away: ENHANCE_YOUR_CALM: too_many_pings")
@@ -117,15 +121,15 @@ def test_silence_before_headers():
             assert call.wait_reset() == h2peer.CANCEL
         else:
             answer(b"hello")(call)
-    probe, _ = play(handler, timeout=200, repeat=2)
-    assert any(line.startswith("done transient") and line.endswith("no answer within 0.2 s") for line in probe.lines)
+    probe, _ = play(handler, timeout=3000, repeat=2)
+    assert any(line.startswith("done transient") and line.endswith("no answer within 3 s") for line in probe.lines)
     assert probe.outcome == "OK"
 
 
 def test_silence_before_settings():
-    probe, peer = play(answer(b""), greet=lambda conn: conn.wait_gone(), connect_timeout=200)
+    probe, peer = play(answer(b""), greet=lambda conn: conn.wait_gone(), connect_timeout=3000)
     assert probe.outcome == "transient"
-    assert probe.text == f"127.0.0.1:{peer.port}: no connection within 0.2 s: waiting for HTTP/2 SETTINGS took too long"
+    assert probe.text == f"127.0.0.1:{peer.port}: no connection within 3 s: waiting for HTTP/2 SETTINGS took too long"
 
 
 def silent(sock):
@@ -136,8 +140,8 @@ def silent(sock):
 def test_silence_in_the_handshake(ca):
     probe = None
     with Peer(accept=silent) as peer:
-        probe = call(peer.endpoint.replace("http:", "https:"), METHOD, ca=ca("ca"), connect_timeout=200)
-    assert probe.outcome == "transient" and probe.text.endswith("no connection within 0.2 s: the TLS handshake took too long")
+        probe = call(peer.endpoint.replace("http:", "https:"), METHOD, ca=ca("ca"), connect_timeout=3000)
+    assert probe.outcome == "transient" and probe.text.endswith("no connection within 3 s: the TLS handshake took too long")
 
 
 def test_silence_while_connecting():
@@ -151,8 +155,8 @@ def test_silence_while_connecting():
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(listener.getsockname())
-        probe = call(f"http://127.0.0.1:{listener.getsockname()[1]}", METHOD, connect_timeout=200)
-        assert probe.outcome == "transient" and probe.text.endswith("no connection within 0.2 s: connecting took too long")
+        probe = call(f"http://127.0.0.1:{listener.getsockname()[1]}", METHOD, connect_timeout=3000)
+        assert probe.outcome == "transient" and probe.text.endswith("no connection within 3 s: connecting took too long")
     finally:
         for sock in [*waiting, listener]:
             sock.close()
@@ -174,10 +178,13 @@ def test_dead_peer():
         call.message(b"hello")
         call.conn.wait_gone()
     start = time.monotonic()
-    probe, peer = play(handler, ack_pings=False, connect_timeout=200, quiet=300, linger=True)
-    assert probe.outcome == "transient" and "the server gave no sign of life for 0." in probe.text
+    probe, peer = play(handler, ack_pings=False, connect_timeout=5000, quiet=1000, linger=True)
+    over = time.monotonic()
+    silent_for = float(re.search(r"the server gave no sign of life for ([0-9.]+) s$", probe.text)[1])
+    assert probe.outcome == "transient" and 6 <= silent_for <= over - start
     pings = [f for f in peer.connections[0].frames if f.type == h2peer.PING]
-    assert len(pings) == 1 and 0.3 <= pings[0].when - start <= time.monotonic() - start - 0.2
+    # It had 5 s left for an answer, of which this side may have needed 4 to read it.
+    assert len(pings) == 1 and start + 1 <= pings[0].when <= over - 1
 
 
 def test_quiet_peer():
@@ -193,13 +200,19 @@ def test_quiet_peer():
 
 def test_no_ping_without_calls():
     """... but nobody asks one that has nothing to do."""
+    def asked(conn, nth):
+        """So often by now: the answer to a PING of ours comes behind all that the client had sent."""
+        conn.ping()
+        conn.wait_frame(h2peer.PING, ack=True, count=nth)
+        return len([f for f in conn.frames if f.type == h2peer.PING and not f.flags & h2peer.ACK])
+
     with Peer({METHOD: answer(b"hello")}) as peer:
         probe = Probe(peer.endpoint, METHOD, quiet=20, linger=True)
         try:
             probe.wait_line("done OK")
-            pings = len([f for f in peer.connection().frames if f.type == h2peer.PING])
+            before = asked(peer.connection(), 1)
             time.sleep(0.2)
-            assert len([f for f in peer.connection().frames if f.type == h2peer.PING]) == pings
+            assert asked(peer.connection(), 2) == before
         finally:
             probe.kill()
 
@@ -242,12 +255,14 @@ def test_ending_it_within_a_message(way, number):
 
 
 def test_parallel_calls_fail_together():
-    calls = []
+    calls, lock = [], threading.Lock()
 
     def handler(call):
         call.headers()
-        calls.append(call)
-        if len(calls) == 20:
+        with lock:
+            calls.append(call)
+            is_last = len(calls) == 20
+        if is_last:
             call.conn.abort()
     probe, _ = play(handler, repeat=20, parallel=True, linger=True)
     assert sum(line.startswith("done transient") for line in probe.lines) == 20

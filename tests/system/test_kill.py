@@ -13,7 +13,7 @@ import pytest
 
 from faults import Command, check_clean, check_dumps, check_left_behind, events, news, phase
 from s3_proxy import DROP, Hold
-from servers import wait_for
+from servers import gone, wait_for
 
 # The requests of a backup of three parts, more or less in order.
 MOMENTS = {
@@ -29,28 +29,20 @@ EVERY_MOMENT = pytest.mark.parametrize("moment, told", [(m, told) for m in MOMEN
                                        ids=lambda value: {True: "told", False: "lost"}.get(value, value))
 
 
-def gone(pid):
-    """Whether a process has ended (one whose parent has not looked yet counts)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 class Signal:
-    """A rule that sends a signal when the moment has come. told: whether the store gets to know of that request."""
+    """A rule that sends a signal when the moment has come, and lets the request go on when that has had its effect. told:
+    whether the store gets to know of that request."""
 
-    def __init__(self, moment, pid, number, told=True):
+    def __init__(self, moment, pid, number, told, has_effect):
         self.matches, self.pid, self.number, self.told = MOMENTS[moment], pid, number, told
-        self.request = None
+        self.has_effect, self.request = has_effect, None
 
     def __call__(self, request):
         if self.request or not self.matches(request):
             return None
         self.request = request
         os.kill(self.pid, self.number)
-        if self.number == signal.SIGKILL:
-            wait_for(lambda: gone(self.pid))
+        wait_for(self.has_effect, what="the signal's effect")
         return None if self.told else DROP
 
     def wait(self):
@@ -62,9 +54,9 @@ class Signal:
 def test_daemon_killed(ceph, medium, proxied, moment, told):
     """-9. The next start replaces the socket, and the next backup is as good as any."""
     site, proxy = proxied(ceph, medium)
-    command = Command(site.start(), "backup", "--json", "-q")
-    proxy.rule = Signal(moment, site.process.pid, signal.SIGKILL, told)
-    done = command.end()
+    pid = site.start().process.pid
+    proxy.rule = Signal(moment, pid, signal.SIGKILL, told, lambda: gone(pid))
+    done = Command(site, "backup", "--json", "-q").end()
     assert done.status == 1 and done.err == "etcd-backupctl: the daemon ended before it had answered\n", done
     assert done.json["failure"]["kind"] == "transient"
     proxy.rule.wait()
@@ -86,14 +78,15 @@ def test_daemon_killed(ceph, medium, proxied, moment, told):
 def test_daemon_terminated(ceph, medium, proxied, moment, told):
     """All is taken back, unless the commit is on its way: then it is waited for."""
     site, proxy = proxied(ceph, medium)
-    command = Command(site.start(), "backup", "--json", "-q")
-    proxy.rule = Signal(moment, site.process.pid, signal.SIGTERM, told)
-    done = command.end()
+    pid = site.start().process.pid
+    stopping = "SIGTERM: stopping, the running job is taken back"
+    proxy.rule = Signal(moment, pid, signal.SIGTERM, told, lambda: stopping in events(site, "info"))
+    done = Command(site, "backup", "--json", "-q").end()
     assert done.status == 1 and len(done.err.splitlines()) == 1, done
     assert site.process.wait(60) == 0
     committed = moment in ("complete", "head")
     name = check_clean(site, committed)
-    assert "SIGTERM: stopping, the running job is taken back" in events(site, "info")
+    assert stopping in events(site, "info")
     if committed:
         assert news(site) == [] and name[0] in events(site, "info")[-1]
     else:
@@ -105,19 +98,26 @@ def test_daemon_terminated(ceph, medium, proxied, moment, told):
 
 @EVERY_MOMENT
 def test_ctl_interrupted(ceph, medium, proxied, moment, told):
-    """^C cancels the backup; the daemon goes on."""
-    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.call == "create" else None)
+    """^C cancels the backup, unless the commit is on its way; the daemon goes on. The moment lasts until it is cancelled."""
+    then = None if told else DROP
+
+    def rule(request):
+        if MOMENTS[moment](request) and request.nth == 0:
+            return then if moment == "create" else Hold(then)
+        # An abort waits 5 s for the answer to a create: behind that moment it is the parts that are held.
+        return Hold() if request.call == "abort" or (moment == "create" and request.number) else None
+
+    site, proxy = proxied(ceph, medium, rule)
     command = Command(site.start(), "backup", "--json", "-q")
-    wait_for(lambda: proxy.held)
-    proxy.rule = Signal(moment, command.process.pid, signal.SIGINT, told)
-    if moment == "create":
-        proxy.rule(proxy.held[0])
+    wait_for(lambda: proxy.calls("create") if moment == "create" else proxy.held, what="the moment")
+    command.signal(signal.SIGINT)
+    committed = moment in ("complete", "head")
+    if not committed:
+        phase(site, "aborting")
     proxy.release()
     done = command.end()
-    committed = done.status == 0
-    if committed:
-        assert moment in ("complete", "head"), done
-    else:
+    assert (done.status == 0) == committed, done
+    if not committed:
         assert (done.status, done.err) == (1, "etcd-backupctl: cancelled\n"), done
         assert news(site) == ["backup failed: cancelled"]
     check_clean(site, committed)

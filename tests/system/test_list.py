@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 import servers
-from faults import Command
+from faults import Command, has_connections
 from s3_proxy import Answer, Hold, error
 from servers import wait_for
 from test_reader import wrap
@@ -149,6 +149,7 @@ def test_cancelled(proxied, ceph, etcd, what):
     site.start().ctl("backup")
     # The daemon's own look at the bucket, after a backup that somebody asked for, is not what is meant.
     wait_for(lambda: [r for r in proxy.requests if r.call == "get" and r.path.endswith(".key") and r.status])
+    wait_for(lambda: not has_connections(site.process.pid), what="the end of its looks")
     proxy.rule = lambda r: Hold() if what in r.query or r.path.endswith(what) else None
     command = Command(site, "list")
     wait_for(lambda: proxy.held)

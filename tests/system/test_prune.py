@@ -433,12 +433,11 @@ def test_object_lock(locking):
     client, bucket = locking.bucket.client, locking.bucket.name
     held, retained, past, *_ = names = paired(locking.start())
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
-    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
-    for stem, end in ((past, soon), (retained, until)):
-        for kind in ("dump", "key"):
+    for kind in ("dump", "key"):
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
+        for stem, end in ((past, soon), (retained, until)):
             client.put_object_retention(Bucket=bucket, Key=f"{stem}.{kind}",
                                         Retention={"Mode": "GOVERNANCE", "RetainUntilDate": end})
-    for kind in ("dump", "key"):
         client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.{kind}", LegalHold={"Status": "ON"})
     wait_for(lambda: datetime.datetime.now(datetime.timezone.utc) > soon + datetime.timedelta(seconds=1))
     *foretold, sums = map(json.loads, locking.ctl("prune", "-i", "1", "--dry-run", "--json").out.splitlines())

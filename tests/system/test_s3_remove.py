@@ -33,11 +33,15 @@ def keys_file(folder, names):
 
 def remove(s3, folder, names):
     """Its last event; "gone" are the names that were told to be gone, "errors" a dict of the others."""
-    event = s3("remove", keys_file(folder, names))
-    told = [item["index"] for item in event["items"]]
-    assert len(set(told)) == len(told), "a key was told twice"
+    return told(s3("remove", keys_file(folder, names)), names)
+
+
+def told(event, names):
+    """As remove() has it, of a command that was begun before."""
+    indices = [item["index"] for item in event["items"]]
+    assert len(set(indices)) == len(indices), "a key was told twice"
     if event["event"] == "done":
-        assert len(told) == len(names)
+        assert len(indices) == len(names)
     event["gone"] = {names[item["index"]] for item in event["items"] if "kind" not in item}
     event["errors"] = {names[item["index"]]: (item["kind"], item["text"]) for item in event["items"] if "kind" in item}
     return event
@@ -151,8 +155,8 @@ def test_cancel(s3, bucket, folder):
     assert event["event"] == "quit" and len(event["items"]) == 700
     event = s3("quit-remove", keys_file(folder, ALONE), 2)
     assert event["event"] == "quit" and len(event["items"]) == 2
-    number = s3.start("remove", keys_file(folder, names))
-    s3.start("cancel", number)
+    number = s3.count + 1
+    s3.start(["remove", keys_file(folder, names)], ["cancel", number])
     assert s3.wait(number)["event"] == "cancelled"
     assert s3("look")["active"] == 0
 
@@ -303,12 +307,18 @@ def test_singles_stop_when_the_store_fails(bucket, folder):
     def rule(request):
         if request.call == "remove":
             return Answer(501, error("NotImplemented"))
-        return Answer(500, error("InternalError")) if request.path.endswith(("3", "7")) or "/9" in request.path else None
+        fails = Answer(500, error("InternalError"))
+        if "/9" in request.path:
+            return Hold(fails)
+        return fails if request.path.endswith(("3", "7")) else None
 
     names = ["0", "3", "7", "1", "x3", "x7", "2"] + [f"9{n:03}" for n in range(1000)]
     bucket.put("3", b"x")
     with Proxy(bucket.ceph, rule) as proxy, S3(proxy.url, bucket.name, attempts=2) as s3:
-        event = remove(s3, folder, names)
+        number = s3.start("remove", keys_file(folder, names))
+        wait_for(lambda: len(s3.events.get(number, ())) == 7, what="the first seven")
+        proxy.release()
+        event = told(s3.wait(number), names)
         assert event["event"] == "failed" and event["kind"] == "transient", event
         assert event["gone"] == {"0", "1", "2"} and {"3", "7", "x3", "x7"} < set(event["errors"])
         assert len(proxy.calls("delete")) < 50

@@ -4,17 +4,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from s3_probe import S3, Peer, is_body
+from s3_probe import S3, Peer, failed, is_body
 from s3_proxy import error
 
 # Among them what Ceph's index of a bucket treats by itself: names that begin with "_", and one that begins another.
 NAMES = ["plain", "a/b:c+d e", "ümläut/日本語:+ 😀", "100% %2F %zz", "quotes\"'<>&;", " leading and trailing ", "_x", "__y", "b",
          "b/1", "b!", "x" * 1024, "a//b?c=d&e#f", "&amp;"]
-
-
-def failed(event, kind, text):
-    assert event["event"] == "failed", event
-    assert (event["kind"], event["text"]) == (kind, text)
 
 
 def put(s3, folder, name, data, *words):

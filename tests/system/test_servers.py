@@ -54,7 +54,8 @@ def test_nothing_is_left_behind(folder, number):
 def test_nothing_is_left_behind_without_its_folder(new_etcd, new_ceph):
     """Whoever ends a test run may remove its files before its servers have noticed."""
     for server in (new_etcd(), new_ceph()):
-        servers.subprocess.run(["rm", "-rf", server.dir], check=True)
+        # A server may make a file in a folder that is just being emptied.
+        servers.wait_for(lambda d=server.dir: servers.subprocess.run(["rm", "-rf", d], check=False).returncode == 0)
         server.process.terminate()
         server.process.wait(60)
         servers.wait_for(lambda d=server.dir: not processes_of(d), what="all servers to end")

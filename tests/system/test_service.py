@@ -7,13 +7,14 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from faults import Command, check_clean, events, news
 from s3_proxy import Hold
-from servers import Programs, wait_for
+from servers import Programs, free_ports, state_of, wait_for
 from test_prune import put
 
 # ---- the service manager ----
@@ -70,13 +71,14 @@ def test_watchdog(site):
     site.start()
     wait_for(lambda: manager.heard().count("WATCHDOG=1") >= 3)
     site.process.send_signal(signal.SIGSTOP)
-    wait_for(lambda: Path(f"/proc/{site.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    wait_for(lambda: state_of(site.process.pid) == "T")
     count = len(manager.heard())
     assert len(manager.heard()) == count
     site.process.send_signal(signal.SIGCONT)
     wait_for(lambda: len(manager.heard()) > count)
     assert site.stop() == 0
     site.programs.environment["WATCHDOG_PID"] = "1"
+    manager.heard()  # what the first one said last
     manager.messages.clear()
     site.start()
     manager.hears("READY=1")
@@ -145,7 +147,7 @@ class Activated:
                 ["setpriv", "--pdeathsig", "KILL", "systemd-socket-activate", *variables, *listen, site.programs.daemon,
                  "-c", str(site.file), *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=site.programs.environment, cwd=site.dir)
-        wait_for(site.socket.exists)
+        wait_for(lambda: self.text().count("Listening on ") == len(paths), what="its sockets")
 
     def ctl(self, *arguments):
         return self.site.run(self.site.programs.ctl, "-s", self.site.socket, *arguments)
@@ -178,7 +180,7 @@ def test_activation(site):
 
 def test_leaving_when_idle(site):
     """Nobody asks: it leaves, with status 0 and a line that says so."""
-    with Activated(site, "--idle-exit", "200ms") as daemon:
+    with Activated(site, "--idle-exit", "2s") as daemon:
         assert daemon.ctl("backup", "--json").status == 0
         assert daemon.process.wait(60) == 0
         assert re.search("nobody has asked for anything for .*s: leaving until somebody does$", daemon.text(), re.M)
@@ -188,12 +190,14 @@ def test_leaving_when_idle(site):
 def test_not_while_it_is_used(ceph, medium, proxied):
     """Neither during a job, nor while somebody is connected."""
     site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
-    with Activated(site, "--idle-exit", "50ms") as daemon:
+    with Activated(site, "--idle-exit", "2s") as daemon:
         command = subprocess.Popen([site.programs.ctl, "-s", site.socket, "backup", "-q"], stdout=subprocess.DEVNULL,
                                    env=site.programs.environment)
         wait_for(lambda: proxy.held)
-        for _ in range(20):
+        over = time.monotonic() + 4
+        while time.monotonic() < over:
             assert daemon.ctl("status").status == 0 and daemon.process.poll() is None
+            time.sleep(0.05)
         proxy.release()
         assert command.wait(60) == 0
         assert daemon.process.wait(60) == 0
@@ -223,17 +227,11 @@ def test_more_than_one_socket(site):
 # ---- metrics ----
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Page:
     """The page of a site, which it configures."""
 
     def __init__(self, site, **changes):
-        self.port = free_port()
+        self.port, = free_ports(1)
         site.configure({"metrics": {"listen": f"127.0.0.1:{self.port}"}, **changes})
 
     def ask(self, path="/metrics", method="GET", body=None):
@@ -267,7 +265,8 @@ def test_metrics(site, page):
     made = [site.ctl("backup", "--json").json for _ in range(2)]
     site.write("s3.yml", '{access_key: "testkey", secret_key: "wrong"}')
     assert site.ctl("backup").status == 1
-    seen = page.values()
+    # A look at the bucket that began between the two has seen one of them; the next sees both.
+    seen = wait_for(lambda: (lambda v: v["bucket_backups"] == 3 and v)(page.values()))
     assert seen['backups_total{result="success"}'] == 2 and seen['backups_total{result="failure"}'] == 1
     assert {k: v for k, v in seen.items() if k.startswith("backup_failures_total") and v} == {
         'backup_failures_total{kind="auth"}': 1}

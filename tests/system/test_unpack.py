@@ -11,8 +11,9 @@ from contextlib import ExitStack
 import pytest
 
 from etcd_peer import message
+from servers import free_ports
 from test_control import as_other, needs_root
-from unpacking import (Revived, contents, data_of, free_ports, hash_of, held, hidden, plaintext, refused, tool, unpack)
+from unpacking import (Revived, contents, data_of, hash_of, held, hidden, plaintext, refused, tool, unpack)
 
 OLD, NEW = {"version": "3.4"}, {"version": "3.5", "tls": "mutual"}
 

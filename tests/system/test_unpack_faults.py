@@ -13,9 +13,9 @@ import pytest
 import reader
 from faults import Command, phase, running
 from s3_proxy import DROP, Answer, Cut, Hold, error
-from servers import MIB, wait_for
+from servers import MIB, gone, wait_for
 from test_control import needs_root
-from test_kill import children, gone
+from test_kill import children
 from test_unpack import backed_up, mounted, program  # pylint: disable=unused-import # fixtures
 from unpacking import contents, end_of, held, hidden, marked, plaintext, refused, tool, unpack
 
@@ -192,11 +192,21 @@ def test_store_that_dies_in_mid_download(ceph, medium, proxied, folder):
     site, proxy = proxied(ceph, medium)
     site.tool = program(medium)
     assert site.start().ctl("backup", "-q").status == 0
-    proxy.rule = lambda request: Cut(50000) if is_dump(request) and request.start == 4 * CHUNK else (
-        DROP if is_dump(request) and request.start > 4 * CHUNK else None)
+
+    def later():
+        return [request for request in proxy.calls("get") if is_dump(request) and request.start > 4 * CHUNK]
+
+    def rule(request):
+        if is_dump(request) and request.start == 4 * CHUNK:
+            return Cut(50000)
+        if request not in later():
+            return None
+        return DROP if len(later()) <= 4 else Hold()
+
+    proxy.rule = rule
     before = contents(folder)
     command = Command(site, "restore", "-d", folder / "data", "-e", site.tool, "-q")
-    wait_for(lambda: len([r for r in proxy.calls("get") if is_dump(r) and r.start > 4 * CHUNK]) >= 4)
+    wait_for(lambda: len(later()) >= 4 and proxy.held, what="the fifth request")
     command.signal(signal.SIGINT)
     fails(command.end(), 1, "cancelled; nothing was changed on disk")
     assert contents(folder) == before
@@ -430,7 +440,9 @@ def test_killed_while_unpacking(backed_up, folder, moment, who):
         fails(done, 1, "was ended by signal 9 (Killed)", "nothing was left behind")
     else:
         fails(done, 1, "the daemon ended before it had answered")
-    end_of(pid) if who in ("daemon", "private") else wait_for(lambda: gone(pid), what="the end of the tool")
+    if who in ("daemon", "private"):
+        end_of(pid)
+    wait_for(lambda: gone(pid), what="the end of the tool")
     assert not target.exists()
     if who == "daemon":
         site.kill()

@@ -6,6 +6,7 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -328,11 +329,17 @@ def test_patience_comes_first(new_probe, new_proxy, folder):
     proxy = held_parts(new_proxy)
     probe = new_probe(8 * PART, endpoint=proxy.url, spool_dir=folder, patience_ms=300)
     probe.expect("started")
-    wait_for(lambda: len(proxy.held) == 2 and probe.stats()["room"] < MIB)
-    if probe.last["blocked_ms"] < 300:
-        assert probe.last["written"] <= 3 * PART and probe.last["in_spool"] == 0
-    probe.expect("written")
-    assert probe.last["blocked_ms"] >= 300 and probe.last["in_spool"] >= 4 * PART
+    while True:
+        probe.tell("stats")
+        seen = probe.events.get(timeout=300)
+        if seen["event"] == "written":
+            break
+        assert seen["event"] == "stats", seen
+        if seen["blocked_ms"] < 300:
+            assert seen["written"] <= 3 * PART and seen["in_spool"] == 0
+        time.sleep(0.01)
+    assert seen["blocked_ms"] >= 300 and seen["in_spool"] >= 4 * PART
+    probe.expect("stats")  # the last question's answer
     proxy.release()
     probe.commit()
     probe.end()
@@ -388,11 +395,14 @@ def test_a_disk_that_becomes_full(new_probe, new_proxy, folder):
 @pytest.mark.parametrize("command", ["free", "abort"])
 def test_the_spool_is_given_up_in_the_middle(new_probe, new_proxy, bucket, folder, command):
     """Freed or aborted while the thread pool still writes: nothing is touched that is gone."""
-    probe = new_probe(8 * PART, endpoint=held_parts(new_proxy).url, spool_dir=folder, stop=6 * PART)
+    proxy = held_parts(new_proxy)
+    probe = new_probe(8 * PART, endpoint=proxy.url, spool_dir=folder, stop=6 * PART)
     probe.run("<started", "<stopped")
     if command == "abort":
         probe.run("abort", "<aborted")
+    wait_for(lambda: proxy.calls("create"), what="the request for the upload")
     probe.end()
+    wait_for(lambda: proxy.calls("create")[0].status, what="the store's answer to it")
     assert bucket.uploads() == ([KEY] if command == "free" else [])
 
 

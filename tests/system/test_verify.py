@@ -16,7 +16,7 @@ import servers
 from etcd_peer import message
 from faults import Command, events, phase
 from s3_proxy import DROP, Answer, Hold, error
-from servers import wait_for
+from servers import gone, wait_for
 from test_control import DONE, PROGRESS, VERSION, Client, as_other, fields, needs_root
 from test_reader import VECTORS, vectors
 
@@ -85,14 +85,13 @@ def test_the_latest(untouched):
 
 def test_by_timestamp(untouched):
     """Any spelling of the instant; and one that there is not is not replaced by another."""
-    site, (_, wanted, _) = untouched
-    shifted = re.sub(r"T.*", "", wanted["instant"])
+    site, (_, wanted, oldest) = untouched
     for spelling in (wanted["instant"], wanted["instant"].replace("Z", "+00:00")):
         done = site.ctl("verify", "-t", spelling, "--json")
         assert done.status == 0 and lines(done)[0]["name"] == wanted["name"], done
     done = site.ctl("verify", "-t", "2001-01-01T00:00:00Z", "--json")
     assert done.status == 1 and "2001-01-01T00:00:00Z" in done.json["failure"]["text"], done
-    assert f"nearest is of {shifted}" in done.json["failure"]["text"] and "VERDICT" not in done.out
+    assert f"nearest is of {oldest['instant']}" in done.json["failure"]["text"] and "VERDICT" not in done.out
 
 
 def test_all(untouched):
@@ -392,13 +391,6 @@ def drill_that_stays(site, folder):
     return command, int(pid.read_text())
 
 
-def gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def unlocked_names(site):
     return [path.name for path in site.dir.iterdir() if path.name.startswith(".")]
 
@@ -447,6 +439,7 @@ def test_drill_whose_daemon_is_killed(made, new_site, folder):
     site.kill()
     assert command.end().status == 1
     os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: gone(pid), what="the end of the tool")
     left, = unlocked_names(site)
     assert left.startswith(SCRATCH) and not site.snapshot.exists()
     site.start()

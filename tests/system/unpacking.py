@@ -7,7 +7,7 @@ import socket
 import subprocess
 from contextlib import closing
 
-from servers import ENVIRONMENT, descriptors, wait_for
+from servers import ENVIRONMENT, descriptors, free_ports, wait_for
 
 # Of every etcd that is filled; who finds it in a file has found plaintext.
 PLAINTEXT = b"fill/0000000"
@@ -90,25 +90,15 @@ def refused(site, folder, target, status, *words, arguments=()):
     return line
 
 
-def free_ports(count):
-    """Ports that nobody had a moment ago."""
-    found = [socket.socket() for _ in range(count)]
-    for one in found:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in found]
-    for one in found:
-        one.close()
-    return ports
-
-
 class Revived:
     """etcd on a restored data directory; one per member of a cluster."""
 
     def __init__(self, etcd, data, *options, name="default", peer=None):
         self.etcd = etcd
         client, own = free_ports(2)
-        # Alone, it need not wait a second for votes that nobody else has.
-        options = (*options, *([] if peer else ["--heartbeat-interval=20", "--election-timeout=200"]))
+        # Alone, it need not wait a second for votes that nobody else has; with others, a busy machine is no reason to vote anew.
+        options = (*options, *(["--heartbeat-interval=500", "--election-timeout=5000"] if peer else
+                               ["--heartbeat-interval=20", "--election-timeout=200"]))
         peer = peer or f"http://127.0.0.1:{own}"
         self.endpoint = f"http://127.0.0.1:{client}"
         self.log = data.parent / f"{data.name}.log"
@@ -121,7 +111,8 @@ class Revived:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
 
     def ctl(self, *arguments):
-        done = subprocess.run([self.etcd.binary("etcdctl"), "--endpoints", self.endpoint, *map(str, arguments)],
+        done = subprocess.run([self.etcd.binary("etcdctl"), "--endpoints", self.endpoint, "--dial-timeout=60s",
+                               "--command-timeout=120s", *map(str, arguments)],
                               env=dict(ENVIRONMENT, ETCDCTL_API="3"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False)
         assert done.returncode == 0, done.stderr.decode() + self.log.read_text()[-3000:]
