@@ -27,7 +27,7 @@ struct cycle {
     struct alarm *alarm;
     struct listing *lookup;                 /* under way; the core is acquired */
     struct key_check *check;                /* likewise, after the lookup */
-    bool is_outdated;                       /* the look that is under way: a rotation has ended since it began */
+    bool is_outdated;                       /* the look under way: a backup or a rotation has ended since it began */
     bool is_looked_at;                      /* just now, for what advance() starts next */
     char rotated_away[KEY_FINGERPRINT_MAX]; /* a master key that no backup may use any more; "" */
     uint64_t lookup_wait_ms;
@@ -145,9 +145,11 @@ static void begin_schedule(struct cycle *c)
 static void count(struct cycle *c, const struct catalog_list *list)
 {
     const struct catalog_backup *newest = catalog_list_latest(list);
+    int64_t instant = newest ? newest->instant : 0;
 
     c->state.is_known = true;
-    c->state.newest = newest ? newest->instant : 0;
+    if (!c->is_outdated || instant > c->state.newest)
+        c->state.newest = instant;
     c->state.backups = c->state.bytes = 0;
     for (size_t i = 0; i < catalog_list_count(list); i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
@@ -294,6 +296,7 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
         c->state.failures = 0;
         c->wants_prune = was_ours && core_conf(c->core)->prune.max_age_ms;
         c->wants_look = !was_ours;
+        c->is_outdated = is_looking(c);
     } else if (was_ours) {
         c->state.failures++;
     }
@@ -310,8 +313,8 @@ static void on_rotated(struct cycle *c, const struct rotate_result *r)
     if (r->dry_run || (r->rotated == 0 && r->already == 0))
         return;
     forget_key(c);
-    c->wants_look = true; /* anew, if one is under way: what that has read may be of before */
-    c->is_outdated = is_looking(c);
+    c->wants_look = true;
+    c->is_outdated = is_looking(c); /* what it has read may be of before: then there is another behind it */
     if (r->failed == 0 && strcmp(r->configured, r->previous) == 0)
         (void)snprintf(c->rotated_away, sizeof(c->rotated_away), "%s", r->previous);
 }

@@ -8,6 +8,7 @@ A rule is a function that gets the Request and returns None (not mine) or what t
     LOSE                         tell the store, throw its answer away and close the connection
     Hold(then)                   wait for proxy.release(), then do `then` (None: pass it on)
     After(function)              tell the store; function(status, headers, body) gives the answer in place of its own
+    Late()                       tell the store; its answer goes on when the test says so
     Cut(n)                       tell the store, pass on the first n bytes of its answer's body and close the connection
 """
 
@@ -33,6 +34,19 @@ class Hold:
 class After:
     def __init__(self, change):
         self.change = change
+
+
+class Late(After):
+    """Tell the store, and pass its answer on when `goes_on` is set; `has_come` is set when it is there."""
+
+    def __init__(self):
+        super().__init__(self.wait)
+        self.has_come, self.goes_on = threading.Event(), threading.Event()
+
+    def wait(self, *answer):
+        self.has_come.set()
+        assert self.goes_on.wait(60)
+        return answer
 
 
 class Cut:

@@ -2,12 +2,11 @@
 
 import json
 import os
-import threading
 
 import pytest
 
 from faults import Command, check_dumps, events, has_connections, news
-from s3_proxy import After, Answer, Hold, error
+from s3_proxy import Answer, Hold, Late, error
 from servers import wait_for
 from test_rotate import Keys, counts, fingerprint, key_name, opens, put_keys, rotate, rotated
 from test_schedule import TAKEN, dumps, reload, scheduled, status
@@ -138,22 +137,17 @@ def test_a_look_that_began_before_a_rotation(ceph, etcd, proxied):
     site, proxy = proxied(ceph, etcd)
     put_keys(site, 2)
     keys = Keys(site, swap=False)
-    answered, rotation_ended = threading.Event(), threading.Event()
-
-    def late(*answer):
-        answered.set()
-        assert rotation_ended.wait(60)
-        return answer
+    late = Late()
 
     def is_of_a_key(request):
         return request.call == "get" and request.path.endswith(".key")
 
-    proxy.rule = lambda request: After(late) if is_of_a_key(request) and request.nth == 0 and not answered.is_set() else None
+    proxy.rule = lambda request: late if is_of_a_key(request) and not late.has_come.is_set() else None
     site.start()
-    assert answered.wait(60)
+    assert late.has_come.wait(60)
     rotate(site, keys, "--new-key", keys.next_file, status=1)
     proxy.rule = lambda request: Hold() if is_of_a_key(request) else None
-    rotation_ended.set()
+    late.goes_on.set()
     wait_for(lambda: proxy.held, what="the next look")
     trouble = f"encryption_key_path still holds {fingerprint(keys.previous)}, which was rotated away: put the new key there"
     assert status(site)["key_trouble"] == trouble

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from faults import Command, check_clean, check_dumps, events, news
-from s3_proxy import DROP, Answer, Hold, error
+from faults import Command, check_clean, check_dumps, events, has_connections, news
+from s3_proxy import DROP, Answer, Hold, Late, error
 from servers import state_of, wait_for
 
 EARLIER = "2024-12-06T21:22:25Z"
@@ -177,6 +177,22 @@ def test_s3_is_down_at_the_start(ceph, etcd, proxied):
     wait_for(lambda: status(site)["last_success"])
     assert site.stop() == 0
     check_clean(site, 1)
+
+
+def test_a_look_that_began_before_a_backup(ceph, etcd, proxied):
+    """The listing of the start does not have it, and yet it counts: none is due before its hour is over."""
+    site, proxy = proxied(ceph, etcd)
+    late = Late()
+    proxy.rule = lambda request: late if "list-type" in request.query and not late.has_come.is_set() else None
+    scheduled(site, {"interval": "1h"}).start()
+    assert late.has_come.wait(60)
+    made = site.ctl("backup", "--json").json
+    late.goes_on.set()
+    told = wait_for(lambda: (lambda s: s["next_backup"] and s)(status(site)))
+    assert (told["newest"], told["running"]) == (made["instant"], None)
+    assert abs(seconds_of(told["next_backup"]) - seconds_of(made["instant"]) - 3600) <= 1
+    wait_for(lambda: not has_connections(site.process.pid), what="the next look's end")
+    assert status(site)["newest"] == made["instant"] and len(site.bucket.dumps()) == 1
 
 
 def test_s3_is_down_later(ceph, etcd, proxied):
