@@ -4,6 +4,7 @@
 #   PYTHON          the interpreter that has Debian's pytest, boto3 and PyNaCl
 #   ETCD_34_DIR     where the etcd 3.4 programs are
 #   ETCD_35_DIR     where the etcd 3.5 programs are; empty when they could not be had: the tests that need them then fail
+#   MBEDTLS_3_DIR   where the headers of mbedTLS 3 are; likewise
 
 setup_packages='
     gcc clang meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libsodium-dev libcyaml-dev libyaml-dev
@@ -13,7 +14,7 @@ setup_packages='
     python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd prometheus mandoc
     bash-completion zsh fish'
 
-setup_etcd35_release=trixie
+setup_next_release=trixie
 setup_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 setup_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests
 
@@ -50,48 +51,52 @@ setup_install() {
     esac
 }
 
-# The etcd of the next Debian, taken from the mirror that this machine already uses and checked against Debian's own keys, then
-# only unpacked: its programs run here as they are.
+# The etcd of the next Debian, and the headers of its mbedTLS, taken from the mirror that this machine already uses and checked
+# against Debian's own keys, then only unpacked: its programs run here as they are.
 setup_mirror() {
     apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
         awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }'
 }
 
-setup_fetch_etcd35() {
+setup_fetch_next() {
     mirror=$(setup_mirror)
     [ -n "$mirror" ] || { setup_apt update && mirror=$(setup_mirror); } # the lists may never have been loaded
     [ -n "$mirror" ] || { echo "no Debian mirror among this machine's package sources"; return 1; }
     scratch=$(mktemp -d "$setup_cache/fetch.XXXXXX") || return
-    setup_unpack_etcd35
+    setup_unpack_next
     ok=$?
     rm -rf "$scratch"
     return $ok
 }
 
-setup_unpack_etcd35() {
+setup_unpack_next() {
     mkdir -p "$scratch/lists/partial" "$scratch/archives/partial" "$scratch/debs" "$scratch/tree" || return
     chmod -R a+rX "$scratch" # apt downloads as a user of its own
     chown _apt "$scratch/debs" "$scratch/lists/partial" "$scratch/archives/partial"
-    printf 'deb [signed-by=%s] %s %s main\n' "$setup_keyring" "$mirror" "$setup_etcd35_release" >"$scratch/sources.list"
+    printf 'deb [signed-by=%s] %s %s main\n' "$setup_keyring" "$mirror" "$setup_next_release" >"$scratch/sources.list"
     set -- -o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null -o APT::Default-Release= \
         -o Dir::State::Lists="$scratch/lists" -o Dir::Cache="$scratch" -o Dir::Cache::pkgcache= \
         -o Dir::Cache::srcpkgcache= -o Acquire::Languages=none -o APT::Get::AllowUnauthenticated=false
-    setup_apt "$@" update && (cd "$scratch/debs" && setup_apt "$@" download etcd-server etcd-client) || return
+    setup_apt "$@" update && (cd "$scratch/debs" && setup_apt "$@" download etcd-server etcd-client libmbedtls-dev) || return
     for deb in "$scratch"/debs/*.deb; do
         dpkg -x "$deb" "$scratch/tree" || return
     done
     "$scratch/tree/usr/bin/etcd" --version && "$scratch/tree/usr/bin/etcdutl" version || return
-    rm -rf "$setup_cache/etcd-3.5"
-    mv "$scratch/tree/usr/bin" "$setup_cache/etcd-3.5"
+    rm -rf "$setup_cache/etcd-3.5" "$setup_cache/mbedtls-3"
+    mv "$scratch/tree/usr/include" "$setup_cache/mbedtls-3" && mv "$scratch/tree/usr/bin" "$setup_cache/etcd-3.5"
+}
+
+setup_has_next() {
+    [ -x "$setup_cache/etcd-3.5/etcd" ] && [ -e "$setup_cache/mbedtls-3/mbedtls/ssl.h" ]
 }
 
 setup_main() (
     missing=$(setup_missing)
-    [ -n "$missing" ] || [ ! -x "$setup_cache/etcd-3.5/etcd" ] || exit 0
+    [ -n "$missing" ] || ! setup_has_next || exit 0
     if [ "$(id -u)" != 0 ]; then
         [ -z "$missing" ] || echo "setup: these packages are missing, install them or run this as root: $missing" >&2
-        [ -n "$missing" ] || echo "setup: etcd 3.5 is missing in $setup_cache/etcd-3.5, run this as root once" >&2
+        [ -n "$missing" ] || echo "setup: etcd 3.5 or mbedTLS 3 is missing in $setup_cache, run this as root once" >&2
         [ -z "$missing" ]
         exit
     fi
@@ -108,11 +113,11 @@ setup_main() (
             exit 1
         }
     fi
-    if [ ! -x "$setup_cache/etcd-3.5/etcd" ]; then
-        echo "setup: fetching etcd 3.5" >&2
-        setup_fetch_etcd35 >"$setup_cache/etcd-3.5.log" 2>&1 9>&- || {
-            cat "$setup_cache/etcd-3.5.log" >&2
-            echo "setup: etcd 3.5 could not be had: the tests that need it will fail" >&2
+    if ! setup_has_next; then
+        echo "setup: fetching etcd 3.5 and the headers of mbedTLS 3" >&2
+        setup_fetch_next >"$setup_cache/next.log" 2>&1 9>&- || {
+            cat "$setup_cache/next.log" >&2
+            echo "setup: etcd 3.5 and mbedTLS 3 could not be had: the tests that need them will fail" >&2
         }
     fi
 )
@@ -122,3 +127,5 @@ export PYTHON=/usr/bin/python3
 export ETCD_34_DIR=/usr/bin
 export ETCD_35_DIR=
 [ ! -x "$setup_cache/etcd-3.5/etcd" ] || ETCD_35_DIR=$setup_cache/etcd-3.5
+export MBEDTLS_3_DIR=
+[ ! -e "$setup_cache/mbedtls-3/mbedtls/ssl.h" ] || MBEDTLS_3_DIR=$setup_cache/mbedtls-3
