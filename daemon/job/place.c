@@ -36,6 +36,7 @@ struct place {
     bool owner_chosen; /* not just what we found */
     uid_t old_uid;     /* of the empty directory that is there */
     gid_t old_gid;
+    bool root_given; /* of a mount, to the owner */
     int base_fd;
     int lock_fd; /* of the scratch directory */
     bool settled;
@@ -381,21 +382,46 @@ const char *place_inside(const struct place *p)
 
 /* ---- the end ---- */
 
+/* rename(2) would take the place of a file that came meanwhile, and etcd's first log has the same name everywhere.
+ * Where the file system (NFS) or the kernel cannot leave such a file alone in one step, a link of files can, and a
+ * directory only ever takes the place of an empty one. */
+static int move_without_replacing(const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if ((errno != EINVAL && errno != ENOSYS) || lstat(from, &st) < 0)
+        return -1;
+    if (S_ISDIR(st.st_mode))
+        return rename(from, to);
+    if (link(from, to) < 0)
+        return -1;
+    (void)unlink(from); /* else it goes with the scratch directory */
+    return 0;
+}
+
 static int move_up(struct place *p, const char *name, struct err *e)
 {
     _cleanup_free_ char *from = NULL, *to = NULL;
+    int number;
 
     if (p->n_moved == MOVED_MAX)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: more files than can be moved into place", p->inside);
     if (asprintf(&from, "%s/%s", p->inside, name) < 0 || !(to = path_in_base(p, name)) ||
             !(p->moved[p->n_moved] = strdup(name)))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    if (rename(from, to) < 0) {
-        free(TAKE_PTR(p->moved[p->n_moved]));
-        return err_errno(e, errno, "%s/%s", p->path, name);
+    if (move_without_replacing(from, to) == 0) {
+        p->n_moved++;
+        return 0;
     }
-    p->n_moved++;
-    return 0;
+    number = errno;
+    free(TAKE_PTR(p->moved[p->n_moved]));
+    if (number != EEXIST && number != ENOTEMPTY)
+        return err_errno(e, number, "%s/%s", p->path, name);
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, number,
+            "%s/%s: has come there meanwhile and stays as it is (is another restore, or an etcd, at work there?)",
+            p->path, name);
 }
 
 static int move_all_up(struct place *p, struct err *e)
@@ -425,22 +451,35 @@ void place_take_back(struct place *p)
     }
     if (p->settled && !p->is_mount && rename(p->path, p->inside) == 0 && p->exists && mkdir(p->path, 0700) < 0)
         p->exists = false; /* nobody is left to be told */
-    if (p->exists && (p->is_mount || p->settled)) {
+    if (p->root_given || (p->exists && !p->is_mount && p->settled))
         (void)!lchown(p->path, p->old_uid, p->old_gid);
+    if (p->exists && !p->is_mount && p->settled)
         (void)chmod(p->path, p->mode);
-    }
-    p->settled = false;
+    p->settled = p->root_given = false;
+}
+
+/* etcd must be able to write into the root of the file system, too. Another restore may have given it away since the
+ * plan, to whom a failure of ours leaves it. */
+static int give_root(struct place *p, struct err *e)
+{
+    struct stat st;
+
+    if (stat(p->path, &st) < 0)
+        return err_errno(e, errno, "%s", p->path);
+    p->old_uid = st.st_uid;
+    p->old_gid = st.st_gid;
+    if (lchown(p->path, p->uid, p->gid) < 0)
+        return err_errno(e, errno, "giving %s to its owner", p->path);
+    p->root_given = true;
+    return 0;
 }
 
 static int put_in_place(struct place *p, struct err *e)
 {
     _cleanup_free_ char *to = NULL;
 
-    /* etcd must be able to write into the root of the file system, too. */
-    if (p->is_mount && p->owner_chosen && lchown(p->path, p->uid, p->gid) < 0)
-        return err_errno(e, errno, "giving %s to its owner", p->path);
     if (p->is_mount)
-        return move_all_up(p, e);
+        return p->owner_chosen && give_root(p, e) < 0 ? -1 : move_all_up(p, e);
     to = path_in_base(p, strrchr(p->path, '/') + 1);
     if (!to)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");

@@ -8,8 +8,9 @@
  *
  * The place must be absent or an empty directory. Where it is the root of a file system of its own nothing can be
  * renamed onto it: the scratch directory is then inside, and its entries move up one by one (etcd's data directory has
- * just one: member). Killed at any moment the place is absent, empty but for a hidden scratch directory, or whole; the
- * next open beside it removes scratch directories that nobody holds the lock (flock) of.
+ * just one: member), replacing nothing that came there meanwhile. Killed at any moment the place is absent, empty but
+ * for a hidden scratch directory, or whole; the next open beside it removes scratch directories that nobody holds the
+ * lock (flock) of.
  */
 #pragma once
 

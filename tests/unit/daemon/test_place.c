@@ -86,6 +86,20 @@ static bool is_there(const char *name)
     return lstat(name, &st) == 0;
 }
 
+/* ---- system calls that can be told to fail ---- */
+
+static int renameat2_errno; /* 0: it works */
+
+int __real_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    if (!renameat2_errno)
+        return __real_renameat2(from_dir, from, to_dir, to, flags);
+    errno = renameat2_errno;
+    return -1;
+}
+
 /* ---- the way it should go ---- */
 
 /* Absent: it gets the mode of the directory above, and nothing else is left there. */
@@ -458,6 +472,95 @@ static void test_mount_with_something_in_the_way(void **state)
     assert_int_equal(umount("disk"), 0);
 }
 
+/* A restore of a log alone, whose file has the same name each time. */
+static void fill_with_a_log(struct place *p, const char *content)
+{
+    struct err e = ERR_INIT;
+    char path[PATH_MAX];
+
+    expect_success(place_open(p, &e) == 0, &e);
+    assert_int_equal(mkdir(place_inside(p), 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/0.wal", place_inside(p));
+    folder_write(path, content, strlen(content), 0600);
+}
+
+/* Two restores onto one mount, side by side: the second fails, and what the first has put there stays. Also where the
+ * file system cannot rename without replacing. */
+static void test_mount_twice(void **state)
+{
+    static const int ways[] = {0, EINVAL, ENOSYS};
+
+    (void)state;
+    if (!mount_disk())
+        skip();
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct err e = ERR_INIT;
+        struct place *one = plan("disk"), *two = plan("disk");
+
+        renameat2_errno = ways[i];
+        assert_int_equal(chmod("disk", 02755), 0);
+        expect_success(
+                place_set_owner(one, "71234:74321", &e) == 0 && place_set_owner(two, "75000:75001", &e) == 0, &e);
+        fill_with_a_log(one, "content");
+        fill_with_a_log(two, "another");
+        settle(one);
+        assert_int_equal(place_settle(two, &e), -1);
+        assert_int_equal(e.kind, ERR_CONFIG);
+        assert_memory_equal(e.text, path_of("disk/0.wal"), strlen(path_of("disk/0.wal")));
+        assert_non_null(strstr(e.text, ": has come there meanwhile and stays as it is"));
+        place_take_back(two); /* has nothing to take */
+        place_free(two);
+        expect_file("disk/0.wal");
+        expect_owner("disk/0.wal", 71234, 74321);
+        expect_owner("disk", 71234, 74321);
+        assert_int_equal(mode_of("disk"), 02755);
+        place_take_back(one);
+        place_free(one);
+        expect_owner("disk", 0, 0);
+        assert_false(is_there("disk/0.wal"));
+    }
+    renameat2_errno = 0;
+    assert_int_equal(umount("disk"), 0);
+}
+
+/* Directories and links move up there as well, and a directory with something in it is as safe. */
+static void test_mount_without_renameat2(void **state)
+{
+    struct err e = ERR_INIT;
+    struct place *p;
+
+    (void)state;
+    if (!mount_disk())
+        skip();
+    renameat2_errno = EINVAL;
+    p = plan("disk");
+    open_and_fill(p);
+    settle(p);
+    expect_file("disk/member/file");
+    assert_true(is_there("disk/more"));
+    place_take_back(p);
+    place_free(p);
+    assert_false(is_there("disk/member") || is_there("disk/more"));
+    p = plan("disk");
+    open_and_fill(p);
+    assert_int_equal(mkdir("disk/member", 0700), 0);
+    folder_write("disk/member/theirs", "content", 7, 0600);
+    assert_int_equal(place_settle(p, &e), -1);
+    assert_non_null(strstr(e.text, "/member: has come there meanwhile and stays as it is"));
+    place_free(p);
+    expect_file("disk/member/theirs");
+    assert_false(is_there("disk/more"));
+    renameat2_errno = EPERM;
+    assert_int_equal(unlink("disk/member/theirs") | rmdir("disk/member"), 0);
+    p = plan("disk");
+    open_and_fill(p);
+    assert_int_equal(place_settle(p, &e), -1);
+    assert_non_null(strstr(e.text, "Operation not permitted"));
+    place_free(p);
+    renameat2_errno = 0;
+    assert_int_equal(umount("disk"), 0);
+}
+
 /* ---- room ---- */
 
 static void test_room(void **state)
@@ -523,6 +626,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_as_somebody_else, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount_with_something_in_the_way, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_mount_twice, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_mount_without_renameat2, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_room, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_room_on_two_disks, folder_setup, folder_teardown),
     };
