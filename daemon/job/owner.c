@@ -50,13 +50,37 @@ static int find_group(const char *name, gid_t *gid, struct err *e)
     return 0;
 }
 
-bool owner_may_give(void)
+static bool has_capabilities(uint32_t wanted)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-    const uint32_t wanted = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE;
 
     return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted;
+}
+
+bool owner_may_give(void)
+{
+    return has_capabilities(1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE);
+}
+
+bool owner_may_give_group(gid_t gid)
+{
+    return gid == getegid() || group_member(gid) || has_capabilities(1U << CAP_CHOWN);
+}
+
+/* What lchown(2) would only say when all is done. */
+static int check_right(const char *user, uid_t uid, gid_t gid, struct err *e)
+{
+    if (uid == geteuid() && !owner_may_give_group(gid))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "--owner: this process is not in the group %u: only root (CAP_CHOWN) may give files to it", gid);
+    if (uid == geteuid() || owner_may_give())
+        return 0;
+    return geteuid() ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user)
+                     : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                               "--owner: this root lacks the capabilities to give files to %s (CAP_CHOWN, "
+                               "CAP_DAC_OVERRIDE)",
+                               user);
 }
 
 int owner_parse(const char *owner, uid_t *uid, gid_t *gid, struct err *e)
@@ -70,13 +94,7 @@ int owner_parse(const char *owner, uid_t *uid, gid_t *gid, struct err *e)
         *group++ = '\0';
     if (find_user(user, uid, gid, e) < 0 || (group && find_group(group, gid, e) < 0))
         return -1;
-    if (*uid == geteuid() || owner_may_give())
-        return 0;
-    return geteuid() ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--owner: only root may give files to %s", user)
-                     : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                               "--owner: this root lacks the capabilities to give files to %s (CAP_CHOWN, "
-                               "CAP_DAC_OVERRIDE)",
-                               user);
+    return check_right(user, *uid, *gid, e);
 }
 
 const char *owner_format(uid_t uid, gid_t gid, char *out)

@@ -8,13 +8,16 @@
 
 #include "base/err.h"
 
-/* The group is the user's own if it is left out. Errors: ERR_CONFIG (nobody is called so; we may not give him files).
- */
+/* The group is the user's own if it is left out; of a number, *gid stays what it is. Errors:
+ * ERR_CONFIG (nobody is called so; we may not give him files, or not with that group). */
 int owner_parse(const char *owner, uid_t *uid, gid_t *gid, struct err *e);
 
 /* Root in a confined service may lack the capabilities for it. What was given away is then not ours to rename or to
  * remove any more, so it has to be known before. */
 bool owner_may_give(void);
+
+/* Whether what is ours may have this group: one that we are in, or any (root). */
+bool owner_may_give_group(gid_t gid);
 
 /* "user:group", numbers where there is no name. `out` has room for OWNER_TEXT_MAX bytes; returns it. */
 enum { OWNER_TEXT_MAX = 80 };

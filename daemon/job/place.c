@@ -181,11 +181,14 @@ struct place *place_plan(const char *path, struct err *e)
 int place_set_owner(struct place *p, const char *owner, struct err *e)
 {
     if (owner && *owner) {
-        p->owner_chosen = true;
+        /* The root of a mount that is another's cannot be given; we may write to it, that has been looked at. */
+        p->owner_chosen = !p->is_mount || p->old_uid == geteuid() || owner_may_give();
         return owner_parse(owner, &p->uid, &p->gid, e);
     }
     if (p->uid != geteuid() && !owner_may_give()) {
         p->uid = geteuid();
+        p->gid = getegid();
+    } else if (!owner_may_give_group(p->gid)) {
         p->gid = getegid();
     }
     return 0;

@@ -28,8 +28,8 @@ struct place;
 struct place *place_plan(const char *path, struct err *e);
 
 /* Who it will belong to: as owner_parse takes it; NULL or "": an empty directory's own owner, else that of the
- * directory above; which, if that may not be done, becomes us. The mode comes from there too, but what is made anew is
- * never everybody's to write. Errors: ERR_CONFIG. */
+ * directory above; which, if that may not be done, becomes us, or our group alone. The mode comes from there too, but
+ * what is made anew is never everybody's to write. Errors: ERR_CONFIG. */
 int place_set_owner(struct place *p, const char *owner, struct err *e);
 
 const char *place_path(const struct place *p);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "download.h"
@@ -247,7 +248,7 @@ static void look_at_owner(struct restore *r)
     const char *owner = r->request.unpack.owner;
     struct err e = ERR_INIT;
     uid_t uid;
-    gid_t gid;
+    gid_t gid = getegid();
 
     if (!r->data && owner && owner_parse(owner, &uid, &gid, &e) < 0)
         object(r, &e);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
@@ -409,6 +410,71 @@ static void test_as_somebody_else(void **state)
     expect_owner("open/data/member/file", 75000, 75001);
 }
 
+/* Becomes 75000:75001, in the group 75003 too, or root again. */
+static void become(bool somebody_else)
+{
+    static gid_t groups[NGROUPS_MAX];
+    static int n;
+    gid_t other = 75003;
+
+    if (!somebody_else) {
+        assert_int_equal(seteuid(0) | setegid(0) | setgroups((size_t)n, groups), 0);
+        return;
+    }
+    n = getgroups(NGROUPS_MAX, groups);
+    assert_true(n >= 0);
+    assert_int_equal(setgroups(1, &other) | setegid(75001) | seteuid(75000), 0);
+}
+
+/* What is ours already may only have a group that we are in: known before anything is filled. */
+static void test_a_group_of_others(void **state)
+{
+    static const struct {
+        const char *path, *owner, *shown;
+        gid_t gid;
+    } rows[] = {
+            {"above/data", NULL, "75000:75001", 75001}, /* the directory above is of a group that we are not in */
+            {"empty", NULL, "75000:75001", 75001},      /* and so is this one itself */
+            {"above/data", "75000", "75000:75001", 75001},
+            {"above/data", "75000:75001", "75000:75001", 75001},
+            {"above/data", "75000:75003", "75000:75003", 75003},
+            {"shared/data", NULL, "75000:75003", 75003},
+    };
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("above", 0755) | chown("above", 75000, 75002) | mkdir("shared", 0755) |
+                             chown("shared", 75000, 75003) | chown(".", 75000, 75001),
+            0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+        char shown[OWNER_TEXT_MAX], path[PATH_MAX];
+        struct place *p;
+
+        if (strcmp(rows[i].path, "empty") == 0)
+            assert_int_equal(mkdir("empty", 0755) | chown("empty", 75000, 75002), 0);
+        become(true);
+        p = plan(rows[i].path);
+        expect_success(place_set_owner(p, rows[i].owner, &e) == 0, &e);
+        assert_string_equal(place_owner(p, shown), rows[i].shown);
+        open_and_fill(p);
+        settle(p);
+        place_free(p);
+        (void)snprintf(path, sizeof(path), "%s/member/file", rows[i].path);
+        expect_owner(rows[i].path, 75000, rows[i].gid);
+        expect_owner(path, 75000, rows[i].gid);
+        p = plan("more");
+        assert_int_equal(place_set_owner(p, "75000:75002", &e), -1);
+        expect_error(&e, ERR_CONFIG,
+                "--owner: this process is not in the group 75002: only root (CAP_CHOWN) may give files to it");
+        place_free(p);
+        become(false);
+        assert_int_equal(rename(rows[i].path, "done"), 0);
+        assert_int_equal(unlink("done/member/file") | rmdir("done/member") | unlink("done/more") | rmdir("done"), 0);
+    }
+}
+
 /* ---- a file system of its own ---- */
 
 /* A small one at "disk", that nobody else sees. */
@@ -561,6 +627,28 @@ static void test_mount_without_renameat2(void **state)
     assert_int_equal(umount("disk"), 0);
 }
 
+/* Its root is root's, and everybody may write into it: it stays root's. */
+static void test_mount_of_others(void **state)
+{
+    struct err e = ERR_INIT;
+    struct place *p;
+
+    (void)state;
+    if (!mount_disk())
+        skip();
+    assert_int_equal(chmod("disk", 0777) | chmod(".", 0755), 0);
+    become(true);
+    p = plan("disk");
+    expect_success(place_set_owner(p, "75000", &e) == 0, &e);
+    open_and_fill(p);
+    settle(p);
+    place_free(p);
+    become(false);
+    expect_owner("disk", 0, 0);
+    expect_owner("disk/member/file", 75000, 75001);
+    assert_int_equal(umount("disk"), 0);
+}
+
 /* ---- room ---- */
 
 static void test_room(void **state)
@@ -624,6 +712,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_owner, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_owners_that_are_not, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_as_somebody_else, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_a_group_of_others, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_mount_of_others, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount_with_something_in_the_way, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount_twice, folder_setup, folder_teardown),
