@@ -159,9 +159,13 @@ static void schedule(struct verify *v, uv_timer_cb what)
 
 static void look_at_next(uv_timer_t *timer);
 
-/* Also when etcdutl says no: it was asked whether it can do this before the first. */
+/* Also when etcdutl says no: it was asked whether it can do this before the first. What our own system says is never of
+ * the backup: the master key's file, the directory of a drill or etcdutl may be gone since; what the store says of an
+ * object comes as HTTP. */
 static bool is_its_own(const struct verify *v, const struct err *err)
 {
+    if (err->domain == ERR_DOMAIN_ERRNO || err->domain == ERR_DOMAIN_UV)
+        return false;
     return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND || err->kind == ERR_PROTOCOL ||
            (err->kind == ERR_CONFIG && v->state == UNPACKING);
 }

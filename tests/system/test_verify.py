@@ -359,6 +359,31 @@ def test_drill_without_a_program(untouched, folder):
         assert done.status in (1, 2) and str(path) in done.json["failure"]["text"] and len(lines(done)) == 1, done
 
 
+@pytest.mark.parametrize("what", ["master key", "place of drills", "program"])
+def test_what_is_missing_here(made, new_site, folder, what):
+    """What goes away on this machine while the daemon runs says nothing of a backup, and `list` remembers nothing."""
+    made_site, backups = made
+    site = new_site(made_site.etcd, made_site.bucket)
+    site.write("master.key", made_site.master_key.hex())
+    (site.dir / "drills").mkdir()
+    site.configure({"snapshot_path": site.dir / "drills" / "snapshot.db"})
+    site.start()
+    drill = []
+    if what == "master key":
+        (site.dir / "master.key").rename(site.dir / "moved")
+    elif what == "place of drills":
+        (site.dir / "drills").rmdir()
+        drill = ["--drill", "-e", tool_of(site, "etcdutl")]
+    else:  # found, and asked whether it can; the first time it works, then it is not even there to look into what it made
+        drill = ["--drill", "-e", fake(folder, 'mkdir -p "$5"; rm "$0"')]
+    done = site.ctl("verify", "--all", *drill)
+    rows = re.findall(r"^(\w+) .* (backup-\S+)\n +(.*)$", done.out, re.M)
+    assert done.status == 1 and [name for _, name, _ in rows] == [b["name"] for b in backups], done
+    assert all(verdict == "UNKNOWN" and "No such file or directory" in text for verdict, _, text in rows), done
+    assert "3 of 3 backups are not good: " in done.err and "No such file or directory" in done.err.splitlines()[-1]
+    assert "BAD" not in site.ctl("list").out and not any(entry["verified"] for entry in lines(site.ctl("list", "--json")))
+
+
 def test_drill_without_room(new_site, etcd, made):
     """Of a file system that is too small: known before the first byte."""
     if os.geteuid() != 0:
