@@ -279,6 +279,30 @@ static bool is_only_ours(int fd)
     return fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0 && st.st_nlink > 0;
 }
 
+/* Whether nothing is in the directory but, `with_data`, what is made in a scratch directory: "data", and what etcdutl
+ * has beside it while it works ("data.tmp": etcd, server/wal/wal.go). Whoever owns the base could give another
+ * directory of ours the name of a scratch directory. */
+static bool has_nothing_else(int fd, bool with_data)
+{
+    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = again < 0 ? NULL : fdopendir(again);
+    const struct dirent *entry;
+    bool nothing = dir != NULL;
+
+    while (nothing && (errno = 0, entry = readdir(dir))) {
+        const char *name = entry->d_name;
+
+        nothing = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+                  (with_data && (strcmp(name, "data") == 0 || strncmp(name, "data.", 5) == 0));
+    }
+    nothing = nothing && errno == 0;
+    if (dir)
+        (void)closedir(dir);
+    else if (again >= 0)
+        close(again);
+    return nothing;
+}
+
 static int finish_entry(const struct place *p, const FTSENT *entry, struct err *e)
 {
     _cleanup_close_ int fd = -1;
@@ -308,7 +332,7 @@ static void sweep(const struct place *p)
         if (!is_ours(entry->d_name) || asprintf(&path, "%s/%s", p->base, entry->d_name) < 0)
             continue;
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && is_only_ours(fd) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        if (fd >= 0 && is_only_ours(fd) && flock(fd, LOCK_EX | LOCK_NB) == 0 && has_nothing_else(fd, true))
             remove_tree(path, fd);
     }
     if (dir)
@@ -328,7 +352,8 @@ static int make_scratch(struct place *p, struct err *e)
             return -1;
         }
         p->lock_fd = open(p->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 && is_only_ours(p->lock_fd))
+        if (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 && is_only_ours(p->lock_fd) &&
+                has_nothing_else(p->lock_fd, false))
             return 0;
         if (p->lock_fd >= 0)
             close(TAKE_FD(p->lock_fd));

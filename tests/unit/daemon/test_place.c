@@ -101,6 +101,22 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
     return -1;
 }
 
+/* The owner of the base puts this directory in the place of the next scratch directory, once. */
+static const char *slipped_in;
+
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+    const char *other = slipped_in;
+
+    if (!other || !strstr(path, ".etcd-backupd-unpack."))
+        return __real_mkdir(path, mode);
+    slipped_in = NULL;
+    assert_int_equal(rename(other, path) | symlink(path, "slipped"), 0);
+    return 0;
+}
+
 /* ---- the way it should go ---- */
 
 /* Absent: it gets the mode of the directory above, and nothing else is left there. */
@@ -277,6 +293,49 @@ static void test_sweep(void **state)
     expect_file("one/member/file");
     close(held);
     assert_int_equal(folder_count(), 6);
+}
+
+/* Another directory of ours, renamed by whoever owns the base, is not emptied: it holds other things than a scratch
+ * directory does. */
+static void test_sweep_of_what_only_has_the_name(void **state)
+{
+    struct place *p;
+
+    (void)state;
+    assert_int_equal(mkdir(".etcd-backupd-unpack.00000001", 0700) | mkdir(".etcd-backupd-unpack.00000002", 0700) |
+                             mkdir(".etcd-backupd-unpack.00000001/data", 0700) |
+                             mkdir(".etcd-backupd-unpack.00000002/data", 0700) |
+                             mkdir(".etcd-backupd-unpack.00000002/data.tmp", 0700) |
+                             mkdir(".etcd-backupd-unpack.00000003", 0700),
+            0);
+    folder_write(".etcd-backupd-unpack.00000001/file", "content", 7, 0600);
+    folder_write(".etcd-backupd-unpack.00000001/data/file", "content", 7, 0600);
+    folder_write(".etcd-backupd-unpack.00000002/data.tmp/file", "content", 7, 0600);
+    p = plan("data");
+    open_and_fill(p);
+    expect_file(".etcd-backupd-unpack.00000001/file");
+    expect_file(".etcd-backupd-unpack.00000001/data/file");
+    assert_false(is_there(".etcd-backupd-unpack.00000002") || is_there(".etcd-backupd-unpack.00000003"));
+    place_free(p);
+    assert_int_equal(folder_count(), 1);
+}
+
+/* Nor is it taken for the new one, to be filled and emptied at the end. */
+static void test_another_in_its_place(void **state)
+{
+    struct place *p;
+
+    (void)state;
+    assert_int_equal(mkdir("theirs", 0700), 0);
+    folder_write("theirs/file", "content", 7, 0600);
+    p = plan("data");
+    slipped_in = "theirs";
+    open_and_fill(p);
+    assert_null(slipped_in);
+    settle(p);
+    place_free(p);
+    expect_file("data/member/file");
+    expect_file("slipped/file");
 }
 
 static void test_without_memory(void **state)
@@ -708,6 +767,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_in_the_way_later, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_not_filled, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_sweep, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_sweep_of_what_only_has_the_name, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_another_in_its_place, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_without_memory, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_owner, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_owners_that_are_not, folder_setup, folder_teardown),
