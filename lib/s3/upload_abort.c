@@ -56,9 +56,10 @@ static void on_looked(void *ctx, const struct s3_response *res, const struct err
     u->abort.looks++;
     if (res && upload_is_ours(u, res))
         u->outcome = S3_OUTCOME_VISIBLE;
-    else if (u->abort.looks == 2 && !(res && u->completed))
+    else if (u->abort.looks == 2 && !(res && (u->completed || res->content_length == UINT64_MAX)))
         u->outcome = S3_OUTCOME_ABSENT;
-    /* else the store said that it completed the upload and shows something else: that stays unknown */
+    /* else the store said that it completed the upload and shows something else, or shows something and does not say
+     * how large it is: that stays unknown */
     upload_pump(u);
 }
 

@@ -41,7 +41,10 @@ static void settle_completed(struct s3_upload *u, const struct s3_response *res,
         committed(u);
         return;
     }
-    if (res) {
+    if (res && res->content_length == UINT64_MAX) {
+        err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0,
+                "the store completed the upload, but does not say how large the object is");
+    } else if (res) {
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the object in the store has %llu bytes instead of %llu",
                 (unsigned long long)res->content_length, (unsigned long long)u->spec.size);
     } else if (err->kind == ERR_NOT_FOUND) {

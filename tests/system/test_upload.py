@@ -499,6 +499,38 @@ def test_the_object_is_not_whole(new_probe, new_proxy):
     probe.end()
 
 
+def without_length(request):
+    """A proxy in between that takes the length away."""
+    def strip(status, headers, body):
+        return status, {name: value for name, value in headers.items() if name.lower() != "content-length"}, body
+    return After(strip) if request.call == "head" else None
+
+
+def test_the_object_has_no_length(new_probe, new_proxy):
+    """That says nothing of its bytes, nor that it would not be there."""
+    probe = flushed(new_probe, new_proxy(without_length))
+    probe.run("commit", "<not committed")
+    assert probe.last["kind"] == "protocol"
+    assert probe.last["text"] == "the store completed the upload, but does not say how large the object is"
+    assert probe.last["outcome"] == "unknown"
+    probe.run("abort", "<aborted")
+    assert probe.last["outcome"] == "unknown"
+    probe.end()
+    probe.assert_stored()
+
+
+def test_a_lost_answer_and_an_object_without_length(new_probe, new_proxy):
+    """It may be ours: the abort must not take it for another's."""
+    probe = flushed(new_probe, new_proxy(
+        lambda r: (DROP if r.nth else LOSE) if r.call == "complete" else without_length(r)))
+    probe.run("commit", "<not committed")
+    assert probe.last["outcome"] == "unknown" and "completing the upload: " in probe.last["text"]
+    probe.run("abort", "<aborted")
+    assert probe.last["outcome"] == "unknown"
+    probe.end()
+    probe.assert_stored()
+
+
 def test_the_object_is_not_there(new_probe, new_proxy):
     probe = flushed(new_probe, new_proxy(lambda r: Answer(404) if r.call == "head" else None))
     probe.run("commit", "<not committed")
