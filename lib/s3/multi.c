@@ -14,10 +14,11 @@ struct s3_multi {
     uv_timer_t timer;
     CURLM *curl; /* NULL while nothing is in flight and no connection is kept */
     unsigned max_idle;
-    unsigned n_transfers;
     unsigned n_handles; /* libuv's that are not closed yet */
+    int unwatched;      /* why a socket cannot be waited for, libuv's error: then `curl` is of no more use; else 0 */
     bool close_when_idle, freed;
-    TAILQ_HEAD(, s3_multi_transfer) told; /* those whose owners have to be told something */
+    TAILQ_HEAD(, s3_multi_transfer) transfers; /* in flight */
+    TAILQ_HEAD(, s3_multi_transfer) told;      /* those whose owners have to be told something */
 };
 
 /* A socket that libcurl waits for. */
@@ -68,9 +69,18 @@ static void unqueue(struct s3_multi_transfer *t)
 static void detach(struct s3_multi *m, struct s3_multi_transfer *t)
 {
     (void)curl_multi_remove_handle(m->curl, t->easy);
-    m->n_transfers--;
-    if (m->n_transfers == 0 && m->close_when_idle)
+    TAILQ_REMOVE(&m->transfers, t, all);
+    if (TAILQ_EMPTY(&m->transfers) && m->close_when_idle)
         s3_multi_close_idle(m);
+}
+
+static void finish(struct s3_multi *m, struct s3_multi_transfer *t, CURLcode result)
+{
+    t->result = result;
+    t->unwatched = result == CURLE_ABORTED_BY_CALLBACK ? m->unwatched : 0;
+    t->finished = true;
+    queue(t);
+    detach(m, t);
 }
 
 static void collect_finished(struct s3_multi *m)
@@ -83,11 +93,16 @@ static void collect_finished(struct s3_multi *m)
         if (msg->msg != CURLMSG_DONE)
             continue;
         (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &t);
-        t->result = msg->data.result;
-        t->finished = true;
-        queue(t);
-        detach(m, t);
+        finish(m, t, msg->data.result);
     }
+}
+
+static void fail_all(struct s3_multi *m)
+{
+    struct s3_multi_transfer *t;
+
+    while ((t = TAILQ_FIRST(&m->transfers)))
+        finish(m, t, CURLE_ABORTED_BY_CALLBACK);
 }
 
 /* Tells the owners. Each may do anything, so that the queue is looked at anew for each; `m` itself lives at least until
@@ -116,8 +131,11 @@ static void act(struct s3_multi *m, curl_socket_t fd, int events)
 
     if (!m->curl)
         return;
-    (void)curl_multi_socket_action(m->curl, fd, events, &running);
+    if (!m->unwatched)
+        (void)curl_multi_socket_action(m->curl, fd, events, &running);
     collect_finished(m);
+    if (m->unwatched)
+        fail_all(m);
     tell(m);
 }
 
@@ -166,35 +184,43 @@ static int set_timer(CURLM *curl, long timeout_ms, void *ctx)
     struct s3_multi *m = ctx;
 
     (void)curl;
-    if (m->freed)
+    if (m->freed || m->unwatched)
         return 0;
     if (timeout_ms < 0)
         return uv_timer_stop(&m->timer);
     return uv_timer_start(&m->timer, on_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
 }
 
-static struct watch *watch_new(struct s3_multi *m, curl_socket_t fd)
+/* Returns libuv's error, or 0. */
+static int watch_new(struct watch **out, struct s3_multi *m, curl_socket_t fd)
 {
     struct watch *w = calloc(1, sizeof(*w));
+    int rc;
 
     if (!w)
-        return NULL;
+        return UV_ENOMEM;
     w->multi = m;
     w->fd = fd;
     w->quick = QUICK_READS;
-    if (uv_poll_init_socket(m->loop, &w->poll, fd) < 0) {
+    rc = uv_poll_init_socket(m->loop, &w->poll, fd);
+    if (rc < 0) {
         free(w);
-        return NULL;
+        return rc;
     }
     m->n_handles++;
     (void)curl_multi_assign(m->curl, fd, w);
-    return w;
+    *out = w;
+    return 0;
 }
 
-/* libcurl ends all transfers after this, and its handle is of no more use. */
-static int cannot_watch(struct s3_multi *m)
+/* After this libcurl fails each transfer when it next looks at it (CURLMOPT_SOCKETFUNCTION), but asks for no timer any
+ * more, so that it never would: `act` ends them. This may be called from anywhere; the timer brings us there. */
+static int cannot_watch(struct s3_multi *m, int why)
 {
+    m->unwatched = why;
     m->close_when_idle = true;
+    if (!m->freed)
+        (void)uv_timer_start(&m->timer, on_timer, 0, 0);
     return -1;
 }
 
@@ -212,7 +238,7 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
 {
     struct s3_multi *m = ctx;
     struct watch *w = socket_ctx;
-    int events = 0;
+    int events = 0, rc = 0;
 
     note_socket(easy, what == CURL_POLL_REMOVE ? -1 : fd);
     if (what == CURL_POLL_REMOVE) {
@@ -222,14 +248,15 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
         return 0;
     }
     if (!w)
-        w = watch_new(m, fd);
-    if (!w)
-        return cannot_watch(m);
+        rc = watch_new(&w, m, fd);
+    if (rc < 0)
+        return cannot_watch(m, rc);
     if (what & CURL_POLL_IN)
         events |= UV_READABLE;
     if (what & CURL_POLL_OUT)
         events |= UV_WRITABLE;
-    return uv_poll_start(&w->poll, events, on_poll) < 0 ? cannot_watch(m) : 0;
+    rc = uv_poll_start(&w->poll, events, on_poll);
+    return rc < 0 ? cannot_watch(m, rc) : 0;
 }
 
 static int open_curl(struct s3_multi *m, struct err *e)
@@ -258,6 +285,7 @@ struct s3_multi *s3_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e)
     }
     m->loop = loop;
     m->max_idle = max_idle;
+    TAILQ_INIT(&m->transfers);
     TAILQ_INIT(&m->told);
     (void)uv_timer_init(loop, &m->timer);
     m->n_handles = 1;
@@ -268,16 +296,19 @@ int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e)
 {
     CURLMcode code;
 
+    if (m->unwatched)
+        s3_multi_close_idle(m);
     if (open_curl(m, e) < 0)
         return -1;
     t->moved = t->finished = false;
+    t->unwatched = 0;
     t->fd = -1;
     (void)curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     code = curl_multi_add_handle(m->curl, t->easy);
     if (code != CURLM_OK)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl: %s", curl_multi_strerror(code));
     t->multi = m;
-    m->n_transfers++;
+    TAILQ_INSERT_TAIL(&m->transfers, t, all);
     return 0;
 }
 
@@ -303,11 +334,12 @@ void s3_multi_close_idle(struct s3_multi *m)
 {
     CURLM *curl;
 
-    m->close_when_idle = m->n_transfers > 0;
-    if (m->n_transfers > 0 || !m->curl)
+    m->close_when_idle = !TAILQ_EMPTY(&m->transfers);
+    if (m->close_when_idle || !m->curl)
         return;
     curl = TAKE_PTR(m->curl);
     (void)curl_multi_cleanup(curl);
+    m->unwatched = 0;
     if (!m->freed)
         (void)uv_timer_stop(&m->timer);
 }

@@ -22,12 +22,14 @@ struct s3_multi;
 struct s3_multi_transfer {
     CURL *easy; /* its CURLOPT_PRIVATE is set by s3_multi_add */
     void (*on_progress)(struct s3_multi_transfer *t);
-    /* Once, unless removed. The transfer is no longer in the multi. */
+    /* Once, unless removed. The transfer is no longer in the multi. CURLE_ABORTED_BY_CALLBACK: a socket, of this
+     * transfer or another, cannot be waited for, and all have ended. */
     void (*on_done)(struct s3_multi_transfer *t, CURLcode result);
 
     struct s3_multi *multi; /* NULL while it is in none */
     int fd;                 /* the socket that it waits for, or -1 */
-    TAILQ_ENTRY(s3_multi_transfer) link;
+    int unwatched; /* with CURLE_ABORTED_BY_CALLBACK: why a socket cannot be waited for, libuv's error; else 0 */
+    TAILQ_ENTRY(s3_multi_transfer) all, link; /* while in flight; while queued */
     bool queued, moved, finished;
     CURLcode result;
 };

@@ -27,6 +27,8 @@ static enum s3_attempt_end end_by_curl(struct s3_request *r, CURLcode code, stru
         return err_is_transient(e) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
     }
     (void)curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &f.os_error);
+    if (r->transfer.unwatched)
+        f.os_error = -r->transfer.unwatched;
     (void)curl_easy_getinfo(r->easy, CURLINFO_SSL_VERIFYRESULT, &f.verify);
     (void)curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &new_connections);
     s3_headers_redact(r, r->curl_error);

@@ -193,6 +193,7 @@ static const struct failure {
         {CURLE_PARTIAL_FILE, ERR_TRANSIENT, true, "the answer ended too early from"},
         {CURLE_SSL_CONNECT_ERROR, ERR_TRANSIENT, true, "no TLS with"},
         {CURLE_SSL_CACERT_BADFILE, ERR_CONFIG, false, "cannot read the CA file for"},
+        {CURLE_ABORTED_BY_CALLBACK, ERR_RESOURCE, true, "cannot watch a connection to"},
         {CURLE_OUT_OF_MEMORY, ERR_RESOURCE, false, "out of memory, or a header without end, with"},
         {CURLE_WEIRD_SERVER_REPLY, ERR_PROTOCOL, false, "no HTTP from"},
         {CURLE_UNSUPPORTED_PROTOCOL, ERR_PROTOCOL, false, "no HTTP/1.1 from"},
@@ -211,7 +212,7 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
         if (failures[i].code == f->code)
             known = failures[i];
-    if (f->code == CURLE_COULDNT_CONNECT && f->os_error != 0)
+    if ((f->code == CURLE_COULDNT_CONNECT || f->code == CURLE_ABORTED_BY_CALLBACK) && f->os_error != 0)
         detail = strerror((int)f->os_error);
     (void)err_set(e, known.kind, ERR_DOMAIN_CURL, f->code, "%s %s: %s", known.words, at->host, detail);
     return known.again;

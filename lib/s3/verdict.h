@@ -25,7 +25,8 @@ bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct
  * as above, ERR_CONFIG for codes that no table has. Sets *e, returns whether another attempt may help. */
 bool s3_verdict_code(const struct xml_error *error, struct err *e);
 
-/* libcurl's own failure: no answer, or not a whole one. `os_error` is CURLINFO_OS_ERRNO, `verify` is
+/* libcurl's own failure: no answer, or not a whole one. `os_error` is CURLINFO_OS_ERRNO, or with
+ * CURLE_ABORTED_BY_CALLBACK the errno of what libcurl's handle cannot go on without; `verify` is
  * CURLINFO_SSL_VERIFYRESULT, `detail` what CURLOPT_ERRORBUFFER says. */
 struct s3_verdict_failure {
     CURLcode code;

@@ -1,15 +1,18 @@
 /*
- * Clients and requests without a network: what they refuse, what starting and cancelling leaves behind, and each
- * allocation failing in turn.
+ * Clients and requests: what they refuse, what starting and cancelling leaves behind, and each allocation failing in
+ * turn, also while requests are under way.
  */
 #include "expect.h"
 #include "failing.h"
 #include "s3/client.h"
 #include "s3/object.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <sodium.h>
 #include <string.h>
+
+#include "base/secret.h"
 
 static int credentials(void *ctx, struct s3_credentials *out, struct err *e)
 {
@@ -185,6 +188,148 @@ static void test_no_memory(void **state)
     assert_true(n > 15);
 }
 
+enum { REQUESTS = 2, PEERS = REQUESTS * 2 };
+
+/* A store in our own loop, which answers whatever it gets and keeps no loop alive; a client of it, and what this is
+ * told. */
+struct exchange {
+    uv_loop_t loop;
+    uv_tcp_t listener, peers[PEERS];
+    unsigned n_peers;
+    struct secret *secret;
+    unsigned n_told, n_failed, n_unwatched, n_again;
+};
+
+static int log_in(void *ctx, struct s3_credentials *out, struct err *e)
+{
+    const struct exchange *x = ctx;
+
+    (void)e;
+    *out = (struct s3_credentials){.access_key = "key", .secret_key = x->secret};
+    return 0;
+}
+
+static void on_answered(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct exchange *x = ctx;
+
+    x->n_told++;
+    if (err) {
+        assert_int_equal(err->kind, ERR_RESOURCE);
+        x->n_failed++;
+        if (strncmp(err->text, "cannot watch a connection to 127.0.0.1:", 39) == 0)
+            x->n_unwatched += strstr(err->text, ": Cannot allocate memory") != NULL;
+    } else if (res->attempts > 1) {
+        x->n_again++;
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *out)
+{
+    static char room[4096];
+
+    (void)handle, (void)size;
+    *out = uv_buf_init(room, sizeof(room));
+}
+
+static void on_asked(uv_stream_t *peer, ssize_t n, const uv_buf_t *room)
+{
+    static char answer[] = "HTTP/1.1 200 OK\r\n\r\n";
+    uv_buf_t b = uv_buf_init(answer, sizeof(answer) - 1);
+
+    (void)room;
+    if (n < 0)
+        (void)uv_read_stop(peer);
+    else if (n > 0)
+        assert_int_equal(uv_try_write(peer, &b, 1), sizeof(answer) - 1);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct exchange *x = listener->data;
+    uv_tcp_t *peer = &x->peers[x->n_peers++];
+
+    assert_int_equal(status, 0);
+    assert_in_range(x->n_peers, 1, PEERS);
+    assert_int_equal(uv_tcp_init(&x->loop, peer), 0);
+    assert_int_equal(uv_accept(listener, (uv_stream_t *)peer), 0);
+    assert_int_equal(uv_read_start((uv_stream_t *)peer, on_alloc, on_asked), 0);
+    uv_unref((uv_handle_t *)peer);
+}
+
+/* The loop, the store, and a client that tries so many times. */
+static struct s3_client *exchange_begin(struct exchange *x, unsigned attempts)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct s3_conf to_store = conf;
+    struct err e = ERR_INIT;
+    struct s3_client *c;
+    char endpoint[64];
+    int len = sizeof(address);
+
+    *x = (struct exchange){.n_told = 0};
+    assert_int_equal(uv_loop_init(&x->loop), 0);
+    assert_int_equal(uv_tcp_init(&x->loop, &x->listener), 0);
+    assert_int_equal(uv_tcp_bind(&x->listener, (const struct sockaddr *)&address, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&x->listener, PEERS, on_connection), 0);
+    assert_int_equal(uv_tcp_getsockname(&x->listener, (struct sockaddr *)&address, &len), 0);
+    x->listener.data = x;
+    uv_unref((uv_handle_t *)&x->listener);
+    expect_success(x->secret = secret_copy("secret", 6, &e), &e);
+    (void)snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%d", ntohs(address.sin_port));
+    to_store.endpoint = endpoint;
+    to_store.max_attempts = attempts;
+    to_store.retry_min_ms = to_store.retry_max_ms = 1;
+    to_store.max_connections = REQUESTS;
+    to_store.credentials_ctx = x;
+    to_store.credentials = log_in;
+    expect_success(c = s3_client_new(&x->loop, &to_store, &e), &e);
+    return c;
+}
+
+static void exchange_end(struct exchange *x, struct s3_client *c)
+{
+    s3_client_free(c);
+    uv_close((uv_handle_t *)&x->listener, NULL);
+    for (unsigned i = 0; i < x->n_peers; i++)
+        uv_close((uv_handle_t *)&x->peers[i], NULL);
+    end_loop(&x->loop);
+    secret_free(x->secret);
+}
+
+/* Both are told, whichever allocation fails while they are under way. A socket that cannot be watched ends them all:
+ * for good if that was the last attempt, and else they come through. */
+static void test_no_memory_on_the_way(void **state)
+{
+    unsigned unwatched = 0, again = 0;
+
+    (void)state;
+    for (unsigned attempts = 1; attempts <= 2; attempts++) {
+        size_t n = 0;
+        bool reached;
+
+        do {
+            struct exchange x;
+            struct s3_client *c = exchange_begin(&x, attempts);
+            struct err e = ERR_INIT;
+
+            for (unsigned i = 0; i < REQUESTS; i++)
+                expect_success(s3_head(c, "key", &x, on_answered, &e), &e);
+            failing_arm(++n);
+            assert_int_equal(uv_run(&x.loop, UV_RUN_DEFAULT), 0);
+            reached = failing_disarm();
+            assert_int_equal(x.n_told, REQUESTS);
+            assert_true(reached || x.n_failed + x.n_again == 0);
+            unwatched += x.n_unwatched;
+            again += x.n_again;
+            exchange_end(&x, c);
+        } while (reached);
+        assert_true(n > 15);
+    }
+    /* The first socket takes both along, or only its own if the other was not yet begun; the second does always. */
+    assert_true(unwatched > REQUESTS && again > REQUESTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +337,7 @@ int main(void)
             cmocka_unit_test(test_cancel_never_calls_back),
             cmocka_unit_test(test_refused_requests),
             cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_no_memory_on_the_way),
     };
 
     if (sodium_init() < 0)

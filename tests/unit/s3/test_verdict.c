@@ -93,6 +93,8 @@ static void test_curl(void **state)
                     "a failed exchange with s3.example.com: r"},
             {{CURLE_PARTIAL_FILE, 0, 0, "transfer closed"}, ERR_TRANSIENT, true, false,
                     "the answer ended too early from s3.example.com: transfer closed"},
+            {{CURLE_ABORTED_BY_CALLBACK, ENOSPC, 0, "a"}, ERR_RESOURCE, true, false,
+                    "cannot watch a connection to s3.example.com: No space left on device"},
             {{CURLE_OUT_OF_MEMORY, 0, 0, ""}, ERR_RESOURCE, false, false,
                     "out of memory, or a header without end, with s3.example.com: Out of memory"},
             {{CURLE_WEIRD_SERVER_REPLY, 0, 0, "w"}, ERR_PROTOCOL, false, false, "no HTTP from s3.example.com: w"},
