@@ -162,6 +162,8 @@ static void set_callbacks(struct s3_request *r)
 
     (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
+    /* What a proxy answers to CONNECT is not the store's word. */
+    (void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
     (void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);

@@ -20,12 +20,15 @@ static enum s3_attempt_end end_by_curl(struct s3_request *r, CURLcode code, stru
 {
     struct s3_verdict_failure f = {.code = code, .detail = r->curl_error};
     const struct s3_verdict_place at = place(r);
-    long new_connections = 1;
+    long new_connections = 1, proxy_status = 0;
 
     if (r->stopped.kind != ERR_NONE) {
         *e = r->stopped;
         return err_is_transient(e) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
     }
+    (void)curl_easy_getinfo(r->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (proxy_status >= 300)
+        return s3_verdict_proxy(&at, (int)proxy_status, e) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
     (void)curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &f.os_error);
     if (r->transfer.unwatched)
         f.os_error = -r->transfer.unwatched;

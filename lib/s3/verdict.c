@@ -218,6 +218,17 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
     return known.again;
 }
 
+/* Of what a proxy refuses only 407 asks for credentials (RFC 9110, 15.5.8); the rest is its address or its rules. */
+bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err *e)
+{
+    const struct status known = find_status(status);
+    const bool is_rule = known.kind == ERR_NOT_FOUND || (known.kind == ERR_AUTH && status != 407);
+
+    (void)err_set(e, is_rule ? ERR_CONFIG : known.kind, ERR_DOMAIN_CURL, CURLE_RECV_ERROR,
+            "HTTP %d%s%s from the proxy to %s", status, known.name[0] ? " " : "", known.name, at->host);
+    return known.again;
+}
+
 bool s3_verdict_is_stale(CURLcode code)
 {
     return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||

@@ -36,5 +36,9 @@ struct s3_verdict_failure {
 };
 bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_failure *f, struct err *e);
 
+/* A proxy's answer to CONNECT, CURLINFO_HTTP_CONNECTCODE, that is not 2xx. Never ERR_NOT_FOUND, and not of
+ * ERR_DOMAIN_HTTP: it says nothing about what the store has. Sets *e, returns whether another attempt may help. */
+bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err *e);
+
 /* Whether it can be the fate of a connection that was kept too long, whose other end went while nobody looked. */
 bool s3_verdict_is_stale(CURLcode code);

@@ -210,6 +210,54 @@ def test_proxy_of_the_environment():
         assert peer.requests[0].target == "http://s3.example.com/bucket/key"
 
 
+@pytest.mark.parametrize("status, kind, attempts", [
+    (404, "config", 1), (403, "config", 1), (407, "auth", 1), (502, "transient", 3),
+])
+def test_refusal_of_a_proxy(status, kind, attempts):
+    """It is not the store that said so: nothing is taken for gone, no clock for wrong."""
+    name = {404: "Not Found", 403: "Forbidden", 407: "Proxy Authentication Required", 502: "Bad Gateway"}[status]
+    tried = f" ({attempts} attempts over 0 s)" if attempts > 1 else ""
+
+    def script(connection, request):
+        assert (request.method, request.target) == ("CONNECT", "s3.example.com:443")
+        connection.answer(status, error("NoSuchUpload"), date=date(hours=1))
+
+    with Peer(forever(script)) as peer:
+        with S3("https://s3.example.com", attempts=3, environment={"HTTPS_PROXY": peer.url}) as s3:
+            event = s3("abort", "key", "id")
+            failed(event, kind, f"HTTP {status} {name} from the proxy to s3.example.com{tried}")
+            assert s3("look")["skew"] == 0
+        assert len(peer.requests) == attempts
+
+
+def test_tunnel_of_a_proxy(ca):
+    """What comes through it is the store's, and kept for the next request."""
+    def proxy(connection):
+        host, port = connection.head().target.split(":")
+        store = socket.create_connection((host, int(port)))
+        connection.answer(200, date=date(hours=1), content_length=None)
+        back = threading.Thread(target=pump, args=(store, connection.sock))
+        back.start()
+        pump(connection.sock, store)
+        back.join()
+        store.close()
+
+    def pump(source, sink):
+        try:
+            while chunk := source.recv(1 << 16):
+                sink.sendall(chunk)
+            sink.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    store = forever(lambda c, r: c.answer(404 if "gone" in r.target else 200))
+    with Peer(store, (ca("server"), ca.key("server"))) as peer, Peer(proxy) as between:
+        with S3(peer.url, ca=ca("ca"), environment={"HTTPS_PROXY": between.url}) as s3:
+            assert s3("head", "k")["event"] == "done" and s3("look")["skew"] == 0
+            failed(s3("head", "gone"), "not-found", f"HTTP 404 Not Found from 127.0.0.1:{peer.port}")
+        assert [r.method for r in between.requests] == ["CONNECT"] and len(peer.requests) == 2
+
+
 # Connections
 
 

@@ -126,6 +126,33 @@ static void test_curl(void **state)
     }
 }
 
+static void test_proxy(void **state)
+{
+    static const struct {
+        int status;
+        enum err_kind kind;
+        bool again;
+        const char *text;
+    } rows[] = {
+            {404, ERR_CONFIG, false, "HTTP 404 Not Found from the proxy to s3.example.com"},
+            {403, ERR_CONFIG, false, "HTTP 403 Forbidden from the proxy to s3.example.com"},
+            {401, ERR_CONFIG, false, "HTTP 401 Unauthorized from the proxy to s3.example.com"},
+            {407, ERR_AUTH, false, "HTTP 407 Proxy Authentication Required from the proxy to s3.example.com"},
+            {302, ERR_CONFIG, false, "HTTP 302 from the proxy to s3.example.com"},
+            {502, ERR_TRANSIENT, true, "HTTP 502 Bad Gateway from the proxy to s3.example.com"},
+            {504, ERR_TRANSIENT, true, "HTTP 504 Gateway Timeout from the proxy to s3.example.com"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+
+        assert_int_equal(s3_verdict_proxy(&at, rows[i].status, &e), rows[i].again);
+        expect_error(&e, rows[i].kind, rows[i].text);
+        assert_int_equal(e.domain, ERR_DOMAIN_CURL);
+    }
+}
+
 static void test_system_cas(void **state)
 {
     const struct s3_verdict_place no_ca = {.host = "h", .bucket = "b"};
@@ -143,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_http),
             cmocka_unit_test(test_curl),
+            cmocka_unit_test(test_proxy),
             cmocka_unit_test(test_system_cas),
     };
 
