@@ -1,8 +1,10 @@
 #include "s3/multi.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
@@ -26,6 +28,8 @@ struct watch {
     uv_poll_t poll;
     struct s3_multi *multi;
     curl_socket_t fd;
+    int events;     /* libuv's, that libcurl waits for */
+    int unread;     /* bytes that waited when the socket was last found broken */
     unsigned quick; /* so many times to come the server is told at once that something arrived */
 };
 
@@ -160,6 +164,25 @@ static void acknowledge(struct watch *w)
     (void)setsockopt(w->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/*
+ * The socket is broken, and libuv has stopped watching it. A server that refuses an upload says why and then closes
+ * with the rest unread, which the kernel turns into a reset: what it said before may still wait to be read, and is told
+ * to libcurl, which on an error alone would not look. What waits can only get less now: when it does not, libcurl does
+ * not want it, and is told the error alone. So this comes to an end.
+ */
+static int on_broken(struct watch *w)
+{
+    int unread = 0;
+
+    (void)ioctl(w->fd, FIONREAD, &unread);
+    if (unread >= w->unread || uv_poll_start(&w->poll, w->events, on_poll) < 0)
+        return CURL_CSELECT_ERR;
+    w->unread = unread;
+    return CURL_CSELECT_ERR | CURL_CSELECT_IN;
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = CONTAINER_OF(poll, struct watch, poll);
@@ -169,7 +192,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         acknowledge(w);
 
     if (status < 0)
-        curl_events = CURL_CSELECT_ERR;
+        curl_events = on_broken(w);
     if (events & UV_READABLE)
         curl_events |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
@@ -201,6 +224,7 @@ static int watch_new(struct watch **out, struct s3_multi *m, curl_socket_t fd)
         return UV_ENOMEM;
     w->multi = m;
     w->fd = fd;
+    w->unread = INT_MAX;
     w->quick = QUICK_READS;
     rc = uv_poll_init_socket(m->loop, &w->poll, fd);
     if (rc < 0) {
@@ -255,6 +279,7 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
         events |= UV_READABLE;
     if (what & CURL_POLL_OUT)
         events |= UV_WRITABLE;
+    w->events = events;
     rc = uv_poll_start(&w->poll, events, on_poll);
     return rc < 0 ? cannot_watch(m, rc) : 0;
 }

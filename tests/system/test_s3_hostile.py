@@ -4,7 +4,9 @@ import base64
 import hashlib
 import os
 import re
+import signal
 import socket
+import struct
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -14,6 +16,7 @@ import pytest
 
 from s3_probe import S3, Gone, Peer, failed, is_body, seconds_told
 from s3_proxy import error
+from servers import state_of, wait_for
 
 MIB = 1 << 20
 
@@ -528,6 +531,54 @@ def test_refusal_broken_in_the_middle(folder):
     with Peer(script) as peer, S3(peer.url, stall_timeout=6000) as s3:
         for command in (["get", "k", 100], ["put", "k", folder / "file"]):
             failed(s3(*command), "auth", f"HTTP 403 Forbidden from 127.0.0.1:{peer.port}")
+
+
+def stop(process):
+    """A client that waits for something; it then sees at once all that has come since."""
+    wait_for(lambda: state_of(process.pid) == "S")
+    process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: state_of(process.pid) == "T")
+
+
+@pytest.mark.parametrize("size", [1, 32 * MIB])
+@pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
+def test_refusal_and_a_reset(folder, ca, size, https):
+    """The store says no and closes with the rest unread: both are there when the client looks next."""
+    (folder / "file").write_bytes(os.urandom(size))
+
+    def script(connection):
+        request = connection.head()
+        if size == 1:
+            connection.body(request)
+        stop(s3.process)
+        try:
+            connection.answer(403, error("AccessDenied") + b" " * 60000)  # several reads
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sock.close()
+        finally:
+            s3.process.send_signal(signal.SIGCONT)
+
+    with Peer(script, (ca("server"), ca.key("server")) if https else None) as peer:
+        with S3(peer.url, ca=ca("ca"), attempts=3) as s3:
+            failed(s3("put", "k", folder / "file"), "auth", "HTTP 403 AccessDenied: m")
+        assert len(peer.requests) == 1
+
+
+def test_a_reset_and_no_answer(folder):
+    """Nothing waits to be read: it is over at once, whatever the client still had to send."""
+    (folder / "file").write_bytes(os.urandom(32 * MIB))
+
+    def script(connection):
+        connection.head()
+        stop(s3.process)
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sock.close()
+        s3.process.send_signal(signal.SIGCONT)
+
+    with Peer(script) as peer, S3(peer.url, attempts=2) as s3:
+        event = s3("put", "k", folder / "file")
+        assert event["kind"] == "transient" and event["text"].endswith("s)"), event
+        assert re.search(rf"^the connection broke while \w+ (from|to) 127.0.0.1:{peer.port}: .*\(2 attempts", event["text"])
 
 
 # Silence
