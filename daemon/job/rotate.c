@@ -11,23 +11,23 @@
 #include "listing.h"
 #include "old_versions.h"
 #include "rewrap.h"
-#include "s3/object.h"
 #include "seal/key.h"
+#include "underway.h"
 
 enum state {
     LISTING,    /* the keys */
     REWRAPPING, /* or, in a second pass, looking whether all are what they should be */
-    UNDERWAY,   /* is a backup? */
+    UPLOADS,    /* is a backup under way? */
+    CONFIRMING, /* the keys are listed once more: has one come meanwhile? */
     VERSIONS,   /* old ones are counted, or purged */
     FINISHED,
 };
 
-static const char *const phase_names[] = {"listing", "rotating", "uploads", "old versions", "finished"};
+static const char *const phase_names[] = {"listing", "rotating", "uploads", "listing", "old versions", "finished"};
 
 enum {
     LANES = 16,
     PASSES_MAX = 6,
-    UPLOAD_AGE = 24 * 3600, /* s; an older upload is what a crash has left */
     /* So many failures in a row that are not the key's own (no network, no rights) are those of all that follow. */
     ALIKE_MAX = 2 * LANES,
 };
@@ -55,9 +55,7 @@ struct rotate {
     size_t next_key, ended;
     size_t changed; /* that this pass found not to be done */
     struct lane lanes[LANES];
-    struct s3_listing *uploads;
-    char upload[NAME_TEXT_MAX]; /* of a backup that may be under way; "": none */
-    int64_t upload_began;
+    struct underway *underway;
     unsigned needed_versions; /* old versions of keys that are missing */
     char needed[NAME_TEXT_MAX];
     enum rewrap_condition condition;
@@ -108,8 +106,7 @@ static void finish(struct rotate *r, const struct err *err)
 
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
-    if (r->uploads)
-        s3_listing_cancel(TAKE_PTR(r->uploads));
+    underway_free(TAKE_PTR(r->underway));
     old_versions_free(TAKE_PTR(r->versions));
     for (unsigned i = 0; i < LANES; i++)
         rewrap_free(TAKE_PTR(r->lanes[i].rewrap));
@@ -264,88 +261,76 @@ static void look_for_versions(struct rotate *r)
 
 /* ---- backups that are under way ---- */
 
-/* Its key comes after its last part and may still be wrapped by the previous master key: the Go tool's, another
- * machine's. One whose key is there already is rotated like the others. */
-static int on_upload(void *ctx, const struct s3_unfinished *u, struct err *e)
+static void list_keys(struct rotate *r, enum state state);
+
+static bool is_rotated(void *ctx, const char *name)
 {
     struct rotate *r = ctx;
-    int64_t now = timestamp_now() + s3_client_clock_skew(core_s3(r->core, e)), instant;
-    const struct key_item *item;
-    char key[NAME_TEXT_MAX];
+    const struct key_item *item = key_list_find(r->keys, name);
 
-    if (name_parse(core_conf(r->core)->s3.objects_prefix, u->key, &instant) != NAME_DUMP ||
-            u->initiated < now - UPLOAD_AGE)
-        return 0;
-    name_key_of_dump(key, u->key);
-    item = key_list_find(r->keys, key);
-    if (!item || !item->is_rotated) {
-        (void)snprintf(r->upload, sizeof(r->upload), "%s", u->key);
-        r->upload_began = u->initiated;
-    }
-    return 0;
+    return item && item->is_rotated;
 }
 
-static void on_uploads(void *ctx, const struct err *err)
+/* What a store says that does not list uploads (S3 API, "Error Responses": NotImplemented, MethodNotAllowed). */
+static bool is_not_implemented(const struct err *err)
+{
+    return err->domain == ERR_DOMAIN_HTTP && (err->code == 501 || err->code == 405);
+}
+
+static void on_underway(void *ctx, const char *upload, int64_t began, const struct err *err)
 {
     struct rotate *r = ctx;
-    char text[ERR_TEXT_MAX + 64], began[TIMESTAMP_TEXT_MAX];
-    struct err e = ERR_INIT;
+    char text[ERR_TEXT_MAX + 64], since[TIMESTAMP_TEXT_MAX];
+    struct err e = err ? *err : ERR_INIT;
 
-    r->uploads = NULL;
-    if (err) { /* not every store lists them */
+    if (upload) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun "
+                "%s, has not ended. When none is, run this again, and keep the previous key until then (what a crash "
+                "has left goes after a day)",
+                upload, timestamp_format(began, since));
+        finish(r, &e);
+        return;
+    }
+    if (err && !is_not_implemented(err)) {
+        err_prepend(&e,
+                "all keys are rotated, but whether a backup is under way could not be seen%s: keep the previous key, "
+                "and run this again: ",
+                err->kind == ERR_AUTH ? " (the access key needs s3:ListBucketMultipartUploads)" : "");
+        finish(r, &e);
+        return;
+    }
+    if (err) {
         (void)snprintf(text, sizeof(text), "whether a backup is under way could not be seen: %s", err->text);
         r->sink.note(r->sink.ctx, text);
     }
-    if (!r->upload[0]) {
-        look_for_versions(r);
-        return;
-    }
-    err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-            "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun %s, "
-            "has not ended. When none is, run this again, and keep the previous key until then (what a crash has left "
-            "goes after a day)",
-            r->upload, timestamp_format(r->upload_began, began));
-    finish(r, &e);
+    underway_free(TAKE_PTR(r->underway));
+    list_keys(r, CONFIRMING);
 }
 
 static void look_for_uploads(struct rotate *r)
 {
-    struct s3_listing_spec spec = {.ctx = r, .on_unfinished = on_upload, .on_done = on_uploads};
-    char prefix[NAME_TEXT_MAX];
-    struct s3_client *s3;
+    struct underway_spec spec = {.ctx = r, .is_known = is_rotated, .on_done = on_underway};
     struct err e = ERR_INIT;
 
-    set_state(r, UNDERWAY);
-    spec.prefix = prefix;
-    s3 = core_s3(r->core, &e);
-    if (s3 && name_list_prefix(prefix, core_conf(r->core)->s3.objects_prefix, &e) == 0)
-        r->uploads = s3_list_unfinished(s3, &spec, &e);
-    if (!r->uploads)
-        on_uploads(r, &e);
+    set_state(r, UPLOADS);
+    r->underway = underway_start(r->core, &spec, &e);
+    if (!r->underway)
+        on_underway(r, NULL, 0, &e);
 }
 
 /* ---- rewrapping ---- */
 
-static void start_pass(struct rotate *r);
-
 static void end_pass(struct rotate *r)
 {
-    struct err e = ERR_INIT;
-
     if (r->result.failed) {
         finish_incomplete(r);
     } else if (r->dry_run) {
         look_for_versions(r);
     } else if (r->changed == 0) { /* each of them was seen to be opened by the new key */
         look_for_uploads(r);
-    } else if (r->passes < PASSES_MAX) {
-        start_pass(r);
     } else {
-        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
-                "this again, and do not destroy the previous key %s",
-                PASSES_MAX, r->result.previous);
-        finish(r, &e);
+        list_keys(r, LISTING);
     }
 }
 
@@ -437,41 +422,82 @@ static int take_keys(struct rotate *r, const struct catalog_list *list, struct e
     return r->missing && key_list_add(r->keys, list, e) == 0 ? key_list_add_missing(r->missing, list, e) : -1;
 }
 
-static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
+/* What is known says nothing about keys that were not seen. */
+static void finish_unseen(struct rotate *r, const struct err *err)
 {
-    struct rotate *r = ctx;
-    _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
-    struct err e = err ? *err : ERR_INIT;
+    struct err e = *err;
 
-    listing_free(TAKE_PTR(r->listing));
-    if (err || take_keys(r, list, &e) < 0) {
-        if (r->passes > 1)
-            err_prepend(&e,
-                    "keys are rotated, but whether that were all could not be seen: keep the previous key, and run "
-                    "this again: ");
+    if (r->passes)
+        err_prepend(&e, "keys are rotated, but whether that were all could not be seen: keep the previous key, and run "
+                        "this again: ");
+    finish(r, &e);
+}
+
+static void begin_pass(struct rotate *r, const struct catalog_list *list)
+{
+    struct err e = ERR_INIT;
+
+    if (r->passes == PASSES_MAX) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
+                "this again, and do not destroy the previous key %s",
+                PASSES_MAX, r->result.previous);
         finish(r, &e);
-    } else if (count(r) == 0 && r->passes == 1) {
+    } else if (take_keys(r, list, &e) < 0) {
+        finish_unseen(r, &e);
+    } else if (count(r) == 0 && r->passes == 0) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no encrypted backups in %s: there is nothing to rotate",
                 core_bucket_url(r->core));
         finish(r, &e);
     } else {
+        r->passes++;
         r->next_key = r->ended = r->changed = 0;
         set_state(r, REWRAPPING);
         start_more(r);
     }
 }
 
-static void start_pass(struct rotate *r)
+/* Whether there is a key that the last pass has not seen to be opened by the new one: of a backup that ended during
+ * that pass. It came behind the pass' listing, and when uploads were listed its upload had ended. */
+static int look_for_news(struct rotate *r, const struct catalog_list *list, bool *found, struct err *e)
+{
+    _cleanup_(cleanup_key_list_free) struct key_list *now = key_list_new(e);
+
+    *found = false;
+    if (!now || key_list_add(now, list, e) < 0)
+        return -1;
+    for (size_t i = 0; i < key_list_count(now) && !*found; i++)
+        *found = !is_rotated(r, key_list_at(now, i)->name);
+    return 0;
+}
+
+static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
+{
+    struct rotate *r = ctx;
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
+    struct err e = err ? *err : ERR_INIT;
+    bool has_news = true;
+
+    listing_free(TAKE_PTR(r->listing));
+    if (err || (r->state == CONFIRMING && look_for_news(r, list, &has_news, &e) < 0))
+        finish_unseen(r, &e);
+    else if (has_news)
+        begin_pass(r, list);
+    else
+        look_for_versions(r);
+}
+
+/* LISTING or CONFIRMING. */
+static void list_keys(struct rotate *r, enum state state)
 {
     struct listing_spec spec = {.ctx = r, .on_done = on_listed};
     struct err e = ERR_INIT;
 
-    r->passes++;
     r->ended = 0;
-    set_state(r, LISTING);
+    set_state(r, state);
     r->listing = listing_start(r->core, &spec, &e);
     if (!r->listing)
-        finish(r, &e);
+        finish_unseen(r, &e);
 }
 
 /* ---- the beginning ---- */
@@ -513,7 +539,7 @@ static void begin(uv_timer_t *timer)
         return;
     }
     r->ring = keyring_new(core_conf(r->core), &e);
-    start_pass(r);
+    list_keys(r, LISTING);
 }
 
 static void free_unstarted(struct rotate *r)

@@ -2,15 +2,18 @@
  * rotate.h: every wrapped data key in the bucket, from the previous master key to the new one.
  *
  *     list => rewrap each key, several at a time (rewrap.h) => the same again, until all are found to be done
- *     => is a backup under way? => old versions
+ *     => is a backup under way? => has a key come meanwhile? then the same again => old versions
  *
  * Dumps are not touched. A failure at one key does not stop the others. Interrupted anywhere, it is run again and goes
  * on where it was: what the new key opens is done. Only when all keys are opened by the new one it says so with
  * success: the previous key is needed no more.
  *
  * The last pass changes nothing and looks at every key: another daemon may have made a backup meanwhile, still with the
- * previous key, or somebody may have written over what was done. Success also needs that the configuration names the
- * new key, since what it names wraps the next backup.
+ * previous key, or somebody may have written over what was done. A backup that ends during that pass is neither in what
+ * the pass has listed nor, later, among the uploads: so the keys are listed once more behind the uploads, and one that
+ * is new begins another pass. That a store does not list uploads at all is told; any other reason for which they cannot
+ * be seen is a failure. Success also needs that the configuration names the new key, since what it names wraps the next
+ * backup.
  */
 #pragma once
 

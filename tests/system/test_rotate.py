@@ -704,9 +704,9 @@ def test_a_key_that_goes_meanwhile(ceph, etcd, proxied):
 
 # ---- whatever happens at whatever request ----
 
-# Three keys: a listing, three times three requests and what a store's dialect adds, a pass that only looks, the uploads, the
-# versions.
-MOMENTS = range(28)
+# Three keys: a listing, three times three requests and what a store's dialect adds, a pass that only looks, the uploads, a
+# last listing, the versions.
+MOMENTS = range(29)
 
 
 def started(site, proxy):
