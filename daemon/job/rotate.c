@@ -151,30 +151,29 @@ static void finish_incomplete(struct rotate *r)
     finish(r, &r->failure);
 }
 
-/* Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
- * key is what it was said to be. */
-static void finish_complete(struct rotate *r)
+/*
+ * Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
+ * key is what it was said to be. Its file is read again each time: somebody may have put the old one back meanwhile.
+ * Errors: ERR_CONFIG.
+ */
+static int conclude(struct rotate *r, struct err *e)
 {
-    const struct rotate_result *result = &r->result;
-    bool is_configured = strcmp(result->configured, result->next) == 0;
-    struct err e = ERR_INIT;
+    struct rotate_result *result = &r->result;
+    struct err why = ERR_INIT;
+    int n = keyring_current_fingerprint(core_conf(r->core), result->configured, &why);
 
-    if (!result->rotated && !r->has_evidence) {
-        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+    if (!result->rotated && !r->has_evidence)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
                 "that the right file, or are the two interchanged? Destroy neither before that is clear",
                 result->already, result->next, result->previous);
-        finish(r, &e);
-    } else if (!r->dry_run && core_conf(r->core)->encryption_key_path && !is_configured) {
-        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the "
-                "new key %s there, and run this again",
-                result->previous, result->configured[0] ? "still holds " : "cannot be read", result->configured,
-                result->next);
-        finish(r, &e);
-    } else {
-        finish(r, NULL);
-    }
+    if (r->dry_run || !core_conf(r->core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the new "
+            "key %s there, and run this again%s",
+            result->previous, n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
+            result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
 }
 
 /* ---- old versions ---- */
@@ -206,6 +205,13 @@ static void on_version_stays(void *ctx, const char *name, const struct err *err)
     tell_failure(r, name, &e);
 }
 
+/* Whoever asks for a purge wants to know. Else a store that does not list versions, or not for us, is told of and no
+ * more: what it keeps is no backup. But what another try may show is not passed over. */
+static bool must_be_listed(const struct rotate *r, const struct err *err)
+{
+    return r->purges || err->kind == ERR_TRANSIENT || err->kind == ERR_RESOURCE;
+}
+
 static void on_versions(void *ctx, const struct old_versions_result *found, const struct err *err)
 {
     struct rotate *r = ctx;
@@ -215,10 +221,11 @@ static void on_versions(void *ctx, const struct old_versions_result *found, cons
     r->result.lost_versions = found->lost - r->needed_versions;
     r->result.purged = found->purged;
     r->result.versions_unknown = err != NULL;
-    if (err && r->purges) {
+    if (err && must_be_listed(r, err)) {
         err_prepend(&e,
-                "all keys are rotated, but old versions of them could not be looked for, which need the previous "
-                "key: keep it, and run this again: ");
+                "%s old versions of them could not be looked for, which need the previous key: keep it, and run this "
+                "again: ",
+                r->dry_run ? "all keys were looked at, but" : "all keys are rotated, but");
         finish(r, &e);
     } else if (found->stay) {
         err_prepend(&r->failure,
@@ -234,16 +241,19 @@ static void on_versions(void *ctx, const struct old_versions_result *found, cons
                 r->needed);
         finish(r, &e);
     } else {
-        finish_complete(r);
+        e = ERR_INIT;
+        finish(r, conclude(r, &e) < 0 ? &e : NULL);
     }
 }
 
 static void look_for_versions(struct rotate *r)
 {
+    struct err e = ERR_INIT;
     struct old_versions_spec spec = {
             .previous = r->previous,
             .next = r->next,
-            .purges = r->purges && !r->dry_run,
+            /* What is removed cannot be brought back: only when nothing stands against success. */
+            .purges = r->purges && !r->dry_run && conclude(r, &e) == 0,
             .ctx = r,
             .find = find_rotated,
             .on_progress = on_purge_progress,
@@ -251,7 +261,6 @@ static void look_for_versions(struct rotate *r)
             .on_done = on_versions,
     };
     struct old_versions_result none = {0};
-    struct err e = ERR_INIT;
 
     set_state(r, VERSIONS);
     r->versions = old_versions_start(r->core, &spec, &e);

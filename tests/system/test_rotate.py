@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -451,14 +452,23 @@ def versions(bucket, name):
     return [(one["VersionId"], one["IsLatest"]) for one in found]
 
 
+@contextmanager
+def keeping_versions(site):
+    """The site's bucket keeps versions; behind it none are left."""
+    client, bucket = site.bucket.client, site.bucket.name
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    try:
+        yield site
+    finally:
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for one in page.get("Versions", []) + page.get("DeleteMarkers", []):
+                client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+
+
 @pytest.fixture
 def versioned(site):
-    site.bucket.client.put_bucket_versioning(Bucket=site.bucket.name, VersioningConfiguration={"Status": "Enabled"})
-    yield site
-    client, bucket = site.bucket.client, site.bucket.name
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        for one in page.get("Versions", []) + page.get("DeleteMarkers", []):
-            client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+    with keeping_versions(site):
+        yield site
 
 
 def test_old_versions_are_told(versioned):
@@ -637,7 +647,7 @@ def test_a_key_that_is_written_over_when_it_was_done(ceph, etcd, proxied):
     check_opens(site, keys.next, made)
 
 
-def test_two_ceremonies_at_once(versioned):
+def test_two_ceremonies_one_after_the_other(versioned):
     """To different new keys, where no condition keeps one from writing over the other: neither undoes the other's work."""
     site = versioned
     made = put_keys(site, 1)
