@@ -1,5 +1,6 @@
 #include "peer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 enum {
     OUT_LIMIT = 16 << 20,    /* bytes waiting to be written to one client: the plan of a prune of 100,000 backups */
     DETAILS_LIMIT = 1 << 19, /* of them, beyond which details are left out */
+    UNROTATED_MAX = 100,     /* keys that are told one by one: the log has all */
     LIST_BATCH = 256,        /* entries written at a time */
     STALL_MS = 60000,        /* without a byte taken by a client that has something to read */
     PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
@@ -52,6 +54,7 @@ struct peer {
     bool is_for_us; /* what we watch ends with us */
     uint64_t started_ms, told_ms;
     const char *told_phase;
+    unsigned unrotated, untold; /* keys that failed; of them, left out */
 
     struct inventory *inventory;
     bool is_listing; /* the inventory is being made; else it is being shown */
@@ -255,14 +258,29 @@ static void on_planned(void *ctx, const struct planned *planned)
     queued(p, message_planned(&p->out, planned, &e));
 }
 
-/* All are counted: who does not read is spared the details. */
+/* Nobody can look up later what a private daemon does not tell now. */
 static void on_unrotated(void *ctx, const struct unrotated *u)
 {
     struct peer *p = ctx;
+    bool fits = p->spec.is_private ? p->out.len < OUT_LIMIT / 2
+                                   : p->out.len < DETAILS_LIMIT && p->unrotated < UNROTATED_MAX;
     struct err e = ERR_INIT;
 
-    if (p->out.len < DETAILS_LIMIT)
+    p->unrotated++;
+    if (fits)
         queued(p, message_unrotated(&p->out, u, &e));
+    else
+        p->untold++;
+}
+
+static void tell_untold(struct peer *p)
+{
+    char text[96];
+    struct err e = ERR_INIT;
+
+    (void)snprintf(
+            text, sizeof(text), "and %u more failures%s", p->untold, p->spec.is_private ? "" : ", in the daemon's log");
+    queued(p, message_note(&p->out, text, &e));
 }
 
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
@@ -270,6 +288,8 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     struct peer *p = ctx;
 
     p->watching = false;
+    if (p->untold)
+        tell_untold(p);
     end_with(p, result, err);
 }
 

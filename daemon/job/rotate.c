@@ -61,8 +61,7 @@ struct rotate {
     enum rewrap_condition condition;
     struct old_versions *versions;
 
-    unsigned told;       /* failures */
-    unsigned alike;      /* of them in a row that are not the key's own */
+    unsigned alike;      /* failures in a row that are not the key's own */
     unsigned not_opened; /* because neither key opens it */
     bool has_evidence;   /* a key says that it was rotated from the previous one */
     struct err failure;  /* the first, or the first that is of bytes that are bad */
@@ -125,8 +124,7 @@ static void tell_failure(struct rotate *r, const char *name, const struct err *e
 {
     struct unrotated unrotated = {.name = name, .err = err};
 
-    if (r->told++ < ROTATE_TOLD_MAX)
-        r->sink.unrotated(r->sink.ctx, &unrotated);
+    r->sink.unrotated(r->sink.ctx, &unrotated);
     if (r->failure.kind == ERR_NONE || (r->failure.kind != ERR_INTEGRITY && err->kind == ERR_INTEGRITY)) {
         r->failure = *err;
         err_prepend(&r->failure, "%s: ", name);

@@ -21,8 +21,6 @@
 
 struct rotate;
 
-enum { ROTATE_TOLD_MAX = 100 }; /* keys that failed and are told one by one; all are counted */
-
 struct rotate_request {
     const struct secret *previous; /* master keys, KEY_LEN bytes; copied */
     const struct secret *next;     /* NULL: the one that encryption_key_path names */

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from faults import Command
+from faults import Command, events
 from s3_proxy import DROP, LOSE, Answer, Hold, error
 from servers import wait_for
 from test_rotate import (At, Keys, check_opens, counts, fingerprint, keeping_versions, key_name, opens, put_keys, rotate,
@@ -273,6 +273,31 @@ def test_cut_off_during_a_purge(store, moment, loses):
     assert done.status == 1 and done.err.count("cancelled: at least 3 keys are rotated") == 1, done
     proxy.rule = lambda request: None
     check_purge_goes_on(site, keys, made)
+
+
+# ---- what people read, and write down ----
+
+
+@pytest.mark.parametrize("by_daemon", [True, False], ids=["daemon", "private"])
+def test_more_failures_than_are_told(site, by_daemon):
+    """A daemon's log has them all; without one the person is told them all."""
+    names = {key_name(n) for n in range(130)}
+    for name in names:
+        site.bucket.put(name, os.urandom(72))
+    keys = Keys(site)
+    if by_daemon:
+        site.start()
+    done = site.ctl("rotate-key", "-p", keys.previous_file, "--json")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert done.status == 5 and counts(lines[-1]) == (0, 0, 130), done
+    told = [line["name"] for line in lines if "name" in line]
+    assert len(told) == (100 if by_daemon else 130) and set(told) <= names
+    assert ("note: and 30 more failures, in the daemon's log" in done.err) == by_daemon, done.err
+    if by_daemon:
+        logged = [text.split(": ")[1] for text in events(site, "warning") if text.startswith("rotate-key: backup-")]
+        assert len(logged) == 130 and set(logged) == names
+    else:
+        assert "more failures" not in done.err
 
 
 # ---- two at once ----
