@@ -268,10 +268,12 @@ static void show_old_versions(const Control__RotateResult *r)
         (void)puts("Whether the bucket keeps old versions of the keys could not be found out.");
 }
 
-/* What the two people of a ceremony want to read. */
-static void show_conclusion(const Control__RotateResult *r)
+/* What the two people of a ceremony want to read, and to find in what they wrote down. */
+static void show_conclusion(const Control__RotateResult *r, bool has_failed)
 {
-    if (r->dry_run && r->rotated)
+    if (has_failed)
+        (void)printf("This run FAILED: the previous key %s is STILL NEEDED.\n", r->previous_key);
+    else if (r->dry_run && r->rotated)
         (void)puts("This was a dry run: nothing was changed, and the previous key is still needed.");
     else if (r->dry_run)
         (void)puts("This was a dry run: nothing is left to rotate. A real run says whether the previous key can be "
@@ -283,15 +285,19 @@ static void show_conclusion(const Control__RotateResult *r)
 
 void show_rotate(const Control__RotateResult *r, bool has_failed)
 {
-    if (!r->new_key[0] || r->rotated + r->already + r->failed == 0) /* it did not come so far */
+    if (!r->new_key[0])
         return;
+    if (r->rotated + r->already + r->failed == 0) { /* it did not come so far */
+        if (has_failed)
+            show_conclusion(r, true);
+        return;
+    }
     (void)printf("previous key  %s\nnew key       %s%s\n\n", r->previous_key, r->new_key,
             strcmp(r->configured_key, r->new_key) == 0 ? "  (encryption_key_path)" : "");
     (void)printf("%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n\n",
             r->dry_run ? "would rotate" : "rotated", r->rotated, "already", r->already, "failed", r->failed);
     show_old_versions(r);
-    if (!has_failed)
-        show_conclusion(r);
+    show_conclusion(r, has_failed);
 }
 
 /* ---- results of jobs ---- */

@@ -278,6 +278,29 @@ def test_cut_off_during_a_purge(store, moment, loses):
 # ---- what people read, and write down ----
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"]], ids=["real", "dry run"])
+def test_a_failure_ends_in_a_verdict(site, options):
+    """On stdout, behind the table: the record of a ceremony must not look like that of a success."""
+    put_keys(site, 2)
+    site.bucket.put(key_name(9), os.urandom(72))
+    keys = Keys(site)
+    verdict = f"This run FAILED: the previous key {fingerprint(keys.previous)} is STILL NEEDED."
+    done = site.ctl("rotate-key", "-p", keys.previous_file, *options)
+    assert done.status == 5 and "do not destroy the previous key" in done.err, done
+    assert "failed             1" in done.out and done.out.splitlines()[-1] == verdict, done
+    assert "destroyed" not in done.out and "dry run" not in done.out, done
+
+
+def test_a_failure_before_any_key_ends_in_a_verdict(ceph, etcd, proxied):
+    site, proxy = proxied(ceph, etcd)
+    put_keys(site, 1)
+    keys = Keys(site)
+    proxy.rule = lambda request: DENIED
+    done = site.ctl("rotate-key", "-p", keys.previous_file)
+    assert done.status == 1 and "AccessDenied" in done.err, done
+    assert done.out == f"This run FAILED: the previous key {fingerprint(keys.previous)} is STILL NEEDED.\n", done
+
+
 @pytest.mark.parametrize("by_daemon", [True, False], ids=["daemon", "private"])
 def test_more_failures_than_are_told(site, by_daemon):
     """A daemon's log has them all; without one the person is told them all."""
