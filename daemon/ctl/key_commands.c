@@ -7,7 +7,7 @@
 #include "seal/key.h"
 #include "show.h"
 
-static int failed(const struct ctl *ctl, const struct err *e)
+int key_commands_failed(const struct ctl *ctl, const struct err *e)
 {
     if (ctl->json)
         results_failure(err_kind_name(e->kind), e->text);
@@ -36,7 +36,7 @@ int generate_key_run(const struct ctl *ctl)
     _cleanup_secret_ struct secret *key = key_new_master(&e);
 
     if (!key || key_write_master(ctl->argument, key, &e) < 0)
-        return failed(ctl, &e);
+        return key_commands_failed(ctl, &e);
     return tell(ctl, key);
 }
 
@@ -45,5 +45,5 @@ int key_fingerprint_run(const struct ctl *ctl)
     struct err e = ERR_INIT;
     _cleanup_secret_ struct secret *key = key_read_brought(ctl->argument, &e);
 
-    return key ? tell(ctl, key) : failed(ctl, &e);
+    return key ? tell(ctl, key) : key_commands_failed(ctl, &e);
 }

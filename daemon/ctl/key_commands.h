@@ -3,7 +3,12 @@
  */
 #pragma once
 
+#include "base/err.h"
 #include "ctl.h"
 
 int generate_key_run(const struct ctl *ctl);
 int key_fingerprint_run(const struct ctl *ctl);
+
+/* Tells a person, and a program that wants JSON, why a key file could not be read or written. Returns the exit status:
+ * CTL_USAGE if that is the file's fault, else CTL_FAILED. For rotate-key, too. */
+int key_commands_failed(const struct ctl *ctl, const struct err *e);

@@ -5,6 +5,7 @@
 #include "ask.h"
 #include "base/cleanup.h"
 #include "base/secret.h"
+#include "key_commands.h"
 #include "seal/key.h"
 #include "show.h"
 
@@ -50,13 +51,13 @@ int rotate_set(int letter, const char *value)
     }
 }
 
-static struct secret *read_key(const char *path)
+static struct secret *read_key(const struct ctl *ctl, const char *path, int *status)
 {
     struct err e = ERR_INIT;
     struct secret *key = key_read_brought(path, &e);
 
     if (!key)
-        show_failure(e.text);
+        *status = key_commands_failed(ctl, &e);
     return key;
 }
 
@@ -71,14 +72,15 @@ int rotate_run(const struct ctl *ctl)
     _cleanup_secret_ struct secret *previous = NULL, *next = NULL;
     Control__RotateKey body = CONTROL__ROTATE_KEY__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
+    int status;
 
     if (!rotate.previous_key) {
         show_failure("rotate-key: which key was in use so far? -p FILE");
         return CTL_USAGE;
     }
-    previous = read_key(rotate.previous_key);
-    if (!previous || (rotate.new_key && !(next = read_key(rotate.new_key))))
-        return CTL_USAGE;
+    previous = read_key(ctl, rotate.previous_key, &status);
+    if (!previous || (rotate.new_key && !(next = read_key(ctl, rotate.new_key, &status))))
+        return status;
     body.previous_key = bytes_of(previous);
     if (next)
         body.new_key = bytes_of(next);

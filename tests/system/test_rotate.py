@@ -325,6 +325,8 @@ def test_bad_files(site, option, name):
     done = site.run(ctl, "-c", site.file, "rotate-key", *files, **options)
     assert done.status == 2 and len(done.err.splitlines()) == 1 and says in done.err and "bad.key" in done.err, done
     assert "0" * 60 not in done.err and state(site.bucket) == before
+    told = site.run(ctl, "-c", site.file, "rotate-key", *files, "--json", **options)
+    assert told.status == 2 and says in told.json["failure"]["text"] and told.err == done.err, told
 
 
 def test_bad_words(site):

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from faults import Command, events
 from s3_proxy import DROP, LOSE, Answer, Hold, error
 from servers import wait_for
+from test_control import needs_root
 from test_rotate import (At, Keys, check_opens, counts, fingerprint, keeping_versions, key_name, opens, put_keys, rotate,
                          rotated, started, versions)
 
@@ -321,6 +323,22 @@ def test_more_failures_than_are_told(site, by_daemon):
         assert len(logged) == 130 and set(logged) == names
     else:
         assert "more failures" not in done.err
+
+
+@needs_root
+def test_no_memory_to_lock_for_a_key(site):
+    """That is not the file's fault, and a program is told like a person."""
+    keys = Keys(site)
+    site.dir.chmod(0o711)
+    ctl = site.dir / "ctl"
+    ctl.write_bytes(Path(site.programs.ctl).read_bytes())
+    ctl.chmod(0o755)
+    Path(keys.previous_file).chmod(0o644)
+    for words in ("rotate-key -p previous.key", "key-fingerprint previous.key"):
+        done = site.run("sh", "-c", f"ulimit -l 0; exec ./ctl --json {words}", user=65534, group=65534, extra_groups=[])
+        if not site.programs.sanitized:  # with which nothing is ever locked
+            assert done.status == 1 and done.json["failure"]["kind"] == "resource", done
+            assert "cannot lock memory for a secret" in done.json["failure"]["text"] and len(done.err.splitlines()) == 1, done
 
 
 # ---- two at once ----
