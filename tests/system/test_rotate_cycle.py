@@ -103,6 +103,33 @@ def test_the_new_key_and_the_previous_one_together(watched):
     assert opens(keys.next, newest, site.bucket.get(newest))
 
 
+def test_two_machines_in_the_middle(new_site, etcd, bucket):
+    """As the README has it: both keys lie beside the one in use, on each, before the first uses the new one. Whatever either
+    makes then, both can read, at each moment."""
+    machines = [new_site(etcd, bucket), new_site(etcd, bucket)]
+    old, new = os.urandom(32), os.urandom(32)
+    for site in machines:
+        site.write("master.key", old.hex())
+        site.configure({"previous_key_paths": [site.write("previous.key", old.hex()), site.write("next.key", new.hex())]})
+        done = site.check_config()
+        assert done.status == 0 and "previous_key_paths" not in done.err, done
+        site.start()
+    for mover in [None, *machines]:
+        if mover:
+            mover.write("in-use.key", (mover.dir / "next.key").read_text())
+            (mover.dir / "in-use.key").rename(mover.key_file)
+        for site in machines:
+            assert site.ctl("backup").status == 0
+        for site in machines:
+            assert site.ctl("verify", "--all").status == 0
+    result = machines[0].ctl("rotate-key", "-p", machines[0].dir / "previous.key", "--json").json
+    assert counts(result) == (3, 3, 0)
+    for site in machines:
+        site.configure({"previous_key_paths": None})
+        reload(site, TAKEN)
+        assert site.ctl("verify", "--all").status == 0 and events(site, "error") == []
+
+
 def test_a_key_that_was_rotated_away(watched):
     """The new key was handed over, and the file still holds the old one: nobody's backup uses that."""
     site, page = watched
