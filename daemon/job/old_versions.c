@@ -135,10 +135,13 @@ static void on_listed(void *ctx, const struct err *err)
     struct old_versions *v = ctx;
 
     v->listing = NULL;
-    if (err)
+    if (err) {
         v->spec.on_done(v->spec.ctx, &v->result, err);
-    else
-        start_more(v);
+        return;
+    }
+    if (v->spec.purges && !v->spec.may_purge(v->spec.ctx))
+        v->next = v->ended = v->n;
+    start_more(v);
 }
 
 struct old_versions *old_versions_start(struct core *core, const struct old_versions_spec *spec, struct err *e)

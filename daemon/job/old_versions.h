@@ -29,6 +29,8 @@ struct old_versions_spec {
     void *ctx;
     /* Whether `name` is a key that was rotated, and the instant of its backup. Until the end. */
     bool (*find)(void *ctx, const char *name, int64_t *instant);
+    /* If it purges, asked once, when all are listed: whether it may, now that this is known. Else they stay. */
+    bool (*may_purge)(void *ctx);
     void (*on_progress)(void *ctx, unsigned done, unsigned total);
     void (*on_stays)(void *ctx, const char *name, const struct err *err); /* one that was to be purged */
     /* Once unless freed, never inside the start. err: they could not be listed. */

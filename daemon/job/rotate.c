@@ -151,7 +151,7 @@ static void finish_incomplete(struct rotate *r)
 
 /*
  * Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
- * key is what it was said to be. Its file is read again each time: somebody may have put the old one back meanwhile.
+ * key is what it was said to be. The file is read again each time: somebody may have put the old key back meanwhile.
  * Errors: ERR_CONFIG.
  */
 static int conclude(struct rotate *r, struct err *e)
@@ -187,6 +187,15 @@ static bool find_rotated(void *ctx, const char *name, int64_t *instant)
         return false;
     *instant = item->instant;
     return true;
+}
+
+/* What is removed cannot be brought back: only when nothing stands against success. */
+static bool may_purge(void *ctx)
+{
+    struct rotate *r = ctx;
+    struct err ignored = ERR_INIT;
+
+    return r->needed_versions == 0 && conclude(r, &ignored) == 0;
 }
 
 static void on_purge_progress(void *ctx, unsigned done, unsigned total)
@@ -246,19 +255,19 @@ static void on_versions(void *ctx, const struct old_versions_result *found, cons
 
 static void look_for_versions(struct rotate *r)
 {
-    struct err e = ERR_INIT;
     struct old_versions_spec spec = {
             .previous = r->previous,
             .next = r->next,
-            /* What is removed cannot be brought back: only when nothing stands against success. */
-            .purges = r->purges && !r->dry_run && conclude(r, &e) == 0,
+            .purges = r->purges && !r->dry_run,
             .ctx = r,
             .find = find_rotated,
+            .may_purge = may_purge,
             .on_progress = on_purge_progress,
             .on_stays = on_version_stays,
             .on_done = on_versions,
     };
     struct old_versions_result none = {0};
+    struct err e = ERR_INIT;
 
     set_state(r, VERSIONS);
     r->versions = old_versions_start(r->core, &spec, &e);

@@ -159,15 +159,33 @@ def test_nothing_is_purged_while_the_old_key_is_configured(store):
     check_opens(site, keys.next, made)
 
 
+def test_nothing_is_purged_while_a_key_is_missing(store):
+    """Of which the bucket keeps an old version: who brings it back may need the previous key."""
+    site, _ = store
+    made = put_keys(site, 3)
+    dump = key_name(1).replace(".key", ".dump")
+    site.bucket.put(dump, b"x" * 1001)  # by its size no plain dump
+    site.bucket.delete(key_name(1))
+    keys = Keys(site)
+    failure, result = rotate(site, keys, "--purge-versions", status=5)
+    assert f"{key_name(1)} was deleted and its dump was not" in failure["failure"]["text"]
+    assert counts(result) == (2, 0, 0) and (result["old_versions"], result["purged"]) == (2, 0)
+    assert [len(versions(site.bucket, name)) for name in made] == [2, 1, 2]
+    site.bucket.delete(dump)
+    result = rotated(site, keys, "--purge-versions")
+    assert (result["old_versions"], result["purged"], result["lost_versions"]) == (0, 2, 1)
+
+
 @pytest.mark.parametrize("text", ["previous", "nonsense"])
-@pytest.mark.parametrize("moment, purged", [("uploads", 0), ("versions", 2)])
+@pytest.mark.parametrize("moment, purged", [("uploads", 0), ("versions", 0), ("delete", 2)])
 def test_a_key_file_that_is_put_back_meanwhile(store, text, moment, purged):
-    """The file that success depends on is read when success is said, not when the rotation begins."""
+    """The file that success depends on is read when it is said, and before a purge, not when the rotation begins."""
     site, proxy = store
     put_keys(site, 2)
     keys = Keys(site)
     put_back = keys.previous.hex() if text == "previous" else "no key"
-    proxy.rule = lambda request: site.write("master.key", put_back) and None if moment in request.query else None
+    proxy.rule = lambda request: (
+        site.write("master.key", put_back) and None if moment in (request.call, *request.query) else None)
     failure, result = rotate(site, keys, "--purge-versions", status=1)
     assert f"do NOT destroy the previous key {fingerprint(keys.previous)} yet: encryption_key_path " in (
         failure["failure"]["text"])
