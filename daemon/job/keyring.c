@@ -5,6 +5,7 @@
 #include <string.h>
 
 struct slot {
+    const char *path;   /* borrowed */
     struct secret *key; /* NULL: it could not be read, and unreadable says why */
     char fingerprint[KEY_FINGERPRINT_MAX];
     struct err unreadable;
@@ -18,6 +19,7 @@ struct keyring {
 
 static void read_slot(struct slot *slot, const char *path)
 {
+    slot->path = path;
     slot->key = key_read_master(path, &slot->unreadable);
     if (slot->key)
         key_fingerprint(slot->key, slot->fingerprint);
@@ -52,7 +54,7 @@ struct keyring *keyring_new(const struct conf *conf, struct err *e)
 /* None opens it. Where memory or a disk kept one from being tried, that says nothing about the backup. */
 static int tell_none(const struct keyring *r, struct err *e)
 {
-    char tried[ERR_TEXT_MAX] = "", unread[ERR_TEXT_MAX] = "";
+    char tried[ERR_TEXT_MAX / 2] = "", unread[ERR_TEXT_MAX / 4] = ""; /* of many, as many as leave room for the rest */
     const struct err *lack = NULL;
 
     for (size_t i = 0; i < r->n; i++) {
@@ -60,9 +62,10 @@ static int tell_none(const struct keyring *r, struct err *e)
         size_t len = strlen(tried);
 
         if (slot->key)
-            (void)snprintf(tried + len, sizeof(tried) - len, "%s%s", len ? ", " : "", slot->fingerprint);
+            (void)snprintf(
+                    tried + len, sizeof(tried) - len, "%s%s of %s", len ? ", " : "", slot->fingerprint, slot->path);
         else if (slot->unreadable.kind && !unread[0])
-            (void)snprintf(unread, sizeof(unread), "; not tried: %.200s", slot->unreadable.text);
+            (void)snprintf(unread, sizeof(unread), "; not tried: %.110s", slot->unreadable.text);
         if (slot->unreadable.kind == ERR_RESOURCE && !lack)
             lack = &slot->unreadable;
     }
@@ -70,7 +73,9 @@ static int tell_none(const struct keyring *r, struct err *e)
         return err_set(e, ERR_RESOURCE, lack->domain, lack->code, "not opened by %s; not tried: %.200s",
                 tried[0] ? tried : "any", lack->text);
     return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
-            "wrong master key, or the key object is damaged (not opened by %s%s)", tried[0] ? tried : "any", unread);
+            "wrong master key, or the key object is damaged (not opened by %s%s); the right one goes into "
+            "previous_key_paths",
+            tried[0] ? tried : "any", unread);
 }
 
 struct secret *keyring_unwrap(

@@ -21,15 +21,15 @@
 
 struct keyring;
 
-/* Reads the keys. The caller frees. Errors: ERR_CONFIG (no key is configured; the one in use cannot be read),
- * ERR_NOT_FOUND, ERR_RESOURCE; they name the file. */
+/* Reads the keys. `conf` must outlive it: errors name its paths. The caller frees. Errors: ERR_CONFIG (no key is
+ * configured; the one in use cannot be read), ERR_NOT_FOUND, ERR_RESOURCE; they name the file. */
 struct keyring *keyring_new(const struct conf *conf, struct err *e);
 
 enum { KEYRING_CURRENT = 0 }; /* the one that encryption_key_path names; others are previous ones */
 
 /*
  * As key_unwrap, by the first key that opens it; *by (may be NULL) is its number. An error speaks of all keys that were
- * tried, with their fingerprints, and of the files that could not be read. The caller frees.
+ * tried, with their fingerprints and files, and of the files that could not be read. The caller frees.
  */
 struct secret *keyring_unwrap(
         const struct keyring *r, struct bytes wrapped, int64_t instant, bool allow_renamed, size_t *by, struct err *e);

@@ -296,7 +296,9 @@ static void test_needs_previous(void **state)
     expect_no_trouble(true);
 }
 
-#define NOT_OPENED "wrong master key, or the key object is damaged (not opened by %s, %s)"
+#define NOT_OPENED                                                                                                     \
+    "wrong master key, or the key object is damaged (not opened by %s of current.key, %s of previous.key); the right " \
+    "one goes into previous_key_paths"
 
 static void expect_not_opened(unsigned n, const char *before, const char *name)
 {
@@ -510,7 +512,7 @@ static void test_out_of_memory_for_the_previous_key(void **state)
     expect_success(run.check, &e);
     store_answer_all();
     assert_true(run.has_failed);
-    (void)snprintf(text, sizeof(text), "not opened by %s; not tried: out of memory for a secret of 65 bytes",
+    (void)snprintf(text, sizeof(text), "not opened by %s of current.key; not tried: out of memory for a secret of 65 bytes",
             current_fingerprint);
     expect_error(&run.err, ERR_RESOURCE, text);
 }
