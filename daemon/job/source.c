@@ -78,7 +78,8 @@ static int check_size(const struct source *s, struct err *e)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
     if (s->has_key && unseal_plain_size(s->size) == UINT64_MAX)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "no encrypted dump has %" PRIu64 " bytes: it was cut off in its last chunk", s->size);
+                "chunk %" PRIu64 " at byte %" PRIu64 ": cut off: no encrypted dump has %" PRIu64 " bytes",
+                s->size / SEAL_SEALED_CHUNK, s->size / SEAL_SEALED_CHUNK * SEAL_SEALED_CHUNK, s->size);
     return 0;
 }
 

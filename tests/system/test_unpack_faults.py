@@ -101,7 +101,8 @@ def test_tampered(backed_up, folder):
             (flip(good, start), f"chunk 2 at byte {start}:"), (flip(good, start + 3000), f"chunk 2 at byte {start}:"),
             (flip(good, end - 1), f"chunk 2 at byte {start}:"), (flip(good, 0), "chunk 0 at byte 0:"),
             (flip(good, len(good) - 1), f"chunk {len(good) // CHUNK} at byte {len(good) // CHUNK * CHUNK}:"),
-            (good[:start], "chunk 1"), (good[:start + 1000], "chunk 2"), (good[:start + 20], ""), (good + good[:CHUNK], "chunk"),
+            (good[:start], "chunk 1"), (good[:start + 1000], "chunk 2"),
+            (good[:start + 20], f"chunk 2 at byte {start}: cut off"), (good + good[:CHUNK], "chunk"),
             (good[:CHUNK] + good[start:end] + good[CHUNK:start] + good[end:], f"chunk 1 at byte {CHUNK}:"),
             (good[:CHUNK] + good, f"chunk 1 at byte {CHUNK}:"), (good[CHUNK:], "chunk 0 at byte 0:"), (b"", "is empty")]:
         site.bucket.put(site.name, wrong)
