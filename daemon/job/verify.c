@@ -11,6 +11,7 @@
 #include "listing.h"
 #include "objections.h"
 #include "room.h"
+#include "s3/object.h"
 #include "source.h"
 #include "unpack.h"
 
@@ -55,6 +56,8 @@ struct verify {
     struct download *download;
     struct place *place;
     struct unpack *unpack;
+    struct s3_request *look; /* whether it is still there, after: */
+    struct err missing;      /* the store has none of it */
 
     struct verify_result result;
     struct err failure; /* of the first bad one, or of the first whose bytes are bad */
@@ -104,6 +107,8 @@ static void finish(struct verify *v, const struct err *err)
     struct job_sink sink = v->sink;
 
     v->state = FINISHED;
+    if (v->look)
+        s3_request_cancel(TAKE_PTR(v->look));
     drop_backup(v);
     listing_free(TAKE_PTR(v->listing));
     catalog_list_free(TAKE_PTR(v->list));
@@ -180,7 +185,7 @@ static void count(struct verify *v, const struct err *err)
 }
 
 /* `err` NULL: it is good. */
-static void judge(struct verify *v, const struct unpack_status *status, const struct err *err)
+static void conclude(struct verify *v, const struct unpack_status *status, const struct err *err)
 {
     const struct catalog_backup *b = v->backup;
     struct verdict verdict = {
@@ -209,6 +214,56 @@ static void judge(struct verify *v, const struct unpack_status *status, const st
         finish_all(v);
     else
         schedule(v, look_at_next);
+}
+
+/* It was listed, and somebody has pruned since: neither good nor bad. */
+static void pass_over(struct verify *v)
+{
+    char note[NAME_TEXT_MAX + 32];
+
+    drop_backup(v);
+    if (v->cancelled) {
+        cancelled(v);
+        return;
+    }
+    (void)snprintf(note, sizeof(note), "%s was deleted meanwhile", v->backup->name);
+    v->sink.note(v->sink.ctx, note);
+    if (!v->cancelled) /* else the timer brings it */
+        schedule(v, look_at_next);
+}
+
+static void on_looked(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct verify *v = ctx;
+    struct err missing = v->missing;
+
+    (void)res;
+    v->look = NULL;
+    if (err && err->kind == ERR_NOT_FOUND)
+        pass_over(v);
+    else
+        conclude(v, NULL, &missing);
+}
+
+/* Of all that were listed some may go while others are read, dump first: what the store has none of any more is asked
+ * for once again. */
+static bool may_be_gone(struct verify *v, const struct err *err)
+{
+    struct err ignored;
+    struct s3_client *s3;
+
+    if (v->only || v->cancelled || !err || err->kind != ERR_NOT_FOUND || err->domain != ERR_DOMAIN_HTTP)
+        return false;
+    s3 = core_s3(v->core, &ignored);
+    v->look = s3 ? s3_head(s3, v->backup->name, v, on_looked, &ignored) : NULL;
+    v->missing = *err;
+    return v->look != NULL;
+}
+
+static void judge(struct verify *v, const struct unpack_status *status, const struct err *err)
+{
+    if (!may_be_gone(v, err))
+        conclude(v, status, err);
 }
 
 static void on_line(void *ctx, const char *line)

@@ -2,7 +2,8 @@
  * verify.h: is it good? Reads backups as a restore would, and writes nothing; or, as a drill, unpacks each into a
  * scratch directory, asks etcdutl what it holds, and removes it again.
  *
- * One backup after the other; each gets its verdict (job_sink.verdict), and a bad one does not stop the others. The
+ * One backup after the other; each gets its verdict (job_sink.verdict), and a bad one does not stop the others; of all,
+ * one that was deleted after the listing is passed over with a note. The
  * job has failed when one of them is bad: ERR_INTEGRITY if the bytes of one are, else the kind of the first failure.
  */
 #pragma once

@@ -14,7 +14,7 @@ import pytest
 import reader
 import servers
 from etcd_peer import message
-from faults import Command, events, phase
+from faults import Command, events, news, phase
 from s3_proxy import DROP, Answer, Hold, error
 from servers import gone, wait_for
 from test_control import DONE, PROGRESS, VERSION, Client, as_other, fields, needs_root
@@ -513,6 +513,55 @@ def test_the_store_refuses(made, proxied, ceph):
     finally:
         for n in range(4):
             site.bucket.delete(*(f"backup-2000-01-0{n + 1}T00:00:00Z.{kind}" for kind in ("dump", "key")))
+
+
+def is_looked_at(proxy, wanted):
+    """Whether verify has come there: the daemon's own look at keys, which may come before, asks for no HEAD."""
+    return any(r.method == "HEAD" and quote(f"{wanted}.dump") in r.path for r in proxy.requests)
+
+
+# What is asked for while the backup that is second goes: its HEAD, its key, its first bytes. A dump goes before its key.
+@pytest.mark.parametrize("moment", [("HEAD", ".dump"), ("GET", ".key"), ("GET", ".dump")], ids=["head", "key", "dump"])
+def test_pruned_meanwhile(made, proxied, ceph, moment):
+    """It was listed, and is no more when its turn comes: told, neither good nor bad, and no reason to wake anybody."""
+    site, backups = made
+    gone_now = stem(backups[1])
+    kept = {f"{gone_now}.{kind}": site.bucket.get(f"{gone_now}.{kind}") for kind in ("dump", "key")}
+
+    def rule(request):
+        if request.method == moment[0] and quote(gone_now + moment[1]) in request.path and is_looked_at(proxy, gone_now):
+            site.bucket.delete(*kept)
+        return None
+
+    reached, proxy = reaching(made, proxied, ceph, lambda r: None)
+    proxy.rule = rule
+    try:
+        done = reached.ctl("verify", "--all", "--json")
+        *verdicts, end = lines(done)
+        assert done.status == 0 and [v["name"] for v in verdicts] == [backups[0]["name"], backups[2]["name"]], done
+        assert (end["good"], end["bad"]) == (2, 0)
+        assert f"note: {backups[1]['name']} was deleted meanwhile" in done.err, done
+        assert news(reached) == [f"verify: {backups[1]['name']} was deleted meanwhile"]
+    finally:
+        for name, content in kept.items():
+            site.bucket.put(name, content)
+
+
+def test_a_key_that_goes_meanwhile(made, proxied, ceph):
+    """Alone: the dump is still there, and cannot be read. That is bad."""
+    site, backups = made
+    name = backups[1]["name"].replace(".dump", ".key")
+    key = site.bucket.get(name)
+    reached, proxy = reaching(made, proxied, ceph, lambda r: None)
+    proxy.rule = lambda r: (site.bucket.delete(name)
+                            if quote(name) in r.path and is_looked_at(proxy, stem(backups[1])) else None)
+    try:
+        done = reached.ctl("verify", "--all", "--json")
+        *verdicts, _ = lines(done)
+        assert done.status == 1 and [v["good"] for v in verdicts] == [True, False, True], done
+        assert "reading its key: " in verdicts[1]["text"]
+    finally:
+        site.bucket.put(name, key)
 
 
 def test_a_store_that_stumbles(made, proxied, ceph):
