@@ -144,19 +144,21 @@ static void begin_schedule(struct cycle *c)
 
 static void count(struct cycle *c, const struct catalog_list *list)
 {
-    const struct catalog_backup *newest = catalog_list_latest(list);
-    int64_t instant = newest ? newest->instant : 0;
+    int64_t newest = 0;
 
     c->state.is_known = true;
-    if (!c->is_outdated || instant > c->state.newest)
-        c->state.newest = instant;
     c->state.backups = c->state.bytes = 0;
     for (size_t i = 0; i < catalog_list_count(list); i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
 
-        c->state.backups += b->state == CATALOG_COMPLETE;
-        c->state.bytes += b->state == CATALOG_COMPLETE ? b->size : 0;
+        if (!catalog_backup_counts(b))
+            continue;
+        if (c->state.backups++ == 0) /* the newest comes first */
+            newest = b->instant;
+        c->state.bytes += b->size;
     }
+    if (!c->is_outdated || newest > c->state.newest)
+        c->state.newest = newest;
 }
 
 static void look_up_later(struct cycle *c, const struct err *err)

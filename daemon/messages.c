@@ -62,13 +62,21 @@ int message_note(struct buf *out, const char *note_text, struct err *e)
     return append(out, &reply, e);
 }
 
-static const char *state_name(enum catalog_state state)
+/* What a size says comes before what the key says, and that before what the names say. */
+static const char *state_name(const struct inventory_entry *shown)
 {
-    switch (state) {
-    case CATALOG_COMPLETE:
-        return "complete";
-    case CATALOG_KEY_MISSING:
+    const struct catalog_backup *b = shown->backup;
+
+    if (b->doubt == CATALOG_WRONG_SIZE)
+        return "wrong-size";
+    if (strcmp(shown->key, "none") == 0)
+        return "other-key";
+    if (shown->key_is_missing)
         return "key-missing";
+    switch (b->state) {
+    case CATALOG_COMPLETE:
+    case CATALOG_KEY_MISSING: /* it is plain, as its metadata say */
+        return "complete";
     case CATALOG_UNREADABLE:
         return "unreadable-name";
     case CATALOG_ORPHAN_KEY:
@@ -87,8 +95,8 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, const st
     entry.name = text(b->name);
     entry.instant = b->instant;
     entry.size = b->size;
-    entry.encrypted = b->has_key || b->state == CATALOG_KEY_MISSING;
-    entry.state = text(strcmp(shown->key, "none") == 0 ? "other-key" : state_name(b->state));
+    entry.encrypted = b->has_key || shown->key_is_missing;
+    entry.state = text(state_name(shown));
     entry.last_modified = b->last_modified;
     entry.etcd_version = text(shown->etcd_version);
     entry.revision_before = shown->revision_before;

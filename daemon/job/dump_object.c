@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "dump_metadata.h"
 
 /* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
 enum { S3_PATIENCE_MS = 2000 };
@@ -32,7 +33,7 @@ struct s3_upload *dump_object_start(
             {"etcd-version", backup->member.version},
             {"etcd-revision", revision},
             {"etcd-cluster-id", cluster},
-            {"encryption", backup->encrypted ? "xchacha20poly1305-stream2" : "none"},
+            {DUMP_ENCRYPTION, backup->encrypted ? DUMP_ENCRYPTION_STREAM : DUMP_ENCRYPTION_NONE},
     };
     struct s3_upload_spec spec = {
             .key = backup->name,

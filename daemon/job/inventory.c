@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "dump_metadata.h"
 #include "keyring.h"
 #include "listing.h"
 #include "s3/object.h"
@@ -16,6 +17,7 @@ struct detail {
     char etcd_version[VERSION_MAX];
     int64_t revision_before, revision_after;
     char key[KEY_FINGERPRINT_MAX];
+    enum dump_encryption encryption; /* of a dump without a key */
 };
 
 struct head {
@@ -56,6 +58,7 @@ static int64_t parse_revision(const char *text)
 
 static void take_metadata(struct detail *d, const struct s3_response *res)
 {
+    d->encryption = dump_metadata_encryption(res);
     for (size_t i = 0; i < res->n_metadata; i++) {
         const struct s3_param *m = &res->metadata[i];
 
@@ -123,11 +126,16 @@ static bool has_detail(const struct inventory *v, size_t index)
     return index < INVENTORY_DETAILED && index < catalog_list_count(v->list);
 }
 
+static bool has_metadata(const struct catalog_backup *b)
+{
+    return b->state == CATALOG_COMPLETE || b->doubt == CATALOG_MAY_BE_PLAIN;
+}
+
 static void ask_for_more(struct inventory *v)
 {
     for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
         while (!v->heads[i].request && has_detail(v, v->asked)) {
-            if (catalog_list_at(v->list, v->asked)->state == CATALOG_COMPLETE)
+            if (has_metadata(catalog_list_at(v->list, v->asked)))
                 ask(v, &v->heads[i], v->asked);
             v->asked++;
         }
@@ -164,6 +172,13 @@ struct inventory *inventory_start(struct core *core, const struct inventory_spec
     return v->listing ? TAKE_PTR(v) : NULL;
 }
 
+static bool is_key_missing(const struct catalog_backup *b, const struct detail *d)
+{
+    if (b->has_key || !has_metadata(b) || !d || d->encryption == DUMP_UNKNOWN)
+        return b->state == CATALOG_KEY_MISSING;
+    return d->encryption == DUMP_ENCRYPTED;
+}
+
 bool inventory_next(struct inventory *v, struct inventory_entry *out)
 {
     while (v->shown < catalog_list_count(v->list)) {
@@ -175,6 +190,7 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         out->revision_before = d ? d->revision_before : 0;
         out->revision_after = d ? d->revision_after : 0;
         out->key = d ? d->key : "";
+        out->key_is_missing = is_key_missing(out->backup, d);
         if (out->backup->state != CATALOG_ORPHAN_KEY)
             return true;
     }

@@ -2,7 +2,8 @@
  * inventory.h: the backups in the bucket with what their objects' metadata says of them.
  *
  * A listing, then a GET of the key (or a HEAD of a plain dump) for each of the newest INVENTORY_DETAILED backups,
- * several at a time: of a bucket with thousands nobody waits for all. The key says which master key opens it. What is
+ * several at a time: of a bucket with thousands nobody waits for all. The key says which master key opens it; a dump
+ * without one, whether it should have one, where the size alone leaves that open. What is
  * missing or cannot be read is only unknown.
  */
 #pragma once
@@ -20,6 +21,7 @@ struct inventory_entry {
     int64_t revision_before;  /* the snapshot lies between the two; 0 if not known */
     int64_t revision_after;
     const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
+    bool key_is_missing; /* by the dump's own metadata where they say it, else by the listing */
 };
 
 struct inventory_spec {

@@ -15,6 +15,7 @@ enum { LANES = 8 };
 struct checked {
     char name[NAME_TEXT_MAX]; /* of the key's object */
     int64_t instant;          /* of the backup, seconds since the epoch */
+    size_t index;             /* in the list */
 };
 
 struct lane {
@@ -49,6 +50,7 @@ static bool was_rotated_away(const struct key_check *k, const struct s3_response
 static void count_unopened(struct key_check *k, unsigned index, const struct err *why)
 {
     k->result.other += why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
+    k->result.which[k->result.unopened] = k->checked[index].index;
     if (k->result.unopened++ == 0 || index < k->unopened) {
         k->unopened = index;
         k->why = *why;
@@ -163,31 +165,36 @@ static void check_more(struct key_check *k)
     }
 }
 
-static void take(struct key_check *k, const struct catalog_backup *b)
+static void take(struct key_check *k, const struct catalog_list *list, size_t index)
 {
+    const struct catalog_backup *b = catalog_list_at(list, index);
     struct checked *c = &k->checked[k->n++];
 
     name_key_of_dump(c->name, b->name);
     c->instant = b->instant;
+    c->index = index;
 }
 
 /* The newest, and instead of the last of them the oldest of all. */
 static void choose(struct key_check *k, const struct catalog_list *list)
 {
-    const struct catalog_backup *oldest = NULL;
+    size_t beyond = 0, oldest = 0;
 
     for (size_t i = 0; i < catalog_list_count(list); i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
 
         if (b->state != CATALOG_COMPLETE || !b->has_key)
             continue;
-        if (k->n < KEY_CHECK_MAX - 1)
-            take(k, b);
-        else
-            oldest = b;
+        if (k->n < KEY_CHECK_MAX - 1) {
+            take(k, list, i);
+        } else {
+            oldest = i;
+            beyond++;
+        }
     }
-    if (oldest)
-        take(k, oldest);
+    if (beyond)
+        take(k, list, oldest);
+    k->result.not_looked_at = beyond ? (unsigned)beyond - 1 : 0;
 }
 
 struct key_check *key_check_start(struct core *core, const struct key_check_spec *spec, struct err *e)

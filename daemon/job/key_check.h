@@ -24,6 +24,8 @@ struct key_check_result {
     unsigned unopened;  /* so many of those looked at */
     unsigned other;     /* of them as if wrapped by another master key; the rest is damaged, or was renamed */
     unsigned looked_at;
+    unsigned not_looked_at;      /* encrypted backups beyond those */
+    size_t which[KEY_CHECK_MAX]; /* the unopened ones, as they are numbered in the list */
     bool is_rotated_away; /* the configured key is one that was replaced: `trouble` says so, and no backup may use it */
     char rotated_away[KEY_FINGERPRINT_MAX]; /* its fingerprint; the file may hold another by now */
     bool needs_previous;                    /* a backup is opened by a previous key alone: rotate-key is not done */

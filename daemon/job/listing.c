@@ -55,6 +55,8 @@ struct listing *listing_start(struct core *core, const struct listing_spec *spec
     if (!s3 || name_list_prefix(list_prefix, prefix, e) < 0 || !(l->list = catalog_list_new(prefix, e)) ||
             !(l->pages = s3_list_objects(s3, &pages, e)))
         return NULL;
+    if (core_conf(core)->encryption_key_path)
+        catalog_list_expect_keys(l->list);
     return TAKE_PTR(l);
 }
 

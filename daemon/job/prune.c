@@ -154,7 +154,7 @@ static void count_gone(struct prune *p, const struct catalog_backup *b)
     }
     p->result.deleted++;
     p->result.deleted_bytes += b->size;
-    if (b->state == CATALOG_COMPLETE) {
+    if (catalog_backup_counts(b)) {
         p->result.remaining--;
         p->result.remaining_bytes -= b->size;
     }
@@ -425,8 +425,8 @@ static void count_complete(struct prune *p)
     for (size_t i = 0; i < catalog_list_count(p->list); i++) {
         const struct catalog_backup *b = catalog_list_at(p->list, i);
 
-        p->result.remaining += b->state == CATALOG_COMPLETE;
-        p->result.remaining_bytes += b->state == CATALOG_COMPLETE ? b->size : 0;
+        p->result.remaining += catalog_backup_counts(b);
+        p->result.remaining_bytes += catalog_backup_counts(b) ? b->size : 0;
     }
 }
 
@@ -476,21 +476,47 @@ static void decide(struct prune *p, const struct err *before)
     }
 }
 
-/* Of backups that our keys do not open nobody knows which are the good ones: those, or the ones that they do open. */
+/*
+ * Of backups that our keys do not open nobody knows which are the good ones: those, or the ones that they do open. What
+ * was renamed, or is no key, is no such question: it does not count, and that is said; unless so many were looked at in
+ * vain that what nobody looked at would have to count instead.
+ */
+static bool is_refused(const struct prune *p, const struct key_check_result *r)
+{
+    unsigned opened = r->looked_at - r->unopened;
+
+    if (r->other)
+        return true;
+    return r->unopened && r->not_looked_at && opened < KEY_CHECK_MAX / 2 && opened < p->request.policy.min_count;
+}
+
+/* What a check that ended with unopened ones means; what is left in *e is the end. */
+static void take_unopened(struct prune *p, const struct key_check_result *r, struct err *e)
+{
+    bool is_final = is_refused(p, r) && !p->request.dry_run && !p->request.allow_other_keys;
+    char note[ERR_TEXT_MAX + 64];
+
+    for (unsigned i = 0; i < r->unopened; i++)
+        catalog_list_doubt(p->list, r->which[i]);
+    if (is_final) {
+        *e = r->trouble;
+        return;
+    }
+    (void)snprintf(note, sizeof(note), "%s%s; such backups do not count",
+            is_refused(p, r) && p->request.dry_run ? "nothing would be deleted: " : "", r->trouble.text);
+    p->sink.note(p->sink.ctx, note);
+}
+
 static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
 {
     struct prune *p = ctx;
-    struct err e = err ? *err : result->other ? result->trouble : ERR_INIT;
-    char note[ERR_TEXT_MAX + 64];
+    struct err e = err ? *err : ERR_INIT;
 
-    key_check_free(TAKE_PTR(p->check));
     if (err)
         err_prepend(&e, "the master key could not be tried: ");
-    else if (e.kind != ERR_NONE && (p->request.dry_run || p->request.allow_other_keys)) {
-        (void)snprintf(note, sizeof(note), "%s%s", p->request.dry_run ? "nothing would be deleted: " : "", e.text);
-        p->sink.note(p->sink.ctx, note);
-        e = ERR_INIT;
-    }
+    else if (result->unopened)
+        take_unopened(p, result, &e);
+    key_check_free(TAKE_PTR(p->check)); /* the result is its own */
     decide(p, &e);
 }
 

@@ -7,8 +7,9 @@
  * A dump goes before its key, so that what is visible can always be decrypted. It refuses to begin when what it would
  * decide by cannot be trusted: the listing did not complete, our clock is more than PRUNE_SKEW_MAX off the store's, or
  * the newest backup lies in the future, or a backup is there that no configured master key opens (key_check.h), or when
- * whether the bucket has object lock cannot be found out (locks.h). What the store does not let go (object lock,
- * retention) is skipped and said.
+ * whether the bucket has object lock cannot be found out (locks.h). A backup whose key does not open for another reason
+ * (renamed, of a newer version) does not count, which is said; when those looked at are nearly all so, it refuses, too.
+ * What the store does not let go (object lock, retention) is skipped and said.
  */
 #pragma once
 

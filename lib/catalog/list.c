@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "catalog/name.h"
+#include "seal/key.h"
+#include "seal/unseal.h"
 
 /* One object of the listing; after catalog_list_finish, one backup. */
 struct entry {
     struct catalog_backup backup;
+    uint64_t key_size; /* bytes, of a dump that has a key */
     uint16_t stem_len; /* of the name without its suffix, which a dump shares with its key */
     bool is_key;
     bool is_readable;
@@ -17,6 +20,7 @@ struct catalog_list {
     struct entry *entries; /* each owns its name */
     size_t n;
     size_t cap;
+    bool expects_keys;
 };
 
 struct catalog_list *catalog_list_new(const char *prefix, struct err *e)
@@ -116,16 +120,45 @@ static int order_to_show(const void *pa, const void *pb)
 /* bbolt's pages and etcd's SHA-256: the size of a snapshot that was stored as it is. */
 static bool is_plain_size(uint64_t size)
 {
-    return size > 32 && size % 512 == 32;
+    return size > 32 && size % CATALOG_PAGE == 32;
 }
 
-static enum catalog_state judge(const struct entry *entry)
+/* And that of one that was sealed. A sealed one need not have it: the Go tool seals whatever etcd sends. */
+static bool is_sealed_snapshot_size(uint64_t size)
 {
-    if (entry->is_key)
-        return CATALOG_ORPHAN_KEY;
-    if (!entry->is_readable)
-        return CATALOG_UNREADABLE;
-    return entry->backup.has_key || is_plain_size(entry->backup.size) ? CATALOG_COMPLETE : CATALOG_KEY_MISSING;
+    uint64_t plain = unseal_plain_size(size);
+
+    return plain != UINT64_MAX && is_plain_size(plain);
+}
+
+static void judge(const struct catalog_list *l, struct entry *entry)
+{
+    struct catalog_backup *b = &entry->backup;
+
+    if (entry->is_key) {
+        b->state = CATALOG_ORPHAN_KEY;
+    } else if (!entry->is_readable) {
+        b->state = CATALOG_UNREADABLE;
+    } else if (b->has_key) {
+        b->state = CATALOG_COMPLETE;
+        if (entry->key_size != KEY_WRAPPED_LEN || unseal_plain_size(b->size) == UINT64_MAX)
+            b->doubt = CATALOG_WRONG_SIZE;
+    } else if (!is_plain_size(b->size)) {
+        b->state = CATALOG_KEY_MISSING;
+    } else if (l->expects_keys && is_sealed_snapshot_size(b->size)) {
+        b->state = CATALOG_KEY_MISSING;
+        b->doubt = CATALOG_MAY_BE_PLAIN;
+    } else {
+        b->state = CATALOG_COMPLETE;
+    }
+}
+
+static void take_key(struct entry *dump, const struct entry *key)
+{
+    if (dump->is_key || !key->is_key || dump->backup.has_key)
+        return;
+    dump->backup.has_key = true;
+    dump->key_size = key->backup.size;
 }
 
 /*
@@ -138,16 +171,21 @@ static bool take_group(struct catalog_list *l, size_t *i, struct entry *out)
     for (; *i < l->n && out->backup.instant == l->entries[*i].backup.instant &&
             compare_stems(out, &l->entries[*i]) == 0;
             (*i)++) {
-        out->backup.has_key = out->backup.has_key || (l->entries[*i].is_key && !out->is_key);
+        take_key(out, &l->entries[*i]);
         free(l->entries[*i].backup.name);
     }
-    out->backup.state = judge(out);
+    judge(l, out);
     /* A key that we cannot read the name of and that has no dump: not a backup, and not ours to remove. */
     if (out->is_key && !out->is_readable) {
         free(out->backup.name);
         return false;
     }
     return true;
+}
+
+void catalog_list_expect_keys(struct catalog_list *l)
+{
+    l->expects_keys = true;
 }
 
 void catalog_list_finish(struct catalog_list *l)
@@ -179,6 +217,19 @@ size_t catalog_list_count(const struct catalog_list *l)
 const struct catalog_backup *catalog_list_at(const struct catalog_list *l, size_t i)
 {
     return &l->entries[i].backup;
+}
+
+bool catalog_backup_counts(const struct catalog_backup *b)
+{
+    return b->state == CATALOG_COMPLETE && b->doubt == CATALOG_SURE;
+}
+
+void catalog_list_doubt(struct catalog_list *l, size_t i)
+{
+    struct catalog_backup *b = &l->entries[i].backup;
+
+    if (b->doubt == CATALOG_SURE)
+        b->doubt = CATALOG_UNOPENED;
 }
 
 const struct catalog_backup *catalog_list_latest(const struct catalog_list *l)
@@ -222,7 +273,7 @@ const struct catalog_backup *catalog_list_nearest(const struct catalog_list *l, 
     for (size_t i = 0; i < l->n; i++) {
         const struct catalog_backup *backup = &l->entries[i].backup;
 
-        if (backup->state == CATALOG_COMPLETE &&
+        if (catalog_backup_counts(backup) &&
                 (!nearest || distance(backup->instant, instant) < distance(nearest->instant, instant)))
             nearest = backup;
     }

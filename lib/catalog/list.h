@@ -21,6 +21,14 @@ enum catalog_state {
     CATALOG_ORPHAN_KEY,  /* a key without a dump */
 };
 
+/* What a name and a key beside it do not show. Of what is in doubt none counts as a backup (catalog_backup_counts). */
+enum catalog_doubt {
+    CATALOG_SURE,
+    CATALOG_WRONG_SIZE,   /* complete, but no sealed dump, or no wrapped key, has that size */
+    CATALOG_MAY_BE_PLAIN, /* its key is missing, or it is plain: both have that size */
+    CATALOG_UNOPENED,     /* complete, but no key that we have opens its key: somebody has tried (catalog_list_doubt) */
+};
+
 struct catalog_backup {
     int64_t instant;       /* seconds since the epoch; 0 when the name is unreadable */
     char *name;            /* the object as listed: the dump, or the key of an orphan; owned by the list */
@@ -28,7 +36,12 @@ struct catalog_backup {
     uint64_t size;         /* bytes of the object `name` */
     int64_t last_modified; /* by the server's clock, seconds since the epoch */
     enum catalog_state state;
+    enum catalog_doubt doubt;
 };
+
+/* Whether it is one to rely on: complete, and nothing is known against it. Others are shown and can be asked for, but
+ * keep no older one from being needed. */
+bool catalog_backup_counts(const struct catalog_backup *b);
 
 struct catalog_list;
 
@@ -39,10 +52,20 @@ struct catalog_list *catalog_list_new(const char *prefix, struct err *e);
 enum { CATALOG_MAX = 2000000 };
 int catalog_list_add(struct catalog_list *l, const char *object, uint64_t size, int64_t last_modified, struct err *e);
 
+/* A bbolt file is a multiple of it: pages are those of the system that made the file, and none has smaller ones. */
+enum { CATALOG_PAGE = 4096 };
+
+/*
+ * Backups are encrypted here: a dump that has no key and may be plain or not, by its size, is taken for one whose key
+ * is missing (CATALOG_MAY_BE_PLAIN), and for a plain one otherwise. To be said before catalog_list_finish.
+ */
+void catalog_list_expect_keys(struct catalog_list *l);
+
 /*
  * After the last object: pairs, judges and sorts (newest first; equal instants by name, so that the order of the
  * listing changes nothing). A dump without a key is plain when its size is that of a bbolt file and its SHA-256, 32
- * more than a multiple of 512 (facts of bbolt: pages), and otherwise an encrypted one whose key is missing.
+ * more than a multiple of CATALOG_PAGE, and otherwise an encrypted one whose key is missing. A sealed dump has a plain
+ * one's size when its chunks, which are 40 bytes longer each, are a multiple of 512: databases of 511 to 512 MiB, ...
  */
 void catalog_list_finish(struct catalog_list *l);
 
@@ -51,13 +74,17 @@ size_t catalog_list_count(const struct catalog_list *l);
 /* The i-th, newest first; valid until catalog_list_free. */
 const struct catalog_backup *catalog_list_at(const struct catalog_list *l, size_t i);
 
-/* The newest complete backup, or NULL. */
+/* No key that we have opens the key of the i-th, as somebody has found out; it must be complete. One in doubt stays so.
+ */
+void catalog_list_doubt(struct catalog_list *l, size_t i);
+
+/* The newest complete backup, also one in doubt: who asks for the latest is not given an older one. Or NULL. */
 const struct catalog_backup *catalog_list_latest(const struct catalog_list *l);
 
-/* The complete backup of an instant (UTC spelling first when there are several), or NULL. */
+/* The complete backup of an instant, also one in doubt (UTC spelling first when there are several), or NULL. */
 const struct catalog_backup *catalog_list_find(const struct catalog_list *l, int64_t instant);
 
-/* The complete backup nearest in time to an instant, for "no such backup; the nearest is ...", or NULL. */
+/* The backup that counts nearest in time to an instant, for "no such backup; the nearest is ...", or NULL. */
 const struct catalog_backup *catalog_list_nearest(const struct catalog_list *l, int64_t instant);
 
 /* NULL is fine. */

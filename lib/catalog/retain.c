@@ -17,8 +17,8 @@ struct retain_plan {
 struct planning {
     const struct retain_policy *policy;
     int64_t now;
-    uint64_t complete; /* in the whole list */
-    uint64_t seen;     /* complete ones so far */
+    uint64_t complete; /* that count, in the whole list */
+    uint64_t seen;     /* of them so far */
     struct rule {
         uint64_t left; /* so many periods may still have one */
         int64_t last;  /* the period of the one seen last */
@@ -37,7 +37,7 @@ static void start(struct planning *p, const struct catalog_list *list, const str
                     [HOURLY] = {policy->keep_hourly, INT64_MIN}},
     };
     for (size_t i = 0; i < catalog_list_count(list); i++)
-        p->complete += catalog_list_at(list, i)->state == CATALOG_COMPLETE;
+        p->complete += catalog_backup_counts(catalog_list_at(list, i));
 }
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -57,8 +57,9 @@ static void periods_of(int64_t instant, const struct tm *tm, int64_t periods[RUL
     periods[HOURLY] = floor_div(instant, 3600);
 }
 
-/* The rule that holds this complete backup, or RULES. Each rule counts its periods, also when another one holds. */
-static size_t held_by(struct planning *p, int64_t instant, const struct tm *tm)
+/* The rule that holds a backup, or RULES. Each rule counts its periods, also when another one holds; but a period that
+ * has nothing but a backup in doubt still wants one. */
+static size_t held_by(struct planning *p, int64_t instant, const struct tm *tm, bool counts)
 {
     size_t holds = RULES;
     int64_t periods[RULES];
@@ -69,8 +70,10 @@ static size_t held_by(struct planning *p, int64_t instant, const struct tm *tm)
 
         if (rule->left == 0 || rule->last == periods[i])
             continue;
-        rule->left--;
-        rule->last = periods[i];
+        if (counts) {
+            rule->left--;
+            rule->last = periods[i];
+        }
         holds = holds < i ? holds : i;
     }
     return holds;
@@ -124,43 +127,69 @@ static void judge_age(struct retain_verdict *v, const char *what, uint64_t age, 
         (void)snprintf(v->reason, sizeof(v->reason), "%syounger than %s", what, format_seconds(limit, text));
 }
 
-static void stay_in_floor(struct retain_verdict *v, uint64_t min_count)
+static void stay_in_floor(struct retain_verdict *v, const char *what, uint64_t min_count)
 {
     v->goes = false;
     if (min_count == 1)
-        (void)snprintf(v->reason, sizeof(v->reason), "the newest");
+        (void)snprintf(v->reason, sizeof(v->reason), "%sthe newest", what);
     else
-        (void)snprintf(v->reason, sizeof(v->reason), "one of the %" PRIu64 " newest", min_count);
+        (void)snprintf(v->reason, sizeof(v->reason), "%sone of the %" PRIu64 " newest", what, min_count);
 }
 
-static void judge_complete(struct planning *p, struct retain_verdict *v)
+/* One that is complete, or may be: `what` says why it does not count. */
+static void judge_complete(struct planning *p, struct retain_verdict *v, const char *what)
 {
-    bool is_in_floor = p->seen++ < p->policy->min_count;
+    bool counts = catalog_backup_counts(v->backup), is_in_floor = p->seen < p->policy->min_count;
     time_t t = v->backup->instant;
     char period[PERIOD_TEXT_MAX];
     struct tm tm;
     size_t rule;
 
+    p->seen += counts;
     gmtime_r(&t, &tm);
-    rule = held_by(p, v->backup->instant, &tm);
-    judge_age(v, "", age_at(p->now, v->backup->instant), p->policy->max_age);
+    rule = held_by(p, v->backup->instant, &tm, counts);
+    judge_age(v, what, age_at(p->now, v->backup->instant), p->policy->max_age);
     if (!v->goes)
         return;
     if (rule < RULES) {
         v->goes = false;
-        (void)snprintf(v->reason, sizeof(v->reason), "newest of %s", format_period(rule, &tm, period));
+        (void)snprintf(v->reason, sizeof(v->reason), "%snewest of %s", what, format_period(rule, &tm, period));
     } else if (is_in_floor) {
-        stay_in_floor(v, p->policy->min_count);
+        stay_in_floor(v, what, p->policy->min_count);
     }
 }
 
-/* The complete ones that stay are min_count or all of them. */
-static void judge_key_missing(const struct planning *p, struct retain_verdict *v)
+/* What cannot be read, for `why`. The complete ones that stay are min_count or all of them. */
+static void judge_broken(const struct planning *p, struct retain_verdict *v, const char *why)
 {
-    judge_age(v, "key missing, ", age_at(p->now, v->backup->instant), p->policy->max_age);
+    char what[32];
+
+    (void)snprintf(what, sizeof(what), "%s, ", why);
+    judge_age(v, what, age_at(p->now, v->backup->instant), p->policy->max_age);
     if (v->goes && p->complete < p->policy->min_count) {
         v->goes = false;
-        (void)snprintf(v->reason, sizeof(v->reason), "key missing, but only %" PRIu64 " are complete", p->complete);
+        (void)snprintf(v->reason, sizeof(v->reason), "%s, but only %" PRIu64 " are complete", why, p->complete);
+    }
+}
+
+static void judge_dump(struct planning *p, struct retain_verdict *v)
+{
+    switch (v->backup->doubt) {
+    case CATALOG_WRONG_SIZE:
+        judge_broken(p, v, "wrong size");
+        break;
+    case CATALOG_MAY_BE_PLAIN:
+        judge_complete(p, v, "key missing or plain, ");
+        break;
+    case CATALOG_UNOPENED:
+        judge_complete(p, v, "not opened, ");
+        break;
+    case CATALOG_SURE:
+        if (v->backup->state == CATALOG_KEY_MISSING)
+            judge_broken(p, v, "key missing");
+        else
+            judge_complete(p, v, "");
+        break;
     }
 }
 
@@ -168,10 +197,8 @@ static void judge(struct planning *p, struct retain_verdict *v)
 {
     switch (v->backup->state) {
     case CATALOG_COMPLETE:
-        judge_complete(p, v);
-        break;
     case CATALOG_KEY_MISSING:
-        judge_key_missing(p, v);
+        judge_dump(p, v);
         break;
     case CATALOG_UNREADABLE:
         (void)snprintf(v->reason, sizeof(v->reason), "its name cannot be read");

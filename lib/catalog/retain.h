@@ -2,10 +2,12 @@
  * retain.h: which backups may go, and why each stays or goes. Pure.
  *
  * A backup goes when it is older than max_age, no keep rule holds it, and min_count complete backups remain without it.
- * Only complete ones count for the floor and for the keep rules, newest first: keep_daily 7 keeps the newest of each of
- * the last 7 UTC days that have one, keep_weekly of ISO weeks, and so on. A dump whose key is missing goes by its age
- * alone, as long as min_count complete ones remain. A name that cannot be read stays: who knows what it is. A lone key
- * goes when it is older than RETAIN_LONE_AGE by the server's clock: it may belong to a backup that is on its way.
+ * Only those that count (catalog_backup_counts) do so for the floor and for the keep rules, newest first: keep_daily 7
+ * keeps the newest of each of the last 7 UTC days that have one, keep_weekly of ISO weeks, and so on. A dump whose key
+ * is missing, or that has a size that no backup has, goes by its age alone, as long as min_count complete ones remain.
+ * One that may be good all the same (it may be plain; another key may open it) stays when it would stay if it counted,
+ * and keeps no older one from staying. A name that cannot be read stays: who knows what it is. A lone key goes when it
+ * is older than RETAIN_LONE_AGE by the server's clock: it may belong to a backup that is on its way.
  *
  * The order of the listing changes nothing, and what has been deleted changes nothing for what stays.
  */

@@ -35,7 +35,7 @@ def password(folder, text):
 def check_snapshot(path):
     """What etcd appended is the SHA-256 of the rest."""
     data = path.read_bytes()
-    assert len(data) % 512 == 32
+    assert len(data) % 4096 == 32
     assert hashlib.sha256(data[:-32]).digest() == data[-32:]
     return data
 

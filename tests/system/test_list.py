@@ -15,7 +15,7 @@ from s3_proxy import Answer, Hold, error
 from servers import wait_for
 from test_reader import wrap
 
-PLAIN_SIZE = 544  # a page of a snapshot and its SHA-256: the least that passes for a plain one
+PLAIN_SIZE = 4128  # a page of a snapshot and its SHA-256: the least that passes for a plain one
 
 
 def listed(site):
@@ -71,6 +71,8 @@ def test_states_and_order(site):
         ("backup-2031-01-01T23:30:00+01:00.dump", "complete", False, "2031-01-01T22:30:00Z"),
         ("backup-2031-01-01T22:00:01Z.dump", "other-key", True, "2031-01-01T22:00:01Z"),
         ("backup-2031-01-01T22:00:00Z.dump", "key-missing", True, "2031-01-01T22:00:00Z"),
+        ("backup-2031-01-01T21:00:01Z.dump", "wrong-size", True, "2031-01-01T21:00:01Z"),
+        ("backup-2031-01-01T21:00:00Z.dump", "wrong-size", True, "2031-01-01T21:00:00Z"),
         ("backup-2031-99-01T00:00:00Z.dump", "unreadable-name", False, None),
     ]
     for name, state, encrypted, _ in expected:
@@ -78,12 +80,16 @@ def test_states_and_order(site):
         if state in ("complete", "other-key") and encrypted:
             key = site.master_key if state == "complete" else bytes(32)
             site.bucket.put(name.replace(".dump", ".key"), wrap(name[len("backup-"):-len(".dump")], key))
+    key = wrap("2031-01-01T21:00:01Z", site.master_key)
+    put(site.bucket, "backup-2031-01-01T21:00:01Z.dump", 0)
+    site.bucket.put("backup-2031-01-01T21:00:01Z.key", key)
+    site.bucket.put("backup-2031-01-01T21:00:00Z.key", key[:-1])
     put(site.bucket, "backup-2030-01-01T00:00:00Z.key", 72)  # a lone key is no backup
     entries = listed(site)
     assert [(e["name"], e["state"], e["encrypted"], e["instant"]) for e in entries] == expected
     rows = table(site.ctl("list"))
     assert [row["STATE"] for row in rows] == [state for _, state, _, _ in expected]
-    assert rows[0]["AGE"].startswith("in ") and (rows[4]["AGE"], rows[4]["INSTANT"]) == ("-", "-")
+    assert rows[0]["AGE"].startswith("in ") and (rows[-1]["AGE"], rows[-1]["INSTANT"]) == ("-", "-")
 
 
 PREFIXES = ["a", "a-b", "a/b", "a/b-c", "a/", "A", "a-2031-01-01T00:00:00Z"]

@@ -178,6 +178,65 @@ def test_only_complete_ones_count(plain):
     assert sorted(stems(plain)) == sorted([name(30), name(20), name(1)])
 
 
+def test_broken_ones_do_not_count(plain):
+    """Pairs of names with nothing behind them, as a broken copy leaves them: they fill no count, and go by their age."""
+    put(plain, name(30), name(40), name(50))
+    put(plain, *(name(age) for age in range(1, 11)), name(31))
+    for age in (*range(1, 6), 31):
+        plain.bucket.put(f"{name(age)}.dump", b"")
+    for age in range(6, 11):
+        plain.bucket.put(f"{name(age)}.key", b"")
+    told, result = prune(plain, "-i", "2", "--dry-run")
+    assert result["remaining"] == 2, result
+    told, result = prune(plain, "-i", "2")
+    assert {n[:-5] for n, (goes, _) in told.items() if goes} == {name(31), name(50)}, told
+    assert told[f"{name(1)}.dump"][1] == told[f"{name(10)}.dump"][1] == "wrong size, younger than 15d"
+    assert told[f"{name(31)}.dump"][1].startswith("wrong size, 31d")
+    assert (result["deleted"], result["remaining"], result["remaining_bytes"]) == (2, 2, 2000)
+    assert {name(30), name(40)} <= set(paired(plain))
+    told, result = prune(plain, "-a", "1h", "-i", "3")
+    assert result["deleted"] == 0 and told[f"{name(1)}.dump"][1] == "wrong size, but only 2 are complete", told
+
+
+def renamed(site, frm, *to):
+    """A backup's objects under other names: what its key is bound to tells."""
+    for stem in to:
+        for kind in ("key", "dump"):
+            site.bucket.put(f"{stem}.{kind}", site.bucket.get(f"{frm}.{kind}"))
+
+
+def test_renamed_ones_do_not_count(plain):
+    """Their keys do not open, which is said. They stay while nothing newer counts instead, and keep no older one from it."""
+    put(plain, name(20), name(30), name(40))
+    renamed(plain, name(40), name(1), name(16), name(31))
+    done = plain.ctl("prune", "-i", "2", "--json")
+    assert done.status == 0, done
+    *plan, result = [json.loads(line) for line in done.out.splitlines()]
+    line, = done.err.splitlines()
+    assert re.fullmatch(f"note: 3 of 6 backups looked at are opened by no configured key; {name(1)}.key: the key is bound to "
+                        r"another instant .*; such backups do not count", line), line
+    assert {one["name"][:-5] for one in plan if one["goes"]} == {name(31), name(40)}, plan
+    reasons = {one["name"][:-5]: one["reason"] for one in plan}
+    assert reasons[name(16)] == "not opened, one of the 2 newest" and reasons[name(1)] == "not opened, younger than 15d"
+    assert (result["deleted"], result["remaining"]) == (2, 2)
+    assert paired(plain) == sorted([name(1), name(16), name(20), name(30)])
+
+
+def test_more_renamed_ones_than_are_looked_at(plain):
+    """Then those behind them would count, which nobody has looked at: nothing is deleted, unless somebody insists."""
+    put(plain, name(30), name(31))
+    put(plain, *(name(16, hours=n) for n in range(110)))
+    one = plain.bucket.get(f"{name(31)}.key")
+    for n in range(110):
+        plain.bucket.put(f"{name(16, hours=n)}.key", one)
+    failure = prune(plain, "-i", "2", status=5)[1]["failure"]["text"]
+    assert failure.startswith("nothing is deleted: 99 of 100 backups looked at are opened by no configured key; "), failure
+    done = plain.ctl("prune", "-i", "2", "--dry-run")
+    assert done.status == 0 and "note: nothing would be deleted: 99 of 100 backups looked at " in done.err, done
+    assert len(paired(plain)) == 112
+    assert prune(plain, "-i", "1", "--allow-other-keys")[1]["remaining"] == 1
+
+
 def test_a_young_lone_key_stays(plain):
     """It may belong to a backup that is on its way."""
     put(plain, name(0))

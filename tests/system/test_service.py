@@ -324,6 +324,27 @@ def test_health(site, page):
     assert page.ask("/healthz")[::2] == (200, "ok\n")
 
 
+def test_health_beside_broken_ones(site, page):
+    """Names that pair and hold nothing are no backups: neither for the health and the metrics, nor for the schedule."""
+    put(site, "backup-2024-12-06T21:22:25Z")
+    now = time.time()
+    for n in range(20):  # as a copy that broke leaves them
+        stem = f"backup-{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now - 60 - n))}"
+        site.bucket.put(f"{stem}.key", site.bucket.get("backup-2024-12-06T21:22:25Z.key") if n % 2 else b"")
+        site.bucket.put(f"{stem}.dump", b"" if n % 2 else b"x" * 1000)
+    site.configure({"health": {"max_age": "1h"}})
+    site.start()
+    status, _, text = wait_for(lambda: (lambda a: "old" in a[2] and a)(page.ask("/healthz")))
+    assert status == 503 and re.fullmatch(r"the newest backup is \S+ old, more than 1h\n", text), text
+    seen = page.values()
+    assert (seen["bucket_backups"], seen["bucket_bytes"]) == (1, 1000)
+    assert seen["backup_last_success_timestamp_seconds"] == 1733520145
+    site.stop()
+    site.configure({"schedule": {"interval": "1h"}})
+    site.start()
+    wait_for(lambda: page.values().get("bucket_backups") == 2)  # it was due at once
+
+
 def test_health_unknown(ceph, etcd, proxied):
     """The bucket cannot be seen: that is no good health."""
     site, proxy = proxied(ceph, etcd, lambda request: Hold())

@@ -115,7 +115,7 @@ def test_without_its_sha256(backed_up, folder):
     """A plain dump that lacks it is not unpacked unless told, and is etcd's data all the same; a wrong one neither."""
     site, target = backed_up(encrypted=False), folder / "data"
     good = site.bucket.get(site.name)
-    for wrong in (flip(good, 5000), flip(good, len(good) - 1), good[:-512]):
+    for wrong in (flip(good, 5000), flip(good, len(good) - 1), good[:-4096]):
         site.bucket.put(site.name, wrong)
         refused(site, folder, target, 5, f"{site.name}: ", "SHA-256", arguments=["-e", site.tool])
     site.bucket.put(site.name, good[:-32])

@@ -11,7 +11,7 @@
 #define _cleanup_list_ _cleanup_(cleanup_catalog_list_free)
 
 /* Sizes that say what a dump without a key is. */
-enum { PLAIN = 20 * 512 + 32, SEALED = 20 * 512 + 32 + 40 };
+enum { PLAIN = 2 * 4096 + 32, SEALED = 2 * 4096 + 32 + 40 };
 
 struct object {
     const char *name;
@@ -28,16 +28,35 @@ static int64_t at(const char *text)
     return instant;
 }
 
+static struct catalog_list *fill(struct catalog_list *l, const struct object *objects, size_t n)
+{
+    struct err e = ERR_INIT;
+
+    for (size_t i = 0; i < n; i++)
+        expect_success(catalog_list_add(l, objects[i].name, objects[i].size, objects[i].last_modified, &e) == 0, &e);
+    catalog_list_finish(l);
+    return l;
+}
+
 static struct catalog_list *list_of(const char *prefix, const struct object *objects, size_t n)
 {
     struct err e = ERR_INIT;
     struct catalog_list *l = catalog_list_new(prefix, &e);
 
     expect_success(l, &e);
-    for (size_t i = 0; i < n; i++)
-        expect_success(catalog_list_add(l, objects[i].name, objects[i].size, objects[i].last_modified, &e) == 0, &e);
-    catalog_list_finish(l);
-    return l;
+    return fill(l, objects, n);
+}
+
+/* Of a place where backups are encrypted, or are not. */
+static struct catalog_list *list_where(bool encrypted, const struct object *objects, size_t n)
+{
+    struct err e = ERR_INIT;
+    struct catalog_list *l = catalog_list_new("a", &e);
+
+    expect_success(l, &e);
+    if (encrypted)
+        catalog_list_expect_keys(l);
+    return fill(l, objects, n);
 }
 
 static const char *state_name(enum catalog_state state)
@@ -90,13 +109,13 @@ static const struct object bucket[] = {
 };
 
 static const char bucket_of_a[] = "a-2024-12-08T00:00:00Z.key orphan key 72 @300\n"
-                                  "a-2024-12-07T00:00:00Z.dump complete 10272 @200\n"
-                                  "a-2024-12-06T16:22:25-05:00.dump complete +key 10312 @101\n"
-                                  "a-2024-12-06T21:22:25Z.dump complete +key 10312 @100\n"
-                                  "a-2024-12-06T23:22:25+02:00.dump key missing 10312 @97\n"
-                                  "a-2024-12-05T00:00:00Z.dump key missing 10312 @50\n"
-                                  "a-2024-12-30.dump unreadable +key 10272 @401\n"
-                                  "a-2024-12-31T25:00:00Z.dump unreadable 10312 @400\n";
+                                  "a-2024-12-07T00:00:00Z.dump complete 8224 @200\n"
+                                  "a-2024-12-06T16:22:25-05:00.dump complete +key 8264 @101\n"
+                                  "a-2024-12-06T21:22:25Z.dump complete +key 8264 @100\n"
+                                  "a-2024-12-06T23:22:25+02:00.dump key missing 8264 @97\n"
+                                  "a-2024-12-05T00:00:00Z.dump key missing 8264 @50\n"
+                                  "a-2024-12-30.dump unreadable +key 8224 @401\n"
+                                  "a-2024-12-31T25:00:00Z.dump unreadable 8264 @400\n";
 
 static void a_bucket_with_everything_in_it(void **state)
 {
@@ -116,7 +135,7 @@ static void another_prefix_sees_its_own_alone(void **state)
     _cleanup_free_ char *text = describe(l);
 
     (void)state;
-    assert_string_equal(text, "a-b-2024-12-09T00:00:00Z.dump complete +key 10272 @1\n");
+    assert_string_equal(text, "a-b-2024-12-09T00:00:00Z.dump complete +key 8224 @1\n");
     assert_int_equal(catalog_list_count(none), 0);
 }
 
@@ -180,7 +199,7 @@ static void an_object_listed_twice_is_one(void **state)
 
     (void)state;
     assert_string_equal(text, "a-2024-12-08T00:00:00Z.key orphan key 72 @1\n"
-                              "a-2024-12-07T00:00:00Z.dump complete +key 10311 @2\n");
+                              "a-2024-12-07T00:00:00Z.dump complete +key 8263 @2\n");
 }
 
 static void a_dump_without_a_key_is_judged_by_its_size(void **state)
@@ -191,12 +210,15 @@ static void a_dump_without_a_key_is_judged_by_its_size(void **state)
     } cases[] = {
             {0, CATALOG_KEY_MISSING},
             {31, CATALOG_KEY_MISSING},
-            {32, CATALOG_KEY_MISSING}, /* a SHA-256 of nothing */
-            {512, CATALOG_KEY_MISSING},
-            {543, CATALOG_KEY_MISSING},
-            {544, CATALOG_COMPLETE},
-            {545, CATALOG_KEY_MISSING},
-            {584, CATALOG_KEY_MISSING},
+            {32, CATALOG_KEY_MISSING},  /* a SHA-256 of nothing */
+            {544, CATALOG_KEY_MISSING}, /* less than a page */
+            {4096, CATALOG_KEY_MISSING},
+            {4127, CATALOG_KEY_MISSING},
+            {4128, CATALOG_COMPLETE},
+            {4129, CATALOG_KEY_MISSING},
+            {4168, CATALOG_KEY_MISSING},
+            {UINT64_C(64) * 1024 * 1024 + 32, CATALOG_COMPLETE},
+            {UINT64_C(64) * (1024 * 1024 + 40) - 4096 + 32, CATALOG_KEY_MISSING}, /* 64 sealed chunks */
             {UINT64_C(512) * 1024 * 1024 * 1024 + 32, CATALOG_COMPLETE},
             {UINT64_MAX, CATALOG_KEY_MISSING},
     };
@@ -213,6 +235,106 @@ static void a_dump_without_a_key_is_judged_by_its_size(void **state)
         assert_true(catalog_list_at(pair, 0)->has_key);
         assert_int_equal(catalog_list_count(pair), 1);
     }
+}
+
+/* 512 sealed chunks: the 40 bytes that each has more are five pages, so that both a sealed and a plain dump have that
+ * size. Of what is there nobody can tell but who knows what should be. */
+static void a_size_of_both_is_judged_by_what_is_expected(void **state)
+{
+    static const uint64_t chunk = 1024 * 1024 + 40,
+                          sizes[] = {512 * chunk - 4096 + 32, 511 * chunk + 40 + 32, 2 * 512 * chunk + 32 - 4096};
+    static const uint64_t plain_alone[] = {4128, 511 * chunk - 511 * 40 + 32 - 4096, 513 * chunk - 513 * 40 + 32};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct object both = {"a-2024-12-07T00:00:00Z.dump", sizes[i], 1};
+        struct object plain = {"a-2024-12-08T00:00:00Z.dump", plain_alone[i], 1};
+        const struct object objects[] = {both, plain};
+
+        assert_int_equal(sizes[i] % CATALOG_PAGE, 32);
+        assert_int_equal(plain_alone[i] % CATALOG_PAGE, 32);
+        for (unsigned encrypted = 0; encrypted < 2; encrypted++) {
+            _cleanup_list_ struct catalog_list *l = list_where(encrypted, objects, 2);
+            const struct catalog_backup *b = catalog_list_at(l, 1);
+
+            assert_int_equal(b->state, encrypted ? CATALOG_KEY_MISSING : CATALOG_COMPLETE);
+            assert_int_equal(b->doubt, encrypted ? CATALOG_MAY_BE_PLAIN : CATALOG_SURE);
+            assert_int_equal(catalog_backup_counts(b), !encrypted);
+            assert_true(catalog_backup_counts(catalog_list_at(l, 0)));
+        }
+    }
+}
+
+/* What a broken copy leaves, or another tool: names that pair, and nothing behind them. It is found, and does not
+ * count. */
+static void a_pair_of_a_size_that_cannot_be_does_not_count(void **state)
+{
+    static const struct {
+        uint64_t dump, key;
+        bool counts;
+    } cases[] = {
+            {0, 72, false},
+            {40, 72, false},
+            {41, 72, true}, /* the Go tool seals whatever etcd sends */
+            {1024 * 1024 + 40, 72, true},
+            {1024 * 1024 + 41, 72, false},
+            {1024 * 1024 + 80, 72, false},
+            {1024 * 1024 + 81, 72, true},
+            {UINT64_MAX, 72, true},
+            {584, 0, false},
+            {584, 71, false},
+            {584, 73, false},
+            {584, UINT64_MAX, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct object objects[] = {{"a-2024-12-07T00:00:00Z.key", cases[i].key, 1},
+                {"a-2024-12-07T00:00:00Z.dump", cases[i].dump, 1}, {"a-2024-12-01T00:00:00Z.dump", PLAIN, 1}};
+        _cleanup_list_ struct catalog_list *l = list_of("a", objects, ARRAY_LEN(objects));
+        const struct catalog_backup *b = catalog_list_at(l, 0);
+
+        assert_int_equal(b->state, CATALOG_COMPLETE);
+        assert_int_equal(b->doubt, cases[i].counts ? CATALOG_SURE : CATALOG_WRONG_SIZE);
+        assert_int_equal(catalog_backup_counts(b), cases[i].counts);
+        assert_ptr_equal(catalog_list_latest(l), b);
+        assert_ptr_equal(catalog_list_find(l, b->instant), b);
+        assert_ptr_equal(catalog_list_nearest(l, INT64_MAX), catalog_list_at(l, cases[i].counts ? 0 : 1));
+    }
+}
+
+/* The state known last counts of the key, too. */
+static void a_key_listed_twice_is_judged_by_its_later_size(void **state)
+{
+    static const struct object objects[] = {
+            {"a-2024-12-07T00:00:00Z.key", 72, 1},
+            {"a-2024-12-07T00:00:00Z.dump", SEALED, 1},
+            {"a-2024-12-07T00:00:00Z.key", 0, 2},
+    };
+    _cleanup_list_ struct catalog_list *l = list_of("a", objects, ARRAY_LEN(objects));
+
+    (void)state;
+    assert_int_equal(catalog_list_at(l, 0)->doubt, CATALOG_WRONG_SIZE);
+}
+
+/* Somebody has tried its key. What is in doubt for another reason stays so. */
+static void one_that_does_not_open_does_not_count(void **state)
+{
+    static const struct object objects[] = {
+            {"a-2024-12-07T00:00:00Z.dump", SEALED, 1},
+            {"a-2024-12-07T00:00:00Z.key", 72, 1},
+            {"a-2024-12-06T00:00:00Z.dump", SEALED, 1},
+            {"a-2024-12-06T00:00:00Z.key", 0, 1},
+    };
+    _cleanup_list_ struct catalog_list *l = list_of("a", objects, ARRAY_LEN(objects));
+
+    (void)state;
+    assert_true(catalog_backup_counts(catalog_list_at(l, 0)));
+    catalog_list_doubt(l, 0);
+    catalog_list_doubt(l, 1);
+    assert_int_equal(catalog_list_at(l, 0)->doubt, CATALOG_UNOPENED);
+    assert_int_equal(catalog_list_at(l, 1)->doubt, CATALOG_WRONG_SIZE);
+    assert_false(catalog_backup_counts(catalog_list_at(l, 0)));
 }
 
 static void the_latest_is_the_newest_complete_one(void **state)
@@ -361,6 +483,10 @@ int main(void)
             cmocka_unit_test(equal_instants_are_in_the_order_of_names),
             cmocka_unit_test(an_object_listed_twice_is_one),
             cmocka_unit_test(a_dump_without_a_key_is_judged_by_its_size),
+            cmocka_unit_test(a_size_of_both_is_judged_by_what_is_expected),
+            cmocka_unit_test(a_pair_of_a_size_that_cannot_be_does_not_count),
+            cmocka_unit_test(a_key_listed_twice_is_judged_by_its_later_size),
+            cmocka_unit_test(one_that_does_not_open_does_not_count),
             cmocka_unit_test(the_latest_is_the_newest_complete_one),
             cmocka_unit_test(a_backup_is_found_by_its_instant),
             cmocka_unit_test(without_a_utc_spelling_another_is_found),

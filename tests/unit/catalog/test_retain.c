@@ -12,7 +12,10 @@
 #define _cleanup_list_ _cleanup_(cleanup_catalog_list_free)
 #define _cleanup_plan_ _cleanup_(cleanup_retain_plan_free)
 
-enum { PLAIN = 544, SEALED = 584, DAY = 86400, HOUR = 3600 };
+enum { PLAIN = 4128, SEALED = 4168, UNOPENED = 4169, DAY = 86400, HOUR = 3600 };
+
+/* 512 sealed chunks, a size that a plain one may have, too. */
+enum { BOTH = 512 * (1024 * 1024 + 40) - 4096 + 32 };
 
 static const char now_text[] = "2026-11-23T12:00:00Z";
 
@@ -37,9 +40,14 @@ static struct catalog_list *list_of(const struct object *objects, size_t n)
     struct catalog_list *l = catalog_list_new("a", &e);
 
     expect_success(l, &e);
+    catalog_list_expect_keys(l);
     for (size_t i = 0; i < n; i++)
         expect_success(catalog_list_add(l, objects[i].name, objects[i].size, objects[i].last_modified, &e) == 0, &e);
     catalog_list_finish(l);
+    /* So that any deletion, and any order, has the same in doubt. */
+    for (size_t i = 0; i < catalog_list_count(l); i++)
+        if (catalog_list_at(l, i)->size == UNOPENED)
+            catalog_list_doubt(l, i);
     return l;
 }
 
@@ -154,6 +162,59 @@ static void what_goes_and_why(void **state)
     }
 }
 
+static void what_does_not_count(void **state)
+{
+    static const struct object doubtful[] = {
+            {"a-2026-11-08T09:00:00Z.dump", 0, 0}, /* of a size that cannot be */
+            {"a-2026-11-08T09:00:00Z.key", 72, 0},
+            {"a-2026-11-08T08:00:00Z.dump", SEALED, 0},
+            {"a-2026-11-08T08:00:00Z.key", 0, 0},
+            {"a-2026-11-08T07:00:00Z.dump", BOTH, 0}, /* plain, or without its key */
+            {"a-2026-11-08T06:00:00Z.dump", UNOPENED, 0},
+            {"a-2026-11-08T06:00:00Z.key", 72, 0},
+            {"a-2026-11-07T12:00:00Z.dump", PLAIN, 0},
+            {"a-2026-11-07T11:00:00Z.dump", UNOPENED, 0},
+            {"a-2026-11-07T11:00:00Z.key", 72, 0},
+            {"a-2026-11-06T12:00:00Z.dump", PLAIN, 0},
+            {"a-2026-11-05T12:00:00Z.dump", BOTH, 0},
+            {"a-2026-11-04T12:00:00Z.dump", PLAIN, 0},
+    };
+    static const struct {
+        struct retain_policy policy;
+        const char *text;
+    } cases[] = {
+            {{.max_age = 15 * DAY, .min_count = 2},
+                    "2026-11-08T09:00:00Z.dump delete: wrong size, 15d3h old\n"
+                    "2026-11-08T08:00:00Z.dump delete: wrong size, 15d4h old\n"
+                    "2026-11-08T07:00:00Z.dump keep: key missing or plain, one of the 2 newest\n"
+                    "2026-11-08T06:00:00Z.dump keep: not opened, one of the 2 newest\n"
+                    "2026-11-07T12:00:00Z.dump keep: one of the 2 newest\n"
+                    "2026-11-07T11:00:00Z.dump keep: not opened, one of the 2 newest\n"
+                    "2026-11-06T12:00:00Z.dump keep: one of the 2 newest\n"
+                    "2026-11-05T12:00:00Z.dump delete: key missing or plain, 18d old\n"
+                    "2026-11-04T12:00:00Z.dump delete: 19d old\n"},
+            {{.max_age = 15 * DAY, .min_count = 4, .keep_daily = 1},
+                    "2026-11-08T09:00:00Z.dump keep: wrong size, but only 3 are complete\n"
+                    "2026-11-08T08:00:00Z.dump keep: wrong size, but only 3 are complete\n"
+                    "2026-11-08T07:00:00Z.dump keep: key missing or plain, newest of 2026-11-08\n"
+                    "2026-11-08T06:00:00Z.dump keep: not opened, newest of 2026-11-08\n"
+                    "2026-11-07T12:00:00Z.dump keep: newest of 2026-11-07\n"
+                    "2026-11-07T11:00:00Z.dump keep: not opened, one of the 4 newest\n"
+                    "2026-11-06T12:00:00Z.dump keep: one of the 4 newest\n"
+                    "2026-11-05T12:00:00Z.dump keep: key missing or plain, one of the 4 newest\n"
+                    "2026-11-04T12:00:00Z.dump keep: one of the 4 newest\n"},
+    };
+    _cleanup_list_ struct catalog_list *l = list_of(doubtful, ARRAY_LEN(doubtful));
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_plan_ struct retain_plan *plan = plan_of(l, &cases[i].policy, at(now_text));
+        _cleanup_free_ char *text = describe(plan);
+
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void words_for_the_ends(void **state)
 {
     static const struct object old[] = {
@@ -234,11 +295,11 @@ static size_t random_bucket(uint32_t *seed, int64_t now, size_t backups, struct 
             add_object(objects, &n, instant, "key", 72);
         } else if (kind == 2) {
             add_object(objects, &n, instant, "dump", SEALED);
-        } else if (kind < 8) {
-            add_object(objects, &n, instant, "dump", PLAIN);
+        } else if (kind < 7) {
+            add_object(objects, &n, instant, "dump", kind == 3 ? BOTH : PLAIN);
         } else {
-            add_object(objects, &n, instant, "dump", SEALED);
-            add_object(objects, &n, instant, "key", 72);
+            add_object(objects, &n, instant, "dump", kind == 7 ? 0 : kind == 8 ? UNOPENED : SEALED);
+            add_object(objects, &n, instant, "key", kind == 9 ? 71 : 72);
         }
     }
     return n;
@@ -291,7 +352,7 @@ static bool rule_holds(const struct catalog_list *l, size_t i, uint64_t keep, en
     for (size_t k = 0; k < i; k++) {
         bool is_known = false;
 
-        if (catalog_list_at(l, k)->state != CATALOG_COMPLETE)
+        if (!catalog_backup_counts(catalog_list_at(l, k)))
             continue;
         name_period(catalog_list_at(l, k)->instant, period, text);
         if (strcmp(text, own) == 0)
@@ -316,7 +377,7 @@ static uint64_t complete_before(const struct catalog_list *l, size_t end)
     uint64_t n = 0;
 
     for (size_t i = 0; i < end; i++)
-        n += catalog_list_at(l, i)->state == CATALOG_COMPLETE;
+        n += catalog_backup_counts(catalog_list_at(l, i));
     return n;
 }
 
@@ -329,7 +390,7 @@ static bool should_go(const struct catalog_list *l, size_t i, const struct retai
         return false;
     if (b->state == CATALOG_ORPHAN_KEY)
         return now - b->last_modified > DAY;
-    if (b->state == CATALOG_KEY_MISSING)
+    if (b->doubt == CATALOG_WRONG_SIZE || (b->state == CATALOG_KEY_MISSING && b->doubt != CATALOG_MAY_BE_PLAIN))
         return is_old && complete_before(l, catalog_list_count(l)) >= policy->min_count;
     return is_old && complete_before(l, i) >= policy->min_count && !is_held(l, i, policy);
 }
@@ -348,7 +409,7 @@ static void check_rules(const struct catalog_list *l, const struct retain_policy
         assert_true(strlen(v->reason) > 3 && strlen(v->reason) < sizeof(v->reason) - 1);
         if (v->goes && v->backup->state != CATALOG_ORPHAN_KEY)
             assert_true(now - v->backup->instant > (int64_t)policy->max_age);
-        remain += !v->goes && v->backup->state == CATALOG_COMPLETE;
+        remain += !v->goes && catalog_backup_counts(v->backup);
     }
     assert_true(remain >= (complete < policy->min_count ? complete : policy->min_count));
 }
@@ -499,6 +560,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(what_goes_and_why),
+            cmocka_unit_test(what_does_not_count),
             cmocka_unit_test(words_for_the_ends),
             cmocka_unit_test(random_buckets),
             cmocka_unit_test(a_million_backups),

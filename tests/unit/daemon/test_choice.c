@@ -11,7 +11,7 @@
 
 #define BUCKET "https://s3/bucket/backup-"
 
-enum { PLAIN = 544, SEALED = 584 };
+enum { PLAIN = 4128, SEALED = 4168 };
 
 struct object {
     const char *name;

@@ -223,6 +223,7 @@ static void many(unsigned damaged)
     assert_int_equal(run.told, 1);
     assert_int_equal(store.n, 100);
     assert_int_equal(run.result.looked_at, 100);
+    assert_int_equal(run.result.not_looked_at, 2);
 }
 
 static void test_of_many(void **state)
@@ -234,8 +235,10 @@ static void test_of_many(void **state)
     expect_no_trouble(false);
     many(0);
     assert_int_equal(run.result.unopened, 1);
+    assert_int_equal(run.result.which[0], 101); /* the oldest is the last of the list */
     many(3);
     assert_int_equal(run.result.unopened, 1);
+    assert_int_equal(run.result.which[0], 98);
     assert_true(strncmp(run.result.trouble.text, "1 of 100 backups looked at", 26) == 0);
     many(101);
     assert_true(strncmp(run.result.trouble.text, "the master key is not that of the newest backup", 47) == 0);
@@ -300,6 +303,28 @@ static void test_needs_previous(void **state)
     "wrong master key, or the key object is damaged (not opened by %s of current.key, %s of previous.key); the right " \
     "one goes into previous_key_paths"
 
+/* By their numbers in the list, which has the newest first, what does not open is what was told. */
+static void expect_which(void)
+{
+    static const struct {
+        const char *name;
+        int64_t instant;
+    } in_list[] = {{last, LAST}, {middle, MIDDLE}, {first, FIRST}};
+    bool told[3] = {false};
+
+    for (unsigned i = 0; i < run.result.unopened; i++)
+        told[run.result.which[i]] = true;
+    for (size_t i = 0; i < 3; i++) {
+        const struct store_object *o = store_find(in_list[i].name);
+        struct bytes wrapped = {o->body, o->len};
+        struct err e = ERR_INIT;
+        _cleanup_secret_ struct secret *by_current = key_unwrap(current, wrapped, in_list[i].instant, false, &e),
+                                       *by_previous = key_unwrap(previous, wrapped, in_list[i].instant, false, &e);
+
+        assert_int_equal(told[i], !by_current && !by_previous);
+    }
+}
+
 static void expect_not_opened(unsigned n, const char *before, const char *name)
 {
     char fingerprint[KEY_FINGERPRINT_MAX];
@@ -311,6 +336,8 @@ static void expect_not_opened(unsigned n, const char *before, const char *name)
     assert_int_equal(run.result.unopened, n);
     assert_int_equal(run.result.other, n);
     assert_int_equal(run.result.looked_at, 3);
+    assert_int_equal(run.result.not_looked_at, 0);
+    expect_which();
 }
 
 #define NEWEST "the master key is not that of the newest backup"
@@ -365,6 +392,7 @@ static void expect_other_fault(const char *name, const char *why)
     expect_trouble(ERR_INTEGRITY, text);
     assert_int_equal(run.result.unopened, 1);
     assert_int_equal(run.result.other, 0);
+    expect_which();
 }
 
 static void test_bound_elsewhere(void **state)
@@ -512,8 +540,8 @@ static void test_out_of_memory_for_the_previous_key(void **state)
     expect_success(run.check, &e);
     store_answer_all();
     assert_true(run.has_failed);
-    (void)snprintf(text, sizeof(text), "not opened by %s of current.key; not tried: out of memory for a secret of 65 bytes",
-            current_fingerprint);
+    (void)snprintf(text, sizeof(text),
+            "not opened by %s of current.key; not tried: out of memory for a secret of 65 bytes", current_fingerprint);
     expect_error(&run.err, ERR_RESOURCE, text);
 }
 

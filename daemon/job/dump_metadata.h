@@ -1,0 +1,19 @@
+/*
+ * dump_metadata.h: what the metadata of a dump say of how it is stored. Pure.
+ *
+ * A size alone cannot always tell a plain dump from an encrypted one whose key is missing (catalog/list.h); what we
+ * wrote says it. The Go tool writes no metadata. Whoever can write to the bucket can write these, too: they are good
+ * for the words of an answer, and accept nothing.
+ */
+#pragma once
+
+#include "s3/request.h"
+
+enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
+
+#define DUMP_ENCRYPTION        "encryption" /* the name; its values: */
+#define DUMP_ENCRYPTION_NONE   "none"
+#define DUMP_ENCRYPTION_STREAM "xchacha20poly1305-stream2"
+
+/* Of an answer to HEAD or GET. */
+enum dump_encryption dump_metadata_encryption(const struct s3_response *res);
