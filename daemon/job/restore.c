@@ -349,12 +349,12 @@ static void on_source(void *ctx, const struct err *err)
 static void tell_of_newer(struct restore *r, const struct catalog_list *list, const struct catalog_backup *chosen)
 {
     const struct catalog_backup *newer = r->request.choice.latest ? choice_newer_unreadable(list, chosen) : NULL;
-    char note[2 * NAME_TEXT_MAX + 80];
+    char note[2 * NAME_TEXT_MAX + 160];
 
     if (!newer)
         return;
-    (void)snprintf(
-            note, sizeof(note), "%s is newer, but its key is missing: this is about %s", newer->name, chosen->name);
+    (void)snprintf(note, sizeof(note), "%s is newer, but %s: this is about %s", newer->name, choice_fault(newer),
+            chosen->name);
     r->sink.note(r->sink.ctx, note);
 }
 
@@ -431,6 +431,7 @@ static struct restore *new_restore(const struct restore_request *request, const 
         return NULL;
     }
     r->request.unpack.skip_hash_check = r->request.choice.unhashed_too = request->skip_hash_check;
+    r->request.choice.plain_too = request->allow_plain;
     return r;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "dump_metadata.h"
 #include "keyring.h"
 #include "s3/object.h"
 #include "seal/unseal.h"
@@ -16,6 +17,7 @@ struct source {
     char name[NAME_TEXT_MAX];
     int64_t instant;
     bool has_key;
+    bool may_lack_key; /* by its size, and cannot be told from a plain one */
     uint64_t size;
     char etag[S3_ETAG_MAX];
     struct s3_request *call; /* HEAD of the dump, or GET of the key */
@@ -83,6 +85,30 @@ static int check_size(const struct source *s, struct err *e)
     return 0;
 }
 
+/* Who can write to the bucket but lacks the master key could take a key away and put any database in the dump's place:
+ * of what is not encrypted nothing says who wrote it. */
+static bool may_be_planted(const struct source *s)
+{
+    return core_conf(s->core)->encryption_key_path && !s->spec.allow_plain;
+}
+
+/* A dump without a key. Its size may be that of a plain one by chance. */
+static int check_plain(const struct source *s, enum dump_encryption encryption, struct err *e)
+{
+    if (encryption == DUMP_ENCRYPTED)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "its key is missing: it is encrypted, as its metadata say, and cannot be read");
+    if (!may_be_planted(s))
+        return 0;
+    if (s->may_lack_key && encryption == DUMP_UNKNOWN)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "its key is missing, or it is not encrypted, though encryption_key_path is configured; --allow-plain "
+                "accepts the latter");
+    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+            "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
+            "made it; --allow-plain accepts it");
+}
+
 static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct source *s = ctx;
@@ -95,28 +121,16 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     }
     s->size = res->content_length;
     (void)snprintf(s->etag, sizeof(s->etag), "%s", res->etag);
-    if (check_size(s, &e) < 0 || (s->has_key && read_key(s, &e) < 0))
+    if (check_size(s, &e) < 0 || (s->has_key ? read_key(s, &e) : check_plain(s, dump_metadata_encryption(res), &e)) < 0)
         end_with(s, &e);
     else if (!s->has_key)
         end_with(s, NULL);
 }
 
-/* Who can write to the bucket but lacks the master key could take a key away and put any database in the dump's place:
- * of what is not encrypted nothing says who wrote it. */
-static bool may_be_planted(const struct source *s)
-{
-    return !s->has_key && core_conf(s->core)->encryption_key_path && !s->spec.allow_plain;
-}
-
 static int start(struct source *s, struct err *e)
 {
-    struct s3_client *s3;
+    struct s3_client *s3 = core_s3(s->core, e);
 
-    if (may_be_planted(s))
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
-                "made it; --allow-plain accepts it");
-    s3 = core_s3(s->core, e);
     s->call = s3 ? s3_head(s3, s->name, s, on_headed, e) : NULL;
     return s->call ? 0 : -1;
 }
@@ -134,6 +148,7 @@ struct source *source_open(struct core *core, const struct source_spec *spec, st
     (void)snprintf(s->name, sizeof(s->name), "%s", spec->backup->name);
     s->instant = spec->backup->instant;
     s->has_key = spec->backup->has_key;
+    s->may_lack_key = spec->backup->doubt == CATALOG_MAY_BE_PLAIN;
     s->spec.backup = NULL;
     if (start(s, e) < 0) {
         err_prepend(e, "%s: ", s->name);

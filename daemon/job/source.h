@@ -18,12 +18,13 @@
 struct source;
 
 struct source_spec {
-    const struct catalog_backup *backup; /* complete; copied */
+    const struct catalog_backup *backup; /* complete, or it may be a plain one; copied */
     bool allow_renamed;                  /* its key may be bound to another instant */
     bool allow_plain;                    /* it may be plain though a master key is configured */
     void *ctx;
     /* Once unless freed, never inside source_open; err NULL when it is open. Errors begin with the dump's name:
-     * ERR_INTEGRITY (not encrypted though it should be, empty, key of another backup or damaged), ERR_CONFIG (master
+     * ERR_INTEGRITY (not encrypted though it should be, without its key, empty, cut off, key of another backup or
+     * damaged), ERR_CONFIG (master
      * key), ERR_NOT_FOUND, those of requests. */
     void (*on_done)(void *ctx, const struct err *err);
 };

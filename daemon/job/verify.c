@@ -391,8 +391,8 @@ static void on_source(void *ctx, const struct err *err)
 
 static int check_state(const struct catalog_backup *b, struct err *e)
 {
-    if (b->state == CATALOG_KEY_MISSING)
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s: its key is missing: it cannot be read", b->name);
+    if (b->state == CATALOG_KEY_MISSING && b->doubt != CATALOG_MAY_BE_PLAIN) /* which its metadata may say */
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s: %s: it cannot be read", b->name, choice_fault(b));
     if (b->state == CATALOG_UNREADABLE)
         return err_set(
                 e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s: its name is no time stamp: it cannot be asked for", b->name);
@@ -437,6 +437,18 @@ static void look_at_next(uv_timer_t *timer)
 
 /* ---- looking around ---- */
 
+/* Who asks whether the latest is good does not mean the one before it, nor that there is one that can be read. */
+static int choose(struct verify *v, struct err *e)
+{
+    const struct catalog_backup *newer;
+
+    v->only = choice_find(&v->request.choice, v->list, core_bucket_url(v->core), e);
+    newer = v->request.choice.latest ? choice_newer_unreadable(v->list, v->only) : NULL;
+    if (newer)
+        v->only = newer;
+    return v->only ? 0 : -1;
+}
+
 static void start_if_ready(struct verify *v)
 {
     struct err e = ERR_INIT;
@@ -447,14 +459,8 @@ static void start_if_ready(struct verify *v)
         cancelled(v);
         return;
     }
-    if (v->list && !v->request.all) {
-        v->only = choice_find(&v->request.choice, v->list, core_bucket_url(v->core), &e);
-        if (!v->only)
-            objections_add(&v->objections, &e);
-        /* Who asks whether the latest is good does not mean the one before it. */
-        else if (v->request.choice.latest && choice_newer_unreadable(v->list, v->only))
-            v->only = choice_newer_unreadable(v->list, v->only);
-    }
+    if (v->list && !v->request.all && choose(v, &e) < 0)
+        objections_add(&v->objections, &e);
     if (objections_verdict(&v->objections, &e) < 0) {
         finish(v, &e);
         return;
@@ -526,6 +532,7 @@ struct verify *verify_start(
     v->sink = *sink;
     v->request = *request;
     v->request.tool = NULL;
+    v->request.choice.plain_too = request->allow_plain;
     v->started_ms = uv_now(core_loop(core));
     v->timer.data = v;
     (void)uv_timer_init(core_loop(core), &v->timer);

@@ -125,6 +125,14 @@ def test_without_its_sha256(backed_up, folder):
     fails(done, 5, site.name, "SHA-256", "--skip-hash-check")
     assert contents(folder) == before
     works(site, target, "-e", site.tool, "-t", instant, "--skip-hash-check")
+    # Of the latest it is the same, and an older one that has it is no answer to who does without.
+    refused(site, folder, folder / "other", 5, site.name, "SHA-256", "--skip-hash-check", arguments=["-e", site.tool])
+    site.bucket.put("backup-2001-01-01T00:00:00Z.dump", good)
+    done = unpack(site, folder / "other", "--dry-run", "-e", site.tool)
+    assert done.status == 0 and done.json["name"] == "backup-2001-01-01T00:00:00Z.dump", done
+    assert f"note: {site.name} is newer, but its key is missing, or it is a plain dump without etcd's SHA-256" in done.err, done
+    done = unpack(site, folder / "other", "--dry-run", "-e", site.tool, "--skip-hash-check")
+    assert done.status == 0 and done.json["name"] == site.name, done
 
 
 def test_nothing_there(new_site, etcd, bucket, folder):

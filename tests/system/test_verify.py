@@ -248,6 +248,19 @@ def test_one_bad(site):
     assert done.status == 5 and "its key is missing" in done.err, done
 
 
+def test_every_key_is_missing(site):
+    """The latest is bad, as it is beside an older good one; there is no lack of backups."""
+    site.start()
+    for stem in ("backup-2024-12-06T21:22:25Z", "backup-2024-12-05T21:22:25Z"):
+        site.bucket.put(f"{stem}.dump", b"x" * 1000)
+    done = site.ctl("verify", "--json")
+    verdict, end = lines(done)
+    assert done.status == 5 and verdict["name"] == "backup-2024-12-06T21:22:25Z.dump" and not verdict["good"], done
+    assert "its key is missing" in end["failure"]["text"] and end["failure"]["kind"] == "integrity"
+    done = site.ctl("restore", "--use-etcdutl=false", "--dry-run")
+    assert done.status == 5 and "backup-2024-12-06T21:22:25Z.dump is there, but its key is missing" in done.err, done
+
+
 def test_wrong_master_key(made, new_site, etcd):
     site, backups = made
     other = new_site(etcd, site.bucket)

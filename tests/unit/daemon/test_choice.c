@@ -35,6 +35,7 @@ static struct catalog_list *list_of(const struct object *objects, size_t n)
     struct catalog_list *l = catalog_list_new("backup", &e);
 
     expect_success(l, &e);
+    catalog_list_expect_keys(l);
     for (size_t i = 0; i < n; i++)
         expect_success(catalog_list_add(l, objects[i].name, objects[i].size, 0, &e) == 0, &e);
     catalog_list_finish(l);
@@ -102,11 +103,11 @@ static void test_not_found(void **state)
     }
 }
 
-/* Of nothing, or of nothing that could be read. */
+/* Of nothing, or of what is no backup. */
 static void test_none(void **state)
 {
     (void)state;
-    for (size_t first = 3; first <= ARRAY_LEN(objects); first++) {
+    for (size_t first = 4; first <= ARRAY_LEN(objects); first++) {
         _cleanup_(cleanup_catalog_list_free) struct catalog_list *l =
                 list_of(objects + first, ARRAY_LEN(objects) - first);
         struct choice choices[] = {{.latest = true}, {.instant = at("2024-12-01T00:00:00Z")}};
@@ -118,6 +119,88 @@ static void test_none(void **state)
             expect_error(&e, ERR_NOT_FOUND, "no complete backup in " BUCKET);
         }
     }
+}
+
+/* 512 sealed chunks, a size that a plain one may have, too; and a database without etcd's SHA-256. */
+enum { BOTH = 512 * (1024 * 1024 + 40) - 4096 + 32, UNHASHED = 8192 };
+
+#define NAME(day) "backup-2024-12-0" #day "T00:00:00Z.dump"
+
+/* Dumps without keys; of a day there is one. */
+struct lonely {
+    uint64_t sizes[4]; /* of the fourth of December, the third, and so on; 0: none that day */
+    struct choice choice;
+    const char *name;  /* that is meant, or NULL: */
+    const char *fault; /* why none is */
+};
+
+static void expect_choice(const struct lonely *row)
+{
+    static const char *const names[] = {NAME(4), NAME(3), NAME(2), NAME(1)};
+    struct object there[4];
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *l = NULL;
+    struct err e = ERR_INIT;
+    const struct catalog_backup *b;
+    size_t n = 0;
+
+    for (size_t i = 0; i < 4; i++)
+        if (row->sizes[i])
+            there[n++] = (struct object){names[i], row->sizes[i]};
+    l = list_of(there, n);
+    b = choice_find(&row->choice, l, BUCKET, &e);
+    if (row->name) {
+        expect_success(b, &e);
+        assert_string_equal(b->name, row->name);
+    } else {
+        assert_null(b);
+        expect_error(&e, ERR_INTEGRITY, row->fault);
+    }
+}
+
+/* Who asks for the latest hears of the newest that is there, and gets no older one than he accepts. */
+static void test_without_keys(void **state)
+{
+    static const struct choice latest = {.latest = true}, unhashed = {.latest = true, .unhashed_too = true},
+                               plain = {.latest = true, .plain_too = true};
+    const struct lonely rows[] = {
+            {{SEALED}, latest, NULL, NAME(4) " is there, but its key is missing: it cannot be read"},
+            {{0, SEALED, UNHASHED}, latest, NULL, NAME(3) " is there, but its key is missing: it cannot be read"},
+            {{UNHASHED, SEALED}, latest, NULL,
+                    NAME(4) " is there, but its key is missing, or it is a plain dump without etcd's SHA-256, which "
+                            "--skip-hash-check accepts"},
+            {{BOTH}, latest, NULL,
+                    NAME(4) " is there, but its key is missing, or it is not encrypted, which --allow-plain accepts"},
+            {{SEALED, UNHASHED, PLAIN}, latest, NAME(2), NULL},
+            {{SEALED, UNHASHED, PLAIN}, unhashed, NAME(3), NULL},
+            {{SEALED, PLAIN, UNHASHED}, unhashed, NAME(3), NULL},
+            {{SEALED, BOTH, PLAIN}, latest, NAME(2), NULL},
+            {{SEALED, BOTH, PLAIN}, plain, NAME(3), NULL},
+            {{BOTH, UNHASHED, PLAIN}, unhashed, NAME(3), NULL},
+            /* Whoever names one gets that one, or hears why not. */
+            {{BOTH, PLAIN}, {.instant = at("2024-12-04T00:00:00Z")}, NAME(4), NULL},
+            {{UNHASHED, PLAIN}, {.instant = at("2024-12-04T00:00:00Z"), .unhashed_too = true}, NAME(4), NULL},
+            {{UNHASHED, PLAIN}, {.instant = at("2024-12-04T00:00:00Z")}, NULL,
+                    NAME(4) " is there, but its key is missing, or it is a plain dump without etcd's SHA-256, which "
+                            "--skip-hash-check accepts"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        expect_choice(&rows[i]);
+}
+
+static void test_newer_unreadable(void **state)
+{
+    static const struct object lonely[] = {{NAME(4), UNHASHED}, {NAME(3), PLAIN}, {NAME(2), SEALED}};
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *l = list_of(lonely, 3), *none = list_of(lonely + 1, 1);
+
+    (void)state;
+    assert_string_equal(choice_newer_unreadable(l, catalog_list_latest(l))->name, NAME(4));
+    assert_string_equal(choice_newer_unreadable(l, NULL)->name, NAME(4));
+    assert_string_equal(choice_fault(choice_newer_unreadable(l, NULL)),
+            "its key is missing, or it is a plain dump without etcd's SHA-256");
+    assert_null(choice_newer_unreadable(l, catalog_list_at(l, 0)));
+    assert_null(choice_newer_unreadable(none, NULL));
 }
 
 /* ---- objections ---- */
@@ -257,6 +340,8 @@ int main(void)
             cmocka_unit_test(test_found),
             cmocka_unit_test(test_not_found),
             cmocka_unit_test(test_none),
+            cmocka_unit_test(test_without_keys),
+            cmocka_unit_test(test_newer_unreadable),
             cmocka_unit_test(test_objections),
             cmocka_unit_test(test_gravest),
             cmocka_unit_test(test_many_objections),
