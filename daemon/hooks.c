@@ -39,6 +39,7 @@ static void write_backup(FILE *out, bool *first, const struct backup_result *r)
     json_text(out, first, "etcd_version", r->member.version);
     json_signed(out, first, "revision_before", r->member.revision);
     json_signed(out, first, "revision_after", r->revision_after);
+    json_text(out, first, "doubt", r->doubt);
 }
 
 static void write_event(FILE *out, const struct core *core, const struct backup_result *result, const struct err *err)

@@ -187,6 +187,7 @@ static void fill_backup(Control__BackupResult *m, const struct backup_result *r)
     m->revision_after = r->revision_after;
     m->attempts = r->attempts;
     m->spooled = r->spooled;
+    m->doubt = text(r->doubt);
 }
 
 static void fill_restore(Control__RestoreResult *m, const struct restore_result *r)

@@ -173,6 +173,7 @@ static void put_backup(const Control__BackupResult *b)
     put_signed(&first, "revision_after", b->revision_after);
     put_number(&first, "attempts", b->attempts);
     put_number(&first, "spooled", b->spooled);
+    put_text(&first, "doubt", b->doubt);
     (void)putchar('}');
 }
 

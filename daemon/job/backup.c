@@ -141,6 +141,8 @@ static void succeed(struct backup *b)
     struct s3_upload_stats stats;
     char note[ERR_TEXT_MAX + 64];
 
+    if (etcd_choose_doubt(&b->result.member, b->result.doubt))
+        b->sink.note(b->sink.ctx, b->result.doubt);
     s3_upload_get_stats(b->upload, &stats);
     if (stats.spool_err) {
         (void)snprintf(note, sizeof(note), "etcd had to wait for S3, because the spool took no more: %s",
@@ -357,6 +359,10 @@ static void on_status_after(void *ctx, const struct etcd_status *status, const s
 
     /* A member that cannot say its revision any more has given a whole snapshot all the same. */
     b->result.revision_after = err ? 0 : status->revision;
+    if (status) { /* what came out meanwhile was true of the snapshot, too */
+        b->result.member.alarm_corrupt = b->result.member.alarm_corrupt || status->alarm_corrupt;
+        b->result.member.corrupt_unknown = b->result.member.corrupt_unknown || status->corrupt_unknown;
+    }
     store_key(b);
 }
 

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "catalog/name.h"
 #include "core.h"
+#include "etcd/choose.h"
 #include "seal/key.h"
 
 struct job_progress {
@@ -36,6 +37,7 @@ struct backup_result {
     unsigned attempts;
     struct etcd_status member; /* that it was taken from, before the snapshot */
     int64_t revision_after;    /* the snapshot lies between member.revision and this; 0 if that could not be asked */
+    char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* why it may be old or damaged, as was noted; "": nothing speaks for that */
 };
 
 /* A finished restore, or one that could be. The pointers are owned by the job and valid during `done`. */

@@ -9,12 +9,16 @@
  *     3. a follower out of space: it serves snapshots all the same
  *     4. a follower that is far behind: what it has is whole, but old
  *     5. one that knows no leader: cut off, and nobody knows for how long
+ *     6. one whose data etcd itself calls corrupt
  *
- * Those that failed a moment ago come after all others, the last one to fail last; a member whose data etcd itself
- * calls corrupt comes after them; a learner is never taken. Among equals the order of the configuration decides.
+ * Of the first three, those that failed a moment ago come after the others, the last one to fail last. From 4 on what
+ * is there may be old or damaged: that weighs more than a failure, which the next attempt may not see again. A learner
+ * is never taken. Among equals the order of the configuration decides. Somebody who answers is always taken, for an old
+ * backup is better than none; etcd_choose_doubt then says what is wrong with it.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "etcd/client.h"
@@ -35,3 +39,11 @@ int etcd_choose_best(const struct etcd_choose_candidate *candidates, size_t n);
 /* Whether waiting for more answers is hardly worth it: candidate `i` is a healthy follower or the leader without an
  * alarm, and not blamed. */
 bool etcd_choose_is_good(const struct etcd_choose_candidate *candidates, size_t n, size_t i);
+
+/* How many entries of the log the database of candidate `i`, who has answered, lacks of the most that anybody knows. */
+uint64_t etcd_choose_behind(const struct etcd_choose_candidate *candidates, size_t n, size_t i);
+
+enum { ETCD_CHOOSE_DOUBT_MAX = 1024 };
+
+/* Whether a backup taken from this member may be old or damaged, and then one line for a person that says why. */
+bool etcd_choose_doubt(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_MAX]);

@@ -4,7 +4,7 @@
  * A client knows the endpoints, how to authenticate, and which endpoint failed last. A session is what a backup works
  * with: it asks all endpoints for their Status at once, keeps the connection to the best, authenticates there, and can
  * then be asked for Status again and for a snapshot (snapshot.h). Which is best (choose.h): a healthy follower, else
- * the leader; never a learner; one that failed a moment ago comes last.
+ * the leader; never a learner; one that failed a moment ago comes after those whose data are as new.
  *
  * etcd's rpc.proto: Maintenance.Status, Maintenance.Snapshot, Auth.Authenticate, Cluster.MemberList.
  */
@@ -43,8 +43,10 @@ struct etcd_status {
     char name[ETCD_NAME_MAX];          /* of the member, by MemberList; "" if that was not to be had */
     char alarms[ETCD_ALARMS_MAX];      /* of the whole cluster: "NOSPACE", "CORRUPT", both joined by a comma, or "" */
     bool alarm_nospace, alarm_corrupt; /* raised for this very member */
+    bool corrupt_unknown;              /* CORRUPT is raised for no member: etcd does not know whose data it is */
     uint64_t cluster_id, member_id, leader_id;
     uint64_t raft_index, raft_applied_index;
+    uint64_t behind; /* entries that other members know of and its database lacks; of a session's member, when chosen */
     int64_t revision;
     uint64_t db_size, db_size_in_use; /* bytes; in_use 0 where the server is too old to say */
     bool is_learner;

@@ -87,6 +87,7 @@ static void decide(struct etcd_gather *g)
         g->spec.done(g->spec.ctx, NULL, &e);
         return;
     }
+    g->candidates[i].status.behind = etcd_choose_behind(all, g->n, (size_t)i);
     best = (struct etcd_gather_best){
             .member = TAKE_PTR(g->candidates[i].member), .i = (size_t)i, .status = &g->candidates[i].status};
     g->spec.done(g->spec.ctx, &best, NULL);

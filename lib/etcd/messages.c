@@ -76,8 +76,9 @@ static uint64_t not_negative(int64_t n)
  */
 static void read_alarm(const char *text, struct etcd_status *out)
 {
-    const char *member = strstr(text, "memberID:");
-    bool own = member && strtoull(member + strlen("memberID:"), NULL, 10) == out->member_id;
+    const char *member = strstr(text, "memberID:"); /* left out, as a 0 is, where nobody knows which member it is */
+    uint64_t id = member ? strtoull(member + strlen("memberID:"), NULL, 10) : 0;
+    bool own = id != 0 && id == out->member_id;
     struct {
         const char *text;
         bool *own;
@@ -87,6 +88,7 @@ static void read_alarm(const char *text, struct etcd_status *out)
         if (!strstr(text, "alarm:") || !strstr(text, kinds[i].text))
             continue;
         *kinds[i].own = *kinds[i].own || own;
+        out->corrupt_unknown = out->corrupt_unknown || (id == 0 && kinds[i].own == &out->alarm_corrupt);
         if (!strstr(out->alarms, kinds[i].text)) {
             if (out->alarms[0])
                 strcat(out->alarms, ","); /* both fit with room to spare */
@@ -114,7 +116,8 @@ int etcd_messages_status(struct bytes message, struct etcd_status *out, struct e
     out->db_size_in_use = not_negative(m->dbsizeinuse);
     out->is_learner = m->islearner;
     out->alarms[0] = '\0';
-    out->alarm_nospace = out->alarm_corrupt = false;
+    out->alarm_nospace = out->alarm_corrupt = out->corrupt_unknown = false;
+    out->behind = 0;
     for (size_t i = 0; i < m->n_errors; i++)
         read_alarm(m->errors[i], out);
     etcdserverpb__status_response__free_unpacked(m, &memory.allocator);

@@ -2,12 +2,14 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import signal
 import socket
 import struct
 import termios
+import threading
 
 import pytest
 
@@ -201,6 +203,106 @@ def test_another_member_takes_over(new_etcd, bucket, new_site, slow):
     done = command.end()
     assert done.status == 0 and done.json["attempts"] == 2, done
     assert done.json["endpoint"] in etcd.endpoints and done.json["endpoint"] != etcd.endpoints[first]
+    check_clean(site, 1)
+
+
+# ---- members whose data may be old or damaged ----
+
+
+def doubted(site, *patterns):
+    """A backup that is made, and of which it is told everywhere what speaks against it. Returns what it told."""
+    done = site.ctl("backup", "--json", "-q")
+    assert done.status == 0, done
+    doubt = done.json["doubt"]
+    assert done.err == f"note: {doubt}\n", done
+    assert events(site, "warning")[-1] == f"backup: {doubt}"
+    assert site.ctl("status", "--json").json["last_success"]["doubt"] == doubt
+    assert json.loads(wait_for(lambda: (site.dir / "event").exists() and (site.dir / "event").read_text()))["doubt"] == doubt
+    for pattern in patterns:
+        assert re.search(pattern, doubt), doubt
+    return done.json
+
+
+def with_a_hook(site):
+    """Which writes its event in one step."""
+    site.configure({"hooks": {"on_success": f"cat >{site.dir}/event.new; mv {site.dir}/event.new {site.dir}/event"}})
+    return site.start()
+
+
+def test_a_member_that_is_cut_off(new_etcd, bucket, new_site):
+    """Its data are whole, but nobody knows how old: there is a backup, and it is told what it is."""
+    etcd = new_etcd(version="3.5", members=3, tls="mutual")
+    etcd.fill(MIB, value_size=4096)
+    site = new_site(etcd, bucket)
+    good = site.ctl("backup", "--json", "-q")
+    assert (good.status, good.json["doubt"], good.err) == (0, "", ""), good
+    status = [etcd.status(n) for n in range(3)]
+    leader = next(n for n, s in enumerate(status) if s["leader"] == s["header"]["member_id"])
+    left = (leader + 1) % 3
+    for number in (leader, (left + 1) % 3):
+        etcd.kill(etcd.members[number])
+    wait_for(lambda: etcd.metrics(left)["etcd_server_has_leader"] == 0, what="the loss of the leader")
+    endpoint = etcd.endpoints[left]
+    told = doubted(with_a_hook(site),
+                   f"^the backup may be old: it was taken from {re.escape(endpoint)} n{left + 1}, which knows no leader")
+    assert told["endpoint"] == endpoint
+    check_clean(site, 2)
+
+
+def status_of(*answers):
+    """A handler of Status: one answer after the other, and the last again and again."""
+    left = list(answers)
+
+    def handler(call):
+        unary(left.pop(0) if len(left) > 1 else left[0])(call)
+    return handler
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("whose, words", [
+    ("memberID:1 ", "etcd has raised the alarm CORRUPT$"),
+    ("", "etcd has raised the alarm CORRUPT without knowing for which member$"),
+])
+def test_a_member_that_is_corrupt(small_parts, when, whose, words):
+    """Also when etcd finds it out while the snapshot is taken."""
+    corrupt = member(errors=[f"{whose}alarm:CORRUPT "])
+    answers = [corrupt] if when == "before" else [member(), corrupt]
+    with Etcd(stream(*pieces()), {STATUS: status_of(*answers)}) as peer:
+        site = with_a_hook(small_parts(peer))
+        doubted(site, "^the backup may be damaged: it was taken from ", words)
+    check_clean(site, 1)
+
+
+def test_a_member_that_is_far_behind(bucket, new_site):
+    """As another one knows, which is not read: a learner here."""
+    told = threading.Event()
+
+    def learner(call):
+        unary(member(me=2, index=101_101, learner=1))(call)
+        told.set()
+
+    def late(call):  # else it would not be waited for the learner for ever
+        assert told.wait(60)
+        unary(member(leader=3, index=100_000))(call)
+
+    with Etcd(stream(*pieces()), {STATUS: late}) as behind, Etcd(handlers={STATUS: learner}) as ahead:
+        scripted = Scripted(behind)
+        scripted.endpoints = [behind.endpoint, ahead.endpoint]
+        doubted(with_a_hook(new_site(scripted, bucket)), "^the backup may be old: .*, which is 1101 entries of etcd's log behind$")
+
+
+def test_who_broke_off_is_better_than_who_is_cut_off(bucket, new_site):
+    """A lost connection is no reason to take old data."""
+    tries = iter([stream(*pieces()[:2], end=lambda call: call.reset(CANCEL)), stream(*pieces())])
+    with Etcd(lambda call: next(tries)(call), {STATUS: unary(member(leader=3))}) as good, \
+            Etcd(stream(*pieces()), {STATUS: unary(member(me=2, leader=0))}) as cut_off:
+        scripted = Scripted(good)
+        scripted.endpoints = [cut_off.endpoint, good.endpoint]
+        site = new_site(scripted, bucket)
+        done = site.ctl("backup", "--json", "-q")
+    assert (done.status, done.json["attempts"]) == (0, 2), done
+    assert (done.json["endpoint"], done.json["doubt"]) == (good.endpoint, ""), done
+    assert "may be" not in done.err
     check_clean(site, 1)
 
 

@@ -109,9 +109,10 @@ static void test_done(void **state)
     backup.revision_before = -1;
     backup.revision_after = INT64_MAX;
     backup.attempts = UINT32_MAX;
+    backup.doubt = text("old");
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":null,\"snapshot_size\":0,\"stored_size\":0,\"elapsed_ms\":0,"
                    "\"encrypted\":false,\"endpoint\":\"\",\"member\":\"\",\"etcd_version\":\"\",\"revision_before\":-1,"
-                   "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0}\n",
+                   "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0,\"doubt\":\"old\"}\n",
             results_done(&done));
     done.result_case = CONTROL__DONE__RESULT_RESTORE;
     done.restore = &restore;

@@ -59,7 +59,16 @@ static const struct row rows[] = {
         {{LEADER | BLAMED, BLAMED_2, DEAD}, 3, 0, 0},
         {{LEADER | BLAMED_2, BLAMED, DEAD}, 3, 1, 0},
         {{LEADER | BLAMED, SPACE, LEARNER}, 3, 1, 0},
-        {{BLAMED, ALONE, DEAD}, 3, 1, 0},
+        {{BLAMED, ALONE, DEAD}, 3, 0, 0}, /* who broke off may do better now; who is cut off has old data */
+        {{BLAMED, LAG, DEAD}, 3, 0, 0},
+        {{LEADER | BLAMED, ALONE, CORRUPT}, 3, 0, 0},
+        {{SPACE | BLAMED, ALONE, LAG}, 3, 0, 0},
+        {{LAG, ALONE | BLAMED, BLAMED_2}, 3, 2, 0},
+        {{ALONE | BLAMED, LAG | BLAMED_2, CORRUPT}, 3, 1, 0},
+        {{ALONE | BLAMED, ALONE, DEAD}, 3, 1, 0}, /* among those that may be old it still counts */
+        {{CORRUPT | BLAMED, CORRUPT, DEAD}, 3, 1, 0},
+        {{ALONE | BLAMED}, 1, 0, 0}, /* old is better than none */
+        {{CORRUPT | BLAMED_2}, 1, 0, 0},
 };
 
 static struct etcd_status status_of(int m, size_t i)
@@ -140,12 +149,57 @@ static void a_learner_shows_who_lags(void **state)
     assert_false(etcd_choose_is_good(c, 2, 1));
 }
 
+static void how_far_behind_is_counted(void **state)
+{
+    struct etcd_status ahead = {.raft_index = 9000, .raft_applied_index = 8000};
+    struct etcd_status late = {.raft_index = 8500, .raft_applied_index = 7000};
+    const struct etcd_choose_candidate c[] = {{.status = NULL}, {.status = &ahead}, {.status = &late}};
+
+    (void)state;
+    assert_int_equal(etcd_choose_behind(c, 3, 1), 1000);
+    assert_int_equal(etcd_choose_behind(c, 3, 2), 2000);
+    assert_int_equal(etcd_choose_behind(c + 2, 1, 0), 1500);
+}
+
+static void what_a_backup_may_be_is_said(void **state)
+{
+    static const struct {
+        struct etcd_status status;
+        const char *says; /* NULL: nothing */
+    } told[] = {
+            {{.leader_id = 1, .behind = ETCD_CHOOSE_LAG_MAX, .alarm_nospace = true, .alarms = "NOSPACE,CORRUPT"}, NULL},
+            {{.endpoint = "a:1"},
+                    "the backup may be old: it was taken from a:1, which knows no leader, nobody knows since when"},
+            {{.endpoint = "a:1", .name = "n1", .leader_id = 1, .behind = ETCD_CHOOSE_LAG_MAX + 1},
+                    "the backup may be old: it was taken from a:1 n1, which is 1001 entries of etcd's log behind"},
+            {{.endpoint = "a:1", .leader_id = 1, .alarm_corrupt = true},
+                    "the backup may be damaged: it was taken from a:1, for which etcd has raised the alarm CORRUPT"},
+            {{.endpoint = "a:1", .leader_id = 1, .corrupt_unknown = true},
+                    "the backup may be damaged: it was taken from a:1, and etcd has raised the alarm CORRUPT without "
+                    "knowing for which member"},
+            {{.endpoint = "a:1", .name = "n1", .alarm_corrupt = true, .behind = UINT64_MAX},
+                    "the backup may be damaged and old: it was taken from a:1 n1, for which etcd has raised the alarm "
+                    "CORRUPT, which knows no leader, nobody knows since when, which is 18446744073709551615 entries of "
+                    "etcd's log behind"},
+    };
+    char text[ETCD_CHOOSE_DOUBT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+        strcpy(text, "untouched");
+        assert_int_equal(etcd_choose_doubt(&told[i].status, text), told[i].says != NULL);
+        assert_string_equal(text, told[i].says ? told[i].says : "untouched");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(the_table_holds),
             cmocka_unit_test(an_applied_index_that_says_nothing_is_not_believed),
             cmocka_unit_test(a_learner_shows_who_lags),
+            cmocka_unit_test(how_far_behind_is_counted),
+            cmocka_unit_test(what_a_backup_may_be_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
