@@ -19,6 +19,7 @@ struct control {
     uv_loop_t *loop;
     uv_pipe_t listener;
     bool listening;           /* the listener's handle is open */
+    bool stopped;             /* nobody comes in any more */
     bool freed;               /* by its owner; the memory goes with the last handle */
     struct socket_file *file; /* NULL: a private daemon has none */
     gid_t group;
@@ -56,7 +57,7 @@ static void on_peer_gone(void *ctx, struct peer *peer)
             c->peers[i] = c->peers[--c->n_peers];
             break;
         }
-    if (!c->freed && c->has_waiting)
+    if (!c->stopped && c->has_waiting)
         on_connection((uv_stream_t *)&c->listener, 0);
     if (!c->freed && c->spec.on_private_gone)
         c->spec.on_private_gone(c->spec.ctx);
@@ -122,7 +123,7 @@ static void on_turned_away(uv_handle_t *h)
     struct control *c = h->data;
 
     c->turning_away = false;
-    if (!c->freed && c->has_waiting)
+    if (!c->stopped && c->has_waiting)
         on_connection((uv_stream_t *)&c->listener, 0);
     free_if_unused(c);
 }
@@ -295,16 +296,26 @@ struct control *control_serve_fd(const struct control_spec *spec, int fd, struct
     return c;
 }
 
+void control_stop(struct control *c)
+{
+    if (c->stopped)
+        return;
+    c->stopped = true;
+    socket_file_remove(TAKE_PTR(c->file));
+    for (unsigned i = 0; i < c->n_peers; i++)
+        if (!peer_is_watching(c->peers[i]))
+            peer_end(c->peers[i]);
+    if (c->listening)
+        uv_close((uv_handle_t *)&c->listener, on_listener_closed);
+}
+
 void control_free(struct control *c)
 {
     if (!c)
         return;
+    control_stop(c);
     c->freed = true;
-    socket_file_remove(TAKE_PTR(c->file));
-    for (unsigned i = c->n_peers; i-- > 0;)
-        peer_close(c->peers[i]);
-    if (c->listening)
-        uv_close((uv_handle_t *)&c->listener, on_listener_closed);
-    else
-        free_if_unused(c);
+    for (unsigned i = 0; i < c->n_peers; i++)
+        peer_end(c->peers[i]);
+    free_if_unused(c);
 }

@@ -43,6 +43,13 @@ bool control_is_used(const struct control *c);
 /* Serves one connection that exists already, on `fd`, which is taken: a private daemon. Errors: ERR_RESOURCE. */
 struct control *control_serve_fd(const struct control_spec *spec, int fd, struct err *e);
 
-/* Closes the socket, removes its file, and ends all connections. Memory goes with the loop's last close callbacks. NULL
- * is fine. */
+/*
+ * The end is in two steps, so that who asked for the job that is running hears how it ended. The first closes the
+ * socket, removes its file, and ends all connections but his (and those that have only their Done to read left, who get
+ * PEER_LAST_MS for it).
+ */
+void control_stop(struct control *c);
+
+/* The second, when no job runs any more, ends the others in the same way; it may come without the first. Memory goes
+ * with the loop's last close callbacks. NULL is fine. */
 void control_free(struct control *c);

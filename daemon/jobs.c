@@ -20,6 +20,7 @@ struct jobs {
     struct prune *prune;
     struct rotate *rotate;
     struct verified *verified;
+    bool is_stopping;        /* with the daemon */
     struct job_sink watcher; /* ctx NULL: nobody */
     struct jobs_state state;
     struct jobs_observer observers[JOBS_OBSERVERS];
@@ -209,7 +210,13 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     struct jobs *j = ctx;
     struct job_sink watcher = j->watcher;
     const char *job = j->state.running;
+    struct err stopped;
 
+    if (err && err->kind == ERR_CANCELLED && j->is_stopping) {
+        stopped = *err;
+        err_prepend(&stopped, "the daemon is stopping: ");
+        err = &stopped;
+    }
     j->state.backup_failed =
             j->state.backup_failed || (err && strcmp(job, "backup") == 0 && err->kind != ERR_CANCELLED);
     j->watcher = (struct job_sink){0};
@@ -370,6 +377,12 @@ void jobs_cancel(struct jobs *j)
         prune_cancel(j->prune);
     if (j->rotate)
         rotate_cancel(j->rotate);
+}
+
+void jobs_stop(struct jobs *j)
+{
+    j->is_stopping = true;
+    jobs_cancel(j);
 }
 
 const struct jobs_state *jobs_state(const struct jobs *j)

@@ -78,6 +78,9 @@ void jobs_unwatch(struct jobs *j, const void *ctx);
 /* Asks the running job, if any, to stop. */
 void jobs_cancel(struct jobs *j);
 
+/* The same because the daemon ends, as is then told. */
+void jobs_stop(struct jobs *j);
+
 /* Valid until the loop turns. */
 const struct jobs_state *jobs_state(const struct jobs *j);
 

@@ -10,9 +10,9 @@
  *     notify.h       what the service manager hears       log.h          one line an event
  *
  * Life: everything is set up, the loop runs, and the first SIGTERM or SIGINT ends it: the control socket closes, the
- * job is asked to stop and takes back what it left in the bucket, and the loop runs dry. A second signal leaves at
- * once. SIGHUP reads the configuration anew. A daemon that was started by its socket and has no schedule leaves when
- * nobody has asked for anything for a while.
+ * job is asked to stop and takes back what it left in the bucket, who asked for it is told, and the loop runs dry. A
+ * second signal leaves at once. SIGHUP reads the configuration anew. A daemon that was started by its socket and has no
+ * schedule leaves when nobody has asked for anything for a while.
  */
 #include <signal.h>
 #include <sodium.h>
@@ -84,6 +84,7 @@ static void close_rest(struct daemon *d)
     for (size_t i = 0; i < N_SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     uv_close((uv_handle_t *)&d->idle, NULL);
+    control_free(TAKE_PTR(d->control));
     hooks_stop(d->hooks);
     metrics_stop(d->metrics);
     notify_free(TAKE_PTR(d->notify));
@@ -103,11 +104,11 @@ static void stop(struct daemon *d)
 {
     d->is_stopping = true;
     notify_stopping(d->notify);
-    control_free(TAKE_PTR(d->control));
+    control_stop(d->control);
     cycle_stop(d->cycle);
     if (jobs_state(d->jobs)->running) {
         (void)uv_timer_start(&d->idle, on_stopped_too_slowly, STOP_MS, 0);
-        jobs_cancel(d->jobs); /* on_idle follows */
+        jobs_stop(d->jobs); /* on_idle follows */
     } else {
         close_rest(d);
     }

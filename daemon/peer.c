@@ -51,6 +51,7 @@ struct peer {
 
     bool wants_progress;
     bool watching;  /* jobs knows us */
+    bool is_last;   /* nobody waits long for the client to read */
     bool is_for_us; /* what we watch ends with us */
     uint64_t started_ms, told_ms;
     const char *told_phase;
@@ -173,14 +174,14 @@ static void expect_reading(struct peer *p)
     if (!p->writing || p->watching || p->state == CLOSING || uv_is_active((uv_handle_t *)&p->stall))
         return;
     p->left = uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe);
-    (void)uv_timer_start(&p->stall, on_stall, STALL_MS, 0);
+    (void)uv_timer_start(&p->stall, on_stall, p->is_last ? PEER_LAST_MS : STALL_MS, 0);
 }
 
 static void on_stall(uv_timer_t *timer)
 {
     struct peer *p = timer->data;
 
-    if (uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) == p->left) {
+    if (p->is_last || uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) == p->left) {
         log_warning("control: closed a connection whose client does not read");
         peer_close(p);
     } else
@@ -206,6 +207,22 @@ static void flush(struct peer *p)
 {
     if (!p->writing && p->out.len && p->state != CLOSING)
         send_more(p);
+    expect_reading(p);
+}
+
+bool peer_is_watching(const struct peer *p)
+{
+    return p->watching;
+}
+
+void peer_end(struct peer *p)
+{
+    if (p->state != ENDING || !p->writing) {
+        peer_close(p);
+        return;
+    }
+    p->is_last = true;
+    (void)uv_timer_stop(&p->stall);
     expect_reading(p);
 }
 

@@ -36,3 +36,10 @@ void peer_set_trusted(struct peer *p, bool is_trusted);
 
 /* Ends the connection; on_gone comes from the loop. */
 void peer_close(struct peer *p);
+
+/* Whether it waits for the end of the job that is running. */
+bool peer_is_watching(const struct peer *p);
+
+/* The same for whoever has a Done to read still: he gets PEER_LAST_MS for that. The others are closed at once. */
+enum { PEER_LAST_MS = 5000 };
+void peer_end(struct peer *p);

@@ -6,6 +6,7 @@ request goes on, or never does. Whatever the moment is, every visible dump is wh
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -76,21 +77,23 @@ def test_daemon_killed(ceph, medium, proxied, moment, told):
 
 @EVERY_MOMENT
 def test_daemon_terminated(ceph, medium, proxied, moment, told):
-    """All is taken back, unless the commit is on its way: then it is waited for."""
+    """All is taken back, unless the commit is on its way: then it is waited for. Who asked hears which it was."""
     site, proxy = proxied(ceph, medium)
     pid = site.start().process.pid
     stopping = "SIGTERM: stopping, the running job is taken back"
     proxy.rule = Signal(moment, pid, signal.SIGTERM, told, lambda: stopping in events(site, "info"))
     done = Command(site, "backup", "--json", "-q").end()
-    assert done.status == 1 and len(done.err.splitlines()) == 1, done
     assert site.process.wait(60) == 0
     committed = moment in ("complete", "head")
     name = check_clean(site, committed)
     assert stopping in events(site, "info")
     if committed:
+        assert (done.status, done.err, done.json["name"]) == (0, "", name[0]), done
         assert news(site) == [] and name[0] in events(site, "info")[-1]
     else:
-        assert news(site) == ["backup failed: cancelled"]
+        assert (done.status, done.err) == (1, "etcd-backupctl: the daemon is stopping: cancelled\n"), done
+        assert done.json["failure"]["kind"] == "cancelled"
+        assert news(site) == ["backup failed: the daemon is stopping: cancelled"]
     check_left_behind(site)
     assert not site.socket.exists()
     site.stop()
@@ -123,6 +126,35 @@ def test_ctl_interrupted(ceph, medium, proxied, moment, told):
     check_clean(site, committed)
     status = site.ctl("status", "--json").json
     assert status["running"] is None and bool(status["last_success"]) == committed
+
+
+def test_who_does_not_wait_for_the_end_is_not_waited_for(ceph, medium, proxied):
+    """Beside the one whose backup ends there are others: they lose their connections at once, and he may leave, too."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.call == "abort" or request.number == 2 else None)
+    command = Command(site.start(), "backup", "-q")
+    wait_for(lambda: proxy.held)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(site.socket))
+        site.process.terminate()
+        assert other.recv(1) == b""
+    assert not site.socket.exists() and site.process.poll() is None and command.process.poll() is None
+    command.signal(signal.SIGKILL)
+    assert command.end().status == -signal.SIGKILL
+    proxy.release()
+    assert site.process.wait(60) == 0
+    check_clean(site, 0)
+
+
+def test_private_daemon_terminated(ceph, medium, proxied):
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
+    command = Command(site, "backup", "-q")
+    wait_for(lambda: proxy.held)
+    private, = children(command.process.pid)
+    os.kill(private, signal.SIGTERM)
+    done = command.end()
+    assert (done.status, done.err) == (1, "etcd-backupctl: the daemon is stopping: cancelled\n"), done
+    assert gone(private)
+    check_clean(site, 0)
 
 
 def test_daemon_told_twice_to_stop(ceph, medium, proxied):
@@ -220,7 +252,7 @@ def files(folder):
 
 @pytest.mark.parametrize("who, number, status, words", [
     ("daemon", signal.SIGKILL, 1, "the daemon ended before it had answered"),
-    ("daemon", signal.SIGTERM, 1, "the daemon ended before it had answered"),
+    ("daemon", signal.SIGTERM, 1, "cancelled; nothing was changed on disk"),
     ("ctl", signal.SIGKILL, -signal.SIGKILL, None),
     ("ctl", signal.SIGINT, 1, "cancelled; nothing was changed on disk"),
 ])

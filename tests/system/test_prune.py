@@ -712,7 +712,7 @@ def test_the_end_during_a_prune(ceph, etcd, proxied):
     site.process.send_signal(signal.SIGTERM)
     assert site.process.wait(60) == 0
     assert command.end().status != 0
-    assert [text for text in events(site, "warning") if text.startswith("prune failed: cancelled")]
+    assert [text for text in events(site, "warning") if text.startswith("prune failed: the daemon is stopping: cancelled")]
     proxy.release()
     wait_for(lambda: proxy.calls("remove")[0].status)
     every_dump_has_its_key(site)

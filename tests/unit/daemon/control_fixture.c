@@ -237,12 +237,13 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     return 0;
 }
 
-uint64_t time_divisor;
+uint64_t time_divisor, timer_ms;
 
 int __real_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
 int __wrap_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
 int __wrap_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint64_t repeat)
 {
+    timer_ms = timeout;
     return __real_uv_timer_start(t, cb, time_divisor ? timeout / time_divisor : timeout, repeat);
 }
 

@@ -54,6 +54,7 @@ extern gid_t other_groups[2];
 
 /* Timers run so much faster; 0: as always. */
 extern uint64_t time_divisor;
+extern uint64_t timer_ms; /* what the last one was to wait, before that */
 
 /* For cmocka. Afterwards nothing may be left: no file, no handle, no watcher, no use of the core. */
 int fixture_setup(void **state);

@@ -4,6 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "folder.h"
+#include "peer.h"
+
 /* ---- jobs ---- */
 
 static void test_backup(void **state)
@@ -182,6 +186,123 @@ static void test_client_leaves_its_job(void **state)
     }
 }
 
+/* ---- the daemon stops ---- */
+
+static struct job_result *good(void)
+{
+    static struct backup_result backup = {.name = "n"};
+    static struct job_result result = {.backup = &backup};
+
+    return &result;
+}
+
+/* Whoever waits for the end of the job hears of it; all others are gone, and nobody comes in any more. */
+static void test_stop(void **state)
+{
+    struct client c, others[3];
+
+    (void)state;
+    fixture_start();
+    c = client_backing_up(false);
+    others[0] = client_new();
+    others[1] = client_greeted(false);
+    others[2] = client_greeted(false);
+    client_ask_for(&others[2], CONTROL__REQUEST__BODY_LIST);
+    while (!listing_runs)
+        fixture_turn();
+    control_stop(control);
+    control_stop(control);
+    assert_int_equal(folder_count(), 0);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        assert_null(client_next(&others[i]));
+        client_leave(&others[i]);
+    }
+    assert_false(listing_runs);
+    assert_non_null(job.watcher.ctx);
+    assert_int_equal(job.cancelled, 0);
+    job.watcher.note(job.watcher.ctx, "again");
+    (void)client_expect(&c, CONTROL__REPLY__BODY_NOTE);
+    fixture_end_job(good(), NULL);
+    control_free(TAKE_PTR(control));
+    assert_int_equal(client_expect_done(&c)->result_case, CONTROL__DONE__RESULT_BACKUP);
+    assert_null(client_next(&c));
+    client_leave(&c);
+}
+
+/* He reads late, but he reads. In the second round the job has ended before. */
+static void test_stop_while_much_is_to_be_read(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        struct client c;
+
+        fixture_start();
+        c = client_backing_up(false);
+        tell_notes(2000); /* more than the kernel takes */
+        if (round == 1)
+            fixture_end_job(good(), NULL);
+        control_stop(control);
+        if (round == 0)
+            fixture_end_job(good(), NULL);
+        control_free(TAKE_PTR(control));
+        assert_int_equal(client_count(&c, CONTROL__REPLY__BODY_NOTE), 2000);
+        assert_int_equal(c.reply->done->result_case, CONTROL__DONE__RESULT_BACKUP);
+        assert_null(client_next(&c));
+        client_leave(&c);
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    }
+    assert_string_equal(logged, "");
+}
+
+/* Nobody waits for him for long. */
+static void test_stop_while_nobody_reads(void **state)
+{
+    struct client c;
+
+    (void)state;
+    fixture_start();
+    c = client_backing_up(false);
+    tell_notes(2000);
+    fixture_turn();
+    control_stop(control);
+    time_divisor = 1000;
+    fixture_end_job(good(), NULL);
+    assert_true(timer_ms > PEER_LAST_MS);
+    control_free(TAKE_PTR(control));
+    assert_int_equal(timer_ms, PEER_LAST_MS);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_string_equal(logged, "control: closed a connection whose client does not read");
+    client_leave(&c);
+}
+
+/* What he asked for ends with him also then: a restore does, a backup not. */
+static void test_client_leaves_after_the_stop(void **state)
+{
+    (void)state;
+    for (unsigned restore = 0; restore < 2; restore++) {
+        struct client c;
+
+        fixture_start();
+        c = client_greeted(false);
+        if (restore)
+            client_ask_restore(&c, "/tmp/file");
+        else
+            client_ask_for(&c, CONTROL__REQUEST__BODY_BACKUP);
+        fixture_await_job();
+        control_stop(control);
+        client_leave(&c);
+        while (job.watcher.ctx)
+            fixture_turn();
+        assert_int_equal(job.cancelled, restore);
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        control_free(TAKE_PTR(control));
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        job.state.running = NULL;
+    }
+}
+
+/* ---- what a restore is asked for ---- */
+
 static void be(uid_t uid, gid_t gid, gid_t second)
 {
     other_end = (struct ucred){.pid = 4711, .uid = uid, .gid = gid};
@@ -317,6 +438,10 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_watcher_stops_reading, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_babbler_stops_reading, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cancel, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_stop, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_stop_while_much_is_to_be_read, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_stop_while_nobody_reads, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_client_leaves_after_the_stop, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cancel_of_another, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_client_leaves_its_job, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_output, fixture_setup, fixture_teardown),
