@@ -42,6 +42,7 @@ struct s3_upload *dump_object_start(
             .parts_in_flight = conf->s3.parts_in_flight,
             .metadata = metadata,
             .n_metadata = ARRAY_LEN(metadata),
+            .must_be_new = !backup->encrypted, /* else it is the key that takes the name (key_object.h) */
             .spool_dir = dir,
             .spool_limit = conf->s3.spool_size,
             .patience_ms = S3_PATIENCE_MS,

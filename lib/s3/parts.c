@@ -1,6 +1,10 @@
 #include "s3/parts.h"
 
 #include <inttypes.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 struct parts {
@@ -153,4 +157,38 @@ bool parts_match_etag(const struct parts *p, const char *etag)
     if (len && etag[len - 1] == '"')
         len--;
     return len > suffix_len && memcmp(etag + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+enum { MD5_LEN = 16, MD5_HEX = 2 * MD5_LEN };
+
+static bool add_part(EVP_MD_CTX *md5, const char *etag)
+{
+    size_t quote = etag[0] == '"', len;
+    uint8_t digest[MD5_LEN];
+
+    if (strlen(etag) != MD5_HEX + 2 * quote ||
+            sodium_hex2bin(digest, sizeof(digest), etag + quote, MD5_HEX, NULL, &len, NULL) != 0 || len != MD5_LEN)
+        return false;
+    return EVP_DigestUpdate(md5, digest, sizeof(digest)) == 1;
+}
+
+bool parts_usual_etag(const struct parts *p, char out[PARTS_ETAG_MAX])
+{
+    EVP_MD_CTX *md5;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    char hex[MD5_HEX + 1];
+    bool is_made;
+
+    (void)ERR_set_mark(); /* a refusal is no failure of whoever looks at OpenSSL's queue of errors next */
+    md5 = EVP_MD_CTX_new();
+    is_made = md5 && EVP_DigestInit_ex(md5, EVP_md5(), NULL) == 1;
+    for (uint32_t i = 0; is_made && i < p->count; i++)
+        is_made = add_part(md5, p->etags[i]);
+    is_made = is_made && EVP_DigestFinal_ex(md5, digest, NULL) == 1;
+    EVP_MD_CTX_free(md5);
+    (void)ERR_pop_to_mark();
+    if (is_made)
+        (void)snprintf(
+                out, PARTS_ETAG_MAX, "\"%s-%" PRIu32 "\"", sodium_bin2hex(hex, sizeof(hex), digest, MD5_LEN), p->count);
+    return is_made;
 }

@@ -58,3 +58,9 @@ int parts_write_xml(const struct parts *p, struct buf *out, struct err *e);
 /* Whether an object with this ETag may have been made from these parts: S3 ends the ETag of an object that was uploaded
  * in N parts with "-N". Stores and encryptions that make ETags otherwise are told by `false`. */
 bool parts_match_etag(const struct parts *p, const char *etag);
+
+/*
+ * The ETag that AWS, Ceph and others give the object made of these parts, all stored: the MD5 of their MD5s, and "-N".
+ * False where their ETags are no MD5s (some encryptions), or libcrypto has none (FIPS 140).
+ */
+bool parts_usual_etag(const struct parts *p, char out[PARTS_ETAG_MAX]);

@@ -19,7 +19,8 @@ void upload_enter(struct s3_upload *u, enum upload_state next)
     static const unsigned allowed[] = {
             [UPLOAD_CREATING] = TO(UPLOAD_SENDING) | TO(UPLOAD_FAILED) | ANYWAY,
             [UPLOAD_SENDING] = TO(UPLOAD_FLUSHED) | TO(UPLOAD_FAILED) | ANYWAY,
-            [UPLOAD_FLUSHED] = TO(UPLOAD_COMPLETING) | ANYWAY,
+            [UPLOAD_FLUSHED] = TO(UPLOAD_LOOKING) | TO(UPLOAD_COMPLETING) | ANYWAY,
+            [UPLOAD_LOOKING] = TO(UPLOAD_COMPLETING) | TO(UPLOAD_FAILED) | ANYWAY,
             [UPLOAD_COMPLETING] = TO(UPLOAD_CHECKING) | TO(UPLOAD_FAILED) | ANYWAY,
             [UPLOAD_CHECKING] = TO(UPLOAD_COMMITTED) | TO(UPLOAD_FAILED) | ANYWAY,
             [UPLOAD_COMMITTED] = ANYWAY,
@@ -40,6 +41,7 @@ void upload_pump(struct s3_upload *u)
     case UPLOAD_SENDING:
         upload_parts_step(u);
         break;
+    case UPLOAD_LOOKING:
     case UPLOAD_COMPLETING:
     case UPLOAD_CHECKING:
         upload_commit_step(u);
@@ -239,7 +241,7 @@ int s3_upload_end(struct s3_upload *u, struct err *e)
 
 void s3_upload_commit(struct s3_upload *u)
 {
-    upload_enter(u, UPLOAD_COMPLETING);
+    upload_enter(u, u->spec.must_be_new ? UPLOAD_LOOKING : UPLOAD_COMPLETING);
     upload_kick(u);
 }
 

@@ -18,6 +18,10 @@
  *
  * The size of a part: `part_size`, or if 0 8 MiB; more where 10,000 parts (S3's limit) of that would not hold `size`.
  *
+ * An existing object is overwritten, as S3 does it, unless the name `must_be_new`: then a HEAD looks before the commit.
+ * What comes in the moment between the two is overwritten all the same; and where somebody else's commit comes behind
+ * ours, the ETag of the HEAD behind it says so. Both are ERR_TRANSIENT: another name will do.
+ *
  * A lost answer to the commit is settled by a HEAD: the object is there with the right size and the ETag of these parts
  * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error.
  */
@@ -32,6 +36,7 @@ struct s3_upload_spec {
     unsigned parts_in_flight;        /* >= 1 */
     const struct s3_param *metadata; /* names without x-amz-meta-; copied */
     size_t n_metadata;
+    bool must_be_new;      /* no object of this name may be there when it is committed */
     const char *spool_dir; /* or NULL: no spool, the owner waits as long as S3 takes */
     uint64_t spool_limit;  /* bytes */
     uint64_t patience_ms;  /* of waiting in all before the spool is used */
@@ -93,7 +98,7 @@ int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e);
 /* No more bytes. Errors: ERR_INTEGRITY when fewer than `size` were written. Leads to on_flushed. */
 int s3_upload_end(struct s3_upload *u, struct err *e);
 
-/* After on_flushed: CompleteMultipartUpload, then HEAD shows the size. Leads to on_committed. */
+/* After on_flushed: CompleteMultipartUpload, then HEAD shows the size and the ETag. Leads to on_committed. */
 void s3_upload_commit(struct s3_upload *u);
 
 /* Cancels what is in flight and aborts, retried. Leads to on_aborted, also when there is nothing to abort. */

@@ -1,5 +1,6 @@
+#include <string.h>
+
 #include "s3/upload_state.h"
-#include "s3/xml.h"
 
 /* A Date header is cut to the second, and was written before we read it. */
 enum { CLOCK_SLACK_S = 2 };
@@ -32,11 +33,78 @@ static void not_committed(struct s3_upload *u, enum s3_outcome outcome, const st
     u->spec.on_committed(u->spec.ctx, err);
 }
 
+static void on_looked(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct s3_upload *u = ctx;
+    struct err e;
+
+    (void)res;
+    u->request = NULL;
+    if (err && err->kind == ERR_NOT_FOUND) {
+        upload_enter(u, UPLOAD_COMPLETING);
+        upload_pump(u);
+        return;
+    }
+    if (err) {
+        e = *err;
+        err_prepend(&e, "looking whether %s exists already: ", u->spec.key);
+    } else {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s exists already: another backup began in the same second",
+                u->spec.key);
+    }
+    not_committed(u, S3_OUTCOME_ABSENT, &e);
+}
+
+/* An ETag without what it may be wrapped in: a weak one's mark, and quotes. */
+static struct bytes bare(const char *etag)
+{
+    size_t len;
+
+    if (strncmp(etag, "W/", 2) == 0)
+        etag += 2;
+    if (*etag == '"')
+        etag++;
+    len = strlen(etag);
+    if (len && etag[len - 1] == '"')
+        len--;
+    return (struct bytes){.data = (const uint8_t *)etag, .len = len};
+}
+
+static bool is_another_etag(const char *ours, struct bytes now)
+{
+    struct bytes b = bare(ours);
+
+    return b.len != now.len || memcmp(b.data, now.data, now.len) != 0;
+}
+
+/*
+ * Whether the object is there no more that we have committed. Only what both ETags prove that are of the usual kind for
+ * what was uploaded in parts: some stores make them in their own ways, and others for each answer. Where the answer to
+ * the commit names none (Ceph 16), ours is the usual one, if the size speaks for that, too.
+ */
+static bool is_overwritten(const struct s3_upload *u, const struct s3_response *head)
+{
+    struct bytes now = bare(head->etag);
+    char usual[PARTS_ETAG_MAX];
+
+    if (!memchr(now.data, '-', now.len))
+        return false;
+    if (parts_match_etag(u->parts, u->etag))
+        return is_another_etag(u->etag, now);
+    return head->content_length != u->spec.size && parts_usual_etag(u->parts, usual) && is_another_etag(usual, now);
+}
+
 /* S3 has said that it is done: then the object must be there, whole. */
 static void settle_completed(struct s3_upload *u, const struct s3_response *res, const struct err *err)
 {
     struct err e;
 
+    if (res && is_overwritten(u, res)) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "%s was overwritten meanwhile: another backup began in the same second", u->spec.key);
+        not_committed(u, S3_OUTCOME_ABSENT, &e);
+        return;
+    }
     if (res && res->content_length == u->spec.size) {
         committed(u);
         return;
@@ -89,15 +157,13 @@ static void on_head(void *ctx, const struct s3_response *res, const struct err *
 static void on_completed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct s3_upload *u = ctx;
-    char etag[XML_ETAG_MAX];
-
     u->request = NULL;
     buf_reset(&u->body);
     if (err)
         u->commit_err = *err;
     else
         u->retries += res->attempts - 1;
-    u->completed = !err && xml_parse_complete(res->body, etag, &u->commit_err) == 0;
+    u->completed = !err && xml_parse_complete(res->body, u->etag, &u->commit_err) == 0;
     if (!u->completed)
         err_prepend(&u->commit_err, "completing the upload: ");
     upload_enter(u, UPLOAD_CHECKING);
@@ -133,6 +199,12 @@ void upload_commit_step(struct s3_upload *u)
     if (u->state == UPLOAD_COMPLETING && complete(u, &e) < 0) {
         err_prepend(&e, "completing the upload: ");
         not_committed(u, S3_OUTCOME_ABSENT, &e);
+        return;
+    }
+    if (u->state == UPLOAD_LOOKING) {
+        u->request = s3_head(u->client, u->spec.key, u, on_looked, &e);
+        if (!u->request)
+            not_committed(u, S3_OUTCOME_ABSENT, &e);
         return;
     }
     if (u->state == UPLOAD_CHECKING) {

@@ -11,7 +11,7 @@
  * may be called at any time from the loop, and does nothing when there is nothing to do. What the owner calls never
  * pumps but kicks: a timer of 0 ms lets the pump run in the next turn, so that no callback fires inside a call.
  *
- *     CREATING -> SENDING -> FLUSHED -> COMPLETING -> CHECKING -> COMMITTED
+ *     CREATING -> SENDING -> FLUSHED -> (LOOKING ->) COMPLETING -> CHECKING -> COMMITTED
  *     any of them -> FAILED -> ABORTING -> ABORTED; any of them -> ABORTING; any of all -> CLOSED
  */
 #pragma once
@@ -20,11 +20,13 @@
 #include "s3/parts.h"
 #include "s3/spool.h"
 #include "s3/upload.h"
+#include "s3/xml.h"
 
 enum upload_state {
     UPLOAD_CREATING,   /* CreateMultipartUpload is not answered yet; bytes are taken and kept */
     UPLOAD_SENDING,    /* parts go out */
     UPLOAD_FLUSHED,    /* all are stored: waits for the owner to commit */
+    UPLOAD_LOOKING,    /* HEAD: whether the name is taken */
     UPLOAD_COMPLETING, /* CompleteMultipartUpload is under way */
     UPLOAD_CHECKING,   /* HEAD, after its answer or its loss */
     UPLOAD_COMMITTED,  /* the object is visible */
@@ -90,9 +92,10 @@ struct s3_upload {
     struct s3_request *create;  /* CreateMultipartUpload: the abort waits for it */
     struct s3_request *request; /* any other but parts: one at a time */
     struct s3_listing *listing;
-    struct buf body;       /* of CompleteMultipartUpload */
-    bool completed;        /* it was answered with success */
-    struct err commit_err; /* or how it failed */
+    struct buf body;         /* of CompleteMultipartUpload */
+    bool completed;          /* it was answered with success */
+    char etag[XML_ETAG_MAX]; /* of the object, by that answer; "" if it said none */
+    struct err commit_err;   /* or how it failed */
     enum s3_outcome outcome;
     struct upload_abort abort;
     unsigned retries;

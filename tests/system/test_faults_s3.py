@@ -1,6 +1,7 @@
 """Whole backups into an S3 store that refuses, is slow, stops or breaks: nothing half appears, and one line says why."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 import servers
 from faults import Command, backup_fails, check_clean, check_dumps, check_left_behind, check_lone_key, has_connections
-from s3_proxy import DROP, LOSE, Answer, Hold, error
+from s3_proxy import DROP, LOSE, After, Answer, Hold, error
 from servers import MIB, descriptors, state_of, wait_for
 
 
@@ -340,6 +341,99 @@ def test_a_key_that_is_there_already(ceph, medium, proxied):
     assert site.bucket.get(taken[0]) == b"another's"
     site.bucket.delete(taken[0])
     check_clean(site, 1)
+
+
+def plain(proxied, *arguments, retries=1, **settings):
+    """A site whose backups are not encrypted: no key takes a name for them."""
+    site, proxy = proxied(*arguments, **settings)
+    site.configure({"encryption_key_path": None, "etcd_client": {"retries": retries}})
+    return site, proxy
+
+
+def name_of(site, request):
+    return request.path.partition(f"/{site.bucket.name}/")[2].replace("%3A", ":")
+
+
+def check_took_another_name(site, done, name, content, words):
+    assert done.status == 0 and done.json["attempts"] == 2, done
+    assert re.search(rf"attempt 1 failed: {re.escape(name)} {words}: another backup began in the same second", done.err), done
+    assert len(done.err.splitlines()) == 1 and done.json["name"] != name, done
+    assert site.bucket.get(name) == content
+    site.bucket.delete(name)
+    check_clean(site, 1)
+
+
+def test_a_dump_that_is_there_already(ceph, medium, proxied):
+    """Without a key it is the dump that another daemon must not have stored under our name."""
+    site, proxy = plain(proxied, ceph, medium)
+    taken = []
+
+    def rule(request):
+        if request.number == 3 and not taken:
+            taken.append(name_of(site, request))
+            site.bucket.put(taken[0], b"another's")
+
+    proxy.rule = rule
+    done = site.start().ctl("backup", "--json", "-q")
+    check_took_another_name(site, done, *taken, b"another's", "exists already")
+
+
+def test_a_dump_that_is_overwritten(ceph, medium, proxied):
+    """By another daemon, between our commit and the look that proves it: its backup is whole, and ours gets another name."""
+    site, proxy = plain(proxied, ceph, medium)
+    client, content, taken = site.bucket.client, os.urandom(MIB), []
+
+    def rule(request):
+        if request.call == "head" and request.nth == 1 and not taken:
+            taken.append(name_of(site, request))
+            names = {"Bucket": site.bucket.name, "Key": taken[0]}
+            names["UploadId"] = client.create_multipart_upload(**names)["UploadId"]
+            etag = client.upload_part(**names, PartNumber=1, Body=content)["ETag"]
+            client.complete_multipart_upload(**names, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+
+    proxy.rule = rule
+    done = site.start().ctl("backup", "--json", "-q")
+    check_took_another_name(site, done, *taken, content, "was overwritten meanwhile")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_etag_that_the_answer_to_the_commit_names(ceph, medium, proxied, same):
+    """Ceph 16 names none, others do: it is what the look behind must find, even if the size is right."""
+    site, proxy = plain(proxied, ceph, medium)
+
+    def name(status, headers, body):
+        key = site.bucket.dumps()[0]
+        own = site.bucket.client.head_object(Bucket=site.bucket.name, Key=key)["ETag"].strip('"')
+        etag = own if same else f"{own[::-1].replace('-', '0')[-32:]}-{own.partition('-')[2]}"
+        assert b"<ETag></ETag>" in body and (etag == own) == same
+        return status, headers, body.replace(b"<ETag></ETag>", b"<ETag>&quot;%b&quot;</ETag>" % etag.encode())
+
+    proxy.rule = lambda request: After(name) if request.call == "complete" and len(proxy.calls("complete")) == 1 else None
+    done = site.start().ctl("backup", "--json", "-q")
+    assert (done.status, done.json["attempts"]) == (0, 1 if same else 2), done
+    assert ("was overwritten meanwhile" in done.err) != same
+
+
+@pytest.mark.parametrize("headers", [{}, {"ETag": '"0123456789abcdef0123456789abcdef"'}, {"ETag": "W/%s"}],
+                         ids=["none", "another kind", "weak"])
+def test_stores_with_etags_of_their_own(ceph, medium, proxied, headers):
+    """No ETag that says nothing makes a good backup a bad one."""
+    def change(status, sent, body):
+        own = next((value for name, value in sent.items() if name.lower() == "etag"), "")
+        kept = {name: value for name, value in sent.items() if name.lower() != "etag"}
+        return status, kept | {name: value.replace("%s", own) for name, value in headers.items()}, body
+
+    site, _ = plain(proxied, ceph, medium, lambda request: After(change) if request.call == "head" else None, retries=0)
+    done = site.start().ctl("backup", "-q")
+    assert (done.status, done.err) == (0, ""), done
+    check_clean(site, 1)
+
+
+def test_a_look_that_is_refused(ceph, medium, proxied):
+    """Whether the name is taken is not known: then nothing is committed."""
+    site, _ = plain(proxied, ceph, medium, denied(lambda request: request.call == "head"), retries=0)
+    backup_fails(site.start(), 1, r"^looking whether backup-\S+\.dump exists already: HTTP 403 ")
+    check_clean(site, 0)
 
 
 def lasting(condition, action):

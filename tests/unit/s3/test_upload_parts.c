@@ -166,6 +166,37 @@ static void an_etag_of_as_many_parts_is_recognized(void **state)
     parts_free(p);
 }
 
+/* The MD5 of the MD5s, here of "a" and "b"; quotes or not. */
+static void the_usual_etag_is_made_of_those_of_the_parts(void **state)
+{
+    static const struct {
+        const char *etags[2];
+        const char *usual; /* NULL: none */
+    } cases[] = {
+            {{"\"0cc175b9c0f1b6a831c399e269772661\"", "92EB5FFEE6AE2FEC3AD71C777531578F"},
+                    "\"96e024ba2074fe77e8e965ba43a704be-2\""},
+            {{"\"92eb5ffee6ae2fec3ad71c777531578f\"", "\"0cc175b9c0f1b6a831c399e269772661\""},
+                    "\"f2cb06b385316e99d9d9fb3a0c017f22-2\""},
+            {{"\"0cc175b9c0f1b6a831c399e269772661\"", "\"92eb5ffee6ae2fec3ad71c777531578\""}, NULL},
+            {{"\"0cc175b9c0f1b6a831c399e26977266x\"", "\"92eb5ffee6ae2fec3ad71c777531578f\""}, NULL},
+            {{"\"0cc175b9c0f1b6a831c399e269772661-1\"", "\"92eb5ffee6ae2fec3ad71c777531578f\""}, NULL},
+            {{"x", "y"}, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+        struct parts *p = parts_new(200, 100, &e);
+        char usual[PARTS_ETAG_MAX] = "";
+
+        for (uint32_t n = 0; n < 2; n++)
+            expect_success(parts_set_stored(p, n + 1, cases[i].etags[n], &e) == 0, &e);
+        assert_int_equal(parts_usual_etag(p, usual), cases[i].usual != NULL);
+        assert_string_equal(usual, cases[i].usual ? cases[i].usual : "");
+        parts_free(p);
+    }
+}
+
 static void without_memory_there_is_no_table(void **state)
 {
     size_t n = 0;
@@ -197,6 +228,7 @@ int main(void)
             cmocka_unit_test(too_long_an_etag_is_refused),
             cmocka_unit_test(the_document_lists_the_parts_by_number_and_escapes_their_etags),
             cmocka_unit_test(an_etag_of_as_many_parts_is_recognized),
+            cmocka_unit_test(the_usual_etag_is_made_of_those_of_the_parts),
             cmocka_unit_test(without_memory_there_is_no_table),
     };
 
