@@ -25,7 +25,7 @@ struct cycle_state {
     int64_t newest;         /* complete backup, seconds since the epoch; 0: none */
     uint64_t backups;       /* complete ones */
     uint64_t bytes;         /* of them */
-    int64_t next;           /* backup, seconds since the epoch; 0: none is scheduled, or that is not known yet */
+    int64_t next;           /* backup, is or was due, seconds since the epoch; 0: none is scheduled, or not known yet */
     const char *schedule;   /* "every 6h", "cron 0 * * * *", ""; valid until cycle_free or cycle_reload */
     unsigned failures;      /* of cycles, in a row */
     struct err lookup;      /* why the bucket could not be looked at last, while !is_known */

@@ -78,7 +78,8 @@ static void write_bucket(FILE *out, const struct cycle_state *c)
                 "the oldest, or if it was rotated away.",
                 c->key_trouble.kind != ERR_NONE);
     if (c->next > 0)
-        sample(out, "next_backup_timestamp_seconds", "gauge", "When the next backup is due.", (uint64_t)c->next);
+        sample(out, "next_backup_timestamp_seconds", "gauge",
+                "When the next backup is due, or was, if it has not begun.", (uint64_t)c->next);
 }
 
 void metrics_page_write(FILE *out, const struct metrics_facts *f)

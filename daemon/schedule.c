@@ -95,7 +95,7 @@ static int64_t until_due(const struct schedule *s, const struct schedule_clock *
     int64_t until;
 
     if (s->is_at_once)
-        return 0;
+        return plus(s->served_boot_ms, -span(now->boot_ms));
     if (!s->spec.has_cron)
         until = plus(s->due_boot_ms, -span(now->boot_ms));
     else
@@ -103,23 +103,26 @@ static int64_t until_due(const struct schedule *s, const struct schedule_clock *
     return plus(until, span(s->jitter_ms));
 }
 
+/* ms until a cycle should begin; negative: since when. The try that is being made is nothing to wait for. */
+static int64_t until_begin(const struct schedule *s, const struct schedule_clock *now)
+{
+    int64_t until = until_due(s, now), retry = plus(span(s->retry_boot_ms), -span(now->boot_ms));
+
+    return s->is_retrying && !s->is_running && retry < until ? retry : until;
+}
+
 uint64_t schedule_wait(const struct schedule *s, const struct schedule_clock *now)
 {
-    int64_t wait = until_due(s, now);
+    int64_t until = until_begin(s, now);
 
-    if (s->is_retrying) {
-        int64_t retry = plus(span(s->retry_boot_ms), -span(now->boot_ms));
-
-        wait = retry < wait ? retry : wait;
-    }
-    return wait > 0 ? (uint64_t)wait : 0;
+    return until > 0 ? (uint64_t)until : 0;
 }
 
 int64_t schedule_next(const struct schedule *s, const struct schedule_clock *now)
 {
-    uint64_t wait = schedule_wait(s, now);
+    int64_t until = until_begin(s, now);
 
-    return plus(now->wall, (int64_t)(wait / 1000 + (wait % 1000 != 0)));
+    return plus(now->wall, until / 1000 + (until % 1000 > 0));
 }
 
 void schedule_began(struct schedule *s, const struct schedule_clock *now)

@@ -41,7 +41,7 @@ struct schedule_spec {
 /* A value; its members are for schedule.c alone. */
 struct schedule {
     struct schedule_spec spec;
-    bool is_at_once;             /* the bucket is empty */
+    bool is_at_once;             /* the bucket is empty: due since the start */
     bool is_running;             /* a cycle has begun and not ended */
     struct schedule_clock began; /* that cycle */
     bool is_retrying;
@@ -61,7 +61,8 @@ void schedule_start(
 /* ms until a cycle should begin; 0: now. Of use while none is running; while one is, it tells about the one after. */
 uint64_t schedule_wait(const struct schedule *s, const struct schedule_clock *now);
 
-/* When that will be by the wall clock as it goes now, seconds since the epoch, rounded up. */
+/* When that will be by the wall clock as it goes now, or was, if it has not begun: seconds since the epoch, rounded
+ * up. */
 int64_t schedule_next(const struct schedule *s, const struct schedule_clock *now);
 
 /* A cycle begins, because it is due, or because somebody asked for one. Left out, it counts as begun when it ends. */

@@ -9,7 +9,7 @@
 #include "base/size.h"
 #include "base/timestamp.h"
 
-enum { BAR_WIDTH = 24, LINE_EVERY_MS = 10000 };
+enum { BAR_WIDTH = 24, LINE_EVERY_MS = 10000, OVERDUE_S = 60 };
 
 static double rate(uint64_t bytes, uint64_t ms)
 {
@@ -379,6 +379,9 @@ static void show_schedule(const Control__StatusResult *s, int64_t now)
         (void)puts("next backup   when somebody asks for one: no schedule is configured");
     else if (!s->next_backup)
         (void)printf("next backup   not known yet (%s): the bucket has not been seen\n", s->schedule);
+    else if (s->next_backup + OVERDUE_S < now)
+        (void)printf("next backup   %s, due for %s (%s)\n", timestamp_format(s->next_backup, text),
+                age(s->next_backup, now, when), s->schedule);
     else
         (void)printf("next backup   %s, %s (%s)\n", timestamp_format(s->next_backup, text),
                 s->next_backup <= now ? "now" : age(s->next_backup, now, when), s->schedule);

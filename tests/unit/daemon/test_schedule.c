@@ -73,21 +73,22 @@ static void at_the_start(void **state)
     static const struct {
         const char *line; /* or every six hours */
         const char *newest, *now;
-        uint64_t wait;
+        uint64_t wait, late; /* one of them is 0 */
     } cases[] = {
-            {NULL, NULL, "2026-11-23T10:00:00Z", 0},
-            {NULL, "2026-11-23T10:00:00Z", "2026-11-23T10:00:00Z", 6 * HOUR},
-            {NULL, "2026-11-23T05:00:00Z", "2026-11-23T10:00:00Z", HOUR},
-            {NULL, "2026-11-23T04:00:00Z", "2026-11-23T10:00:00Z", 0},
-            {NULL, "2016-11-23T04:00:00Z", "2026-11-23T10:00:00Z", 0},
-            {NULL, "2026-11-24T04:00:00Z", "2026-11-23T10:00:00Z", 6 * HOUR}, /* the future: now */
-            {NULL, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", 6 * HOUR},
-            {"0 */6 * * *", NULL, "2026-11-23T10:00:00Z", 0},
-            {"0 0 29 2 *", NULL, "1970-01-01T00:00:07Z", 0}, /* a clock that was never set */
-            {"0 */6 * * *", "2026-11-23T06:00:01Z", "2026-11-23T10:00:00Z", 2 * HOUR},
-            {"0 */6 * * *", "2026-11-23T06:00:00Z", "2026-11-23T10:00:00Z", 2 * HOUR},
-            {"0 */6 * * *", "2026-11-23T05:59:59Z", "2026-11-23T10:00:00Z", 0},
-            {"0 */6 * * *", "2026-11-24T05:59:59Z", "2026-11-23T10:00:00Z", 2 * HOUR},
+            {NULL, NULL, "2026-11-23T10:00:00Z", 0, 0},
+            {NULL, "2026-11-23T10:00:00Z", "2026-11-23T10:00:00Z", 6 * HOUR, 0},
+            {NULL, "2026-11-23T05:00:00Z", "2026-11-23T10:00:00Z", HOUR, 0},
+            {NULL, "2026-11-23T04:00:00Z", "2026-11-23T10:00:00Z", 0, 0},
+            {NULL, "2026-11-23T03:59:59Z", "2026-11-23T10:00:00Z", 0, SECOND},
+            {NULL, "2016-11-23T04:00:00Z", "2026-11-23T10:00:00Z", 0, 3652 * DAY},
+            {NULL, "2026-11-24T04:00:00Z", "2026-11-23T10:00:00Z", 6 * HOUR, 0}, /* the future: now */
+            {NULL, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", 6 * HOUR, 0},
+            {"0 */6 * * *", NULL, "2026-11-23T10:00:00Z", 0, 0},
+            {"0 0 29 2 *", NULL, "1970-01-01T00:00:07Z", 0, 0}, /* a clock that was never set */
+            {"0 */6 * * *", "2026-11-23T06:00:01Z", "2026-11-23T10:00:00Z", 2 * HOUR, 0},
+            {"0 */6 * * *", "2026-11-23T06:00:00Z", "2026-11-23T10:00:00Z", 2 * HOUR, 0},
+            {"0 */6 * * *", "2026-11-23T05:59:59Z", "2026-11-23T10:00:00Z", 0, 4 * HOUR},
+            {"0 */6 * * *", "2026-11-24T05:59:59Z", "2026-11-23T10:00:00Z", 2 * HOUR, 0},
     };
 
     (void)state;
@@ -99,8 +100,38 @@ static void at_the_start(void **state)
 
         schedule_start(&s, &spec, cases[i].newest ? at(cases[i].newest) : 0, &now);
         assert_int_equal(schedule_wait(&s, &now), cases[i].wait);
-        assert_int_equal(schedule_next(&s, &now), now.wall + (int64_t)(cases[i].wait / 1000));
+        assert_int_equal(
+                schedule_next(&s, &now), now.wall + (int64_t)(cases[i].wait / 1000) - (int64_t)(cases[i].late / 1000));
     }
+}
+
+/* While something is in its way it stays due since when it was, and what is being done is not late. */
+static void since_when_it_is_due(void **state)
+{
+    struct schedule_spec interval = every(HOUR), line = by_cron("0 * * * *");
+    struct schedule_clock start = clock_at("2026-11-23T10:00:00Z", 500), late = later(start, 90 * MINUTE),
+                          later_still = later(late, 30 * MINUTE);
+    struct schedule s;
+
+    (void)state;
+    fixed_random = UINT32_MAX;
+    interval.jitter_ms = MINUTE;
+    schedule_start(&s, &interval, start.wall, &start);
+    assert_int_equal(schedule_next(&s, &late), at("2026-11-23T11:01:00Z"));
+    assert_int_equal(schedule_next(&s, &later_still), at("2026-11-23T11:01:00Z"));
+    schedule_began(&s, &late);
+    assert_int_equal(schedule_next(&s, &later_still), at("2026-11-23T12:31:00Z"));
+    schedule_failed(&s, &late);
+    assert_int_equal(schedule_next(&s, &later_still), at("2026-11-23T11:30:30Z")); /* the other try */
+    schedule_began(&s, &later_still);
+    assert_int_equal(schedule_next(&s, &later_still), at("2026-11-23T12:31:00Z"));
+    schedule_start(&s, &line, start.wall, &start);
+    assert_int_equal(schedule_next(&s, &late), at("2026-11-23T11:00:00Z"));
+    schedule_start(&s, &line, 0, &start);
+    assert_int_equal(schedule_next(&s, &late), start.wall);
+    late.boot_ms += 999; /* half a minute and almost a second less: rounded up, on both sides of now */
+    schedule_start(&s, &interval, start.wall, &start);
+    assert_int_equal(schedule_next(&s, &late), at("2026-11-23T11:01:00Z"));
 }
 
 /* What fits into no clock waits for ever and does not wrap around. */
@@ -239,18 +270,19 @@ static void the_wall_clock_jumps(void **state)
 {
     static const struct {
         const char *jump_to, *next; /* at 10:30 on 23 November, half an hour after the last cycle of the line */
+        const char *due;            /* where that was before; or NULL */
     } cases[] = {
-            {"2026-11-23T10:59:00Z", "2026-11-23T11:00:00Z"},
-            {"2026-11-23T11:00:00Z", "2026-11-23T11:00:00Z"},
-            {"2026-11-23T19:12:00Z", "2026-11-23T19:12:00Z"}, /* made up, at once and once */
-            {"2036-11-23T19:12:00Z", "2036-11-23T19:12:00Z"},
-            {"2026-11-23T09:30:00Z", "2026-11-23T11:00:00Z"}, /* 10:00 is not repeated */
-            {"2026-11-22T10:30:00Z", "2026-11-23T11:00:00Z"}, /* a day: just not wrong */
-            {"2026-11-22T10:29:59Z",
-                    "2026-11-22T10:29:59Z"}, /* wrong until now: the cycle was at 09:59:59 of the 22nd */
-            {"2026-11-22T09:45:00Z", "2026-11-22T10:00:00Z"}, /* or at 09:15 */
-            {"1970-01-01T00:10:00Z", "1970-01-01T00:10:00Z"},
-            {"1970-01-01T00:40:00Z", "1970-01-01T01:00:00Z"},
+            {"2026-11-23T10:59:00Z", "2026-11-23T11:00:00Z", NULL},
+            {"2026-11-23T11:00:00Z", "2026-11-23T11:00:00Z", NULL},
+            {"2026-11-23T19:12:00Z", "2026-11-23T19:12:00Z", "2026-11-23T11:00:00Z"}, /* made up, at once and once */
+            {"2036-11-23T19:12:00Z", "2036-11-23T19:12:00Z", "2026-11-23T11:00:00Z"},
+            {"2026-11-23T09:30:00Z", "2026-11-23T11:00:00Z", NULL}, /* 10:00 is not repeated */
+            {"2026-11-22T10:30:00Z", "2026-11-23T11:00:00Z", NULL}, /* a day: just not wrong */
+            /* wrong until now: the cycle was at 09:59:59 of the 22nd */
+            {"2026-11-22T10:29:59Z", "2026-11-22T10:29:59Z", "2026-11-22T10:00:00Z"},
+            {"2026-11-22T09:45:00Z", "2026-11-22T10:00:00Z", NULL}, /* or at 09:15 */
+            {"1970-01-01T00:10:00Z", "1970-01-01T00:10:00Z", "1970-01-01T00:00:00Z"},
+            {"1970-01-01T00:40:00Z", "1970-01-01T01:00:00Z", NULL},
     };
 
     (void)state;
@@ -266,7 +298,8 @@ static void the_wall_clock_jumps(void **state)
         schedule_began(&t, &start);
         schedule_succeeded(&t, &start);
         now.wall = at(cases[i].jump_to);
-        assert_int_equal(schedule_next(&s, &now), at(cases[i].next));
+        assert_int_equal(now.wall + (int64_t)(schedule_wait(&s, &now) / 1000), at(cases[i].next));
+        assert_int_equal(schedule_next(&s, &now), at(cases[i].due ? cases[i].due : cases[i].next));
         assert_int_equal(schedule_wait(&t, &now), 30 * MINUTE);
         /* It stays so while the clock runs on, also for days, and after the made up one all goes on by the hour. */
         for (uint64_t days = 0; days <= 3; days++) {
@@ -481,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(at_the_start),
+            cmocka_unit_test(since_when_it_is_due),
             cmocka_unit_test(large_numbers),
             cmocka_unit_test(jitter_is_spread_from_nothing_to_all),
             cmocka_unit_test(failures_wait_longer_each_time),
