@@ -211,6 +211,11 @@ void core_reload(struct core *c, struct conf *conf, void *ctx, void (*on_taken)(
         take_next(c);
 }
 
+bool core_is_waiting(const struct core *c)
+{
+    return c->next != NULL;
+}
+
 int64_t core_new_instant(struct core *c)
 {
     int64_t now = timestamp_now();

@@ -38,6 +38,9 @@ void core_release(struct core *c);
  */
 void core_reload(struct core *c, struct conf *conf, void *ctx, void (*on_taken)(void *ctx, struct conf *unused));
 
+/* Whether one waits. Who would use the clients again and again lets it be taken first. */
+bool core_is_waiting(const struct core *c);
+
 /* The clients, made on demand; valid until core_release. Errors: those of s3_client_new, etcd_client_new and of reading
  * the credentials. */
 struct s3_client *core_s3(struct core *c, struct err *e);

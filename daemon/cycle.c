@@ -18,6 +18,7 @@
 enum {
     LOOKUP_FIRST_MS = 5000, /* after a lookup that failed; doubled up to: */
     LOOKUP_MAX_MS = 300000,
+    LOOKUPS_PATIENT = 3, /* failures in a row before one is told as a failed backup: a network may be slow to come up */
     SCHEDULE_TEXT_MAX = 256,
 };
 
@@ -31,6 +32,7 @@ struct cycle {
     bool is_looked_at;                      /* just now, for what advance() starts next */
     char rotated_away[KEY_FINGERPRINT_MAX]; /* a master key that no backup may use any more; "" */
     uint64_t lookup_wait_ms;
+    unsigned lookups_failed; /* in a row, since the bucket is to be known */
     struct cycle_state state;
     char text[SCHEDULE_TEXT_MAX];
     bool has_tried;    /* to look the bucket up */
@@ -107,6 +109,8 @@ static void advance(struct cycle *c)
     c->is_looked_at = false;
     if (c->is_stopped || is_looking(c) || jobs_state(c->jobs)->running)
         return; /* its end brings us back */
+    if (core_is_waiting(c->core))
+        return; /* for us to leave the clients alone; cycle_reload goes on */
     if (c->wants_prune)
         start_prune(c);
     else if (c->wants_look)
@@ -142,23 +146,51 @@ static void begin_schedule(struct cycle *c)
     c->is_scheduled = true;
 }
 
-static void count(struct cycle *c, const struct catalog_list *list)
+/* Counts the complete backups; returns the instant of the newest, or 0. What lies in the future, for which prune refuses,
+ * is not the newest: it would silence every alarm until then. */
+static int64_t count_backups(struct cycle *c, const struct catalog_list *list)
 {
-    int64_t newest = 0;
+    int64_t latest = timestamp_now() + PRUNE_SKEW_MAX, newest = 0;
 
-    c->state.is_known = true;
     c->state.backups = c->state.bytes = 0;
     for (size_t i = 0; i < catalog_list_count(list); i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
 
         if (!catalog_backup_counts(b))
             continue;
-        if (c->state.backups++ == 0) /* the newest comes first */
+        if (c->state.backups++ == 0 && b->instant > latest)
+            log_warning("%s does not count as the newest backup: its time has not come yet; the clock is wrong, or was",
+                    b->name);
+        if (newest == 0 && b->instant <= latest) /* the newest comes first */
             newest = b->instant;
         c->state.bytes += b->size;
     }
+    return newest;
+}
+
+static void count(struct cycle *c, const struct catalog_list *list)
+{
+    int64_t newest = count_backups(c, list);
+
+    if (c->lookups_failed >= LOOKUPS_PATIENT)
+        c->state.failures = 0;
+    c->lookups_failed = 0;
+    c->state.is_known = true;
     if (!c->is_outdated || newest > c->state.newest)
         c->state.newest = newest;
+}
+
+/* A bucket that cannot be looked at is one that gets no backups, and everybody who waits for those must hear of it. */
+static bool tell_as_failure(struct cycle *c, const struct err *err)
+{
+    struct err e = *err;
+
+    if (!c->has_schedule || ++c->lookups_failed < LOOKUPS_PATIENT || jobs_state(c->jobs)->running)
+        return false;
+    err_prepend(&e, "none can begin before the bucket has been looked at: ");
+    c->is_ours = true;
+    jobs_refuse_backup(c->jobs, &e);
+    return true;
 }
 
 static void look_up_later(struct cycle *c, const struct err *err)
@@ -170,8 +202,11 @@ static void look_up_later(struct cycle *c, const struct err *err)
         log_debug("the newest backup is not known: %s", err->text);
         return;
     }
-    log_warning("the newest backup is not known yet: %s; tried again in %s", err->text,
-            duration_format(c->lookup_wait_ms, wait));
+    (void)duration_format(c->lookup_wait_ms, wait);
+    if (tell_as_failure(c, err))
+        log_info("the bucket is looked at again in %s", wait);
+    else
+        log_warning("the newest backup is not known yet: %s; tried again in %s", err->text, wait);
     alarm_set(c->alarm, c->lookup_wait_ms);
     c->lookup_wait_ms = 2 * c->lookup_wait_ms < LOOKUP_MAX_MS ? 2 * c->lookup_wait_ms : LOOKUP_MAX_MS;
 }
@@ -264,13 +299,13 @@ static void look_up(struct cycle *c)
     c->lookup = listing_start(c->core, &spec, &e);
     if (c->lookup)
         return;
-    core_release(c->core);
     if (c->state.is_known) {
         c->is_looked_at = true; /* what is wrong, the backup will tell */
         alarm_set(c->alarm, 0);
     } else {
         look_up_later(c, &e);
     }
+    core_release(c->core); /* may bring another configuration, with which all begins anew */
 }
 
 static void on_alarm(void *ctx)
@@ -279,7 +314,8 @@ static void on_alarm(void *ctx)
 
     if (c->state.is_known)
         advance(c);
-    else if ((c->needs_lookup || !c->has_tried) && !is_looking(c) && !jobs_state(c->jobs)->running)
+    else if ((c->needs_lookup || !c->has_tried) && !is_looking(c) && !jobs_state(c->jobs)->running &&
+             !core_is_waiting(c->core))
         look_up(c);
 }
 
@@ -372,6 +408,8 @@ void cycle_reload(struct cycle *c)
     c->is_looked_at = c->wants_look = c->state.key_is_checked = false;
     forget_key(c);
     c->lookup_wait_ms = LOOKUP_FIRST_MS;
+    c->lookups_failed = 0;
+    c->state.lookup = ERR_INIT;
     c->has_tried = false;
     alarm_set(c->alarm, 0);
 }

@@ -179,7 +179,7 @@ static void on_conf_taken(void *ctx, struct conf *unused)
         d->is_refused = false;
     }
     conf_free(unused);
-    if (!is_new || d->is_stopping)
+    if (d->is_stopping || core_is_waiting(d->core))
         return;
     cycle_reload(d->cycle);
     leave_when_idle(d);

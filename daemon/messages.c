@@ -377,6 +377,7 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     status.schedule = text(cycle->schedule);
     status.newest = cycle->newest;
     status.failures_in_a_row = cycle->failures;
+    status.bucket_trouble = text(cycle->is_known ? "" : cycle->lookup.text);
     fill_jobs(&status, state, &parts);
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;

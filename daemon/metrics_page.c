@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/duration.h"
+#include "base/timestamp.h"
 #include "version.h"
 
 enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
@@ -105,7 +106,7 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
 
 int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64_t now, char *out)
 {
-    char age[DURATION_TEXT_MAX], limit[DURATION_TEXT_MAX];
+    char age[DURATION_TEXT_MAX], limit[DURATION_TEXT_MAX], at[TIMESTAMP_TEXT_MAX];
 
     if (cycle->key_trouble.kind != ERR_NONE) {
         (void)snprintf(out, ERR_TEXT_MAX, "%.500s\n", cycle->key_trouble.text);
@@ -120,6 +121,10 @@ int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64
                 cycle->lookup.kind ? cycle->lookup.text : "the bucket has not been looked at yet");
     else if (cycle->newest == 0)
         (void)snprintf(out, ERR_TEXT_MAX, "there is no backup\n");
+    else if (cycle->newest > now + PRUNE_SKEW_MAX) /* ours, and then the clock was set back */
+        (void)snprintf(out, ERR_TEXT_MAX,
+                "the newest backup is of %s, which has not come yet; the clock is wrong, or was\n",
+                timestamp_format(cycle->newest, at));
     else if (now > cycle->newest && (uint64_t)(now - cycle->newest) > max_age)
         (void)snprintf(out, ERR_TEXT_MAX, "the newest backup is %s old, more than %s\n",
                 duration_format((uint64_t)(now - cycle->newest) * 1000, age), limit);

@@ -246,6 +246,7 @@ static void put_status(const Control__StatusResult *s)
     put_instant(&first, "started", s->started);
     put_text(&first, "config", s->config);
     put_text(&first, "bucket", s->bucket);
+    put_text(&first, "bucket_trouble", s->bucket_trouble);
     put_bool(&first, "encrypting", s->encrypting);
     put_text(&first, "key", s->key);
     put_text(&first, "key_trouble", s->key_trouble);

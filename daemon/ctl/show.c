@@ -398,6 +398,8 @@ void show_status(const Control__StatusResult *s, int64_t now)
     for (size_t i = 0; i < s->n_endpoints; i++)
         (void)printf("%-13s %s\n", i ? "" : "etcd", s->endpoints[i]);
     (void)printf("bucket        %s\n", s->bucket);
+    if (s->bucket_trouble[0])
+        (void)printf("              could not be looked at: %s\n", s->bucket_trouble);
     (void)printf("encryption    %s%s%s\n", s->encrypting ? "on" : "OFF: backups are stored as they are",
             s->key[0] ? ", master key " : "", s->key);
     if (s->key_trouble[0])

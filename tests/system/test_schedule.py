@@ -1,6 +1,7 @@
 """The schedule on real servers: what is due happens, what was missed is made up once, what fails is tried again."""
 
 import calendar
+import json
 import re
 import signal
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults import Command, check_clean, check_dumps, events, has_connections, news
-from s3_proxy import DROP, Answer, Hold, Late, error
+from s3_proxy import DROP, After, Answer, Hold, Late, error
 from servers import state_of, wait_for
 from test_service import Page
 
@@ -172,12 +173,67 @@ def test_s3_is_down_at_the_start(ceph, etcd, proxied):
     assert re.match(r"the newest backup is not known yet: .*; tried again in 5\.0s$", line), line
     told = status(site)
     assert (told["newest"], told["next_backup"], told["running"]) == (None, None, None)
-    assert "not known yet (every 1h): the bucket has not been seen" in site.ctl("status").out
+    cause = told["bucket_trouble"]
+    assert f"the newest backup is not known yet: {cause}; tried again in " in line and cause, told
+    shown = site.ctl("status").out
+    assert "not known yet (every 1h): the bucket has not been seen" in shown
+    assert re.search(rf"^ +could not be looked at: {re.escape(cause)}$", shown, re.M), shown
     proxy.rule = lambda request: None
     dumps(site, 1)
-    wait_for(lambda: status(site)["last_success"])
+    told = wait_for(lambda: (lambda s: s["last_success"] and s)(status(site)))
+    assert told["bucket_trouble"] == "" and "could not be looked at" not in site.ctl("status").out
     assert site.stop() == 0
     check_clean(site, 1)
+
+
+def test_s3_stays_down_at_the_start(ceph, etcd, proxied):
+    """No backup can begin, and that is told as one that failed: to the log, the hook, status and Prometheus. A network that
+    comes up a moment after the daemon is none."""
+    site, proxy = proxied(ceph, etcd, lambda request: Answer(403, error("AccessDenied")))
+    page = Page(site)
+    hook = site.dir / "hook"
+    scheduled(site, {"interval": "1h"}, hooks={"on_failure": f"cat >>{hook}"}).start()
+    told = wait_for(lambda: (lambda s: s["failures_in_a_row"] and s)(status(site)), what="a failure")
+    failure = told["last_failure"]
+    assert (failure["job"], failure["kind"]) == ("backup", "auth") and told["newest"] is told["next_backup"] is None, told
+    assert failure["text"] == f"none can begin before the bucket has been looked at: {told['bucket_trouble']}", told
+    event = json.loads(wait_for(lambda: hook.exists() and hook.read_text()).splitlines()[0])
+    assert (event["event"], event["kind"], event["text"]) == ("backup-failed", "auth", failure["text"])
+    assert page.values()['backup_failures_total{kind="auth"}'] == told["failures_in_a_row"] == 1
+    lines = news(site)
+    assert [line.partition(":")[0] for line in lines] == ["the newest backup is not known yet"] * 2 + ["backup failed"], lines
+    refused = site.ctl("prune")
+    assert refused.status == 1 and "the last backup failed" in refused.err, refused
+    proxy.rule = lambda request: None
+    dumps(site, 1)
+    told = wait_for(lambda: (lambda s: s["last_success"] and s)(status(site)))
+    assert told["failures_in_a_row"] == 0 and page.values()['backups_total{result="failure"}'] == 1, told
+    assert site.ctl("prune").status == 0
+    assert site.stop() == 0
+    check_clean(site, 1)
+
+
+def test_a_backup_of_the_future(site):
+    """A clock was wrong once: what it made does not count as new, neither for the schedule nor for the alarms."""
+    page = Page(site, health={"max_age": "1h"})
+    site.bucket.put("backup-2099-01-01T00:00:00Z.dump", b"not looked at")
+    site.bucket.put("backup-2099-01-01T00:00:00Z.key", b"not looked at")
+    site.start()
+    wait_for(lambda: page.ask("/healthz")[::2] == (503, "there is no backup\n"))
+    assert page.values()["backup_last_success_timestamp_seconds"] == 0 and status(site)["newest"] is None
+    assert [line for line in news(site) if "newest" in line] == [
+        "backup-2099-01-01T00:00:00Z.dump does not count as the newest backup: its time has not come yet; the clock is wrong, "
+        "or was"]
+    site.stop()
+    scheduled(site, {"interval": "1h"}).start()
+    made, _ = dumps(site, 2)
+    told = wait_for(lambda: (lambda s: s["last_success"] and s["next_backup"] and s)(status(site)))
+    assert told["newest"] == instant_of(made)
+    assert abs(seconds_of(told["next_backup"]) - seconds_of(told["newest"]) - 3600) <= 60, told
+    site.stop()
+    site.start()  # and it does not hide the one before it
+    wait_for(lambda: status(site)["newest"] == instant_of(made))
+    assert len(site.bucket.dumps()) == 2
 
 
 def test_a_look_that_began_before_a_backup(ceph, etcd, proxied):
@@ -358,6 +414,23 @@ def test_a_reload_during_a_lookup(ceph, etcd, proxied):
     assert status(site)["newest"] is None
     proxy.release()
     wait_for(lambda: site.bucket.dumps("other-"), what="a backup that the new prefix lacks")
+
+
+def test_a_reload_while_a_backup_is_always_due(ceph, etcd, proxied):
+    """A store so slow that the next backup is due at each one's end: the new configuration still has its turn."""
+    def slowly(*answer):
+        time.sleep(1.1)
+        return answer
+    site, _ = proxied(ceph, etcd, lambda request: After(slowly) if request.path.endswith(".key") else None)
+    scheduled(site, {"interval": "1s"}).start()
+    dumps(site, 2)
+    site.configure({"schedule": {"interval": "1h"}})
+    reload(site, TAKEN)
+    wait_for(lambda: status(site)["schedule"] == "every 1h")
+    told = wait_for(lambda: (lambda s: s["next_backup"] and not s["running"] and s)(status(site)))
+    assert abs(seconds_of(told["next_backup"]) - seconds_of(told["newest"]) - 3600) <= 60, told
+    assert site.stop() == 0
+    check_dumps(site)
 
 
 def test_certificates_and_keys_that_are_renewed(site, ca):

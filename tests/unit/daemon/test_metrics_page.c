@@ -136,8 +136,11 @@ static void test_health(void **state)
     expect_health(&cycle, 3600, 503, "the newest backup is 2h old, more than 1h\n");
     cycle.newest = NOW - 3601;
     assert_int_equal(metrics_page_health(&cycle, 3600, NOW, (char[ERR_TEXT_MAX]){0}), 503);
-    cycle.newest = NOW + 1000; /* a clock that is wrong is prune's to refuse */
+    cycle.newest = NOW + 300; /* clocks differ */
     expect_health(&cycle, 3600, 200, "ok\n");
+    cycle.newest = NOW + 301; /* a clock that is wrong must not silence the alarms */
+    expect_health(&cycle, 3600, 503,
+            "the newest backup is of 2024-12-06T21:27:26Z, which has not come yet; the clock is wrong, or was\n");
     cycle.newest = NOW - 7200;
     expect_health(&cycle, 0, 200, "ok\n");
 }

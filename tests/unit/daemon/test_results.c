@@ -176,7 +176,8 @@ static void test_status(void **state)
     (void)state;
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;
-    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
+                   "\"\",\"encrypting\":false,"
                    "\"key\":\"\",\"key_trouble\":\"\",\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,"
                    "\"newest\":null,\"failures_in_a_row\":0,\"last_"
                    "prune\":null,\"pruned\":null,\"running\":null,\"last_success\":null,\"last_failure\":null}\n",
@@ -189,7 +190,8 @@ static void test_status(void **state)
     running.job = text("backup");
     status.last_failure = &failure;
     failure.kind = text("auth");
-    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
+                   "\"\",\"encrypting\":false,"
                    "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
                    "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
@@ -200,7 +202,8 @@ static void test_status(void **state)
     running.progress = &progress;
     progress.phase = text("streaming");
     status.last_failure = NULL;
-    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
+                   "\"\",\"encrypting\":false,"
                    "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
                    "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
@@ -209,7 +212,8 @@ static void test_status(void **state)
                    "failure\":null}\n",
             results_done(&done));
     progress.unit = text("keys");
-    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"encrypting\":false,"
+    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
+                   "\"\",\"encrypting\":false,"
                    "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
                    "backup\":null,"
                    "\"newest\":null,\"failures_in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":"
