@@ -185,6 +185,16 @@ static void on_conf_taken(void *ctx, struct conf *unused)
     leave_when_idle(d);
 }
 
+/* Of several objections the service manager shows the last. */
+static void refuse_conf(void *ctx, const struct err *why)
+{
+    struct daemon *d = ctx;
+
+    log_error("the configuration stays as it was: %s", why->text);
+    notify_status(d->notify, "the configuration stays as it was: %s", why->text);
+    d->is_refused = true;
+}
+
 static void reload(struct daemon *d)
 {
     struct err e = ERR_INIT;
@@ -192,15 +202,14 @@ static void reload(struct daemon *d)
 
     notify_reloading(d->notify);
     conf = conf_load(d->conf->file, &e);
-    if (conf && conf_check_files(conf, &e) == 0) {
+    if (!conf)
+        refuse_conf(d, &e);
+    if (conf && conf_check_files(conf, CONF_SCOPE_ALL, refuse_conf, d) == 0) {
         core_reload(d->core, conf, d, on_conf_taken);
         if (core_conf(d->core) != conf)
             log_info("the new configuration is good; it is taken into use when nothing runs any more");
     } else {
         conf_free(conf);
-        log_error("the configuration stays as it was: %s", e.text);
-        notify_status(d->notify, "the configuration stays as it was: %s", e.text);
-        d->is_refused = true;
     }
     notify_ready(d->notify);
 }
@@ -279,14 +288,31 @@ static void print_warning(void *ctx, const char *text)
     (void)fprintf(stderr, "warning: %s\n", text);
 }
 
+static void print_objection(void *ctx, const struct err *why)
+{
+    (void)ctx;
+    (void)fprintf(stderr, "%s\n", why->text);
+}
+
+/* The configuration, with all the files that are going to be used; NULL when it was said what is wrong. The caller
+ * frees. */
+static struct conf *load(const struct options *o)
+{
+    enum conf_scope scope = o->without_etcd ? CONF_SCOPE_BUCKET : CONF_SCOPE_ALL;
+    struct err e = ERR_INIT;
+    struct conf *conf = conf_load(o->config, &e);
+
+    if (!conf) {
+        print_objection(NULL, &e);
+    } else if (conf_check_files(conf, scope, print_objection, NULL) > 0) {
+        conf_free(conf);
+        conf = NULL;
+    }
+    return conf;
+}
+
 static int check_config(const struct conf *conf)
 {
-    struct err e = ERR_INIT;
-
-    if (conf_check_files(conf, &e) < 0) {
-        (void)fprintf(stderr, "%s\n", e.text);
-        return EXIT_USAGE;
-    }
     conf_warnings(conf, print_warning, NULL);
     (void)printf("%s: the configuration is good\n", conf->file);
     return EXIT_OK;
@@ -394,7 +420,6 @@ int main(int argc, char **argv)
 {
     struct daemon d = {0};
     struct options o;
-    struct err e = ERR_INIT;
     int status = options_parse(argc, argv, &o);
 
     if (status >= 0)
@@ -405,12 +430,9 @@ int main(int argc, char **argv)
         (void)fputs("etcd-backupd: libsodium does not start\n", stderr);
         return EXIT_FAILED;
     }
-    d.conf = conf_load(o.config, &e);
-    if (!d.conf || (!o.check_config && conf_check_files(d.conf, &e) < 0)) {
-        (void)fprintf(stderr, "%s\n", e.text);
-        conf_free(d.conf);
+    d.conf = load(&o);
+    if (!d.conf)
         return EXIT_USAGE;
-    }
     if (o.check_config) {
         status = check_config(d.conf);
     } else if (uv_loop_init(&d.loop) < 0) {

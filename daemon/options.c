@@ -10,7 +10,7 @@
 #include "base/duration.h"
 #include "version.h"
 
-enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
+enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_WITHOUT_ETCD, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
 
 static const char usage[] =
         "usage: etcd-backupd [-c FILE] [--check-config] [--idle-exit DURATION]\n"
@@ -19,7 +19,7 @@ static const char usage[] =
         "\n"
         "  -c, --config FILE  configuration (default: " DEFAULT_CONFIG ")\n"
         "      --check-config check the configuration and the files it names, then leave:\n"
-        "                     status 0 if all is well, else 2 and one line that says what is not\n"
+        "                     status 0 if all is well, else 2 and a line for each thing that is not\n"
         "      --idle-exit DURATION\n"
         "                     when started by its socket and without a schedule, leave when nobody\n"
         "                     has asked for anything for so long (default: 30s)\n"
@@ -55,7 +55,8 @@ int options_parse(int argc, char **argv, struct options *o)
     static const struct option table[] = {
             {"config", required_argument, NULL, 'c'},
             {"check-config", no_argument, NULL, OPT_CHECK},
-            {"control-fd", required_argument, NULL, OPT_CONTROL_FD}, /* for etcd-backupctl -c alone */
+            {"control-fd", required_argument, NULL, OPT_CONTROL_FD}, /* for etcd-backupctl -c alone, as is the next */
+            {"without-etcd", no_argument, NULL, OPT_WITHOUT_ETCD},
             {"idle-exit", required_argument, NULL, OPT_IDLE_EXIT},
             {"help", no_argument, NULL, 'h'},
             {"version", no_argument, NULL, 'V'},
@@ -75,6 +76,9 @@ int options_parse(int argc, char **argv, struct options *o)
         case OPT_CONTROL_FD:
             if (read_fd(optarg, &o->control_fd) < 0)
                 return 2;
+            break;
+        case OPT_WITHOUT_ETCD:
+            o->without_etcd = true;
             break;
         case OPT_IDLE_EXIT:
             if (read_idle_exit(optarg, &o->idle_exit_ms) < 0)

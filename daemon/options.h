@@ -10,6 +10,7 @@ struct options {
     const char *config;
     bool check_config;     /* look at the configuration and leave */
     int control_fd;        /* serve one client on this descriptor and leave with it; -1: listen on the socket */
+    bool without_etcd;     /* with control_fd: that client asks for nothing that etcd or its files are needed for */
     uint64_t idle_exit_ms; /* of one that was started by its socket and has no schedule */
 };
 

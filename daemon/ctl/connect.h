@@ -14,8 +14,10 @@ struct connection {
     pid_t private; /* the private daemon's, or 0 */
 };
 
-/* Errors: ERR_NOT_FOUND (no daemon listens there), ERR_AUTH (may not use the socket), ERR_RESOURCE. */
-int connect_daemon(const struct ctl *ctl, struct connection *c, struct err *e);
+/* Unless the request `needs_etcd`, a private daemon starts without etcd's certificates and password, too: on a machine
+ * that lost everything they may come back last. Errors: ERR_NOT_FOUND (no daemon listens there), ERR_AUTH (may not use
+ * the socket), ERR_RESOURCE. */
+int connect_daemon(const struct ctl *ctl, bool needs_etcd, struct connection *c, struct err *e);
 
 /* Closes it and waits for a private daemon to end. Returns that one's exit status, or CONNECT_SIGNAL and the number of
  * the signal that ended it; 0 for a running daemon. */

@@ -271,7 +271,7 @@ int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t)
     struct err e = ERR_INIT;
     int left;
 
-    if (connect_daemon(ctl, &s.connection, &e) < 0) {
+    if (connect_daemon(ctl, request->body_case == CONTROL__REQUEST__BODY_BACKUP, &s.connection, &e) < 0) {
         tell_failure(&s, err_kind_name(e.kind), e.text);
         return e.kind == ERR_NOT_FOUND ? CTL_NO_DAEMON : CTL_FAILED;
     }

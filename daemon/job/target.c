@@ -52,7 +52,9 @@ static int open_unfinished(struct target *t, struct err *e)
 {
     t->dir_fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->dir_fd < 0)
-        return err_errno(e, errno, "%s", t->dir);
+        return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_ERRNO, ENOENT,
+                                         "directory %s does not exist: mkdir -p %s", t->dir, t->dir)
+                               : err_errno(e, errno, "%s", t->dir);
     if (t->is_transient && !has_proc())
         return open_hidden(t, e);
     t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);

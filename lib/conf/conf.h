@@ -129,13 +129,22 @@ void conf_schema_each(void (*each)(void *ctx, const struct conf_schema_entry *en
  */
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx);
 
+/* What a configuration is going to be used for. */
+enum conf_scope {
+    CONF_SCOPE_ALL,
+    CONF_SCOPE_BUCKET, /* for reading the bucket, on a machine that may have lost the rest: the files of etcd_client,
+                          control.group and the directory of snapshot_path are left to whoever uses them */
+};
+
 /*
  * Looks at every file that the configuration names: exists, is a file, can be read, holds what it should (a master key
  * of 64 digits, PEM certificates, a credentials file with its two keys), and secrets are not open to other users; the
- * directory of snapshot_path exists; the control group exists. The first objection is the error, with the position in
- * the configuration of the key that names the file.
+ * directory of snapshot_path exists; the control group exists. `each` is told all objections (ERR_CONFIG,
+ * ERR_RESOURCE), with the position in the configuration of the key that names the file; valid during the call. Returns
+ * their number.
  */
-int conf_check_files(const struct conf *c, struct err *e);
+unsigned conf_check_files(
+        const struct conf *c, enum conf_scope scope, void (*each)(void *ctx, const struct err *why), void *ctx);
 
 /* Name and secret of a credentials file. Owned by whoever called conf_read_credentials. */
 struct conf_credentials {

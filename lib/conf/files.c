@@ -92,7 +92,9 @@ static int check_output(const char *path, struct err *e)
     if (slash)
         slash[slash == dir] = '\0'; /* of "/name" the slash stays */
     if (stat(slash ? dir : ".", &st) < 0)
-        return err_errno(e, errno, "directory %s", dir);
+        return errno == ENOENT ? err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, ENOENT,
+                                         "directory %s does not exist: mkdir -p %s", dir, dir)
+                               : err_errno(e, errno, "directory %s", dir);
     return S_ISDIR(st.st_mode) ? 0 : objection(e, dir, "is not a directory");
 }
 
@@ -142,8 +144,29 @@ static bool names_something(const struct conf_schema_key *key)
     return key->kind >= CONF_KIND_GROUP && !conf_schema_is_list(key->kind);
 }
 
-/* The first objection stands at its item. */
-static int check_previous_keys(const struct conf *c, struct err *e)
+static bool is_in_scope(const struct conf_schema_key *key, enum conf_scope scope)
+{
+    return scope == CONF_SCOPE_ALL || (strncmp(key->key, "etcd_client.", strlen("etcd_client.")) != 0 &&
+                                              key->kind != CONF_KIND_GROUP && key->kind != CONF_KIND_OUTPUT);
+}
+
+struct listener {
+    void (*each)(void *ctx, const struct err *why);
+    void *ctx;
+    unsigned told;
+};
+
+static void tell(struct listener *l, const struct err *why, const struct conf_place *at)
+{
+    struct err e = *why;
+
+    (void)conf_place_prepend(&e, at);
+    l->told++;
+    l->each(l->ctx, &e);
+}
+
+/* Each objection stands at its item. */
+static void check_previous_keys(const struct conf *c, struct listener *l)
 {
     const struct conf_node *list = c->positions ? conf_positions_find(c->positions, "previous_key_paths") : NULL;
 
@@ -153,33 +176,32 @@ static int check_previous_keys(const struct conf *c, struct err *e)
 
         if (list)
             at = conf_positions_of_value(c->positions, list + 1 + i); /* its items stand behind it, in order */
-        if (check_master_key(c->previous_key_paths[i], &why) == 0)
-            continue;
         /* It may have been destroyed, as it should be in the end: who wants to restore then must not be stopped by it
          * (conf_warnings tells). */
-        if (why.kind == ERR_NOT_FOUND)
-            continue;
-        *e = why;
-        return conf_place_prepend(e, &at);
+        if (check_master_key(c->previous_key_paths[i], &why) < 0 && why.kind != ERR_NOT_FOUND)
+            tell(l, &why, &at);
     }
-    return 0;
 }
 
-int conf_check_files(const struct conf *c, struct err *e)
+unsigned conf_check_files(
+        const struct conf *c, enum conf_scope scope, void (*each)(void *ctx, const struct err *why), void *ctx)
 {
     size_t n;
     const struct conf_schema_key *keys = conf_schema_keys(&n);
+    struct listener listener = {.each = each, .ctx = ctx};
 
     for (size_t i = 0; i < n; i++) {
         const char *value =
                 names_something(&keys[i]) ? *(char *const *)(const void *)((const char *)c + keys[i].offset) : NULL;
         const struct conf_node *node = c->positions ? conf_positions_find(c->positions, keys[i].key) : NULL;
         struct conf_place at = {.file = c->file, .line = 1, .column = 1, .key = keys[i].key};
+        struct err why = ERR_INIT;
 
         if (node)
             at = conf_positions_of_key(c->positions, node);
-        if (value && check_value(&keys[i], value, e) < 0)
-            return conf_place_prepend(e, &at);
+        if (value && is_in_scope(&keys[i], scope) && check_value(&keys[i], value, &why) < 0)
+            tell(&listener, &why, &at);
     }
-    return check_previous_keys(c, e);
+    check_previous_keys(c, &listener);
+    return listener.told;
 }

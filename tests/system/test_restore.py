@@ -50,6 +50,32 @@ def test_private_daemon(site, folder):
     assert (folder / "out.db").read_bytes() == site.plaintext(name)
 
 
+def test_on_a_rescue_node(site, folder):
+    """Master key, S3 credentials and configuration are back, and nothing else: what only reads the bucket works, and a backup
+    says all that it lacks."""
+    name = site.ctl("backup", "--json").json["name"]
+    gone = {key: folder / "gone" / f"{key}.pem" for key in ("ca_cert", "password_auth", "client_cert", "client_key")}
+    site.configure({"etcd_client": {"auth": gone}, "snapshot_path": folder / "gone" / "snapshot.db",
+                    "control": {"group": "no-such-group-here"}})
+    listed = site.ctl("list", "--json")
+    assert listed.status == 0 and name in listed.out, listed
+    assert site.ctl("verify").status == 0
+    done = restore(site, "--output", folder / "out.db")
+    assert done.status == 0, done
+    assert (folder / "out.db").read_bytes() == site.plaintext(name)
+    assert site.ctl("prune", "--dry-run", "--max-age", "1d").status == 0
+    done = restore(site)
+    assert done.status == 1 and f"{folder}/gone does not exist: mkdir -p {folder}/gone" in done.err, done
+    done = site.ctl("backup")
+    lines = done.err.splitlines()
+    assert done.status == 2 and len(lines) == 6, done
+    for line, (key, path) in zip(lines, gone.items()):
+        assert f"etcd_client.auth.{key}: {path}: No such file or directory" in line, done
+    assert f"snapshot_path: directory {folder}/gone does not exist: mkdir -p {folder}/gone" in lines[4], done
+    assert "control.group: there is no group 'no-such-group-here'" in lines[5], done
+    assert site.check_config().err.splitlines() == lines
+
+
 def test_not_encrypted(etcd, bucket, new_site):
     site = new_site(etcd, bucket, encrypted=False).start()
     name = site.ctl("backup", "--json").json["name"]

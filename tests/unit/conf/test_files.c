@@ -49,16 +49,36 @@ static void write_good(void)
     scratch_text("keys.yml", "access_key: a\nsecret_key: b\n");
 }
 
+/* What was objected to, in its order. */
+enum { OBJECTIONS_MAX = 16 };
+static struct err objections[OBJECTIONS_MAX];
+static unsigned n_objections;
+
+static void on_objection(void *ctx, const struct err *why)
+{
+    assert_ptr_equal(ctx, objections);
+    assert_true(n_objections < OBJECTIONS_MAX);
+    objections[n_objections++] = *why;
+}
+
+static unsigned objections_of(const struct conf *c, enum conf_scope scope)
+{
+    unsigned n;
+
+    n_objections = 0;
+    n = conf_check_files(c, scope, on_objection, objections);
+    assert_int_equal(n, n_objections);
+    return n;
+}
+
+/* All is good, or just this is not. */
 static void check(const struct conf *c, const char *line)
 {
-    struct err e = ERR_INIT;
+    unsigned n = objections_of(c, CONF_SCOPE_ALL);
 
-    if (!line) {
-        expect_success(conf_check_files(c, &e) == 0, &e);
-        return;
-    }
-    assert_int_equal(conf_check_files(c, &e), -1);
-    expect_error(&e, ERR_CONFIG, line);
+    if (n)
+        expect_error(&objections[0], ERR_CONFIG, line ? line : "");
+    assert_int_equal(n, line ? 1 : 0);
 }
 
 static void all_good(void **state)
@@ -103,6 +123,46 @@ static void missing_files(void **state)
         check(c, line);
         assert_int_equal(rmdir(cases[i].file), 0);
     }
+    conf_free(c);
+}
+
+/* On a machine that lost everything: what reads the bucket alone asks for no more than it takes; all else tells all
+ * that is missing at once, in the order of the schema. */
+static void everything_missing(void **state)
+{
+    static const struct {
+        const char *file, *words;
+        bool is_for_the_bucket;
+    } rows[] = {
+            {"etcd-ca.crt", "etcd_client.auth.ca_cert: etcd-ca.crt: No such file", false},
+            {"password.yml", "etcd_client.auth.password_auth: password.yml: No such file", false},
+            {"client.crt", "etcd_client.auth.client_cert: client.crt: No such file", false},
+            {"client.key", "etcd_client.auth.client_key: client.key: No such file", false},
+            {NULL, "snapshot_path: directory dir does not exist: mkdir -p dir", false},
+            {"master.key", "encryption_key_path: master.key: No such file", true},
+            {"s3-ca.crt", "s3_client.auth.ca_cert: s3-ca.crt: No such file", true},
+            {"keys.yml", "s3_client.auth.key_auth: keys.yml: No such file", true},
+            {NULL, "control.group: there is no group 'no-such-group-here'", false},
+    };
+    char text[sizeof(config) + 32];
+    struct conf *c;
+    unsigned n = 0;
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), "%s", config);
+    (void)strcpy(strstr(text, "  group: root"), "  group: no-such-group-here\n");
+    c = scratch_load(text);
+    write_good();
+    assert_int_equal(rmdir("dir"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_true(!rows[i].file || unlink(rows[i].file) == 0);
+    assert_int_equal(objections_of(c, CONF_SCOPE_ALL), ARRAY_LEN(rows));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_non_null(strstr(objections[i].text, rows[i].words));
+    objections_of(c, CONF_SCOPE_BUCKET);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_true(!rows[i].is_for_the_bucket || strstr(objections[n++].text, rows[i].words));
+    assert_int_equal(n_objections, n);
     conf_free(c);
 }
 
@@ -233,7 +293,7 @@ static void paths_to_come_and_groups(void **state)
             {"snapshot_path: /snapshot\n", NULL},
             {"snapshot_path: keys.yml\n", NULL},
             {"snapshot_path: nodir/snapshot\n",
-                    "test.yml:7:1: snapshot_path: directory nodir: No such file or directory"},
+                    "test.yml:7:1: snapshot_path: directory nodir does not exist: mkdir -p nodir"},
             {"snapshot_path: keys.yml/snapshot\n", "test.yml:7:1: snapshot_path: keys.yml: is not a directory"},
             {"snapshot_path: /\n", "test.yml:7:1: snapshot_path: /: is a directory, not a file"},
             {"snapshot_path: dir\n", "test.yml:7:1: snapshot_path: dir: is a directory, not a file"},
@@ -296,13 +356,11 @@ static void no_waiting_for_fifos(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        struct err e = ERR_INIT;
-
         write_good();
         assert_int_equal(unlink(files[i]), 0);
         assert_int_equal(mkfifo(files[i], 0600), 0);
-        assert_int_equal(conf_check_files(c, &e), -1);
-        assert_non_null(strstr(e.text, "not a regular file"));
+        assert_int_equal(objections_of(c, CONF_SCOPE_ALL), 1);
+        assert_non_null(strstr(objections[0].text, "not a regular file"));
         assert_int_equal(unlink(files[i]), 0);
     }
     conf_free(c);
@@ -317,14 +375,11 @@ static void out_of_memory_anywhere(void **state)
     (void)state;
     write_good();
     do {
-        struct err e = ERR_INIT;
-        int r;
-
         failing_arm(++n);
-        r = conf_check_files(c, &e);
+        (void)objections_of(c, CONF_SCOPE_ALL);
         reached = failing_disarm();
-        assert_int_equal(r, reached ? -1 : 0);
-        assert_true(!reached || e.kind == ERR_RESOURCE);
+        assert_int_equal(n_objections, reached ? 1 : 0);
+        assert_true(!reached || objections[0].kind == ERR_RESOURCE);
     } while (reached);
     assert_true(n > 15);
     conf_free(c);
@@ -335,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(all_good),
             cmocka_unit_test(missing_files),
+            cmocka_unit_test(everything_missing),
             cmocka_unit_test(open_secrets),
             cmocka_unit_test(what_is_in_them),
             cmocka_unit_test(paths_to_come_and_groups),

@@ -69,6 +69,9 @@ static void test_good(void **state)
     assert_int_equal(PARSE(&o, "--config=other", "--control-fd", "0", NULL), -1);
     assert_string_equal(o.config, "other");
     assert_int_equal(o.control_fd, 0);
+    assert_false(o.without_etcd);
+    assert_int_equal(PARSE(&o, "--control-fd", "0", "--without-etcd", NULL), -1);
+    assert_true(o.without_etcd);
     assert_int_equal(printed.len, 1);
 }
 
@@ -82,7 +85,7 @@ static void test_told(void **state)
     assert_int_equal(PARSE(&o, "-h", NULL), 0);
     assert_true(has_printed("--config FILE") && has_printed("--check-config") && has_printed("--version"));
     assert_true(has_printed(DEFAULT_CONFIG));
-    assert_false(has_printed("control-fd")); /* etcd-backupctl's alone */
+    assert_false(has_printed("control-fd") || has_printed("without-etcd")); /* etcd-backupctl's alone */
 }
 
 /* A descriptor that is none must not become descriptor 0, or a daemon that listens. */

@@ -389,7 +389,7 @@ static void test_refused(void **state)
     expect_refused("/", ERR_CONFIG, "'/' is not the name of a file");
     expect_refused("pipe", ERR_CONFIG, "pipe: exists and is not a regular file");
     expect_refused("/dev/null", ERR_CONFIG, "/dev/null: exists and is not a regular file");
-    expect_refused("none/file", ERR_NOT_FOUND, "none: No such file or directory");
+    expect_refused("none/file", ERR_NOT_FOUND, "directory none does not exist: mkdir -p none");
     expect_refused("file/file", ERR_NOT_FOUND, "file: Not a directory");
     assert_int_equal(folder_count(), 3);
 }
