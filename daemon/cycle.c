@@ -146,8 +146,8 @@ static void begin_schedule(struct cycle *c)
     c->is_scheduled = true;
 }
 
-/* Counts the complete backups; returns the instant of the newest, or 0. What lies in the future, for which prune refuses,
- * is not the newest: it would silence every alarm until then. */
+/* Counts the complete backups; returns the instant of the newest, or 0. What lies in the future, for which prune
+ * refuses, is not the newest: it would silence every alarm until then. */
 static int64_t count_backups(struct cycle *c, const struct catalog_list *list)
 {
     int64_t latest = timestamp_now() + PRUNE_SKEW_MAX, newest = 0;

@@ -380,7 +380,7 @@ static int start_rotate(struct peer *p, const Control__RotateKey *m, const struc
 
 static int start_list(struct peer *p, struct err *e)
 {
-    struct inventory_spec spec = {.ctx = p, .on_done = on_inventory};
+    struct inventory_spec spec = {.ctx = p, .on_note = on_note, .on_done = on_inventory};
 
     core_acquire(p->spec.core);
     p->inventory = inventory_start(p->spec.core, &spec, e);

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "fetch.h"
+#include "retry_note.h"
 #include "unstage.h"
 
 enum state {
@@ -114,6 +115,15 @@ static void on_readable(void *ctx)
     advance(ctx);
 }
 
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct download *d = ctx;
+    char note[RETRY_NOTE_MAX];
+
+    if (d->state == FETCHING)
+        d->spec.on_note(d->spec.ctx, retry_note(retry, note));
+}
+
 static void on_fetch_failed(void *ctx, const struct err *err)
 {
     fail(ctx, err);
@@ -135,6 +145,7 @@ static int open_pipeline(struct download *d, struct err *e)
             .in_flight = GETS_IN_FLIGHT,
             .ctx = d,
             .on_readable = on_readable,
+            .on_retry = on_retry,
             .on_failed = on_fetch_failed,
     };
     struct s3_client *s3 = core_s3(d->core, e);

@@ -19,6 +19,7 @@ struct download_spec {
     bool skip_hash_check;
     void *ctx;
     void (*on_progress)(void *ctx, uint64_t done); /* bytes of the dump */
+    void (*on_note)(void *ctx, const char *text);  /* one line: S3 is asked again, and why */
     /* Once, never inside the start; frees itself before. Errors name the backup. */
     void (*on_done)(void *ctx, uint64_t written, const struct err *err);
 };

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "s3/request.h"
 
 struct slot {
     struct fetch *owner;
@@ -24,6 +23,8 @@ struct fetch {
     unsigned head;  /* the slot with the oldest piece; slots are a ring */
     struct slot *slots;
     bool failed; /* and said */
+    bool has_told;
+    uint64_t told_ms; /* when on_retry was called last */
 };
 
 CLEANUP_FUNC(struct fetch *, fetch_free)
@@ -47,6 +48,19 @@ static void on_piece(void *ctx, const struct s3_response *res, const struct err 
         f->spec.on_readable(f->spec.ctx);
 }
 
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct slot *slot = ctx;
+    struct fetch *f = slot->owner;
+    uint64_t now = uv_now(s3_client_loop(f->s3));
+
+    if (f->failed || (f->has_told && now - f->told_ms < FETCH_RETRY_TOLD_MS))
+        return;
+    f->has_told = true;
+    f->told_ms = now;
+    f->spec.on_retry(f->spec.ctx, retry);
+}
+
 /* Asks for the next range into a free slot, if there is any left. */
 static int ask(struct fetch *f, struct slot *slot, struct err *e)
 {
@@ -57,7 +71,9 @@ static int ask(struct fetch *f, struct slot *slot, struct err *e)
             .into = slot->data,
             .range_start = f->asked,
             .if_match = f->etag[0] ? f->etag : NULL,
+            .patience_ms = FETCH_PATIENCE_MS,
             .ctx = slot,
+            .on_retry = on_retry,
             .on_done = on_piece,
     };
 

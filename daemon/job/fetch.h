@@ -3,7 +3,8 @@
  *
  * Each of `in_flight` buffers is filled by one GET; the consumer looks at the oldest, uses it, and gives it back for
  * the next range. All GETs insist on one ETag, so two versions of an object are never spliced; a broken one goes on at
- * the byte where it broke (request.h). Memory: in_flight pieces.
+ * the byte where it broke (request.h). A store that is away is waited for: what is there already may be hours of work,
+ * and a restart of the store takes longer than five attempts. Memory: in_flight pieces.
  */
 #pragma once
 
@@ -11,9 +12,13 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "s3/client.h"
+#include "s3/request.h"
 
 struct fetch;
+
+/* So long a piece is tried for without another byte of it; and so long nothing more is told after something was, since
+ * several pieces meet the same trouble. */
+enum { FETCH_PATIENCE_MS = 5 * 60 * 1000, FETCH_RETRY_TOLD_MS = 30 * 1000 };
 
 struct fetch_spec {
     const char *key;  /* copied */
@@ -23,7 +28,8 @@ struct fetch_spec {
     unsigned in_flight;
     void *ctx;
     void (*on_readable)(void *ctx); /* the oldest piece has arrived; never inside a call of fetch */
-    void (*on_failed)(void *ctx, const struct err *err); /* once */
+    void (*on_retry)(void *ctx, const struct s3_retry *retry); /* it may free the fetch */
+    void (*on_failed)(void *ctx, const struct err *err);       /* once */
 };
 
 /* Starts. The caller frees. Errors: ERR_RESOURCE. */

@@ -143,6 +143,13 @@ static void ask_for_more(struct inventory *v)
         v->spec.on_done(v->spec.ctx, NULL);
 }
 
+static void on_note(void *ctx, const char *text)
+{
+    struct inventory *v = ctx;
+
+    v->spec.on_note(v->spec.ctx, text);
+}
+
 static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
 {
     struct inventory *v = ctx;
@@ -160,7 +167,7 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
 struct inventory *inventory_start(struct core *core, const struct inventory_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_inventory_free) struct inventory *v = calloc(1, sizeof(*v));
-    struct listing_spec listing = {.ctx = v, .on_done = on_listed};
+    struct listing_spec listing = {.ctx = v, .on_note = on_note, .on_done = on_listed};
 
     if (!v) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");

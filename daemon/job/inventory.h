@@ -26,6 +26,7 @@ struct inventory_entry {
 
 struct inventory_spec {
     void *ctx;
+    void (*on_note)(void *ctx, const char *text);      /* one line: S3 is asked again, and why */
     void (*on_done)(void *ctx, const struct err *err); /* once unless freed; err NULL: all is there */
 };
 

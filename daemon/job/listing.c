@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "retry_note.h"
 #include "s3/object.h"
 
 struct listing {
@@ -19,6 +20,15 @@ static int on_object(void *ctx, const struct s3_object *o, struct err *e)
     struct listing *l = ctx;
 
     return catalog_list_add(l->list, o->key, o->size, o->last_modified, e);
+}
+
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct listing *l = ctx;
+    char note[RETRY_NOTE_MAX];
+
+    if (l->spec.on_note)
+        l->spec.on_note(l->spec.ctx, retry_note(retry, note));
 }
 
 static void on_done(void *ctx, const struct err *err)
@@ -41,7 +51,7 @@ struct listing *listing_start(struct core *core, const struct listing_spec *spec
 {
     _cleanup_(cleanup_listing_free) struct listing *l = calloc(1, sizeof(*l));
     const char *prefix = core_conf(core)->s3.objects_prefix;
-    struct s3_listing_spec pages = {.ctx = l, .on_object = on_object, .on_done = on_done};
+    struct s3_listing_spec pages = {.ctx = l, .on_object = on_object, .on_retry = on_retry, .on_done = on_done};
     char list_prefix[NAME_TEXT_MAX];
     struct s3_client *s3;
 

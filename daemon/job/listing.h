@@ -11,6 +11,7 @@ struct listing;
 
 struct listing_spec {
     void *ctx;
+    void (*on_note)(void *ctx, const char *text); /* one line: S3 is asked again, and why; or NULL */
     /* Once unless freed: the list, owned by the callee; or the error: a list that is not whole is none. */
     void (*on_done)(void *ctx, struct catalog_list *list, const struct err *err);
 };

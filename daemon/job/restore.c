@@ -1,5 +1,6 @@
 #include "restore.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,13 @@ static void set_state(struct restore *r, enum state state)
 {
     r->state = state;
     tell_progress(r, 0);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct restore *r = ctx;
+
+    r->sink.note(r->sink.ctx, text);
 }
 
 /* ---- the end ---- */
@@ -153,6 +161,21 @@ static void on_progress(void *ctx, uint64_t done)
     tell_progress(ctx, done);
 }
 
+/* A download that failed: what is there now, and how to go on. What is wrong with the backup itself says so. */
+static void tell_how_to_go_on(const struct restore *r, const struct err *err, struct err *out)
+{
+    const char *how = "";
+
+    *out = *err;
+    if (err->kind == ERR_CANCELLED || target_is_in_place(r->target))
+        return;
+    if (err_is_transient(err))
+        how = "; once S3 answers again, run it again";
+    else if (err->domain == ERR_DOMAIN_ERRNO && (err->code == ENOSPC || err->code == EDQUOT))
+        how = "; make room, or name a larger disk with --output, and run it again";
+    err_set(out, err->kind, err->domain, err->code, "%.380s (nothing was left behind%s)", err->text, how);
+}
+
 static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
 {
     struct restore *r = ctx;
@@ -164,10 +187,14 @@ static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
         err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "%s: cancelled; nothing was changed on disk", r->result.name);
         err = &e;
     }
-    if (err || !r->request.unpacks)
-        finish(r, err);
-    else
+    if (err) {
+        tell_how_to_go_on(r, err, &e);
+        finish(r, &e);
+    } else if (r->request.unpacks) {
         start_unpacking(r);
+    } else {
+        finish(r, NULL);
+    }
 }
 
 static void start_fetching(struct restore *r)
@@ -178,6 +205,7 @@ static void start_fetching(struct restore *r)
             .skip_hash_check = r->request.skip_hash_check,
             .ctx = r,
             .on_progress = on_progress,
+            .on_note = on_note,
             .on_done = on_downloaded,
     };
     struct err e = ERR_INIT;
@@ -366,6 +394,7 @@ static int open_source(struct restore *r, const struct catalog_list *list, struc
             .allow_renamed = r->request.allow_renamed,
             .allow_plain = r->request.allow_plain,
             .ctx = r,
+            .on_note = on_note,
             .on_done = on_source,
     };
 
@@ -396,7 +425,7 @@ static void on_listed(void *ctx, struct catalog_list *listed, const struct err *
 static void begin(uv_timer_t *timer)
 {
     struct restore *r = CONTAINER_OF(timer, struct restore, timer);
-    struct listing_spec listing = {.ctx = r, .on_done = on_listed};
+    struct listing_spec listing = {.ctx = r, .on_note = on_note, .on_done = on_listed};
     struct etcdutl_spec tool = {.tool = r->request.unpack.tool, .ctx = r, .on_done = on_tool};
     struct err e = ERR_INIT;
 

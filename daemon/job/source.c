@@ -8,6 +8,7 @@
 #include "catalog/name.h"
 #include "dump_metadata.h"
 #include "keyring.h"
+#include "retry_note.h"
 #include "s3/object.h"
 #include "seal/unseal.h"
 
@@ -37,6 +38,14 @@ static void end_with(struct source *s, const struct err *err)
     s->spec.on_done(s->spec.ctx, err ? &named : NULL);
 }
 
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct source *s = ctx;
+    char note[RETRY_NOTE_MAX];
+
+    s->spec.on_note(s->spec.ctx, retry_note(retry, note));
+}
+
 static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct source *s = ctx;
@@ -58,7 +67,7 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
 
 static int read_key(struct source *s, struct err *e)
 {
-    struct s3_get_spec get = {.limit = KEY_OBJECT_LIMIT, .ctx = s, .on_done = on_key};
+    struct s3_get_spec get = {.limit = KEY_OBJECT_LIMIT, .ctx = s, .on_retry = on_retry, .on_done = on_key};
     char name[NAME_TEXT_MAX];
     struct s3_client *s3;
 
@@ -129,9 +138,11 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
 
 static int start(struct source *s, struct err *e)
 {
+    const struct s3_request_spec head = {
+            .method = S3_HEAD, .key = s->name, .ctx = s, .on_retry = on_retry, .on_done = on_headed};
     struct s3_client *s3 = core_s3(s->core, e);
 
-    s->call = s3 ? s3_head(s3, s->name, s, on_headed, e) : NULL;
+    s->call = s3 ? s3_request_start(s3, &head, e) : NULL;
     return s->call ? 0 : -1;
 }
 

@@ -22,6 +22,7 @@ struct source_spec {
     bool allow_renamed;                  /* its key may be bound to another instant */
     bool allow_plain;                    /* it may be plain though a master key is configured */
     void *ctx;
+    void (*on_note)(void *ctx, const char *text); /* one line: S3 is asked again, and why */
     /* Once unless freed, never inside source_open; err NULL when it is open. Errors begin with the dump's name:
      * ERR_INTEGRITY (not encrypted though it should be, without its key, empty, cut off, key of another backup or
      * damaged), ERR_CONFIG (master

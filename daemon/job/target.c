@@ -18,6 +18,7 @@ struct target {
     int fd;
     int dir_fd; /* opened before the work, so that nothing but the disk can fail after the rename */
     bool is_transient;
+    bool is_in_place;
     uint64_t written, written_back; /* bytes */
 };
 
@@ -133,7 +134,8 @@ int target_write(struct target *t, struct bytes bytes, struct err *e)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(e, errno, "writing %s", t->path);
+            return t->is_transient ? err_errno(e, errno, "writing the snapshot in %s, where it has no name", t->dir)
+                                   : err_errno(e, errno, "writing %s", t->path);
         bytes.data += n;
         bytes.len -= (size_t)n;
         t->written += (uint64_t)n;
@@ -167,6 +169,7 @@ static int give_name(struct target *t, struct err *e)
     if (rename(t->hidden, t->path) < 0)
         return err_errno(e, errno, "%s", t->path);
     t->hidden[0] = '\0';
+    t->is_in_place = true;
     return 0;
 }
 
@@ -182,6 +185,11 @@ int target_commit(struct target *t, struct err *e)
     if (fsync(t->dir_fd) < 0 && errno != EINVAL)
         return err_errno(e, errno, "%s is written, but may not outlive a crash: syncing %s", t->path, t->dir);
     return 0;
+}
+
+bool target_is_in_place(const struct target *t)
+{
+    return t->is_in_place;
 }
 
 void target_free(struct target *t)

@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -37,6 +39,9 @@ int target_write(struct target *t, struct bytes bytes, struct err *e);
 /* Blocks; for the thread pool. Does nothing for a transient one. Errors as above; the target is then untouched, unless
  * the text says that it is written and only the directory could not be synced. */
 int target_commit(struct target *t, struct err *e);
+
+/* Whether it has its name, also when the commit failed after that. */
+bool target_is_in_place(const struct target *t);
 
 /* Without a commit nothing is left of it. NULL is fine. */
 void target_free(struct target *t);

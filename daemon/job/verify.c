@@ -81,6 +81,13 @@ static void set_state(struct verify *v, enum state state)
     tell_progress(v, 0);
 }
 
+static void on_note(void *ctx, const char *text)
+{
+    struct verify *v = ctx;
+
+    v->sink.note(v->sink.ctx, text);
+}
+
 /* ---- the end ---- */
 
 static void on_timer_closed(uv_handle_t *h)
@@ -363,7 +370,13 @@ static int prepare_drill(struct verify *v, struct err *e)
 
 static void start_fetching(struct verify *v)
 {
-    struct download_spec spec = {.source = v->source, .ctx = v, .on_progress = on_progress, .on_done = on_downloaded};
+    struct download_spec spec = {
+            .source = v->source,
+            .ctx = v,
+            .on_progress = on_progress,
+            .on_note = on_note,
+            .on_done = on_downloaded,
+    };
     struct err e = ERR_INIT;
 
     if (v->request.drill && prepare_drill(v, &e) < 0) {
@@ -406,6 +419,7 @@ static void look_at(struct verify *v, const struct catalog_backup *b)
             .allow_renamed = v->request.allow_renamed,
             .allow_plain = v->request.allow_plain,
             .ctx = v,
+            .on_note = on_note,
             .on_done = on_source,
     };
     struct err e = ERR_INIT;
@@ -496,7 +510,7 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
 static void begin(uv_timer_t *timer)
 {
     struct verify *v = CONTAINER_OF(timer, struct verify, timer);
-    struct listing_spec listing = {.ctx = v, .on_done = on_listed};
+    struct listing_spec listing = {.ctx = v, .on_note = on_note, .on_done = on_listed};
     struct etcdutl_spec tool = {.tool = v->tool_name, .ctx = v, .on_done = on_tool};
     struct err e = ERR_INIT;
 

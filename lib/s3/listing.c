@@ -193,6 +193,14 @@ static void on_page(void *ctx, const struct s3_response *res, const struct err *
         finish(l, &e);
 }
 
+/* Whoever is told may cancel the listing: nothing is touched then. */
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct s3_listing *l = ctx;
+
+    l->spec.on_retry(l->spec.ctx, retry);
+}
+
 static int next_page(struct s3_listing *l, struct err *e)
 {
     struct s3_param query[5] = {{"prefix", l->prefix}};
@@ -206,6 +214,7 @@ static int next_page(struct s3_listing *l, struct err *e)
     if (l->page.marker[0])
         query[n++] = (struct s3_param){l->kind->marker, l->page.marker};
     request.n_query = n;
+    request.on_retry = l->spec.on_retry ? on_retry : NULL;
     l->request = s3_request_start(l->client, &request, e);
     return l->request ? 0 : -1;
 }

@@ -57,6 +57,7 @@ struct s3_get_spec {
     const char *version_id; /* NULL: the current one */
     size_t limit;
     void *ctx;
+    void (*on_retry)(void *ctx, const struct s3_retry *retry); /* or NULL */
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
 };
 struct s3_request *s3_get(struct s3_client *c, const struct s3_get_spec *spec, struct err *e);
@@ -100,6 +101,7 @@ struct s3_listing_spec {
     int (*on_object)(void *ctx, const struct s3_object *o, struct err *e);         /* for s3_list_objects */
     int (*on_unfinished)(void *ctx, const struct s3_unfinished *u, struct err *e); /* for s3_list_unfinished */
     int (*on_version)(void *ctx, const struct s3_version *v, struct err *e);       /* for s3_list_versions */
+    void (*on_retry)(void *ctx, const struct s3_retry *retry);                     /* of a page; or NULL */
     void (*on_done)(void *ctx, const struct err *err);
 };
 struct s3_listing *s3_list_objects(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e);

@@ -17,6 +17,9 @@ enum { PATH_LIMIT = 8 << 10, QUERY_LIMIT = 64 << 10, HEADERS_MAX = 40 };
 /* How long the server may make us wait with Retry-After is bounded where that is read. */
 enum { MS_PER_S = 1000 };
 
+/* Who is patient is not to wait for long after the store has come back. */
+enum { PATIENT_WAIT_MAX_MS = 12000 };
+
 static void free_headers(struct s3_request *r)
 {
     for (size_t i = 0; i < r->n_headers; i++) {
@@ -96,20 +99,46 @@ static void soon(struct s3_request *r, uint64_t ms)
     (void)uv_timer_start(&r->timer, on_turn, ms, 0);
 }
 
+/* A new byte makes everything as it was at the beginning. */
+static void look_for_growth(struct s3_request *r)
+{
+    if (r->into_done <= r->into_most)
+        return;
+    r->backoff.attempt = 0;
+    r->into_most = r->into_done;
+    r->into_grew_ms = now_ms(r);
+}
+
+static bool may_try_again(struct s3_request *r, struct s3_retry *retry)
+{
+    uint64_t waited;
+
+    if (!r->patience_ms) {
+        retry->max_attempts = s3_client_conf(r->client)->max_attempts;
+        return r->attempts < retry->max_attempts;
+    }
+    look_for_growth(r);
+    waited = now_ms(r) - r->into_grew_ms;
+    retry->left_ms = waited < r->patience_ms ? r->patience_ms - waited : 0;
+    return retry->left_ms > 0;
+}
+
 /* After an attempt that failed for a time. */
 static void wait_or_fail(struct s3_request *r, const struct err *why)
 {
-    uint64_t ms;
+    struct s3_retry retry = {.why = why, .attempts = r->attempts};
 
-    if (r->attempts >= s3_client_conf(r->client)->max_attempts) {
+    if (!may_try_again(r, &retry)) {
         fail(r, why);
         return;
     }
-    ms = backoff_next(&r->backoff, randombytes_random());
-    if (ms < r->answer.retry_after_s * (uint64_t)MS_PER_S)
-        ms = r->answer.retry_after_s * (uint64_t)MS_PER_S;
+    retry.wait_ms = backoff_next(&r->backoff, randombytes_random());
+    if (retry.wait_ms < r->answer.retry_after_s * (uint64_t)MS_PER_S)
+        retry.wait_ms = r->answer.retry_after_s * (uint64_t)MS_PER_S;
     r->fresh = false;
-    soon(r, ms);
+    soon(r, retry.wait_ms);
+    if (r->on_retry)
+        r->on_retry(r->ctx, &retry);
 }
 
 static void conclude(struct s3_request *r, enum s3_attempt_end what, const struct err *why)
@@ -266,11 +295,13 @@ static int copy_spec(struct s3_request *r, const struct s3_request_spec *spec, s
     r->into = spec->into;
     r->into_len = spec->into_len;
     r->range_start = spec->range_start;
+    r->patience_ms = spec->into ? spec->patience_ms : 0;
     r->is_bucket = !spec->key;
     r->body_limit_is_integrity = spec->body_limit > 0;
     r->body_limit = spec->body_limit > 0 && spec->body_limit < S3_BODY_LIMIT ? spec->body_limit : S3_BODY_LIMIT;
     r->ctx = spec->ctx;
     r->on_done = spec->on_done;
+    r->on_retry = spec->on_retry;
     r->on_progress = spec->on_progress;
     if (make_url(r, spec, e) < 0 || copy_headers(r, spec, e) < 0 || copy_text(&r->if_match, spec->if_match, e) < 0)
         return -1;
@@ -294,7 +325,9 @@ struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request
     r->transfer.on_progress = on_curl_progress;
     r->waiter.on_slot = on_slot;
     r->backoff = (struct backoff){.initial_ms = conf->retry_min_ms, .max_ms = conf->retry_max_ms};
-    r->start_ms = now_ms(r);
+    if (r->patience_ms && r->backoff.max_ms > PATIENT_WAIT_MAX_MS)
+        r->backoff.max_ms = PATIENT_WAIT_MAX_MS;
+    r->start_ms = r->into_grew_ms = now_ms(r);
     (void)uv_timer_init(s3_client_loop(c), &r->timer);
     soon(r, 0);
     return TAKE_PTR(r);

@@ -1,7 +1,8 @@
 /*
  * request.h: one S3 request, retried until it is answered.
  *
- * Each attempt is signed anew. Tried again with backoff and jitter, `max_attempts` in all: connections that fail or
+ * Each attempt is signed anew. Tried again with backoff and jitter, `max_attempts` in all or as long as `patience_ms`
+ * says: connections that fail or
  * stall, answers 500, 502, 503, 504, 429, 408, and the codes SlowDown, InternalError, RequestTimeout,
  * ServiceUnavailable, OperationAborted, ConditionalRequestConflict, also as an <Error> inside a 200 (S3 API,
  * CompleteMultipartUpload, CopyObject, DeleteObjects). RequestTimeTooSkewed and a 403 whose Date is far from ours
@@ -43,6 +44,15 @@ struct s3_response {
     unsigned attempts;
 };
 
+/* An attempt that failed, and another follows. */
+struct s3_retry {
+    const struct err *why; /* valid during the call */
+    unsigned attempts;     /* made so far */
+    unsigned max_attempts; /* 0: it is patience that counts */
+    uint64_t left_ms;      /* of the patience */
+    uint64_t wait_ms;      /* until the next attempt */
+};
+
 struct s3_request_spec {
     enum s3_method method;
     const char *key;              /* of the object, not encoded; NULL: the bucket itself. Copied. */
@@ -63,6 +73,12 @@ struct s3_request_spec {
     uint64_t range_start; /* with `into`: the first byte wanted of the object; a Range header asks for into_len bytes */
     const char *if_match; /* ETag that the object must still have, or NULL; copied */
 
+    /*
+     * With `into`, and not 0: what counts is not max_attempts but time, so many ms without another byte of `into`, from
+     * the beginning or from the end of the last attempt that brought some. Then waits get longer up to 12 s.
+     */
+    uint64_t patience_ms;
+
     size_t body_limit;     /* of s3_response.body, at most S3_BODY_LIMIT; more is ERR_INTEGRITY. 0: S3_BODY_LIMIT, and
                               more is ERR_PROTOCOL */
     const char *fine_code; /* a code of S3's, such as NoSuchUpload, that is no error here, or several with spaces
@@ -72,6 +88,8 @@ struct s3_request_spec {
     /* Once, unless cancelled; never inside s3_request_start. Exactly one of res and err is not NULL; both end with the
      * call. The request is gone when this returns. */
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
+    /* For whoever waits; may be NULL. It may cancel the request. */
+    void (*on_retry)(void *ctx, const struct s3_retry *retry);
     /* Bytes of this request's body (or answer) that have moved in this attempt; may be NULL. */
     void (*on_progress)(void *ctx, uint64_t bytes);
 };

@@ -36,12 +36,14 @@ struct s3_request {
     uint8_t *into;
     size_t into_len;
     uint64_t range_start;
+    uint64_t patience_ms; /* 0: max_attempts counts */
     char *if_match, *fine_code;
     bool is_bucket; /* not an object: its answers are XML */
     size_t body_limit;
     bool body_limit_is_integrity;
     void *ctx;
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
+    void (*on_retry)(void *ctx, const struct s3_retry *retry);
     void (*on_progress)(void *ctx, uint64_t bytes);
 
     /* One timer for all: the turn of the loop before an attempt, the watch over it, the wait after it. */
@@ -67,6 +69,8 @@ struct s3_request {
 
     /* Over the attempts. */
     size_t into_done; /* bytes of `into` that are there */
+    size_t into_most; /* that were ever there: a store without ETags makes us begin again */
+    uint64_t into_grew_ms;
     char into_etag[S3_ETAG_MAX];
     unsigned attempts;
     bool fresh, went_stale, corrected_clock;

@@ -4,6 +4,7 @@ The moments of a kill are system calls of the daemon (strace sends the signal), 
 """
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import reader
 from faults import Command, phase, running
 from s3_proxy import DROP, Answer, Cut, Hold, error
-from servers import MIB, gone, wait_for
+from servers import MIB, Programs, gone, wait_for
 from test_control import needs_root
 from test_kill import children
 from test_unpack import backed_up, mounted, program  # pylint: disable=unused-import # fixtures
@@ -192,12 +193,95 @@ def test_refused_in_mid_download(ceph, medium, proxied, folder, way, words):
     assert site.start().ctl("backup", "-q").status == 0
     proxy.rule = lambda request: way if is_dump(request) and request.start >= 4 * CHUNK else None
     refused(site, folder, folder / "data", 5 if way.status in (412, 416) else 1, site.bucket.dumps()[0], words,
-            arguments=["-e", site.tool])
+            "(nothing was left behind)", arguments=["-e", site.tool])
     nothing_left(site, folder)
 
 
-def test_store_that_dies_in_mid_download(ceph, medium, proxied, folder):
-    """The person is told while it is tried again, and gives up; the store comes back: the next one works."""
+@pytest.mark.parametrize("way", ["socket", "private"])
+def test_store_that_dies_in_mid_download(ceph, medium, proxied, folder, way):
+    """It stays away for longer than the few attempts that other requests get: the person is told, and when it comes back
+    nothing that was fetched is fetched again."""
+    site, proxy = proxied(ceph, medium)
+    site.tool = program(medium)
+    if way == "socket":
+        site.start()
+    assert site.ctl("backup", "-q").status == 0
+    starts, dropped = [], []
+
+    def rule(request):
+        if not is_dump(request):
+            return None
+        starts.append(request.start)
+        if request.start < 4 * CHUNK:
+            return None
+        if max(map(dropped.count, dropped), default=0) >= 7:
+            return None
+        dropped.append(request.start)
+        return DROP
+
+    proxy.rule = rule
+    done = unpack(site, folder / "data", "-e", site.tool)
+    assert done.status == 0, done
+    whole(site, folder / "data")
+    assert starts.count(0) == 1
+    notes = [line for line in done.err.splitlines() if line.startswith("note: ")]
+    assert notes and "; trying again in " in notes[0] and "if nothing comes" in notes[0], done
+    nothing_left(site, folder, folder / "data")
+
+
+def test_store_that_does_not_come_back(ceph, medium, proxied, folder):
+    """It is waited for, but not for ever, and the person is told how to go on. hurry.c brings the end here."""
+    site, proxy = proxied(ceph, medium, request_timeout="1h")
+    site.tool = program(medium)
+    assert site.ctl("backup", "-q").status == 0
+    site.programs = Programs()
+    site.programs.environment |= {"LD_PRELOAD": str(Path(site.programs.daemon).parents[1] / "tests/system/hurry.so"),
+                                  "HURRY_TIMES": "100"}
+    site.programs.environment["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
+    proxy.rule = lambda request: DROP if is_dump(request) and request.start else None
+    before = contents(folder)
+    done = unpack(site, folder / "data", "-e", site.tool)
+    line = fails(done, 1, f"{site.bucket.dumps()[0]}: ", "nothing was left behind; once S3 answers again, run it again")
+    assert int(re.search(r"\((\d+) attempts over (\d+) s\)", line)[2]) >= 300
+    assert "and for 5m if nothing comes" in done.err or "and for 4m" in done.err, done
+    assert contents(folder) == before
+    nothing_left(site, folder)
+
+
+def test_told_while_it_looks(ceph, medium, proxied, folder):
+    """What restore, verify and list ask before the first byte moves is tried a few times: why is told each time."""
+    site, proxy = proxied(ceph, medium)
+    site.tool = program(medium)
+    assert site.ctl("backup", "-q").status == 0
+
+    def told(*arguments, status=0):
+        done = site.ctl(*arguments, "-q")
+        assert done.status == status, done
+        return [line for line in done.err.splitlines() if line.startswith("note: ") and "; trying again in " in line]
+
+    def rule(request):
+        if request.nth > seen.setdefault((request.call, request.path), request.nth):
+            return None
+        return Answer(503, error("SlowDown", "gently, please"))
+
+    proxy.rule = rule
+    for arguments in [("restore", "-d", folder / "data", "-e", site.tool, "--dry-run"), ("verify",)]:
+        seen = {}
+        notes = told(*arguments)
+        # One for the listing, one for the dump's size, one for its key; and of verify one for the dump.
+        assert len(notes) == (3 if arguments[0] == "restore" else 4), notes
+        # The HEAD's 503 has no body with words.
+        assert sum("HTTP 503 SlowDown: gently, please; trying again in " in note for note in notes) == len(notes) - 1, notes
+        assert sum("(attempt 2 of 5)" in note for note in notes) == 3, notes
+    seen = {}
+    note, = told("list")
+    assert "gently, please" in note and "(attempt 2 of 5)" in note
+    proxy.rule = lambda request: DROP
+    assert len(told("list", status=1)) == 4
+
+
+def test_interrupted_while_the_store_is_away(ceph, medium, proxied, folder):
+    """A restore that waits for the store ends at once, and the next one works."""
     site, proxy = proxied(ceph, medium)
     site.tool = program(medium)
     assert site.start().ctl("backup", "-q").status == 0
@@ -258,7 +342,8 @@ def test_disk_full_while_fetching(ceph, medium, proxied, folder, mounted, way):
     wait_for(lambda: proxy.held)
     fill_up(disk, MIB)
     proxy.release()
-    fails(command.end(), 1, "No space left on device", f"{disk}/snapshot.db")
+    fails(command.end(), 1, f"writing the snapshot in {disk}, where it has no name: No space left on device",
+          "(nothing was left behind; make room, or name a larger disk with --output, and run it again)")
     assert os.listdir(disk) == ["filler"]
     nothing_left(site, folder)
     (disk / "filler").unlink()

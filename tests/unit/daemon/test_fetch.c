@@ -5,7 +5,7 @@
 
 #include "failing.h"
 #include "job/fetch.h"
-#include "s3/request.h"
+#include "job/retry_note.h"
 
 /* In place of lib/s3: requests are remembered until the test answers them. */
 enum { REQUESTS = 16 };
@@ -43,6 +43,21 @@ void s3_request_cancel(struct s3_request *r)
     n_cancelled++;
 }
 
+uv_loop_t *s3_client_loop(struct s3_client *c)
+{
+    assert_ptr_equal(c, &requests);
+    return NULL;
+}
+
+static uint64_t clock_ms;
+uint64_t __wrap_uv_now(const uv_loop_t *loop);
+
+uint64_t __wrap_uv_now(const uv_loop_t *loop)
+{
+    assert_null(loop);
+    return clock_ms;
+}
+
 /* The byte at `at` of the object. */
 static uint8_t byte_at(uint64_t at)
 {
@@ -70,11 +85,19 @@ static void refuse(unsigned i, const char *text)
     requests[i].spec.on_done(requests[i].spec.ctx, NULL, &e);
 }
 
+static void retry(unsigned i, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s", text);
+    requests[i].spec.on_retry(requests[i].spec.ctx, &(struct s3_retry){.why = &e});
+}
+
 /* ---- the consumer ---- */
 
 static struct {
     struct fetch *fetch;
-    unsigned readable, failed;
+    unsigned readable, failed, retried;
     bool free_when_told;
     struct err err;
 } consumer;
@@ -85,6 +108,7 @@ static int setup(void **state)
     memset(&consumer, 0, sizeof(consumer));
     memset(requests, 0, sizeof(requests));
     n_requests = n_cancelled = refuse_from = 0;
+    clock_ms = 12345;
     return 0;
 }
 
@@ -92,6 +116,15 @@ static void on_readable(void *ctx)
 {
     assert_ptr_equal(ctx, &consumer);
     consumer.readable++;
+    if (consumer.free_when_told)
+        fetch_free(TAKE_PTR(consumer.fetch));
+}
+
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    assert_ptr_equal(ctx, &consumer);
+    consumer.retried++;
+    consumer.err = *retry->why;
     if (consumer.free_when_told)
         fetch_free(TAKE_PTR(consumer.fetch));
 }
@@ -115,6 +148,7 @@ static struct fetch_spec spec_of(uint64_t size, size_t piece, unsigned in_flight
             .in_flight = in_flight,
             .ctx = &consumer,
             .on_readable = on_readable,
+            .on_retry = on_retry,
             .on_failed = on_failed,
     };
 }
@@ -273,6 +307,56 @@ static void test_freed_by_a_callback(void **state)
     fetch_free(NULL);
 }
 
+/* Each piece is waited for by time; of several in the same trouble one tells, and once in a while again. */
+static void test_retries(void **state)
+{
+    (void)state;
+    start(1000, 100, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(requests[i].spec.patience_ms, 300000);
+        retry(i, i ? "another" : "the first");
+    }
+    assert_int_equal(consumer.retried, 1);
+    assert_string_equal(consumer.err.text, "the first");
+    clock_ms += 29999;
+    retry(2, "too soon");
+    assert_int_equal(consumer.retried, 1);
+    clock_ms++;
+    retry(2, "again");
+    retry(3, "and again");
+    assert_int_equal(consumer.retried, 2);
+    assert_string_equal(consumer.err.text, "again");
+    answer(0);
+    refuse(1, "over");
+    clock_ms += 60000;
+    retry(2, "after the end");
+    assert_int_equal(consumer.retried, 2);
+    fetch_free(consumer.fetch);
+    (void)setup(state);
+    consumer.free_when_told = true;
+    start(1000, 100, 4);
+    retry(1, "no");
+    assert_null(consumer.fetch);
+    assert_int_equal(n_cancelled, 4);
+}
+
+static void test_retry_notes(void **state)
+{
+    char note[RETRY_NOTE_MAX];
+    struct err e = ERR_INIT;
+
+    (void)state;
+    err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "no way");
+    assert_string_equal(
+            retry_note(&(struct s3_retry){.why = &e, .attempts = 1, .max_attempts = 5, .wait_ms = 449}, note),
+            "no way; trying again in 0.4 s (attempt 2 of 5)");
+    assert_string_equal(retry_note(&(struct s3_retry){.why = &e, .left_ms = 299999, .wait_ms = 12000}, note),
+            "no way; trying again in 12.0 s, and for 4m59s if nothing comes");
+    memset(e.text, 'x', sizeof(e.text) - 1);
+    assert_non_null(strstr(retry_note(&(struct s3_retry){.why = &e, .left_ms = 1000, .wait_ms = 1}, note),
+            "x; trying again in 0.0 s, and for 1.0s if nothing comes"));
+}
+
 static void test_no_request(void **state)
 {
     struct fetch_spec spec = spec_of(1000, 100, 4);
@@ -323,6 +407,8 @@ int main(void)
             cmocka_unit_test_setup(test_without_etag, setup),
             cmocka_unit_test_setup(test_failure_is_told_once, setup),
             cmocka_unit_test_setup(test_freed_by_a_callback, setup),
+            cmocka_unit_test_setup(test_retries, setup),
+            cmocka_unit_test(test_retry_notes),
             cmocka_unit_test_setup(test_no_request, setup),
             cmocka_unit_test_setup(test_no_memory, setup),
     };
