@@ -93,6 +93,7 @@ void results_verdict(const Control__Verdict *v)
     put_text(&first, "name", v->name);
     put_instant(&first, "instant", v->instant);
     put_bool(&first, "good", v->good);
+    put_bool(&first, "unknown", v->unknown);
     put_text(&first, "kind", v->kind);
     put_text(&first, "text", v->text);
     put_number(&first, "snapshot_size", v->snapshot_size);

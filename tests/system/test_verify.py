@@ -212,7 +212,7 @@ def test_bad_ones(site):
     assert re.search(ways.pop("2100-01-09T00:00:00Z")[2], first["backup-2100-01-09T00:00:00Z.dump"]["text"])
     for instant, (_, _, words) in ways.items():
         verdict = told.pop(f"backup-{instant}.dump")
-        assert not verdict["good"] and verdict["kind"] == "integrity"
+        assert not verdict["good"] and not verdict["unknown"] and verdict["kind"] == "integrity"
         assert re.match(rf"backup-{instant}\.dump: .*{words}", verdict["text"]), verdict
     assert not told
     # For people: a line each while it goes on, then the table; and in the log.
@@ -394,6 +394,9 @@ def test_what_is_missing_here(made, new_site, folder, what):
     assert done.status == 1 and [name for _, name, _ in rows] == [b["name"] for b in backups], done
     assert all(verdict == "UNKNOWN" and "No such file or directory" in text for verdict, _, text in rows), done
     assert "3 of 3 backups are not good: " in done.err and "No such file or directory" in done.err.splitlines()[-1]
+    if what == "master key":
+        *verdicts, _ = lines(site.ctl("verify", "--all", "--json"))
+        assert [(v["good"], v["unknown"]) for v in verdicts] == 3 * [(False, True)], verdicts
     assert "BAD" not in site.ctl("list").out and not any(entry["verified"] for entry in lines(site.ctl("list", "--json")))
 
 
