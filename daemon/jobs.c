@@ -324,9 +324,11 @@ int jobs_start_prune(struct jobs *j, const struct prune_request *request, const 
 {
     struct job_sink sink = sink_of(j);
 
-    if (j->state.backup_failed && !request->dry_run)
+    if (j->state.backup_failed && !request->dry_run) {
+        j->state.prunes_refused++;
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "nothing is deleted: the last backup failed, and old ones may be all there is");
+    }
     if (take_slot(j, "prune", watcher, e) < 0)
         return -1;
     j->prune = prune_start(j->core, request, &sink, e);

@@ -31,7 +31,8 @@ struct jobs_state {
     bool backup_failed; /* the last backup did */
     bool has_prune;
     struct prune_result last_prune;
-    int64_t pruned_at; /* seconds since the epoch */
+    int64_t pruned_at;       /* seconds since the epoch */
+    uint64_t prunes_refused; /* by us, before they began */
 };
 
 /*

@@ -283,6 +283,8 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         failed.kind = text(err_kind_name(failure->kind));
         failed.text = text(failure->text);
         done.failure = &failed;
+        if (result && !result->rotate) /* how far others came is for those alone who count */
+            result = NULL;
     }
     if (result && result->backup) {
         fill_backup(&backup, result->backup);

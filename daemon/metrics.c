@@ -33,27 +33,38 @@ static void count_backup(struct metrics_counts *c, const struct backup_result *r
 {
     c->successes++;
     c->bytes += r->snapshot_size;
-    c->attempts += r->attempts;
-    c->read_ms += r->read_ms;
     c->last_size = r->snapshot_size;
     c->last_duration_ms = r->elapsed_ms;
+}
+
+static void on_backup_ended(struct metrics_counts *c, const struct backup_result *r, const struct err *err)
+{
+    if (r) { /* else it did not even begin */
+        c->attempts += r->attempts;
+        c->read_ms += r->read_ms;
+    }
+    if (err)
+        c->failures[err->kind]++;
+    else
+        count_backup(c, r);
+}
+
+static void on_prune_ended(struct metrics_counts *c, const struct prune_result *r, const struct err *err)
+{
+    if (r->dry_run)
+        return;
+    c->pruned += r->deleted;
+    c->prune_failures += err != NULL;
 }
 
 static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
 {
     struct metrics *m = ctx;
 
-    if (strcmp(job, "backup") == 0) {
-        if (err)
-            m->counts.failures[err->kind]++;
-        else
-            count_backup(&m->counts, result->backup);
-    } else if (strcmp(job, "prune") == 0) {
-        if (err)
-            m->counts.prune_failures++;
-        else if (!result->prune->dry_run)
-            m->counts.pruned += result->prune->deleted;
-    }
+    if (strcmp(job, "backup") == 0)
+        on_backup_ended(&m->counts, result ? result->backup : NULL, err);
+    else if (strcmp(job, "prune") == 0)
+        on_prune_ended(&m->counts, result->prune, err);
 }
 
 /* ---- certificates ---- */
@@ -120,6 +131,7 @@ static struct MHD_Response *make_page(const struct metrics *m)
 
     if (!out)
         return NULL;
+    facts.counts.prune_failures += jobs_state(m->jobs)->prunes_refused;
     cycle_get_state(m->cycle, &facts.cycle);
     facts.n_certificates = find_certificates(core_conf(m->core), certificates);
     metrics_page_write(out, &facts);

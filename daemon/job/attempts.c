@@ -17,6 +17,7 @@ struct attempts {
     unsigned made;
     bool cancelled;
     uint64_t started_ms;
+    struct backup_result result; /* of the last one, with the sums of all */
     struct backoff backoff;
     uv_timer_t timer;
 };
@@ -30,13 +31,16 @@ static void on_timer_closed(uv_handle_t *h)
     core_release(core);
 }
 
-/* The only end. */
-static void finish(struct attempts *a, const struct backup_result *result, const struct err *err)
+/* The only end. What it took is told of a failure, too. */
+static void finish(struct attempts *a, const struct err *err)
 {
     struct job_sink sink = a->sink;
+    struct backup_result result = a->result;
 
+    result.attempts = a->made;
+    result.elapsed_ms = uv_now(core_loop(a->core)) - a->started_ms;
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
-    sink.done(sink.ctx, result ? &(struct job_result){.backup = result} : NULL, err);
+    sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
 }
 
 static void make_one(uv_timer_t *timer);
@@ -57,7 +61,7 @@ static void on_failed(struct attempts *a, const struct err *why)
         if (a->made > 1)
             err_prepend(&err, "attempt %u of at most %llu: ", a->made,
                     (unsigned long long)core_conf(a->core)->etcd.retries + 1);
-        finish(a, NULL, &err);
+        finish(a, &err);
         return;
     }
     wait = backoff_next(&a->backoff, randombytes_random());
@@ -71,17 +75,15 @@ static void on_failed(struct attempts *a, const struct err *why)
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct attempts *a = ctx;
-    struct backup_result total;
+    uint64_t read_ms = a->result.read_ms;
 
     a->backup = NULL;
-    if (err) {
+    a->result = *result->backup;
+    a->result.read_ms += read_ms;
+    if (err)
         on_failed(a, err);
-        return;
-    }
-    total = *result->backup;
-    total.attempts = a->made;
-    total.elapsed_ms = uv_now(core_loop(a->core)) - a->started_ms;
-    finish(a, &total, NULL);
+    else
+        finish(a, NULL);
 }
 
 static void on_progress(void *ctx, const struct job_progress *p)
@@ -112,7 +114,7 @@ static void make_one(uv_timer_t *timer)
     a->made++;
     a->backup = backup_start(a->core, instant, &sink, &e);
     if (!a->backup)
-        finish(a, NULL, &e);
+        finish(a, &e);
 }
 
 struct attempts *attempts_start(struct core *core, const struct job_sink *sink, struct err *e)
@@ -140,7 +142,7 @@ static void cancel_waiting(uv_timer_t *timer)
     struct err e = ERR_INIT;
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
-    finish(a, NULL, &e);
+    finish(a, &e);
 }
 
 void attempts_cancel(struct attempts *a)

@@ -11,7 +11,8 @@
 
 struct attempts;
 
-/* Starts the first. Errors: ERR_RESOURCE; all else comes through `done`. Frees itself after `done`. */
+/* Starts the first. Errors: ERR_RESOURCE; all else comes through `done`, with a failure, too, how many there were and
+ * for how long etcd was read for them all. Frees itself after `done`. */
 struct attempts *attempts_start(struct core *core, const struct job_sink *sink, struct err *e);
 
 /* Asks the running attempt to stop and makes no other. */

@@ -133,7 +133,7 @@ static void finish(struct backup *b, const struct err *err)
     key_object_free(TAKE_PTR(b->key));
     result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
     uv_close((uv_handle_t *)&b->timer, on_timer_closed);
-    sink.done(sink.ctx, err ? NULL : &(struct job_result){.backup = &result}, err);
+    sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
 }
 
 static void succeed(struct backup *b)
@@ -192,6 +192,8 @@ static void advance_abort(struct backup *b)
 {
     if (b->stage && stage_is_busy(b->stage))
         return;
+    if (b->snapshot && !(b->have & HAVE_END)) /* etcd has read for us all the same */
+        b->result.read_ms = uv_now(core_loop(b->core)) - b->read_from_ms;
     etcd_snapshot_free(TAKE_PTR(b->snapshot));
     etcd_session_close(TAKE_PTR(b->session));
     if (b->upload && !b->aborting) {

@@ -32,7 +32,7 @@ struct backup_result {
     uint64_t elapsed_ms;
     uint64_t spooled;    /* bytes that waited on disk, sealed */
     uint64_t blocked_ms; /* time that etcd had to wait for S3 */
-    uint64_t read_ms;    /* that etcd's read transaction was open */
+    uint64_t read_ms;    /* that etcd's read transactions were open, of all attempts */
     bool encrypted;
     unsigned attempts;
     struct etcd_status member; /* that it was taken from, before the snapshot */
@@ -138,6 +138,7 @@ struct job_sink {
     void (*verdict)(void *ctx, const struct verdict *v);     /* by verify alone */
     void (*planned)(void *ctx, const struct planned *p);     /* by prune alone */
     void (*unrotated)(void *ctx, const struct unrotated *u); /* by rotate alone */
-    /* Exactly one is not NULL; but how far it came is told along with the failure of a rotation. */
+    /* Without err there is a result. With err there may be one, of how far it came: of a rotation and a prune, and of a
+     * backup what it took (attempts, read_ms). */
     void (*done)(void *ctx, const struct job_result *result, const struct err *err);
 };

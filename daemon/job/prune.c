@@ -116,7 +116,7 @@ static void finish(struct prune *p, const struct err *err)
     catalog_list_free(TAKE_PTR(p->list));
     p->result.elapsed_ms = uv_now(core_loop(p->core)) - p->started_ms;
     uv_close((uv_handle_t *)&p->timer, on_timer_closed);
-    sink.done(sink.ctx, err ? NULL : &(struct job_result){.prune = &p->result}, err);
+    sink.done(sink.ctx, &(struct job_result){.prune = &p->result}, err);
 }
 
 static void finish_all(struct prune *p)

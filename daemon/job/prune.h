@@ -29,7 +29,8 @@ struct prune_request {
 /* What the configuration says, with the Go tool's 15 days where it says nothing of the age. */
 struct retain_policy prune_policy(const struct conf *conf);
 
-/* Starts one. Errors: ERR_RESOURCE; all else comes through `done`. Frees itself after `done`. The sink gets `planned`
+/* Starts one. Errors: ERR_RESOURCE; all else comes through `done`, with a failure, too, what went before it. Frees
+ * itself after `done`. The sink gets `planned`
  * for everything that stays and for each that is gone, or could not be deleted; of a dry run, at its end, for all in
  * the order of the plan. */
 struct prune *prune_start(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from faults import Command, check_clean, events, news
-from s3_proxy import Hold
+from s3_proxy import Answer, Hold, error
 from servers import Programs, free_ports, state_of, wait_for
-from test_prune import put
+from test_prune import locking_rule, name as aged, put
 
 # ---- the service manager ----
 
@@ -271,7 +271,8 @@ def test_metrics(site, page):
     assert {k: v for k, v in seen.items() if k.startswith("backup_failures_total") and v} == {
         'backup_failures_total{kind="auth"}': 1}
     assert seen["backup_bytes_total"] == sum(one["snapshot_size"] for one in made)
-    assert seen["backup_attempts_total"] == sum(one["attempts"] for one in made) and seen["backup_last_size_bytes"] == made[1]["snapshot_size"]
+    assert seen["backup_attempts_total"] == sum(one["attempts"] for one in made) + 1  # of the one that failed
+    assert seen["backup_last_size_bytes"] == made[1]["snapshot_size"]
     assert seen["backup_last_duration_seconds"] == made[1]["elapsed_ms"] / 1000
     assert 0 < seen["etcd_read_transaction_seconds_total"] <= sum(one["elapsed_ms"] for one in made) / 1000
     assert seen["bucket_backups"] == 3 == len(site.bucket.dumps())
@@ -294,6 +295,36 @@ def test_metrics_of_a_schedule_and_its_prunes(site, page):
     seen = wait_for(lambda: (lambda v: v["prune_deleted_total"] == 2 and v)(page.values()))
     assert seen["bucket_backups"] == 1 and seen["prune_failures_total"] == 0
     assert seen["next_backup_timestamp_seconds"] - seen["backup_last_success_timestamp_seconds"] <= 3602
+
+
+def test_metrics_of_what_fails(ceph, etcd, proxied):
+    """What went before a failure is counted; a look that fails is no failed prune, and one that is refused is."""
+    site, proxy = proxied(ceph, etcd)
+    page = Page(site)
+    put(site, *map(aged, (0, 20, 30)))
+    site.start()
+
+    def prunes():
+        values = page.values()
+        return values["prune_deleted_total"], values["prune_failures_total"]
+    wait_for(lambda: "master_key_mismatch" in page.values(), what="the look of the start")
+    proxy.rule = lambda request: Answer(403, error("AccessDenied"))
+    assert site.ctl("prune", "-i", "1", "--dry-run").status == 1
+    assert prunes() == (0, 0)
+    proxy.rule = locking_rule(lambda request: Answer(403) if aged(20).replace(":", "%3A") in request.path else None)
+    assert site.ctl("prune", "-i", "1").status == 1
+    assert prunes() == (1, 1) and len(site.bucket.dumps()) == 2
+    proxy.rule = lambda request: Hold(Answer(403, error("AccessDenied"))) if request.method in ("POST", "PUT") else None
+    command = Command(site, "backup", "--json", "-q")
+    wait_for(lambda: proxy.held)
+    proxy.release()
+    done = command.end()
+    assert done.status == 1 and list(done.json) == ["failure"], done
+    values = page.values()
+    assert values["backup_attempts_total"] == 1 and values["etcd_read_transaction_seconds_total"] > 0, values
+    assert values["backup_bytes_total"] == 0 and "backup_last_size_bytes" not in values
+    assert site.ctl("prune", "-i", "1").status == 1
+    assert prunes() == (1, 2)
 
 
 def test_a_running_job(ceph, medium, proxied):

@@ -94,13 +94,13 @@ static void tell_note(void *ctx, const char *text)
 
 static void tell_done(void *ctx, const struct job_result *result, const struct err *err)
 {
-    MUST(ctx == &w && !w.end->told && !result == !!err);
+    MUST(ctx == &w && !w.end->told && result && result->backup);
     w.end->told = true;
-    w.end->succeeded = result != NULL;
+    w.end->succeeded = err == NULL;
     if (err)
         w.end->err = *err;
     else
-        MUST(result->backup && result->backup->name[0] && result->backup->stored_size == upload.size);
+        MUST(result->backup->name[0] && result->backup->stored_size == upload.size);
 }
 
 /* Timers of any length run at once: what matters here is the order. */
