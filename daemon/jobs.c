@@ -11,6 +11,8 @@
 #include "job/attempts.h"
 #include "log.h"
 
+enum { KEPT_TOLD = 100 }; /* of a prune, at level info; the others at debug */
+
 struct jobs {
     struct core *core;
     bool quiet;
@@ -23,6 +25,7 @@ struct jobs {
     bool is_stopping;        /* with the daemon */
     struct job_sink watcher; /* ctx NULL: nobody */
     struct jobs_state state;
+    unsigned kept; /* what the running prune has told that it keeps */
     struct jobs_observer observers[JOBS_OBSERVERS];
     unsigned n_observers;
 };
@@ -161,7 +164,7 @@ static void on_planned(void *ctx, const struct planned *p)
     else if (p->err && !j->quiet)
         log_warning("prune: %s stays: %s", p->name, p->err->text);
     else if (!j->quiet)
-        log_write(p->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",
+        log_write(p->goes || j->kept++ < KEPT_TOLD ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",
                 !p->goes     ? "keep"
                 : p->dry_run ? "would delete"
                              : "delete",
@@ -227,6 +230,9 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     j->rotate = NULL;
     if (err && result && result->rotate && result->rotate->rotated && !j->quiet)
         log_rotate(result->rotate);
+    if (j->kept > KEPT_TOLD)
+        log_info("prune: %u more are kept for such reasons; at log_level debug each is told", j->kept - KEPT_TOLD);
+    j->kept = 0;
     if (err)
         remember_failure(j, err);
     else

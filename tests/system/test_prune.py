@@ -718,6 +718,20 @@ def test_the_end_during_a_prune(ceph, etcd, proxied):
     every_dump_has_its_key(site)
 
 
+def test_what_is_logged(plain):
+    """A reason for each that goes, and for the first hundred that stay; of the others how many they are."""
+    put(plain, *(name(0, minutes=n) for n in range(102)), *map(name, (20, 30)))
+    assert prune(plain, "-a", "10d", "-i", "1")[1]["deleted"] == 2
+    lines = [line for line in events(plain, "info") if line.startswith("prune")]
+    kept = [line for line in lines if re.match(r"prune: keep: backup-\S+\.dump: \S", line)]
+    gone = [line for line in lines if re.match(r"prune: delete: backup-\S+\.dump: \S", line)]
+    assert len(kept) == 100 and f"{name(0)}.dump" in kept[0] and len(gone) == 2, lines
+    assert lines[-2] == "prune: 2 more are kept for such reasons; at log_level debug each is told", lines[-2:]
+    assert lines[-1].startswith("prune done: 102 kept, 2 deleted ") and len(lines) == 104
+    prune(plain, "-a", "10d", "-i", "1")
+    assert len([line for line in events(plain, "info") if line.startswith("prune: keep: ")]) == 200
+
+
 def test_after_each_cycle(etcd, bucket, new_site):
     """By the schedule and the configuration; a backup that somebody asked for is not followed by one."""
     site = new_site(etcd, bucket, changes={"prune": {"max_age": "1d", "min_count": 1}})
