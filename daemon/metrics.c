@@ -83,26 +83,28 @@ static int64_t seconds_of(const mbedtls_x509_time *t)
     return timegm(&tm);
 }
 
-/* Of the file's first to expire; 0 if it cannot be read: the next backup will say why. */
-static int64_t expiry_of(const char *file)
+/* Of the client's certificate, which is the file's first; of CAs the last, for while one is replaced the old one stands
+ * beside it. 0 if the file cannot be read: the next backup will say why. */
+static int64_t expiry_of(const char *file, bool is_client)
 {
     mbedtls_x509_crt chain;
-    int64_t first = 0;
+    int64_t last = 0;
 
     mbedtls_x509_crt_init(&chain);
     if (mbedtls_x509_crt_parse_file(&chain, file) == 0)
-        for (const mbedtls_x509_crt *c = &chain; c; c = c->next) {
+        for (const mbedtls_x509_crt *c = &chain; c; c = is_client ? NULL : c->next) {
             int64_t expires = seconds_of(&c->valid_to);
 
-            first = first && first < expires ? first : expires;
+            last = expires > last ? expires : last;
         }
     mbedtls_x509_crt_free(&chain);
-    return first;
+    return last;
 }
 
 static size_t find_certificates(const struct conf *conf, struct metrics_certificate out[CERTIFICATES_MAX])
 {
-    const char *files[CERTIFICATES_MAX] = {conf->etcd.client_cert, conf->etcd.ca_cert, conf->s3.ca_cert};
+    const char *files[CERTIFICATES_MAX] = {conf->etcd.client_cert, /* the first */
+            conf->etcd.ca_cert, conf->s3.ca_cert};
     size_t n = 0;
 
     for (size_t i = 0; i < CERTIFICATES_MAX; i++) {
@@ -110,7 +112,7 @@ static size_t find_certificates(const struct conf *conf, struct metrics_certific
 
         for (size_t j = 0; j < n; j++)
             is_known = is_known || strcmp(out[j].file, files[i]) == 0;
-        if (is_known || !(out[n].expires = expiry_of(files[i])))
+        if (is_known || !(out[n].expires = expiry_of(files[i], i == 0)))
             continue;
         out[n++].file = files[i];
     }

@@ -96,7 +96,8 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
         (void)fprintf(out, "etcd_backupd_job_running{task=\"%s\"} %d\n", jobs[i],
                 f->running && strcmp(f->running, jobs[i]) == 0);
     if (f->n_certificates)
-        head(out, "certificate_expiry_timestamp_seconds", "gauge", "When the first certificate of a file expires.");
+        head(out, "certificate_expiry_timestamp_seconds", "gauge",
+                "When a certificate expires; of a file of CAs, when the last does.");
     for (size_t i = 0; i < f->n_certificates; i++) {
         (void)fputs("etcd_backupd_certificate_expiry_timestamp_seconds{file=\"", out);
         label(out, f->certificates[i].file);

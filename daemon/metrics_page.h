@@ -26,7 +26,7 @@ struct metrics_counts {
 
 struct metrics_certificate {
     const char *file;
-    int64_t expires; /* the first of those in the file, seconds since the epoch */
+    int64_t expires; /* what it is good for does, seconds since the epoch */
 };
 
 struct metrics_facts {

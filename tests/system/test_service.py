@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -286,6 +287,32 @@ def test_metrics(site, page):
     checked = subprocess.run(["promtool", "check", "metrics"], input=page.ask()[2].encode(), stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, check=False)
     assert (checked.returncode, checked.stdout) == (0, b"")
+
+
+def expiry(path):
+    """Of the first certificate in a file, by OpenSSL."""
+    out = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", path], stdout=subprocess.PIPE, check=True).stdout
+    return ssl.cert_time_to_seconds(out.decode().strip().partition("=")[2])
+
+
+def test_certificates_that_are_replaced(site, page):
+    """Of CAs the last to expire counts, wherever it stands; of the client's chain its own."""
+    auth = site.settings["etcd_client"]["auth"]
+    retired = site.dir / "retired.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                    "-subj", "/CN=retired", "-keyout", site.dir / "retired.key", "-out", retired], check=True,
+                   stderr=subprocess.DEVNULL)
+    old, ca, client = (Path(path).read_text() for path in (retired, auth["ca_cert"], auth["client_cert"]))
+    files = {name: site.write(name, text) for name, text in {
+        "before.crt": old + ca, "behind.crt": ca + old, "client.crt": client + old}.items()}
+    site.configure({"etcd_client": {"auth": {"ca_cert": files["before.crt"], "client_cert": files["client.crt"]}},
+                    "s3_client": {"auth": {"ca_cert": files["behind.crt"]}}})
+    expected = {files[name]: expiry(auth[key]) for name, key in (
+        ("before.crt", "ca_cert"), ("behind.crt", "ca_cert"), ("client.crt", "client_cert"))}
+    assert min(expected.values()) > expiry(retired)
+    site.start()
+    assert {k.partition('"')[2].rstrip('"}'): v for k, v in page.values().items() if k.startswith("certificate_")} == {
+        str(path): seconds for path, seconds in expected.items()}
 
 
 def test_metrics_of_a_schedule_and_its_prunes(site, page):
