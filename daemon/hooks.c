@@ -133,7 +133,7 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     _cleanup_close_ int input = -1;
     struct err e = ERR_INIT;
 
-    if (!command || strcmp(job, "backup") != 0)
+    if (!command || strcmp(job, "backup") != 0 || (err && err->kind == ERR_CANCELLED))
         return;
     if (!place) {
         log_warning("%s: not run: %d of them are running already", name, HOOKS_MAX);
@@ -159,6 +159,14 @@ struct hooks *hooks_new(struct core *core, struct jobs *jobs, struct err *e)
         h->hooks[i].owner = h;
     jobs_observe(jobs, &(struct jobs_observer){.ctx = h, .ended = on_ended});
     return h;
+}
+
+bool hooks_is_running(const struct hooks *h)
+{
+    for (unsigned i = 0; h && i < HOOKS_MAX; i++)
+        if (h->hooks[i].tool)
+            return true;
+    return false;
 }
 
 void hooks_stop(struct hooks *h)

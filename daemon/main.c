@@ -120,7 +120,7 @@ static void on_idle_long_enough(uv_timer_t *timer)
     struct daemon *d = timer->data;
     char limit[DURATION_TEXT_MAX];
 
-    if (control_is_used(d->control) || jobs_state(d->jobs)->running) {
+    if (control_is_used(d->control) || jobs_state(d->jobs)->running || hooks_is_running(d->hooks)) {
         (void)uv_timer_start(timer, on_idle_long_enough, d->idle_exit_ms, 0);
         return;
     }
@@ -153,6 +153,7 @@ static void on_idle(void *ctx)
 /* ---- another configuration ---- */
 
 static enum log_level threshold_of(const struct conf *conf, bool is_private);
+static void warn(void *ctx, const char *text);
 
 /* What cannot change while the daemon runs. */
 static void warn_of_restart(const struct conf *old, const struct conf *new)
@@ -172,6 +173,7 @@ static void on_conf_taken(void *ctx, struct conf *unused)
     if (is_new) { /* else it is one that another has overtaken */
         d->conf = (struct conf *)(uintptr_t)core_conf(d->core);
         warn_of_restart(unused, d->conf);
+        conf_warnings(d->conf, warn, NULL);
         log_set_threshold(threshold_of(d->conf, false));
         log_info("the configuration was read anew: %s to %s", d->conf->etcd.endpoints[0], core_bucket_url(d->core));
         if (d->is_refused)

@@ -385,6 +385,15 @@ def test_what_takes_a_restart(site):
     assert status(site)["pid"] == site.process.pid
 
 
+def test_what_deserves_a_warning(site):
+    """Not only at the start: a key that is left out of the new configuration makes all backups plain."""
+    site.start()
+    site.configure({"encryption_key_path": None})
+    reload(site, TAKEN)
+    line, = wait_for(lambda: news(site))
+    assert re.search("encryption_key_path.* backups are NOT encrypted", line), line
+
+
 def test_a_reload_waits_for_the_job(ceph, medium, proxied, new_bucket):
     """The running job ends as it began; the next has the new configuration: here another prefix."""
     site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)

@@ -205,6 +205,19 @@ def test_not_while_it_is_used(ceph, medium, proxied):
     check_clean(site, 1)
 
 
+def test_not_while_a_hook_runs(site):
+    """The command of the last backup is let end."""
+    go, done = site.dir / "go", site.dir / "done"
+    site.configure({"hooks": {"on_success": f"until test -e {go}; do sleep 0.1; done; touch {done}"}})
+    with Activated(site, "--idle-exit", "300ms") as daemon:
+        assert daemon.ctl("backup").status == 0
+        with pytest.raises(subprocess.TimeoutExpired):
+            daemon.process.wait(3)
+        go.touch()
+        assert daemon.process.wait(60) == 0
+        assert done.exists()
+
+
 def test_not_with_a_schedule(site):
     site.configure({"schedule": {"interval": "1s"}})
     with Activated(site, "--idle-exit", "50ms") as daemon:
@@ -495,6 +508,23 @@ def test_hooks(site):
     assert (event["event"], event["kind"], event["text"]) == ("backup-failed", failed["kind"], failed["text"])
     assert len(Path(f"{out}.ok").read_text().splitlines()) == 1
     assert site.stop() == 0
+
+
+def test_no_hook_for_what_was_cancelled(ceph, medium, proxied):
+    """Whoever did it knows. What fails by itself is told as ever."""
+    site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)
+    out = site.dir / "events"
+    site.configure({"hooks": {"on_failure": f"cat >>{out}"}})
+    command = Command(site.start(), "backup", "--json", "-q")
+    wait_for(lambda: proxy.held)
+    command.signal(signal.SIGINT)
+    proxy.release()
+    assert command.end().json["failure"]["kind"] == "cancelled"
+    assert site.ctl("status", "--json").json["last_failure"]["kind"] == "cancelled"
+    site.write("master.key", "nonsense")
+    assert site.ctl("backup").status == 1
+    told = wait_for(lambda: out.exists() and out.read_text())
+    assert "cancelled" not in told and len(told.splitlines()) == 1, told
 
 
 def test_a_hook_that_fails(site):
