@@ -97,6 +97,21 @@ int owner_parse(const char *owner, uid_t *uid, gid_t *gid, struct err *e)
     return check_right(user, *uid, *gid, e);
 }
 
+int owner_errno(struct err *e, int number, const char *path)
+{
+    char us[OWNER_TEXT_MAX];
+
+    err_errno(e, number, "%s", path);
+    if (number == EROFS)
+        return err_set(e, e->kind, e->domain, e->code,
+                "%s (for a confined daemon; etcd-backupctl -c FILE writes with your own rights)", e->text);
+    if (number != EACCES || (geteuid() == 0 && owner_may_give()))
+        return -1;
+    return err_set(e, e->kind, e->domain, e->code,
+            "%s (the daemon runs as %s; etcd-backupctl -c FILE writes with your own rights)", e->text,
+            owner_format(geteuid(), getegid(), us));
+}
+
 const char *owner_format(uid_t uid, gid_t gid, char *out)
 {
     const struct passwd *user = getpwuid(uid);

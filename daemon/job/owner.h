@@ -19,6 +19,10 @@ bool owner_may_give(void);
 /* Whether what is ours may have this group: one that we are in, or any (root). */
 bool owner_may_give_group(gid_t gid);
 
+/* What the kernel said of `path`, as err_errno; and when it is a right of the daemon that lacks, as whom it runs and
+ * what has the rights of whoever asks. Returns -1. */
+int owner_errno(struct err *e, int number, const char *path);
+
 /* "user:group", numbers where there is no name. `out` has room for OWNER_TEXT_MAX bytes; returns it. */
 enum { OWNER_TEXT_MAX = 80 };
 const char *owner_format(uid_t uid, gid_t gid, char *out);

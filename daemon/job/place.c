@@ -59,7 +59,7 @@ static int find_content(const struct place *p, char found[NAME_MAX + 1], struct 
 
     found[0] = '\0';
     if (!dir)
-        return err_errno(e, errno, "%s", p->path);
+        return owner_errno(e, errno, p->path);
     while (!found[0] && (entry = readdir(dir))) {
         const char *name = entry->d_name;
 
@@ -95,7 +95,7 @@ static int resolve(struct place *p, const char *path, struct err *e)
     if (p->exists)
         return 0;
     if (errno != ENOENT)
-        return err_errno(e, errno, "%s", path);
+        return owner_errno(e, errno, path);
     if (lstat(path, &st) == 0)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: a symbolic link to nothing", path);
     p->path = strdup(path);
@@ -116,15 +116,11 @@ static int look_at_base(struct place *p, struct err *e)
     if (stat(p->base, &st) < 0)
         return errno == ENOENT ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                                          "%s: the directory above it does not exist: mkdir -p %s", p->path, p->base)
-                               : err_errno(e, errno, "%s", p->base);
+                               : owner_errno(e, errno, p->base);
     if (!S_ISDIR(st.st_mode))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: %s is not a directory", p->path, p->base);
     if (faccessat(AT_FDCWD, p->base, W_OK | X_OK, AT_EACCESS) < 0)
-        return errno == EROFS ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                                        "%s: Read-only file system (for a confined daemon; etcd-backupctl -c FILE "
-                                        "writes with your own rights)",
-                                        p->base)
-                              : err_errno(e, errno, "%s", p->base);
+        return owner_errno(e, errno, p->base);
     if (!p->exists) {
         p->uid = st.st_uid;
         p->gid = st.st_gid;
@@ -139,7 +135,7 @@ static int look_at_existing(struct place *p, struct err *e)
     struct stat st;
 
     if (stat(p->path, &st) < 0)
-        return err_errno(e, errno, "%s", p->path);
+        return owner_errno(e, errno, p->path);
     if (!S_ISDIR(st.st_mode))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a directory", p->path);
     p->is_mount = is_mount_root(p->path);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "owner.h"
+
 /* So many bytes at a time are given to the disk while more are on their way; else the sync at the end does it all. */
 enum { WRITE_BACK = 16 << 20 };
 
@@ -55,18 +57,14 @@ static int open_unfinished(struct target *t, struct err *e)
     if (t->dir_fd < 0)
         return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_ERRNO, ENOENT,
                                          "directory %s does not exist: mkdir -p %s", t->dir, t->dir)
-                               : err_errno(e, errno, "%s", t->dir);
+                               : owner_errno(e, errno, t->dir);
     if (t->is_transient && !has_proc())
         return open_hidden(t, e);
     t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (t->fd >= 0)
         return 0;
-    if (errno == EROFS)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_ERRNO, EROFS,
-                "%s: Read-only file system (for a confined daemon; etcd-backupctl -c FILE writes with your own rights)",
-                t->dir);
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-        return err_errno(e, errno, "%s", t->dir);
+        return owner_errno(e, errno, t->dir);
     return open_hidden(t, e);
 }
 
