@@ -37,7 +37,7 @@ complete -c etcd-backupctl -n $restore -l bump-revision -x -d 'raise the revisio
 complete -c etcd-backupctl -n $restore -l mark-compacted -d 'mark the revisions before as compacted'
 complete -c etcd-backupctl -n $restore -l owner -x -a '(__fish_complete_users)' -d 'whose the directory will be'
 complete -c etcd-backupctl -n $restore -s u -l use-etcdutl -x -a 'true false' -d 'false: leave the snapshot in a file'
-complete -c etcd-backupctl -n $restore -l output -r -F -d 'the file then'
+complete -c etcd-backupctl -n $restore -l output -r -F -d 'the file, or where it may lie while it is unpacked'
 complete -c etcd-backupctl -n $restore -l skip-hash-check -d 'accept a snapshot without SHA-256'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from restore prune rotate-key' -l dry-run -d 'show, and do nothing'
 

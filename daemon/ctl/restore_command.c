@@ -59,7 +59,10 @@ const char restore_usage[] =
         "      --owner USER[:GROUP]     whose the directory will be; default: whose the directory above is\n"
         "      --dry-run                look whether all of this could be done, and do nothing\n"
         "  -u, --use-etcdutl=false      leave the snapshot in a file, do not unpack it\n"
-        "      --output FILE            the file; default: snapshot_path of the configuration\n"
+        "      --output FILE            the file; default: snapshot_path of the configuration. With --data-dir it has "
+        "no\n"
+        "                               name and goes when it is unpacked: this says on which disk there is room for "
+        "it\n"
         "      --allow-renamed          accept a backup whose objects were renamed\n"
         "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n"
         "      --allow-plain            accept one that is not encrypted, though the master key is configured\n";
@@ -167,10 +170,6 @@ static int check_usage(void)
         show_failure("which data directory? give --data-dir; or --use-etcdutl=false for a snapshot file");
         return -1;
     }
-    if (restore.use_etcdutl && restore.output) {
-        show_failure("--output is for --use-etcdutl=false: what is unpacked leaves no file");
-        return -1;
-    }
     if (!restore.use_etcdutl &&
             (restore.wal_dir || restore.bump_revision || restore.mark_compacted || *restore.owner)) {
         show_failure("--wal-dir, --owner, --bump-revision and --mark-compacted are for a data directory: not with "
@@ -211,6 +210,8 @@ int restore_run(const struct ctl *ctl)
         return CTL_FAILED;
     if (restore.use_etcdutl && !restore.has_cluster && !ctl->quiet)
         (void)fputs("warning: no --initial-cluster is given: this makes a new cluster of one member\n", stderr);
+    if (restore.use_etcdutl && restore.output && !ctl->quiet)
+        (void)fputs("note: the file is there for as long as it is unpacked; --use-etcdutl=false leaves one\n", stderr);
     if (restore.use_etcdutl) {
         fill_unpack(&unpack, data_dir, wal_dir, tool);
         body.unpack = &unpack;

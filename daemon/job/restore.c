@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -32,6 +33,7 @@ struct restore {
     uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn */
     struct restore_request request;
     char *output; /* of the request, or the configuration's */
+    bool output_chosen;
 
     /* Looking around. */
     struct listing *listing;
@@ -265,8 +267,28 @@ static void look_at_room(struct restore *r)
     if ((r->target && room_need_beside(&room, r->output, size, &e) < 0) ||
             (r->data && room_need(&room, r->data, size, &e) < 0) ||
             (r->data && !r->request.unpack.wal_dir && room_need(&room, r->data, UNPACK_LOG_BYTES, &e) < 0) ||
-            (r->wal && room_need(&room, r->wal, UNPACK_LOG_BYTES, &e) < 0) || room_verdict(&room, &e) < 0)
+            (r->wal && room_need(&room, r->wal, UNPACK_LOG_BYTES, &e) < 0)) {
         object(r, &e);
+    } else if (room_verdict(&room, &e) < 0) {
+        /* The snapshot's disk was asked for first; it alone can be chosen freely. */
+        if (r->target && room.disks[0].need > room.disks[0].available)
+            err_set(&e, e.kind, e.domain, e.code, "%s; --output FILE takes another disk for the snapshot%s", e.text,
+                    r->request.unpacks ? " until it is unpacked" : "");
+        object(r, &e);
+    }
+}
+
+/* Where a file of its own is for whoever unpacks; a directory must not make it lie above that. */
+static struct target *open_target(const struct restore *r, struct err *e)
+{
+    struct stat st;
+
+    if (!r->request.unpacks)
+        return target_open(r->output, e);
+    if (!r->output_chosen || stat(r->output, &st) < 0 || !S_ISDIR(st.st_mode))
+        return target_open_transient(r->output, e);
+    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--output %s: is a directory, not the name of a file", r->output);
+    return NULL;
 }
 
 /* Also where there is no place to give it to; and the two places must not lie in each other, whatever they are called.
@@ -299,7 +321,7 @@ static void look_around(struct restore *r)
         r->wal = unpack->wal_dir ? plan(r, "--wal-dir", unpack->wal_dir) : NULL;
         look_at_owner(r);
     }
-    r->target = r->request.unpacks ? target_open_transient(r->output, &e) : target_open(r->output, &e);
+    r->target = open_target(r, &e);
     if (!r->target)
         object(r, &e);
     look_at_room(r);
@@ -450,8 +472,10 @@ static struct restore *new_restore(const struct restore_request *request, const 
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    for (size_t len = strlen(r->output); request->unpacks && len > 1 && r->output[len - 1] == '/'; len--)
-        r->output[len - 1] = '\0'; /* a directory's name may end so, a file's beside it not */
+    r->output_chosen = request->output != NULL;
+    for (size_t len = strlen(r->output); request->unpacks && !r->output_chosen && len > 1 && r->output[len - 1] == '/';
+            len--)
+        r->output[len - 1] = '\0'; /* a data directory's name may end so, a file's beside it not */
     r->request = *request;
     r->request.output = NULL;
     if (unpack_options_copy(&r->request.unpack, &request->unpack, e) < 0) {

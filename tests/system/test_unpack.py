@@ -344,6 +344,30 @@ def test_too_little_room(backed_up, folder, mounted):
 
 
 @needs_root
+def test_where_the_snapshot_lies_meanwhile(backed_up, folder, mounted):
+    """Beside snapshot_path, or beside --output's file, of which nothing remains."""
+    site = backed_up()
+    disk = mounted(folder / "disk", "1m")
+    assert site.stop() == 0
+    site.configure({"snapshot_path": disk / "snapshot.db"})
+    site.start()
+    refused(site, folder, folder / "data", 1, f"{disk}: too little room: ",
+            "; --output FILE takes another disk for the snapshot until it is unpacked", arguments=["-e", site.tool])
+    (folder / "large").mkdir()
+    refused(site, folder, folder / "data", 1, f"--output {folder}/large: is a directory, not the name of a file",
+            arguments=["-e", site.tool, "--output", folder / "large"])
+    done = unpack(site, folder / "data", "-e", site.tool, "--output", folder / "large" / "snapshot.db")
+    assert done.status == 0 and "output" not in {key for key, value in done.json.items() if value}, done
+    assert (folder / "data" / "member" / "snap" / "db").exists()
+    assert list((folder / "large").iterdir()) == list(disk.iterdir()) == [] and held(site) == []
+    done = site.ctl("restore", "-d", folder / "data2", "-e", site.tool, "--output", folder / "large" / "snapshot.db")
+    assert done.status == 0 and "note: the file is there for as long as it is unpacked; " in done.err, done
+    # Of a file that is going to stay the same is said.
+    done = site.ctl("restore", "--use-etcdutl=false")
+    assert done.status == 1 and done.err.splitlines()[-1].endswith("; --output FILE takes another disk for the snapshot"), done
+
+
+@needs_root
 def test_not_for_the_group(shared_etcd, bucket, new_site, folder):
     """The daemon starts programs with its own rights: its group may not choose which."""
     site = new_site(shared_etcd(**NEW), bucket, changes={"control": {"group": "daemon"}})
