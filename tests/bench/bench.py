@@ -82,6 +82,26 @@ def restore(site):
     return Measured([site.programs.ctl, "-c", site.file, "restore", "--use-etcdutl=false"], env=site.programs.environment)
 
 
+def unpack(site):
+    target = site.dir / "data"
+    shutil.rmtree(target, ignore_errors=True)
+    tool = site.etcd.binary("etcdctl" if site.etcd.version == "3.4" else "etcdutl")
+    return Measured([site.programs.ctl, "-c", site.file, "restore", "--data-dir", target, "-e", tool],
+                    env=site.programs.environment)
+
+
+def download(site, url, through=""):
+    """The same object by curl to a file, synced as a restore does; or what somebody with a shell has, who decrypts it with
+    openssl: of other bytes than these, but that is the same work."""
+    path = site.dir / "download"
+    path.unlink(missing_ok=True)
+    trust = "" if url.startswith("http:") else f"--cacert '{site.bucket.ceph.ca('ca')}'"
+    return Measured(["sh", "-c", f"curl -sSf {trust} '{url}' {through} >'{path}' && sync '{path}'"], env=site.programs.environment)
+
+
+OPENSSL = f"| openssl enc -d -aes-256-ctr -K {'11' * 32} -iv {'22' * 16}"
+
+
 def idle(site):
     """Memory of a daemon that has made a backup and rests, and how often it wakes up in ten seconds."""
     site.start()
@@ -133,6 +153,18 @@ def empty(ceph, bucket):
     ceph.admin("gc", "process", "--include-all")
 
 
+def measure_restores(options, site, size, base):
+    """Of the newest backup, with curl as the yardstick of what store, TLS and disk take by themselves."""
+    ceph, name = site.bucket.ceph, max(site.bucket.dumps())
+    client = ceph.client(endpoint=ceph.http if options.plain_http else ceph.https)
+    url = client.generate_presigned_url("get_object", Params={"Bucket": site.bucket.name, "Key": name})
+    runs = [(download(site, url), download(site, url, OPENSSL), restore(site), unpack(site)) for _ in range(options.runs + 1)]
+    names = ("`curl` of the same object, to a file", "`curl` through `openssl enc`, to a file",
+             "`etcd-backupctl restore` (decrypted, to a file)", "`etcd-backupctl restore --data-dir` (decrypted, unpacked)")
+    for name, *measured in zip(names, *runs[1:]):  # the first was warming up
+        row(name, measured, size, base)
+
+
 def measure(options, folder):
     # The store shares the few cores with all that is measured: no more threads than it can use, and memory stays its own.
     servers.ENVIRONMENT["TCMALLOC_RELEASE_RATE"] = "0"
@@ -157,7 +189,7 @@ def measure(options, folder):
         del plain[0], ours[0]  # warming up
         base = row("`etcdctl snapshot save` (plain file)", plain, size)
         row("`etcd-backupctl backup` (encrypted, in S3)", ours, size, base)
-        row("`etcd-backupctl restore` (decrypted, to a file)", [restore(site) for _ in range(options.runs)], size, base)
+        measure_restores(options, site, size, base)
         print()
         idle(site)
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh tests/bench/run.sh [--size MIB] [--runs N] [--etcd 3.4|3.5] [--plain-http]
-# What a backup costs in time, processor, memory and disk, beside `etcdctl snapshot save`, on real servers with TLS on both
-# sides. Not a test: it has no limits. Let the machine do nothing else meanwhile.
+# What a backup costs in time, processor, memory and disk, beside `etcdctl snapshot save`, and a restore beside curl of the same
+# object, on real servers with TLS on both sides. Not a test: it has no limits. Let the machine do nothing else meanwhile.
 
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)

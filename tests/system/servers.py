@@ -325,10 +325,10 @@ class Ceph(Server):
     def https(self):
         return self.ready["S3_HTTPS"]
 
-    def client(self, access_key=None, secret_key=None):
-        """boto3's client of this store."""
+    def client(self, access_key=None, secret_key=None, endpoint=None):
+        """boto3's client of this store, by default without TLS."""
         return boto3.client(
-            "s3", endpoint_url=self.http, region_name="us-east-1", aws_access_key_id=access_key or self.access_key,
+            "s3", endpoint_url=endpoint or self.http, region_name="us-east-1", aws_access_key_id=access_key or self.access_key,
             aws_secret_access_key=secret_key or self.secret_key,
             config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={},
                                           retries={"max_attempts": 2, "mode": "standard"}))
