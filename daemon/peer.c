@@ -50,10 +50,11 @@ struct peer {
     bool writing;
 
     bool wants_progress;
-    bool watching;  /* jobs knows us */
-    bool is_last;   /* nobody waits long for the client to read */
-    bool is_for_us; /* what we watch ends with us */
-    uint64_t started_ms, told_ms;
+    bool watching;                /* jobs knows us */
+    bool is_last;                 /* nobody waits long for the client to read */
+    bool is_for_us;               /* what we watch ends with us */
+    uint64_t started_ms, told_ms; /* the first: of the attempt that is told of */
+    unsigned attempt;
     const char *told_phase;
     unsigned unrotated, untold; /* keys that failed; of them, left out */
 
@@ -234,6 +235,11 @@ static void on_progress(void *ctx, const struct job_progress *progress)
     uint64_t now = uv_now(core_loop(p->spec.core));
     struct err e = ERR_INIT;
 
+    if (progress->attempt !=
+            p->attempt) { /* a rate, and the time that is left, follow from what it has done by itself */
+        p->attempt = progress->attempt;
+        p->started_ms = now;
+    }
     if (!p->wants_progress || p->writing || (progress->phase == p->told_phase && now - p->told_ms < PROGRESS_EVERY_MS))
         return;
     p->told_phase = progress->phase;

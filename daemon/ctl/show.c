@@ -71,7 +71,11 @@ void show_progress(struct show_progress *s, const Control__Progress *p)
             (void)fprintf(stderr, "\r\033[K%s ...", p->phase);
         s->is_open = true;
         (void)fflush(stderr);
-    } else if (p->elapsed_ms - s->told_ms >= LINE_EVERY_MS) {
+        return;
+    }
+    if (p->elapsed_ms < s->told_ms) /* another attempt */
+        s->told_ms = 0;
+    if (p->elapsed_ms - s->told_ms >= LINE_EVERY_MS) {
         s->told_ms = p->elapsed_ms;
         write_line(p);
     }

@@ -15,7 +15,7 @@
 struct show_progress {
     bool is_terminal;
     bool is_open;     /* an unfinished line stands on the terminal */
-    uint64_t told_ms; /* elapsed when a line was last written elsewhere */
+    uint64_t told_ms; /* elapsed when a line was last written elsewhere, in this attempt */
 };
 
 void show_progress_init(struct show_progress *s);

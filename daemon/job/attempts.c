@@ -69,7 +69,7 @@ static void on_failed(struct attempts *a, const struct err *why)
             (double)wait / 1000);
     (void)uv_timer_start(&a->timer, make_one, wait, 0);
     a->sink.note(a->sink.ctx, note);
-    a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "waiting"});
+    a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "waiting", .attempt = a->made});
 }
 
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
@@ -89,8 +89,10 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
 static void on_progress(void *ctx, const struct job_progress *p)
 {
     struct attempts *a = ctx;
+    struct job_progress progress = *p;
 
-    a->sink.progress(a->sink.ctx, p);
+    progress.attempt = a->made;
+    a->sink.progress(a->sink.ctx, &progress);
 }
 
 static void on_note(void *ctx, const char *text)

@@ -21,6 +21,7 @@ struct job_progress {
     uint64_t done;     /* of `unit` */
     uint64_t total;    /* of `unit`, 0 while unknown */
     const char *unit;  /* static, of what is counted: "keys"; NULL: bytes */
+    unsigned attempt;  /* which one, of a job that may make several: then `done` begins anew; 0: of one that does not */
 };
 
 /* A finished backup. */

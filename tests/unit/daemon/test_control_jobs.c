@@ -65,6 +65,31 @@ static void test_progress(void **state)
     }
 }
 
+/* What was done begins anew with each attempt, and so does the time that it took. */
+static void test_progress_of_another_attempt(void **state)
+{
+    struct job_progress progress = {.phase = "streaming", .attempt = 1, .done = 3, .total = 5};
+    struct client c;
+
+    (void)state;
+    fixture_start();
+    c = client_backing_up(true);
+    job.watcher.progress(job.watcher.ctx, &progress);
+    (void)client_expect(&c, CONTROL__REPLY__BODY_PROGRESS);
+    for (uint64_t begin = uv_now(&loop); uv_now(&loop) - begin < 20;)
+        fixture_turn();
+    progress.phase = "waiting";
+    job.watcher.progress(job.watcher.ctx, &progress);
+    assert_true(client_expect(&c, CONTROL__REPLY__BODY_PROGRESS)->progress->elapsed_ms >= 20);
+    progress.phase = "connecting";
+    progress.attempt = 2;
+    job.watcher.progress(job.watcher.ctx, &progress);
+    assert_int_equal(client_expect(&c, CONTROL__REPLY__BODY_PROGRESS)->progress->elapsed_ms, 0);
+    fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
+    (void)client_expect_done(&c);
+    client_leave(&c);
+}
+
 /* So many notes of 399 bytes, as long as the job is watched. */
 static void tell_notes(int n)
 {
@@ -435,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_backup, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_progress, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_progress_of_another_attempt, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_watcher_stops_reading, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_babbler_stops_reading, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_cancel, fixture_setup, fixture_teardown),
