@@ -80,6 +80,21 @@ static void warn_of_s3(const struct warner *w)
                 "has dots, which the store's certificate for *.HOST does not cover; use s3_client.addressing: path");
 }
 
+/* Only whoever has asked for a spool wants to hear that there is none. */
+static void warn_of_spool(const struct warner *w)
+{
+    const struct conf *c = w->conf;
+
+    if (c->s3.spool_size && (!c->snapshot_path || !c->encryption_key_path) && c->positions &&
+            conf_positions_find(c->positions, "s3_client.spool_size"))
+        warn(w, "s3_client.spool_size",
+                c->snapshot_path
+                        ? "there is no spool without encryption_key_path, since no plaintext goes to the disk: "
+                          "etcd has to wait for a slow S3"
+                        : "there is no spool without snapshot_path, in whose directory it lies: etcd has to "
+                          "wait for a slow S3");
+}
+
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx)
 {
     const struct warner w = {.conf = c, .each = each, .ctx = ctx};
@@ -103,6 +118,7 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
         warn(&w, "encryption_key_path",
                 "is left out: backups are NOT encrypted, and whoever can read the bucket can read the whole cluster");
     warn_of_s3(&w);
+    warn_of_spool(&w);
 }
 
 void conf_free(struct conf *c)

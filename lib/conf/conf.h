@@ -48,7 +48,8 @@ struct conf_s3 {
     enum conf_addressing addressing;
     uint64_t part_size;       /* bytes, 5 MiB to 5 GiB; 0 (default): chosen from the size of the snapshot */
     unsigned parts_in_flight; /* 1 to 16, default 3 */
-    uint64_t spool_size;      /* bytes of sealed data that may wait on disk for a slow S3; default 8GiB; 0: none */
+    uint64_t spool_size;      /* bytes of sealed data that may wait on disk, beside snapshot_path, for a slow S3;
+                                 default 8GiB; 0, or no snapshot_path, or no encryption_key_path: none do */
 };
 
 struct conf_control {

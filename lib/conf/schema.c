@@ -38,8 +38,9 @@ static const struct conf_schema_key keys[] = {
                 TO(etcd.client_key),
                 .help = "The private key (PEM, without a pass phrase) that belongs to client_cert."},
         {"snapshot_path", CONF_KIND_OUTPUT, .sample = "/var/lib/etcd-backupd/snapshot.db", TO(snapshot_path),
-                .help = "Where a restore writes the snapshot unless it is told otherwise; a backup writes nothing "
-                        "there."},
+                .help = "Where a restore writes the snapshot unless it is told otherwise; a backup keeps its spool in "
+                        "the "
+                        "same directory."},
         {"encryption_key_path", CONF_KIND_MASTER_KEY, .sample = "/etc/etcd-backupd/master.key", TO(encryption_key_path),
                 .help = "File with the master key, 64 hexadecimal digits; left out: backups are NOT encrypted."},
         {"previous_key_paths", CONF_KIND_MASTER_KEYS, .sample = "[\"/etc/etcd-backupd/previous.key\"]",
@@ -79,9 +80,9 @@ static const struct conf_schema_key keys[] = {
         {"s3_client.parts_in_flight", CONF_KIND_COUNT, .by_default = "3", .min = 1, .max = 16, TO(s3.parts_in_flight),
                 .help = "How many parts are uploaded at once, 1 to 16; each takes memory of the size of a part."},
         {"s3_client.spool_size", CONF_KIND_SIZE, .by_default = "8GiB", .min = 1, .max = INT64_MAX, TO(s3.spool_size),
-                .help = "How much encrypted data may wait on disk when S3 is slower than etcd, so that etcd is not "
-                        "held "
-                        "up; 0: none."},
+                .help = "How much encrypted data may wait on disk, beside snapshot_path, when S3 is slower than etcd, "
+                        "so "
+                        "that etcd is not held up; 0, or without snapshot_path or encryption: none."},
         {"control.socket", CONF_KIND_SOCKET, .by_default = "/run/etcd-backupd/control.sock", TO(control.socket),
                 .help = "The Unix socket that etcd-backupctl talks to."},
         {"control.group", CONF_KIND_GROUP, .sample = "etcd-backup", TO(control.group),

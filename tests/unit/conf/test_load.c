@@ -284,6 +284,42 @@ static void no_warning_without_need(void **state)
     conf_free(c);
 }
 
+/* Who did not ask for one, or asked for none, does not hear of it. */
+static void a_spool_that_cannot_be(void **state)
+{
+    static const struct {
+        const char *snapshot_path, *key, *spool_size, *warning;
+    } rows[] = {
+            {"snapshot_path: /a/b\n", "encryption_key_path: k\n", "1GiB", ""},
+            {"", "encryption_key_path: k\n", NULL, ""},
+            {"", "encryption_key_path: k\n", "0", ""},
+            {"", "encryption_key_path: k\n", "1GiB",
+                    "there is no spool without snapshot_path, in whose directory it lies: etcd has to wait for a slow "
+                    "S3\n"},
+            {"snapshot_path: /a/b\n", "", "8GiB",
+                    "there is no spool without encryption_key_path, since no plaintext goes to the disk: etcd has to "
+                    "wait for a slow S3\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct lines lines = {""};
+        struct conf *c;
+        char text[300];
+        const char *told;
+
+        (void)snprintf(text, sizeof(text),
+                "etcd_client: {endpoints: [a]}\n%s%ss3_client: {endpoint: s, bucket: bbb, auth: {key_auth: k}%s%s}\n",
+                rows[i].snapshot_path, rows[i].key, rows[i].spool_size ? ", spool_size: " : "",
+                rows[i].spool_size ? rows[i].spool_size : "");
+        c = scratch_load(text);
+        conf_warnings(c, collect, &lines);
+        told = strstr(lines.text, "s3_client.spool_size: ");
+        assert_string_equal(told ? told + strlen("s3_client.spool_size: ") : "", rows[i].warning);
+        conf_free(c);
+    }
+}
+
 static void dots_in_a_virtual_bucket(void **state)
 {
     struct conf *c = scratch_load("etcd_client: {endpoints: [a]}\n"
@@ -367,6 +403,7 @@ int main(void)
             cmocka_unit_test(warnings_of_previous_keys),
             cmocka_unit_test(no_warning_without_need),
             cmocka_unit_test(dots_in_a_virtual_bucket),
+            cmocka_unit_test(a_spool_that_cannot_be),
             cmocka_unit_test(out_of_memory_anywhere),
             cmocka_unit_test(from_a_file),
     };
