@@ -63,6 +63,7 @@ static void set_alarm(struct cycle *c)
 
 static void start_backup(struct cycle *c)
 {
+    struct backup_request request = {.key_is_checked = true}; /* by the look that brought us here */
     struct schedule_clock at = now();
     struct err e = ERR_INIT;
 
@@ -72,7 +73,7 @@ static void start_backup(struct cycle *c)
         jobs_refuse_backup(c->jobs, &e);
         return;
     }
-    if (jobs_start_backup(c->jobs, NULL, &e) == 0)
+    if (jobs_start_backup(c->jobs, &request, NULL, &e) == 0)
         return;
     c->is_ours = false;
     log_error("backup failed: %s", e.text);
@@ -321,7 +322,7 @@ static void on_alarm(void *ctx)
 
 /* ---- what happens to jobs ---- */
 
-static void on_backup_ended(struct cycle *c, const struct backup_result *result)
+static void on_backup_ended(struct cycle *c, const struct backup_result *result, const struct err *err)
 {
     struct schedule_clock at = now();
     bool was_ours = c->is_ours;
@@ -337,6 +338,8 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result)
         c->is_outdated = is_looking(c);
     } else if (was_ours) {
         c->state.failures++;
+    } else if (key_check_is_rotated_away(err)) {
+        c->wants_look = true; /* so that `status` and the metrics know it, too */
     }
     if (c->is_scheduled && result)
         schedule_succeeded(&c->schedule, &at);
@@ -364,7 +367,7 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     if (c->is_stopped)
         return;
     if (strcmp(job, "backup") == 0)
-        on_backup_ended(c, err ? NULL : result->backup);
+        on_backup_ended(c, err ? NULL : result->backup, err);
     else if (!err && result->prune && !result->prune->dry_run) {
         c->state.backups = result->prune->remaining;
         c->state.bytes = result->prune->remaining_bytes;
@@ -439,8 +442,7 @@ bool cycle_key_is_rotated_away(const struct cycle *c, struct err *why)
     if (!c->rotated_away[0] || keyring_current_fingerprint(core_conf(c->core), fingerprint, &ignored) < 0 ||
             strcmp(c->rotated_away, fingerprint) != 0)
         return false;
-    err_set(why, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "encryption_key_path still holds %s, which was rotated away: put the new key there", fingerprint);
+    key_check_set_rotated_away(why, fingerprint, NULL);
     return true;
 }
 

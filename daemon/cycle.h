@@ -8,8 +8,8 @@
  *
  * A cycle begins with a look at the bucket: what is there, and whether the master key still opens it (key_check.h). A
  * key that does not is told, again and again, and nothing is pruned; the backup is made all the same, for one that can
- * be read is better than none. A key that was rotated away makes no backup any more. After a backup that somebody asked
- * for there is such a look, too.
+ * be read is better than none. A key that was rotated away makes no backup any more. A backup that somebody asks for
+ * looks for itself (attempts.h), and behind it, or behind its refusal, there is such a look, too.
  *
  * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "base/timestamp.h"
-#include "job/attempts.h"
 #include "log.h"
 
 enum { KEPT_TOLD = 100 }; /* of a prune, at level info; the others at debug */
@@ -294,13 +293,14 @@ static int give_slot_back(struct jobs *j)
     return -1;
 }
 
-int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e)
+int jobs_start_backup(
+        struct jobs *j, const struct backup_request *request, const struct job_sink *watcher, struct err *e)
 {
     struct job_sink sink = sink_of(j);
 
     if (take_slot(j, "backup", watcher, e) < 0)
         return -1;
-    j->backup = attempts_start(j->core, &sink, e);
+    j->backup = attempts_start(j->core, request, &sink, e);
     return j->backup ? begun(j) : give_slot_back(j);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core.h"
+#include "job/attempts.h"
 #include "job/job.h"
 #include "job/prune.h"
 #include "job/restore.h"
@@ -55,7 +56,8 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e);
 
 /* Start a job. `watcher` is told as in job.h; copied; NULL for nobody. Errors: ERR_BUSY naming the running job, and
  * those of the job's start. */
-int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e);
+int jobs_start_backup(
+        struct jobs *j, const struct backup_request *request, const struct job_sink *watcher, struct err *e);
 int jobs_start_restore(
         struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e);
 int jobs_start_verify(

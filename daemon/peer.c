@@ -334,9 +334,13 @@ static void on_inventory(void *ctx, const struct err *err)
 
 static int start_backup(struct peer *p, const struct job_sink *sink, struct err *e)
 {
+    /* What the last look at the bucket said need not be asked for. Where there is a cycle it looks behind the backup,
+     * too, and says what is wrong with other keys. */
+    struct backup_request request = {.tells_other_keys = !p->spec.cycle};
+
     if (p->spec.cycle && cycle_key_is_rotated_away(p->spec.cycle, e))
         return -1;
-    p->watching = jobs_start_backup(p->spec.jobs, sink, e) == 0;
+    p->watching = jobs_start_backup(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
 }
 

@@ -7,13 +7,17 @@
 #include "backup.h"
 #include "base/backoff.h"
 #include "base/cleanup.h"
+#include "key_check.h"
+#include "key_guard.h"
 
 enum { INITIAL_MS = 2000, MAX_MS = 30000 };
 
 struct attempts {
     struct core *core;
     struct job_sink sink;
-    struct backup *backup; /* NULL between attempts */
+    struct backup_request request;
+    struct key_guard *guard; /* before the first attempt, or NULL */
+    struct backup *backup;   /* NULL between attempts */
     unsigned made;
     bool cancelled;
     uint64_t started_ms;
@@ -119,7 +123,36 @@ static void make_one(uv_timer_t *timer)
         finish(a, &e);
 }
 
-struct attempts *attempts_start(struct core *core, const struct job_sink *sink, struct err *e)
+static void on_guarded(void *ctx, const struct err *trouble)
+{
+    struct attempts *a = ctx;
+    struct err e = trouble ? *trouble : ERR_INIT;
+
+    key_guard_free(TAKE_PTR(a->guard));
+    if (key_check_is_rotated_away(&e)) {
+        finish(a, &e);
+        return;
+    }
+    if (trouble && a->request.tells_other_keys)
+        a->sink.note(a->sink.ctx, e.text);
+    make_one(&a->timer);
+}
+
+static void begin(uv_timer_t *timer)
+{
+    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
+    struct key_guard_spec spec = {.ctx = a, .on_done = on_guarded};
+
+    if (!a->request.key_is_checked)
+        a->guard = key_guard_start(a->core, &spec);
+    if (a->guard)
+        a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "checking the key"});
+    else
+        make_one(timer);
+}
+
+struct attempts *attempts_start(
+        struct core *core, const struct backup_request *request, const struct job_sink *sink, struct err *e)
 {
     struct attempts *a = calloc(1, sizeof(*a));
 
@@ -130,11 +163,12 @@ struct attempts *attempts_start(struct core *core, const struct job_sink *sink, 
     core_acquire(core);
     a->core = core;
     a->sink = *sink;
+    a->request = *request;
     a->started_ms = uv_now(core_loop(core));
     a->backoff = (struct backoff){.initial_ms = INITIAL_MS, .max_ms = MAX_MS};
     a->timer.data = a;
     (void)uv_timer_init(core_loop(core), &a->timer);
-    (void)uv_timer_start(&a->timer, make_one, 0, 0);
+    (void)uv_timer_start(&a->timer, begin, 0, 0);
     return a;
 }
 
@@ -152,6 +186,7 @@ void attempts_cancel(struct attempts *a)
     if (a->cancelled)
         return;
     a->cancelled = true;
+    key_guard_free(TAKE_PTR(a->guard));
     if (a->backup)
         backup_cancel(a->backup);
     else

@@ -81,14 +81,13 @@ static int look_at(struct key_check *k, unsigned index, const struct s3_response
 
     data_key = keyring_unwrap(k->ring, res->body, c->instant, false, &by, &e);
     k->result.looked_at++;
+    k->result.current += data_key && by == KEYRING_CURRENT;
     k->result.needs_previous = k->result.needs_previous || (data_key && by != KEYRING_CURRENT);
     if (was_rotated_away(k, res) && !k->result.is_rotated_away) {
         k->result.is_rotated_away = true;
         (void)snprintf(k->result.rotated_away, sizeof(k->result.rotated_away), "%s",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT));
-        err_set(&k->result.trouble, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
-                keyring_fingerprint(k->ring, KEYRING_CURRENT), c->name);
+        key_check_set_rotated_away(&k->result.trouble, k->result.rotated_away, c->name);
     }
     if (!data_key && e.kind == ERR_RESOURCE && !k->result.is_rotated_away) {
         *unknown = e;
@@ -175,26 +174,41 @@ static void take(struct key_check *k, const struct catalog_list *list, size_t in
     c->index = index;
 }
 
-/* The newest, and instead of the last of them the oldest of all. */
+static bool is_encrypted(const struct catalog_backup *b)
+{
+    return b->state == CATALOG_COMPLETE && b->has_key;
+}
+
+/* The newest, and of the others the oldest. */
 static void choose(struct key_check *k, const struct catalog_list *list)
 {
-    size_t beyond = 0, oldest = 0;
+    unsigned newest = k->spec.only_ends ? KEY_CHECK_END : KEY_CHECK_MAX - 1;
+    unsigned oldest = k->spec.only_ends ? KEY_CHECK_END : 1;
+    size_t n = catalog_list_count(list), i = 0, tail = n;
 
-    for (size_t i = 0; i < catalog_list_count(list); i++) {
-        const struct catalog_backup *b = catalog_list_at(list, i);
-
-        if (b->state != CATALOG_COMPLETE || !b->has_key)
-            continue;
-        if (k->n < KEY_CHECK_MAX - 1) {
+    for (; i < n && k->n < newest; i++)
+        if (is_encrypted(catalog_list_at(list, i)))
             take(k, list, i);
-        } else {
-            oldest = i;
-            beyond++;
-        }
-    }
-    if (beyond)
-        take(k, list, oldest);
-    k->result.not_looked_at = beyond ? (unsigned)beyond - 1 : 0;
+    while (tail > i && oldest)
+        oldest -= is_encrypted(catalog_list_at(list, --tail));
+    for (; i < tail; i++)
+        k->result.not_looked_at += is_encrypted(catalog_list_at(list, i));
+    for (; tail < n; tail++)
+        if (is_encrypted(catalog_list_at(list, tail)))
+            take(k, list, tail);
+}
+
+void key_check_set_rotated_away(struct err *e, const char *fingerprint, const char *name)
+{
+    err_set(e, ERR_CONFIG, ERR_DOMAIN_KEY, KEY_FAULT_ROTATED_AWAY,
+            "encryption_key_path still holds %s, which was rotated away%s%s%s: put the new key there; if backups were "
+            "made with the old one since, run rotate-key -p with that before it is destroyed",
+            fingerprint, name ? " (" : "", name ? name : "", name ? ")" : "");
+}
+
+bool key_check_is_rotated_away(const struct err *e)
+{
+    return e->domain == ERR_DOMAIN_KEY && e->code == KEY_FAULT_ROTATED_AWAY;
 }
 
 struct key_check *key_check_start(struct core *core, const struct key_check_spec *spec, struct err *e)

@@ -81,7 +81,12 @@ int key_wrap(const struct secret *master, const struct secret *data_key, int64_t
  * one cannot be read out of a binding: try the instants of the listing with key_is_bound_to); nonce begins with EB but
  * an unknown magic ("written by a newer version"); *e's code tells which, an enum key_fault. ERR_RESOURCE.
  */
-enum key_fault { KEY_FAULT_SHAPE = 1, KEY_FAULT_DOES_NOT_OPEN, KEY_FAULT_BOUND_ELSEWHERE };
+enum key_fault {
+    KEY_FAULT_SHAPE = 1,
+    KEY_FAULT_DOES_NOT_OPEN,
+    KEY_FAULT_BOUND_ELSEWHERE,
+    KEY_FAULT_ROTATED_AWAY, /* by nothing here: a master key must not wrap any more (key_mark) */
+};
 struct secret *key_unwrap(
         const struct secret *master, struct bytes wrapped, int64_t instant, bool allow_renamed, struct err *e);
 

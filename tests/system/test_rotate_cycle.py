@@ -27,6 +27,12 @@ def wait_for_event(site, level, words):
     return wait_for(lambda: next((text for text in events(site, level) if words in text), None), what=words)
 
 
+def rotated_away(keys, found=""):
+    """What is said when a key that was rotated away is still configured; found: " (NAME)" of the key that has the mark."""
+    return (f"encryption_key_path still holds {fingerprint(keys.previous)}, which was rotated away{found}: put the new key "
+            "there; if backups were made with the old one since, run rotate-key -p with that before it is destroyed")
+
+
 def test_a_key_that_was_swapped(watched):
     """Without a rotation: told in the log, the metrics, the health and the status, again at each cycle; backups go on,
     and nothing is pruned. The rotation ends it."""
@@ -139,7 +145,7 @@ def test_a_key_that_was_rotated_away(watched):
     failure, result = rotate(site, keys, "--new-key", keys.next_file, status=1)
     assert counts(result) == (2, 0, 0) and result["configured_key"] == fingerprint(keys.previous)
     assert "do NOT destroy" in failure["failure"]["text"]
-    trouble = f"encryption_key_path still holds {fingerprint(keys.previous)}, which was rotated away: put the new key there"
+    trouble = rotated_away(keys)
     assert status(site)["key_trouble"] == trouble
     done = site.ctl("backup")
     assert done.status == 1 and trouble in done.err, done
@@ -176,7 +182,7 @@ def test_a_look_that_began_before_a_rotation(ceph, etcd, proxied):
     proxy.rule = lambda request: Hold() if is_of_a_key(request) else None
     late.goes_on.set()
     wait_for(lambda: proxy.held, what="the next look")
-    trouble = f"encryption_key_path still holds {fingerprint(keys.previous)}, which was rotated away: put the new key there"
+    trouble = rotated_away(keys)
     assert status(site)["key_trouble"] == trouble
     done = site.ctl("backup")
     assert done.status == 1 and trouble in done.err, done

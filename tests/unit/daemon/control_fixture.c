@@ -71,9 +71,11 @@ static int take_job(const char *name, const struct job_sink *watcher, struct err
     return 0;
 }
 
-int jobs_start_backup(struct jobs *j, const struct job_sink *watcher, struct err *e)
+int jobs_start_backup(
+        struct jobs *j, const struct backup_request *request, const struct job_sink *watcher, struct err *e)
 {
     (void)j;
+    job.backup = *request;
     return take_job("backup", watcher, e);
 }
 

@@ -26,6 +26,7 @@ struct control_job {
     struct jobs_state state;
     struct job_sink watcher; /* ctx NULL: nobody */
     unsigned cancelled, unwatched;
+    struct backup_request backup;
     struct restore_request restore; /* its strings are those of the message, which is gone */
     struct verify_request verify;
     struct prune_request prune;

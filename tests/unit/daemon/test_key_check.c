@@ -21,6 +21,7 @@ static char current_fingerprint[KEY_FINGERPRINT_MAX], text[ERR_TEXT_MAX];
 static char *previous_paths[] = {(char *)(uintptr_t) "previous.key"};
 static struct conf conf;
 static struct catalog_list *list;
+static bool only_ends;
 
 /* In place of core.c. */
 const struct conf *core_conf(const struct core *c)
@@ -92,6 +93,7 @@ static int setup(void **state)
     if (folder_setup(state) < 0)
         return -1;
     store_reset();
+    only_ends = false;
     current = key_new_master(&e);
     previous = key_new_master(&e);
     third = key_new_master(&e);
@@ -147,7 +149,7 @@ static void on_done(void *ctx, const struct key_check_result *result, const stru
 
 static void start(struct err *e)
 {
-    struct key_check_spec spec = {.list = list, .ctx = &run, .on_done = on_done};
+    struct key_check_spec spec = {.list = list, .only_ends = only_ends, .ctx = &run, .on_done = on_done};
 
     memset(&run, 0, sizeof(run));
     run.check = key_check_start(NULL, &spec, e);
@@ -192,6 +194,7 @@ static void test_all_of_three(void **state)
     expect_no_trouble(false);
     assert_string_equal(store.log, "get get get");
     assert_int_equal(run.result.looked_at, 3);
+    assert_int_equal(run.result.current, 3);
 }
 
 static void name_of(int64_t instant, char name[NAME_TEXT_MAX])
@@ -242,6 +245,54 @@ static void test_of_many(void **state)
     assert_true(strncmp(run.result.trouble.text, "1 of 100 backups looked at", 26) == 0);
     many(101);
     assert_true(strncmp(run.result.trouble.text, "the master key is not that of the newest backup", 47) == 0);
+}
+
+static void add_mark(const char *name, const struct secret *master)
+{
+    struct store_object *o = store_find(name);
+    char mark[KEY_MARK_MAX];
+
+    store_add_metadata(o, REWRAP_MARK, key_mark(master, (struct bytes){o->body, o->len}, mark));
+}
+
+/* `n` backups, one a second, of them that number `marked` rotated away from the current key. */
+static void rotated_of(unsigned n, unsigned marked)
+{
+    char name[NAME_TEXT_MAX];
+
+    store_reset();
+    new_list();
+    for (unsigned i = 0; i < n; i++) {
+        name_of(LAST + i, name);
+        add_backup(name);
+        wrap(name, third, LAST + i);
+        if (i == marked)
+            add_mark(name, current);
+    }
+    catalog_list_finish(list);
+    run_to_end();
+}
+
+/* Eight at each end, none twice: the oldest have the mark of a rotation, even behind many backups made since. */
+static void test_the_ends_alone(void **state)
+{
+    (void)state;
+    only_ends = true;
+    for (unsigned n = 1; n <= 40; n++) {
+        rotated_of(n, 0);
+        assert_int_equal(store.n, n < 16 ? n : 16);
+        assert_true(run.result.is_rotated_away);
+        assert_int_equal(run.result.looked_at, store.n);
+    }
+    rotated_of(40, 7);
+    assert_true(run.result.is_rotated_away);
+    rotated_of(40, 8);
+    assert_false(run.result.is_rotated_away);
+    rotated_of(40, 31);
+    assert_false(run.result.is_rotated_away);
+    rotated_of(40, 32);
+    assert_true(run.result.is_rotated_away);
+    assert_true(strncmp(run.result.trouble.text, "encryption_key_path still holds ", 32) == 0);
 }
 
 static void expect_nothing_to_check(void)
@@ -297,6 +348,7 @@ static void test_needs_previous(void **state)
     wrap(middle, previous, MIDDLE);
     run_to_end();
     expect_no_trouble(true);
+    assert_int_equal(run.result.current, 2);
 }
 
 #define NOT_OPENED                                                                                                     \
@@ -413,20 +465,14 @@ static void test_cut(void **state)
 
 /* ---- rotated away ---- */
 
-static void add_mark(const char *name, const struct secret *master)
-{
-    struct store_object *o = store_find(name);
-    char mark[KEY_MARK_MAX];
-
-    store_add_metadata(o, REWRAP_MARK, key_mark(master, (struct bytes){o->body, o->len}, mark));
-}
-
 static void expect_rotated_away(const char *name)
 {
     (void)snprintf(text, sizeof(text),
-            "encryption_key_path still holds %s, which was rotated away (%s): put the new key there",
+            "encryption_key_path still holds %s, which was rotated away (%s): put the new key there; if backups were "
+            "made with the old one since, run rotate-key -p with that before it is destroyed",
             current_fingerprint, name);
     expect_trouble(ERR_CONFIG, text);
+    assert_true(key_check_is_rotated_away(&run.result.trouble));
     assert_true(run.result.is_rotated_away);
     assert_string_equal(run.result.rotated_away, current_fingerprint);
 }
@@ -439,6 +485,7 @@ static void test_rotated_away(void **state)
     add_mark(middle, current);
     run_to_end();
     expect_rotated_away(middle);
+    assert_int_equal(run.result.current, 2); /* which need it still */
 }
 
 /* Nor if he has written the two down the wrong way round. */
@@ -645,6 +692,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_all_of_three, setup, teardown),
             cmocka_unit_test_setup_teardown(test_of_many, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_the_ends_alone, setup, teardown),
             cmocka_unit_test_setup_teardown(test_nothing_to_check, setup, teardown),
             cmocka_unit_test_setup_teardown(test_the_only_one, setup, teardown),
             cmocka_unit_test_setup_teardown(test_needs_previous, setup, teardown),

@@ -1,0 +1,127 @@
+"""A machine on which the new master key was forgotten: whoever asks it for a backup, by the socket or by a crontab."""
+
+import signal
+
+import pytest
+
+from faults import Command, events, has_connections, phase
+from s3_proxy import Answer, Hold, error
+from servers import wait_for
+from test_rotate import Keys, counts, key_name, opens, put_keys, rotated, state
+from test_rotate_cycle import rotated_away, wait_for_event
+from test_schedule import dumps, scheduled, status
+
+
+def is_list(request):
+    return "list-type" in request.query
+
+
+def is_get_of_key(request):
+    return request.call == "get" and request.path.endswith(".key")
+
+
+def trouble(keys):
+    """What a backup is refused with, when the mark was found at the first of all keys."""
+    return rotated_away(keys, f" ({key_name(0)})")
+
+
+@pytest.fixture
+def machines(ceph, etcd, proxied, new_site):
+    """machines(by_daemon): two with the same master key and one backup; the second, with a daemon or without, reaches the
+    store through a proxy. Its daemon has had its look at the bucket."""
+    def make(by_daemon):
+        second, proxy = proxied(ceph, etcd)
+        first = new_site(etcd, second.bucket)
+        first.master_key = second.master_key
+        first.write("master.key", first.master_key.hex())
+        put_keys(first, 1)
+        if by_daemon:
+            second.start()
+            wait_for(lambda: proxy.calls("get") and not has_connections(second.process.pid), what="the first look's end")
+        return first, second, proxy
+    return make
+
+
+BOTH = pytest.mark.parametrize("by_daemon", [True, False], ids=["socket", "crontab"])
+SNAPSHOTS = "etcd_disk_backend_snapshot_duration_seconds_count"
+
+
+@BOTH
+def test_no_backup_with_the_old_key(machines, etcd, by_daemon):
+    """Refused before anything is asked of etcd or written, however often; with the new key all is well."""
+    first, second, proxy = machines(by_daemon)
+    keys = Keys(first)
+    assert counts(rotated(first, keys)) == (1, 0, 0)
+    before, snapshots = state(second.bucket), etcd.metrics()[SNAPSHOTS]
+    done = second.ctl("backup", "-q")
+    assert (done.status, done.err) == (1, f"etcd-backupctl: {trouble(keys)}\n"), done
+    if by_daemon:
+        assert f"backup failed: {trouble(keys)}" in events(second, "error")
+        # And not only the one who has asked is told.
+        wait_for(lambda: status(second)["key_trouble"] == rotated_away(keys), what="the trouble in the status")
+    done = second.ctl("backup", "--json")
+    assert done.status == 1 and done.json["failure"]["kind"] == "config", done
+    assert state(second.bucket) == before and second.bucket.uploads() == []
+    assert {request.method for request in proxy.requests} == {"GET"} and etcd.metrics()[SNAPSHOTS] == snapshots
+    second.write("master.key", keys.next.hex())
+    done = second.ctl("backup", "--json", "-q")
+    assert done.status == 0 and done.err == "", done
+    made = done.json["name"].replace(".dump", ".key")
+    assert opens(keys.next, made, second.bucket.get(made))
+
+
+@BOTH
+@pytest.mark.parametrize("hidden", [is_list, is_get_of_key], ids=["list", "get"])
+def test_an_access_key_that_only_writes(machines, by_daemon, hidden):
+    """What cannot be found out hinders no backup, and is not worth a word."""
+    _, second, proxy = machines(by_daemon)
+    proxy.rule = lambda request: Answer(403, error("AccessDenied")) if hidden(request) else None
+    done = second.ctl("backup", "-q")
+    assert done.status == 0 and done.err == "", done
+    assert [request for request in proxy.requests if hidden(request) and request.status == 403]
+    assert len(second.bucket.dumps()) == 2
+    if by_daemon:
+        assert events(second, "error", "warning") == []
+
+
+@BOTH
+def test_a_key_that_was_only_swapped(machines, by_daemon):
+    """Backups go on, as the scheduled ones do; one word of it, by the cycle or where there is none by the backup."""
+    first, second, _ = machines(by_daemon)
+    second.write("master.key", Keys(first).next.hex())
+    done = second.ctl("backup", "-q")
+    assert done.status == 0, done
+    if by_daemon:
+        assert done.err == "" and wait_for_event(second, "error", "1 of 2 backups looked at are opened by no ")
+        assert len(events(second, "error", "warning")) == 1
+    else:
+        line, = done.err.splitlines()
+        assert line.startswith(f"note: the master key is not that of the newest backup; {key_name(0)}: "), line
+
+
+@BOTH
+@pytest.mark.parametrize("held", [is_list, is_get_of_key], ids=["list", "get"])
+def test_cancelled_while_it_looks(machines, by_daemon, held):
+    _, second, proxy = machines(by_daemon)
+    proxy.rule = lambda request: Hold() if held(request) else None
+    command = Command(second, "backup", "-q")
+    wait_for(lambda: proxy.held, what="the look")
+    if by_daemon:
+        phase(second, "checking the key")
+    command.signal(signal.SIGINT)
+    done = command.end()
+    assert (done.status, done.err) == (1, "etcd-backupctl: cancelled\n"), done
+    assert len(second.bucket.dumps()) == 1 and {request.method for request in proxy.requests} == {"GET"}
+
+
+def test_no_look_that_nobody_needs(ceph, etcd, proxied):
+    """One that is due comes right behind the cycle's look; and what is not encrypted needs no master key."""
+    site, proxy = proxied(ceph, etcd)
+    scheduled(site, {"interval": "1h"}).start()
+    dumps(site, 1)
+    assert [is_list(request) for request in proxy.requests].count(True) == 1
+    site.stop()
+    site.configure({"encryption_key_path": None})
+    proxy.requests.clear()
+    assert site.ctl("backup").status == 0
+    assert not [request for request in proxy.requests if is_list(request)]
