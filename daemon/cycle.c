@@ -235,6 +235,15 @@ static void tell_unchecked(const struct cycle *c, const struct err *err)
             "whether the master key is still that of the backups could not be found out: %s", err->text);
 }
 
+/* The next backup fails for it, and that says enough; unless there are backups that need the very key which everybody
+ * else believes to be of no use any more. */
+static void tell_rotated_away(const struct key_check_result *result)
+{
+    if (result->current)
+        log_error("%u of %u backups looked at were made with a master key that was rotated away; %s", result->current,
+                result->looked_at, result->trouble.text);
+}
+
 static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
 {
     struct cycle *c = ctx;
@@ -246,7 +255,9 @@ static void on_checked(void *ctx, const struct key_check_result *result, const s
         c->state.key_trouble = result->is_rotated_away ? ERR_INIT : result->trouble;
         c->state.needs_previous = result->needs_previous;
         (void)snprintf(c->rotated_away, sizeof(c->rotated_away), "%s", result->rotated_away);
-        if (result->trouble.kind != ERR_NONE && !result->is_rotated_away) /* else the backup fails for it */
+        if (result->is_rotated_away)
+            tell_rotated_away(result);
+        else if (result->trouble.kind != ERR_NONE)
             log_error("%s", result->trouble.text);
         else if (result->needs_previous)
             log_warning("there are backups that only a key of previous_key_paths opens: rotate-key is not done");

@@ -7,6 +7,7 @@ import pytest
 from faults import Command, events, has_connections, phase
 from s3_proxy import Answer, Hold, error
 from servers import wait_for
+from test_faults_s3 import once
 from test_rotate import Keys, counts, key_name, opens, put_keys, rotated, state
 from test_rotate_cycle import rotated_away, wait_for_event
 from test_schedule import dumps, scheduled, status
@@ -82,6 +83,23 @@ def test_an_access_key_that_only_writes(machines, by_daemon, hidden):
     assert len(second.bucket.dumps()) == 2
     if by_daemon:
         assert events(second, "error", "warning") == []
+
+
+def test_a_backup_that_was_made_all_the_same(machines):
+    """The store did not let it look before, and does behind it: an error, since the old key is about to be destroyed. What
+    it says is a way out."""
+    first, second, proxy = machines(True)
+    keys = Keys(first)
+    rotated(first, keys)
+    proxy.rule = once(is_list, Answer(403, error("AccessDenied")))
+    done = second.ctl("backup", "--json", "-q")
+    assert done.status == 0, done
+    made = done.json["name"].replace(".dump", ".key")
+    assert opens(keys.previous, made, second.bucket.get(made))
+    told = "1 of 2 backups looked at were made with a master key that was rotated away; "
+    wait_for_event(second, "error", told + trouble(keys))
+    assert second.ctl("backup", "-q").status == 1
+    assert counts(rotated(first, keys)) == (1, 1, 0) and opens(keys.next, made, second.bucket.get(made))
 
 
 @BOTH
