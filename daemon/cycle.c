@@ -61,6 +61,18 @@ static void set_alarm(struct cycle *c)
         alarm_set(c->alarm, schedule_wait(&c->schedule, &at));
 }
 
+static bool key_is_rotated_away(const struct cycle *c, struct err *why)
+{
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err ignored;
+
+    if (!c->rotated_away[0] || keyring_current_fingerprint(core_conf(c->core), fingerprint, &ignored) < 0 ||
+            strcmp(c->rotated_away, fingerprint) != 0)
+        return false;
+    key_check_set_rotated_away(why, fingerprint, NULL);
+    return true;
+}
+
 static void start_backup(struct cycle *c)
 {
     struct backup_request request = {.key_is_checked = true}; /* by the look that brought us here */
@@ -69,7 +81,7 @@ static void start_backup(struct cycle *c)
 
     c->is_ours = true;
     schedule_began(&c->schedule, &at);
-    if (cycle_key_is_rotated_away(c, &e)) {
+    if (key_is_rotated_away(c, &e)) {
         jobs_refuse_backup(c->jobs, &e);
         return;
     }
@@ -445,15 +457,12 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
     return c;
 }
 
-bool cycle_key_is_rotated_away(const struct cycle *c, struct err *why)
+bool cycle_refuses_backup(struct cycle *c, struct err *why)
 {
-    char fingerprint[KEY_FINGERPRINT_MAX];
-    struct err ignored;
-
-    if (!c->rotated_away[0] || keyring_current_fingerprint(core_conf(c->core), fingerprint, &ignored) < 0 ||
-            strcmp(c->rotated_away, fingerprint) != 0)
+    if (!key_is_rotated_away(c, why))
         return false;
-    key_check_set_rotated_away(why, fingerprint, NULL);
+    c->wants_look = true;
+    alarm_set(c->alarm, 0);
     return true;
 }
 
@@ -463,7 +472,7 @@ void cycle_get_state(const struct cycle *c, struct cycle_state *out)
     struct err e = ERR_INIT;
 
     *out = c->state;
-    if (cycle_key_is_rotated_away(c, &e))
+    if (key_is_rotated_away(c, &e))
         out->key_trouble = e;
     out->schedule = c->text;
     out->next = c->is_scheduled ? schedule_next(&c->schedule, &at) : 0;

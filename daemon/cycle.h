@@ -41,8 +41,9 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e);
 /* The configuration has changed (core_reload): begins anew. Not while anything has the core. */
 void cycle_reload(struct cycle *c);
 
-/* Whether the master key that is configured now was rotated away: no backup may use it, whoever asks. Then why. */
-bool cycle_key_is_rotated_away(const struct cycle *c, struct err *why);
+/* Whether the master key that is configured now was rotated away, as of the last look: no backup that somebody asks for
+ * may use it. Then why; and there will be another look, since a rotation may have brought it back meanwhile. */
+bool cycle_refuses_backup(struct cycle *c, struct err *why);
 
 void cycle_get_state(const struct cycle *c, struct cycle_state *out);
 

@@ -338,7 +338,7 @@ static int start_backup(struct peer *p, const struct job_sink *sink, struct err 
      * too, and says what is wrong with other keys. */
     struct backup_request request = {.tells_other_keys = !p->spec.cycle};
 
-    if (p->spec.cycle && cycle_key_is_rotated_away(p->spec.cycle, e))
+    if (p->spec.cycle && cycle_refuses_backup(p->spec.cycle, e))
         return -1;
     p->watching = jobs_start_backup(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;

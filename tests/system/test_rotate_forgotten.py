@@ -71,6 +71,20 @@ def test_no_backup_with_the_old_key(machines, etcd, by_daemon):
     assert opens(keys.next, made, second.bucket.get(made))
 
 
+def test_a_key_that_came_back(machines):
+    """The rotation was taken back, and this machine had the right key all the time: the daemon does not go on refusing."""
+    first, second, _ = machines(True)
+    keys = Keys(first)
+    rotated(first, keys)
+    assert second.ctl("backup", "-q").status == 1
+    wait_for(lambda: status(second)["key_trouble"] == rotated_away(keys), what="the trouble in the status")
+    first.write("master.key", keys.previous.hex())
+    keys.previous_file = keys.next_file
+    assert counts(rotated(first, keys)) == (1, 0, 0)
+    wait_for(lambda: second.ctl("backup", "-q").status == 0, what="a backup")
+    assert status(second)["key_trouble"] == ""
+
+
 @BOTH
 @pytest.mark.parametrize("hidden", [is_list, is_get_of_key], ids=["list", "get"])
 def test_an_access_key_that_only_writes(machines, by_daemon, hidden):

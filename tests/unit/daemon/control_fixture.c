@@ -173,7 +173,7 @@ void cycle_get_state(const struct cycle *c, struct cycle_state *out)
 
 bool is_rotated_away;
 
-bool cycle_key_is_rotated_away(const struct cycle *c, struct err *e)
+bool cycle_refuses_backup(struct cycle *c, struct err *e)
 {
     (void)c;
     if (is_rotated_away)

@@ -239,6 +239,7 @@ static void test_rotated_away(void **state)
     end(&c);
     is_rotated_away = false;
     c = client_backing_up(false);
+    assert_false(job.backup.key_is_checked || job.backup.tells_other_keys);
     fixture_end_job(&(struct job_result){.backup = &(struct backup_result){.name = "n"}}, NULL);
     (void)client_expect_done(&c);
     client_leave(&c);
