@@ -1,8 +1,11 @@
 """The units under a real systemd, as they are installed: started, reloaded, stopped, by their sockets, by their watchdog."""
 
+import http.server
+import json
 import os
 import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,39 @@ def test_service(systemd, site):
     systemd.says("^SIGTERM: stopping$", "-p", "info..info")
     assert systemd.ctl("status").status == 3
     check_clean(site, 1)
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    """Keeps what is posted."""
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        self.server.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_hook_of_the_example(systemd):
+    """What the example file suggests works within the limits of the unit."""
+    command = re.search(r"^#    on_failure: (.*)$", systemd.example("etcd-backupd.conf.example"), re.M)[1]
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
+        server.posted = []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/etcd-backup"
+            systemd.configure(changes={"hooks": {"on_failure": command.replace("https://alerts.example.com/etcd-backup", url)}})
+            systemd.do("systemctl", "start", "etcd-backupd")
+            systemd.write(f"{OURS}/master.key", "nonsense")
+            assert systemd.ctl("backup").status == 1
+            event = json.loads(wait_for(lambda: server.posted and server.posted[0], what=f"an event\n{systemd.journal()}"))
+            assert (event["event"], event["kind"]) == ("backup-failed", "config"), event
+            assert not [line for line in systemd.journal() if "hooks.on_failure" in line]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_wrong_configuration(systemd):
