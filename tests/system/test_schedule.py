@@ -72,8 +72,8 @@ def test_due_runs(site):
 
 def test_a_missed_one_is_made_up_once(site):
     """The newest is years old, and thousands were missed: one is made now, and the next when it is due."""
-    site.bucket.put(f"backup-{EARLIER}.dump", b"not looked at")
-    site.bucket.put(f"backup-{EARLIER}.key", b"not looked at")
+    site.bucket.put(f"backup-{EARLIER}.dump", b"not looked at".ljust(72))
+    site.bucket.put(f"backup-{EARLIER}.key", b"not looked at".ljust(72))  # the size of a key, or it would not count
     before = int(time.time())
     scheduled(site, {"interval": "1h"}).start()
     made = dumps(site, 2)[-1]
