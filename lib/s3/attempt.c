@@ -123,6 +123,9 @@ static int on_connected(void *ctx, char *remote_ip, char *local_ip, int remote_p
     struct s3_request *r = ctx;
 
     (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+    /* curl sends it again on its own when a kept connection breaks before the answer begins. */
+    if (r->connected)
+        r->resent++;
     r->connected = true;
     moved(r, 1, false);
     return CURL_PREREQFUNC_OK;

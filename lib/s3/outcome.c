@@ -128,7 +128,7 @@ static void make_response(struct s3_request *r)
             .body = buf_bytes(&r->answer_body),
             .metadata = r->answer.params,
             .n_metadata = r->answer.n_metadata,
-            .attempts = r->attempts,
+            .attempts = r->attempts + r->resent,
     };
     memcpy(r->response.etag, r->answer.etag, sizeof(r->response.etag));
 }

@@ -41,7 +41,7 @@ struct s3_response {
     const struct s3_param *metadata; /* x-amz-meta-NAME headers, names in lower case without that prefix; during the
                                         callback; at most 32 */
     size_t n_metadata;
-    unsigned attempts;
+    unsigned attempts; /* how often it was sent: of all but the last the answer was lost, or asked for another */
 };
 
 /* An attempt that failed, and another follows. */

@@ -73,6 +73,7 @@ struct s3_request {
     uint64_t into_grew_ms;
     char into_etag[S3_ETAG_MAX];
     unsigned attempts;
+    unsigned resent; /* within attempts */
     bool fresh, went_stale, corrected_clock;
     struct backoff backoff;
     uint64_t start_ms;
