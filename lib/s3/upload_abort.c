@@ -117,7 +117,7 @@ static void on_deleted(void *ctx, const struct s3_response *res, const struct er
     if (res)
         u->retries += res->attempts - 1;
     u->abort.tries++;
-    if (err || !u->parts_cancelled || u->abort.tries == ABORT_TRIES)
+    if (err || !u->part_may_arrive || u->abort.tries == ABORT_TRIES)
         on_gone(u);
     else
         (void)uv_timer_start(&u->timer, on_pause_over, (uint64_t)ABORT_PAUSE_MS << u->abort.tries, 0);

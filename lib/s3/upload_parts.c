@@ -23,7 +23,7 @@ void upload_cancel_parts(struct s3_upload *u)
             continue;
         s3_request_cancel(TAKE_PTR(b->request));
         b->place = BUFFER_FREE;
-        u->parts_cancelled = true;
+        u->part_may_arrive = true;
     }
     u->blocked_ms = upload_blocked_ms(u);
     u->want = 0;
@@ -127,6 +127,9 @@ static void on_part_stored(void *ctx, const struct s3_response *res, const struc
         e = *err;
     else
         u->retries += res->attempts - 1;
+    /* An attempt that got no answer may be stored yet, whatever became of those after it. */
+    if (err || res->attempts > 1)
+        u->part_may_arrive = true;
     if (err || parts_set_stored(u->parts, b->number, res->etag, &e) < 0) {
         err_prepend(&e, "uploading part %" PRIu32 ": ", b->number);
         fail(u, &e);

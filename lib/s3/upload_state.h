@@ -87,7 +87,7 @@ struct s3_upload {
     char *ids[UPLOAD_IDS_MAX]; /* the first is ours once CreateMultipartUpload was answered */
     unsigned n_ids;
     bool id_lost;         /* an upload may exist whose id we do not know */
-    bool parts_cancelled; /* a part may still arrive after the abort */
+    bool part_may_arrive; /* after the abort: its request was cancelled, or an attempt got no answer */
 
     struct s3_request *create;  /* CreateMultipartUpload: the abort waits for it */
     struct s3_request *request; /* any other but parts: one at a time */

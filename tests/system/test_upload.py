@@ -663,6 +663,17 @@ def test_abort_with_parts_in_flight(new_probe, new_proxy):
     probe.assert_nothing_there()
 
 
+@pytest.mark.parametrize("lost, then", [(99, "<failed"), (1, "<flushed")], ids=["failed", "stored"])
+def test_abort_after_a_lost_answer(new_probe, new_proxy, lost, then):
+    """So may a part whose answer was lost, though nothing of it is under way any more."""
+    proxy = new_proxy(lambda r: LOSE if r.call == "part" and r.nth < lost else None)
+    probe = new_probe(PART, endpoint=proxy.url)
+    probe.run("<started", "<written", then, "abort", "<aborted")
+    assert [r.status for r in proxy.calls("abort")] == [204, 404]
+    probe.end()
+    probe.assert_nothing_there()
+
+
 def test_abort_that_has_to_be_repeated(new_probe, new_proxy):
     """A store that says 204 for ever is believed in the end."""
     proxy = new_proxy(lambda r: Hold() if r.call == "part" else Answer(204) if r.call == "abort" and r.nth < 99 else None)
