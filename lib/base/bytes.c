@@ -3,7 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
+
 enum { BUF_FIRST = 256 }; /* bytes: what a first append allocates, if the limit allows */
+
+/* Secrets pass through many a buffer. */
+static void release(struct buf *b)
+{
+    if (b->data)
+        secret_wipe(b->data, b->cap);
+    free(b->data);
+}
 
 int buf_reserve(struct buf *b, size_t len, struct err *e)
 {
@@ -20,9 +30,12 @@ int buf_reserve(struct buf *b, size_t len, struct err *e)
         cap = cap > b->limit / 2 ? b->limit : cap * 2;
     if (cap > b->limit)
         cap = b->limit;
-    grown = realloc(b->data, cap);
+    grown = malloc(cap); /* realloc would leave a copy behind */
     if (!grown)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for %zu bytes", cap);
+    if (b->len)
+        memcpy(grown, b->data, b->len);
+    release(b);
     b->data = grown;
     b->cap = cap;
     return 0;
@@ -48,7 +61,7 @@ void buf_drop_front(struct buf *b, size_t len)
 
 void buf_reset(struct buf *b)
 {
-    free(b->data);
+    release(b);
     b->data = NULL;
     b->len = 0;
     b->cap = 0;

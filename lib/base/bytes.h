@@ -3,6 +3,7 @@
  *
  * `struct bytes` owns nothing: it is valid as long as what it points into. `struct buf` owns its memory, grows by
  * doubling and never past the limit that its maker gave it, so that what fills it from the network cannot fill memory.
+ * Memory that it gives up, to grow or in the end, is overwritten first: tokens and keys pass through buffers.
  */
 #pragma once
 
@@ -37,7 +38,7 @@ int buf_reserve(struct buf *b, size_t len, struct err *e);
 /* Removes the first `len` bytes, len <= b->len. */
 void buf_drop_front(struct buf *b, size_t len);
 
-/* Releases the memory; the buffer is empty and can be used again with the same limit. */
+/* Wipes and releases the memory; the buffer is empty and can be used again with the same limit. */
 void buf_reset(struct buf *b);
 
 #define _cleanup_buf_ _cleanup_(buf_reset)

@@ -133,15 +133,11 @@ static int append_line(struct s3_request *r, const char *line, struct err *e)
 static int append_header(struct s3_request *r, const char *name, const char *value, struct err *e)
 {
     _cleanup_buf_ struct buf line = BUF_INIT(LINE_MAX_LEN);
-    int result = -1;
 
-    if (buf_append(&line, name, strlen(name), e) == 0 &&
-            buf_append(&line, *value ? ": " : ";", *value ? 2 : 1, e) == 0 &&
-            buf_append(&line, value, strlen(value) + 1, e) == 0)
-        result = append_line(r, (const char *)line.data, e);
-    if (line.data)
-        secret_wipe(line.data, line.cap);
-    return result;
+    if (buf_append(&line, name, strlen(name), e) < 0 || buf_append(&line, *value ? ": " : ";", *value ? 2 : 1, e) < 0 ||
+            buf_append(&line, value, strlen(value) + 1, e) < 0)
+        return -1;
+    return append_line(r, (const char *)line.data, e);
 }
 
 static int sign(struct s3_request *r, const struct gathered *g, const struct s3_credentials *credentials, struct err *e)

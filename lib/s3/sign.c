@@ -202,8 +202,6 @@ static int hash_canonical(const struct sign_request *r, struct buf *names, char 
         return -1;
     crypto_hash_sha256(hash, text.data, text.len);
     to_hex(hex, hash);
-    /* A session token may be among the headers. */
-    secret_wipe(text.data, text.len);
     return 0;
 }
 

@@ -5,6 +5,53 @@
 #include "base/bytes.h"
 #include "failing.h"
 
+/* What is freed is looked at first (--wrap): whether this block was, and then held nothing but 0. */
+static const uint8_t *watched;
+static size_t watched_len;
+static bool was_freed, was_wiped;
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+    if (p && p == watched) {
+        watched = NULL;
+        was_freed = was_wiped = true;
+        for (size_t i = 0; i < watched_len; i++)
+            was_wiped = was_wiped && ((const uint8_t *)p)[i] == 0;
+    }
+    __real_free(p);
+}
+
+static void watch(const struct buf *b)
+{
+    watched = b->data;
+    watched_len = b->cap;
+    was_freed = was_wiped = false;
+}
+
+/* Also what is behind the end, since it was there before something was dropped. */
+static void nothing_is_left_in_memory_that_is_given_up(void **state)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    struct err e = ERR_INIT;
+    uint8_t data[300];
+
+    (void)state;
+    memset(data, 's', sizeof(data));
+    assert_int_equal(buf_append(&b, data, 200, &e), 0);
+    buf_drop_front(&b, 100);
+    watch(&b);
+    assert_int_equal(buf_append(&b, data, 300, &e), 0);
+    assert_true(was_freed && was_wiped);
+    assert_memory_equal(b.data, data, 300);
+    assert_int_equal(b.len, 400);
+    b.len = 0;
+    watch(&b);
+    buf_reset(&b);
+    assert_true(was_freed && was_wiped);
+}
+
 static void grows_as_it_is_filled(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
@@ -145,6 +192,7 @@ int main(void)
             cmocka_unit_test(reserve_makes_room_without_taking_it),
             cmocka_unit_test(front_can_be_dropped),
             cmocka_unit_test(reset_keeps_the_limit),
+            cmocka_unit_test(nothing_is_left_in_memory_that_is_given_up),
             cmocka_unit_test(out_of_memory_changes_nothing),
             cmocka_unit_test(numbers_are_in_network_order),
     };
