@@ -15,7 +15,7 @@ static struct conf conf;
 static int core_users;
 static int64_t instants; /* so many were given */
 
-static struct {
+static struct told {
     struct job_progress progress[TOLD_MAX];
     unsigned n_progress, n_notes, n_done;
     struct backup_result result;
@@ -142,7 +142,7 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
 static int set_up(void **state)
 {
     (void)state;
-    told = (typeof(told)){0};
+    told = (struct told){0};
     backup = (struct backup){0};
     guard = (struct key_guard){0};
     conf.etcd.retries = 2;
