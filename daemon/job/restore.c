@@ -175,7 +175,7 @@ static void tell_how_to_go_on(const struct restore *r, const struct err *err, st
         how = "; once S3 answers again, run it again";
     else if (err->domain == ERR_DOMAIN_ERRNO && (err->code == ENOSPC || err->code == EDQUOT))
         how = "; make room, or name a larger disk with --output, and run it again";
-    err_set(out, err->kind, err->domain, err->code, "%.380s (nothing was left behind%s)", err->text, how);
+    err_set(out, err->kind, err->domain, err->code, "%.400s (nothing was left behind%s)", err->text, how);
 }
 
 static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
