@@ -133,9 +133,9 @@ static void on_guarded(void *ctx, const struct err *trouble)
         finish(a, &e);
         return;
     }
+    (void)uv_timer_start(&a->timer, make_one, 0, 0); /* before the note: who cannot take that may cancel */
     if (trouble && a->request.tells_other_keys)
         a->sink.note(a->sink.ctx, e.text);
-    make_one(&a->timer);
 }
 
 static void begin(uv_timer_t *timer)
