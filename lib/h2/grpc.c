@@ -163,9 +163,9 @@ static void on_dropped(void *ctx)
 /* At most 8 digits and a unit (PROTOCOL-HTTP2.md): milliseconds reach for 27 hours, seconds for three years. */
 static void format_timeout(struct grpc_call *call)
 {
-    uint64_t ms = call->spec.timeout_ms;
+    uint64_t ms = call->spec.unary ? call->spec.timeout_ms : call->spec.deadline_ms;
 
-    if (!call->spec.unary || ms == 0)
+    if (ms == 0)
         return;
     if (ms <= 99999999)
         (void)snprintf(call->timeout, sizeof(call->timeout), "%um", (unsigned)ms);

@@ -45,9 +45,11 @@ struct grpc_call_spec {
     const char *method;         /* "/etcdserverpb.Maintenance/Status", static */
     struct bytes request;       /* the encoded message; copied */
     const struct secret *token; /* metadata `token`, never indexed by HPACK; copied; or NULL */
-    uint64_t timeout_ms; /* without a message or the end arriving; also sent as grpc-timeout if it is a unary call;
-                            0: none, the receiver watches progress itself */
-    bool unary;          /* exactly one message is expected, or a status that is not OK */
+    uint64_t timeout_ms;  /* without a message or the end arriving; also sent as grpc-timeout if it is a unary call;
+                             0: none, the receiver watches progress itself */
+    uint64_t deadline_ms; /* when the server may end a call that is not unary, whoever is left to read: its
+                             grpc-timeout, and not watched here; 0: never */
+    bool unary;           /* exactly one message is expected, or a status that is not OK */
     bool manual_credit;
     size_t message_limit; /* bytes of one message; a longer one is ERR_PROTOCOL */
 

@@ -6,6 +6,7 @@
  *     --ca --cert --key FILE
  *     --unary              exactly one message is expected
  *     --timeout MS         of the call
+ *     --deadline MS        for the server, of one that is not unary
  *     --connect-timeout MS
  *     --quiet MS           without a byte, then a PING
  *     --window BYTES       --limit BYTES of a message
@@ -42,7 +43,7 @@ struct probe {
     uint8_t *request;
     size_t request_len;
     struct secret *token;
-    uint64_t timeout, connect_timeout, quiet;
+    uint64_t timeout, deadline, connect_timeout, quiet;
     uint32_t window;
     size_t limit;
     int unary, manual, hold, parallel, linger, count;
@@ -132,6 +133,7 @@ static void start_call(struct probe *p)
             .request = {.data = p->request, .len = p->request_len},
             .token = p->token,
             .timeout_ms = p->timeout,
+            .deadline_ms = p->deadline,
             .unary = p->unary,
             .manual_credit = p->manual || p->hold,
             .message_limit = p->limit,
@@ -209,11 +211,11 @@ static int run(struct probe *p, const char *endpoint)
 static int parse_options(struct probe *p, int argc, char **argv)
 {
     static const struct option options[] = {{"ca", 1, NULL, 'a'}, {"cert", 1, NULL, 'c'}, {"key", 1, NULL, 'k'},
-            {"unary", 0, NULL, 'u'}, {"timeout", 1, NULL, 't'}, {"connect-timeout", 1, NULL, 'T'},
-            {"quiet", 1, NULL, 'q'}, {"window", 1, NULL, 'w'}, {"limit", 1, NULL, 'l'}, {"token", 1, NULL, 'o'},
-            {"manual", 0, NULL, 'm'}, {"hold", 0, NULL, 'h'}, {"cancel-after", 1, NULL, 'C'},
-            {"close-after", 1, NULL, 'X'}, {"repeat", 1, NULL, 'r'}, {"parallel", 0, NULL, 'p'},
-            {"linger", 0, NULL, 'L'}, {"count", 0, NULL, 'n'}, {NULL, 0, NULL, 0}};
+            {"unary", 0, NULL, 'u'}, {"timeout", 1, NULL, 't'}, {"deadline", 1, NULL, 'd'},
+            {"connect-timeout", 1, NULL, 'T'}, {"quiet", 1, NULL, 'q'}, {"window", 1, NULL, 'w'},
+            {"limit", 1, NULL, 'l'}, {"token", 1, NULL, 'o'}, {"manual", 0, NULL, 'm'}, {"hold", 0, NULL, 'h'},
+            {"cancel-after", 1, NULL, 'C'}, {"close-after", 1, NULL, 'X'}, {"repeat", 1, NULL, 'r'},
+            {"parallel", 0, NULL, 'p'}, {"linger", 0, NULL, 'L'}, {"count", 0, NULL, 'n'}, {NULL, 0, NULL, 0}};
     struct err e = ERR_INIT;
     int o;
 
@@ -235,6 +237,9 @@ static int parse_options(struct probe *p, int argc, char **argv)
             break;
         case 't':
             p->timeout = number;
+            break;
+        case 'd':
+            p->deadline = number;
             break;
         case 'T':
             p->connect_timeout = number;

@@ -21,6 +21,7 @@ def test_the_peer_can_play_a_good_etcd(folder):
         call = peer.snapshots[0]
         assert call.messages == [b""]
         assert "token" not in call.fields and "hasleader" not in call.fields
+        assert call.fields["grpc-timeout"] == "21600000m"  # 6 h
 
 
 @pytest.mark.parametrize("end, left", [(32, 0), (64, 32), (32768, 0), (32768, 32)])
@@ -74,6 +75,14 @@ def test_a_status_that_is_not_ok_after_all_bytes(folder):
         assert attempt(peer, folder) == (
             "snapshot failed transient the snapshot broke off after 128.0 KiB of 128.0 KiB: "
             "grpc-status 13 INTERNAL: the database is gone")
+
+
+def test_a_snapshot_that_takes_too_long(folder):
+    """What is meant by the deadline is said in words."""
+    with Etcd(stream(*pieces()[:2], end=lambda call: call.trailers(4, "context deadline exceeded"))) as peer:
+        assert attempt(peer, folder) == (
+            "snapshot failed transient the snapshot broke off after 64.0 KiB of 128.0 KiB: it may take 6h: "
+            "grpc-status 4 DEADLINE_EXCEEDED: context deadline exceeded")
 
 
 def test_no_status_after_all_bytes(folder):

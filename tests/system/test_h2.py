@@ -267,6 +267,26 @@ def test_etcd_is_free_at_once(big_etcd, tls, way):
         probe.kill()
 
 
+@pytest.mark.parametrize("version", ["3.4", "3.5"])
+def test_etcd_is_free_at_the_deadline(new_etcd, version):
+    """Nobody reads any more and nobody says so, as when a host loses its power: a stopped process for the others."""
+    etcd = new_etcd(version=version)
+    etcd.fill(24 * MIB)
+    before = open_snapshots(etcd)
+    probe = Probe(etcd.endpoints[0], SNAPSHOT, hold=True, count=True, deadline=2000)
+    try:
+        probe.wait_line("held")
+        probe.signal(signal.SIGSTOP)
+        wait_for(lambda: open_snapshots(etcd) > before, what="the read transaction to end")
+        probe.signal(signal.SIGCONT)
+        probe.signal(signal.SIGUSR1)  # the status comes behind what etcd had in hand
+        probe.wait()
+        assert (probe.outcome, probe.code) == ("transient", 4), probe.lines  # DEADLINE_EXCEEDED
+    finally:
+        probe.signal(signal.SIGCONT)
+        probe.kill()
+
+
 def test_server_killed(new_etcd):
     etcd = new_etcd(version="3.5")
     etcd.fill(24 * MIB)

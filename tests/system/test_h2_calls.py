@@ -40,9 +40,12 @@ def test_token_is_never_indexed():
     assert (b"token", 0x10) in names
 
 
-def test_stream_has_no_deadline():
+def test_stream_has_the_deadline_that_it_is_given():
+    """And no other: the time-out is between messages."""
     _, peer = play(answer(b"1", b"2"), timeout=20000)
     assert "grpc-timeout" not in peer.calls[0].fields
+    _, peer = play(answer(b"1", b"2"), timeout=20000, deadline=3600000)
+    assert peer.calls[0].fields["grpc-timeout"] == "3600000m"
 
 
 def test_nothing_is_asked_before_settings():
