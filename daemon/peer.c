@@ -235,8 +235,8 @@ static void on_progress(void *ctx, const struct job_progress *progress)
     uint64_t now = uv_now(core_loop(p->spec.core));
     struct err e = ERR_INIT;
 
-    if (progress->attempt !=
-            p->attempt) { /* a rate, and the time that is left, follow from what it has done by itself */
+    /* A rate, and the time that is left, follow from what an attempt has done by itself. */
+    if (progress->attempt != p->attempt) {
         p->attempt = progress->attempt;
         p->started_ms = now;
     }

@@ -157,6 +157,7 @@ static void on_head(void *ctx, const struct s3_response *res, const struct err *
 static void on_completed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct s3_upload *u = ctx;
+
     u->request = NULL;
     buf_reset(&u->body);
     if (err)
