@@ -205,7 +205,7 @@ WRONG = {
     "cut off": (frame(HELLO) + frame(STATUS)[:-1], None),
     "a file that is not absolute": (frame(HELLO) + frame(restore("x.db")), "x.db: not an absolute path"),
     "a file that is a folder": (frame(HELLO) + frame(restore("/")), "'/' is not the name of a file"),
-    "a file with a strange name": (frame(HELLO) + frame(restore(b"/no/such\xff\n\x1b[2J/x")), "/no/such???[2J: No such"),
+    "a file with a strange name": (frame(HELLO) + frame(restore(b"/no/such\xff\n\x1b[2J/x")), "/no/such???[2J does not exist: mkdir -p "),
 }
 
 
