@@ -159,7 +159,7 @@ system_finish() {
         finish "system-$1-$shard"
         # shellcheck disable=SC2046 # two numbers
         result "system-$1-$shard" $(junit_counts "$scratch/$1$shard.xml" $?)
-        sed -n "s|^failed at first, is run again: |    only at its second try ($1): |p" "$scratch/system-$1-$shard.log"
+        sed -n "s|^failed at first, is run again: |    run twice, since it failed ($1): |p" "$scratch/system-$1-$shard.log"
         grep '^[0-9.]*s \(call\|setup\|teardown\)' "$scratch/system-$1-$shard.log" >>"$scratch/slow-$1"
     done
 }
