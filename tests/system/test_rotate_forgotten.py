@@ -1,6 +1,7 @@
 """A machine on which the new master key was forgotten: whoever asks it for a backup, by the socket or by a crontab."""
 
 import signal
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from servers import wait_for
 from test_faults_s3 import once
 from test_rotate import Keys, counts, key_name, opens, put_keys, rotated, state
 from test_rotate_cycle import rotated_away, wait_for_event
-from test_schedule import dumps, scheduled, status
+from test_schedule import dumps, instant_of, scheduled, seconds_of, status
 
 
 def is_list(request):
@@ -150,9 +151,10 @@ def test_no_look_that_nobody_needs(ceph, etcd, proxied):
     """One that is due comes right behind the cycle's look; and what is not encrypted needs no master key."""
     site, proxy = proxied(ceph, etcd)
     scheduled(site, {"interval": "1h"}).start()
-    dumps(site, 1)
+    made, = dumps(site, 1)
     assert [is_list(request) for request in proxy.requests].count(True) == 1
     site.stop()
+    wait_for(lambda: time.time() >= seconds_of(instant_of(made)) + 1)  # two of one second would share a name
     site.configure({"encryption_key_path": None})
     proxy.requests.clear()
     assert site.ctl("backup").status == 0
