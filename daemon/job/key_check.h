@@ -30,7 +30,7 @@ struct key_check_result {
     unsigned looked_at;
     unsigned not_looked_at;      /* encrypted backups beyond those */
     size_t which[KEY_CHECK_MAX]; /* the unopened ones, as they are numbered in the list */
-    unsigned current;            /* of them opened by the key in use */
+    unsigned current;            /* of those looked at, opened by the key in use */
     bool is_rotated_away; /* the configured key is one that was replaced: `trouble` says so, and no backup may use it */
     char rotated_away[KEY_FINGERPRINT_MAX]; /* its fingerprint; the file may hold another by now */
     bool needs_previous;                    /* a backup is opened by a previous key alone: rotate-key is not done */
