@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "base/timestamp.h"
-#include "log.h"
+#include "core/log.h"
 
 enum { KEPT_TOLD = 100 }; /* of a prune, at level info; the others at debug */
 

@@ -6,14 +6,14 @@
  */
 #pragma once
 
-#include "core.h"
-#include "job/attempts.h"
+#include "core/core.h"
+#include "core/verified.h"
+#include "job/backup/attempts.h"
 #include "job/job.h"
-#include "job/prune.h"
-#include "job/restore.h"
-#include "job/rotate.h"
-#include "job/verify.h"
-#include "verified.h"
+#include "job/prune/prune.h"
+#include "job/restore/restore.h"
+#include "job/rotate/rotate.h"
+#include "job/verify/verify.h"
 
 struct jobs;
 

@@ -24,21 +24,21 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "activation.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/timestamp.h"
 #include "conf/conf.h"
-#include "control.h"
-#include "core.h"
-#include "cycle.h"
-#include "hooks.h"
+#include "control/activation.h"
+#include "control/control.h"
+#include "core/core.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/options.h"
 #include "jobs.h"
-#include "log.h"
-#include "memory.h"
-#include "metrics.h"
-#include "notify.h"
-#include "options.h"
+#include "tell/hooks.h"
+#include "tell/metrics.h"
+#include "tell/notify.h"
+#include "timer/cycle.h"
 #include "version.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };

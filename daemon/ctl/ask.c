@@ -1,4 +1,4 @@
-#include "ask.h"
+#include "ctl/ask.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
-#include "results.h"
-#include "show.h"
-#include "talk.h"
+#include "ctl/results.h"
+#include "ctl/show.h"
+#include "ctl/talk.h"
 
 struct view {
     const struct ctl *ctl;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "control.pb-c.h"
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 /* Returns the exit status. With `with_progress` a terminal sees a bar. */
 int ask(const struct ctl *ctl, Control__Request *request, bool with_progress);

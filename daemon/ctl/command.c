@@ -1,12 +1,12 @@
-#include "command.h"
+#include "ctl/command.h"
 
-#include "ask.h"
 #include "base/cleanup.h"
-#include "key_commands.h"
-#include "prune_command.h"
-#include "restore_command.h"
-#include "rotate_command.h"
-#include "verify_command.h"
+#include "ctl/ask.h"
+#include "ctl/key_commands.h"
+#include "ctl/prune_command.h"
+#include "ctl/restore_command.h"
+#include "ctl/rotate_command.h"
+#include "ctl/verify_command.h"
 
 /* ---- backup, list, status ---- */
 

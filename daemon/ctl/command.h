@@ -6,7 +6,7 @@
 
 #include <getopt.h>
 
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 struct command {
     const char *name;

@@ -1,4 +1,4 @@
-#include "connect.h"
+#include "ctl/connect.h"
 
 #include <errno.h>
 #include <libgen.h>

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 struct connection {
     int fd;        /* blocking stream socket */

@@ -1,11 +1,11 @@
-#include "key_commands.h"
+#include "ctl/key_commands.h"
 
 #include <stdio.h>
 
 #include "base/secret.h"
-#include "results.h"
+#include "ctl/results.h"
+#include "ctl/show.h"
 #include "seal/key.h"
-#include "show.h"
 
 int key_commands_failed(const struct ctl *ctl, const struct err *e)
 {

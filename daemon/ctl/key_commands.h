@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 int generate_key_run(const struct ctl *ctl);
 int key_fingerprint_run(const struct ctl *ctl);

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "command.h"
-#include "ctl.h"
+#include "ctl/command.h"
+#include "ctl/ctl.h"
 #include "version.h"
 
 enum { OPT_JSON = 1000, MAX_OPTIONS = 32 };

@@ -1,12 +1,12 @@
-#include "prune_command.h"
+#include "ctl/prune_command.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ask.h"
 #include "base/duration.h"
-#include "show.h"
-#include "words.h"
+#include "ctl/ask.h"
+#include "ctl/show.h"
+#include "ctl/words.h"
 
 enum { OPT_DRY_RUN = 256, OPT_ALLOW_OTHER_KEYS };
 

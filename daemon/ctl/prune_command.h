@@ -5,7 +5,7 @@
 
 #include <getopt.h>
 
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 extern const struct option prune_options[];
 extern const char prune_usage[];

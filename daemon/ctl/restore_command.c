@@ -1,13 +1,13 @@
-#include "restore_command.h"
+#include "ctl/restore_command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ask.h"
 #include "base/cleanup.h"
-#include "show.h"
-#include "words.h"
+#include "ctl/ask.h"
+#include "ctl/show.h"
+#include "ctl/words.h"
 
 enum {
     OPT_OUTPUT = 256,

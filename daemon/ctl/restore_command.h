@@ -5,7 +5,7 @@
 
 #include <getopt.h>
 
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 extern const struct option restore_options[];
 extern const char restore_usage[];

@@ -1,4 +1,4 @@
-#include "results.h"
+#include "ctl/results.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,13 +1,13 @@
-#include "rotate_command.h"
+#include "ctl/rotate_command.h"
 
 #include <stdbool.h>
 
-#include "ask.h"
 #include "base/cleanup.h"
 #include "base/secret.h"
-#include "key_commands.h"
+#include "ctl/ask.h"
+#include "ctl/key_commands.h"
+#include "ctl/show.h"
 #include "seal/key.h"
-#include "show.h"
 
 enum { OPT_NEW_KEY = 256, OPT_DRY_RUN, OPT_PURGE_VERSIONS };
 

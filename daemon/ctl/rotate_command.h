@@ -8,7 +8,7 @@
 
 #include <getopt.h>
 
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 extern const struct option rotate_options[];
 extern const char rotate_usage[];

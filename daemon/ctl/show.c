@@ -1,4 +1,4 @@
-#include "show.h"
+#include "ctl/show.h"
 
 #include <inttypes.h>
 #include <stdio.h>

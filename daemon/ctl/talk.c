@@ -1,4 +1,4 @@
-#include "talk.h"
+#include "ctl/talk.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,11 +12,11 @@
 
 #include "base/bytes.h"
 #include "base/secret.h"
-#include "connect.h"
-#include "results.h"
-#include "show.h"
-#include "text.h"
-#include "wire.h"
+#include "control/wire.h"
+#include "ctl/connect.h"
+#include "ctl/results.h"
+#include "ctl/show.h"
+#include "ctl/text.h"
 
 struct session {
     const struct ctl *ctl;

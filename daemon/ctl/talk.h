@@ -6,7 +6,7 @@
 #pragma once
 
 #include "control.pb-c.h"
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 struct talk {
     void *ctx;

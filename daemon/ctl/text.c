@@ -1,4 +1,4 @@
-#include "text.h"
+#include "ctl/text.h"
 
 #include <stdbool.h>
 #include <string.h>

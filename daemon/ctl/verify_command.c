@@ -1,12 +1,12 @@
-#include "verify_command.h"
+#include "ctl/verify_command.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ask.h"
 #include "base/cleanup.h"
-#include "show.h"
-#include "words.h"
+#include "ctl/ask.h"
+#include "ctl/show.h"
+#include "ctl/words.h"
 
 enum { OPT_ALL = 256, OPT_DRILL, OPT_ALLOW_RENAMED, OPT_ALLOW_PLAIN };
 

@@ -1,4 +1,4 @@
-#include "words.h"
+#include "ctl/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
-#include "show.h"
+#include "ctl/show.h"
 
 int word_bool(const char *text, bool *value)
 {

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 #include "catalog/name.h"
-#include "core.h"
+#include "core/core.h"
 #include "etcd/choose.h"
 #include "seal/key.h"
 

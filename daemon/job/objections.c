@@ -1,4 +1,4 @@
-#include "objections.h"
+#include "job/objections.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
 #include "base/utf8.h"
 #include "control.pb-c.h"
+#include "control/wire.h"
+#include "core/arena.h"
 #include "ctl/text.h"
-#include "wire.h"
 
 /* Packs a message that was unpacked, and takes it out of its frame again. Returns false if it is too long to be sent:
  * what is unknown in it is kept. */

@@ -1,0 +1,389 @@
+#include "control/messages.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "control.pb-c.h"
+#include "control/wire.h"
+#include "job/keys/keyring.h"
+#include "version.h"
+
+/* protobuf-c's strings are not const, though packing does not touch them. */
+static char *text(const char *s)
+{
+    return (char *)(uintptr_t)(s ? s : "");
+}
+
+static int append(struct buf *out, Control__Reply *reply, struct err *e)
+{
+    return wire_append(out, &reply->base, e);
+}
+
+int message_welcome(struct buf *out, struct err *e)
+{
+    Control__Welcome welcome = CONTROL__WELCOME__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    welcome.version = WIRE_VERSION;
+    welcome.program = text("etcd-backupd " VERSION);
+    reply.body_case = CONTROL__REPLY__BODY_WELCOME;
+    reply.welcome = &welcome;
+    return append(out, &reply, e);
+}
+
+static void fill_progress(Control__Progress *m, const struct job_progress *p, uint64_t elapsed_ms)
+{
+    m->phase = text(p->phase);
+    m->done = p->done;
+    m->total = p->total;
+    m->unit = text(p->unit);
+    m->elapsed_ms = elapsed_ms;
+}
+
+int message_progress(struct buf *out, const struct job_progress *p, uint64_t elapsed_ms, struct err *e)
+{
+    Control__Progress progress = CONTROL__PROGRESS__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    fill_progress(&progress, p, elapsed_ms);
+    reply.body_case = CONTROL__REPLY__BODY_PROGRESS;
+    reply.progress = &progress;
+    return append(out, &reply, e);
+}
+
+int message_note(struct buf *out, const char *note_text, struct err *e)
+{
+    Control__Note note = CONTROL__NOTE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    note.text = text(note_text);
+    reply.body_case = CONTROL__REPLY__BODY_NOTE;
+    reply.note = &note;
+    return append(out, &reply, e);
+}
+
+/* What a size says comes before what the key says, and that before what the names say. */
+static const char *state_name(const struct inventory_entry *shown)
+{
+    const struct catalog_backup *b = shown->backup;
+
+    if (b->doubt == CATALOG_WRONG_SIZE)
+        return "wrong-size";
+    if (strcmp(shown->key, "none") == 0)
+        return "other-key";
+    if (shown->key_is_missing)
+        return "key-missing";
+    switch (b->state) {
+    case CATALOG_COMPLETE:
+    case CATALOG_KEY_MISSING: /* it is plain, as its metadata say */
+        return "complete";
+    case CATALOG_UNREADABLE:
+        return "unreadable-name";
+    case CATALOG_ORPHAN_KEY:
+        return "orphan-key";
+    }
+    return "unknown";
+}
+
+int message_entry(struct buf *out, const struct inventory_entry *shown, const struct verified *verified, struct err *e)
+{
+    const struct catalog_backup *b = shown->backup;
+    Control__Entry entry = CONTROL__ENTRY__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+    bool is_good;
+
+    entry.name = text(b->name);
+    entry.instant = b->instant;
+    entry.size = b->size;
+    entry.encrypted = b->has_key || shown->key_is_missing;
+    entry.state = text(state_name(shown));
+    entry.last_modified = b->last_modified;
+    entry.etcd_version = text(shown->etcd_version);
+    entry.revision_before = shown->revision_before;
+    entry.revision_after = shown->revision_after;
+    entry.verified = verified_find(verified, b->name, &is_good);
+    entry.verified_good = is_good;
+    entry.key = text(shown->key);
+    reply.body_case = CONTROL__REPLY__BODY_ENTRY;
+    reply.entry = &entry;
+    return append(out, &reply, e);
+}
+
+int message_output(struct buf *out, const char *line, struct err *e)
+{
+    Control__Output output = CONTROL__OUTPUT__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    output.text = text(line);
+    reply.body_case = CONTROL__REPLY__BODY_OUTPUT;
+    reply.output = &output;
+    return append(out, &reply, e);
+}
+
+int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
+{
+    Control__Verdict verdict = CONTROL__VERDICT__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    verdict.name = text(v->name);
+    verdict.instant = v->instant;
+    verdict.good = v->err == NULL;
+    verdict.kind = text(v->err ? err_kind_name(v->err->kind) : "");
+    verdict.text = text(v->err ? v->err->text : "");
+    verdict.snapshot_size = v->snapshot_size;
+    verdict.encrypted = v->encrypted;
+    verdict.elapsed_ms = v->elapsed_ms;
+    verdict.drilled = v->drilled;
+    verdict.unknown = v->is_unknown;
+    verdict.revision = v->revision;
+    verdict.keys = v->keys;
+    reply.body_case = CONTROL__REPLY__BODY_VERDICT;
+    reply.verdict = &verdict;
+    return append(out, &reply, e);
+}
+
+int message_planned(struct buf *out, const struct planned *p, struct err *e)
+{
+    Control__Planned planned = CONTROL__PLANNED__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    planned.name = text(p->name);
+    planned.instant = p->instant;
+    planned.size = p->size;
+    planned.goes = p->goes;
+    planned.reason = text(p->reason);
+    planned.kind = text(p->err ? err_kind_name(p->err->kind) : "");
+    planned.text = text(p->err ? p->err->text : "");
+    reply.body_case = CONTROL__REPLY__BODY_PLANNED;
+    reply.planned = &planned;
+    return append(out, &reply, e);
+}
+
+int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e)
+{
+    Control__Unrotated unrotated = CONTROL__UNROTATED__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    unrotated.name = text(u->name);
+    unrotated.kind = text(err_kind_name(u->err->kind));
+    unrotated.text = text(u->err->text);
+    reply.body_case = CONTROL__REPLY__BODY_UNROTATED;
+    reply.unrotated = &unrotated;
+    return append(out, &reply, e);
+}
+
+static void fill_backup(Control__BackupResult *m, const struct backup_result *r)
+{
+    m->name = text(r->name);
+    m->instant = r->instant;
+    m->snapshot_size = r->snapshot_size;
+    m->stored_size = r->stored_size;
+    m->elapsed_ms = r->elapsed_ms;
+    m->encrypted = r->encrypted;
+    m->endpoint = text(r->member.endpoint);
+    m->member = text(r->member.name);
+    m->etcd_version = text(r->member.version);
+    m->revision_before = r->member.revision;
+    m->revision_after = r->revision_after;
+    m->attempts = r->attempts;
+    m->spooled = r->spooled;
+    m->doubt = text(r->doubt);
+}
+
+static void fill_restore(Control__RestoreResult *m, const struct restore_result *r)
+{
+    m->name = text(r->name);
+    m->instant = r->instant;
+    m->snapshot_size = r->snapshot_size;
+    m->elapsed_ms = r->elapsed_ms;
+    m->output = text(r->output);
+    m->encrypted = r->encrypted;
+    m->hash_checked = r->hash_checked;
+    m->data_dir = text(r->data_dir);
+    m->wal_dir = text(r->wal_dir);
+    m->tool = text(r->tool);
+    m->dry_run = r->dry_run;
+    m->owner = text(r->owner);
+    m->member = text(r->member);
+    m->initial_cluster = text(r->initial_cluster);
+    m->initial_cluster_token = text(r->initial_cluster_token);
+}
+
+static void fill_verify(Control__VerifyResult *m, const struct verify_result *r)
+{
+    m->good = r->good;
+    m->bad = r->bad;
+    m->elapsed_ms = r->elapsed_ms;
+    m->tool = text(r->tool);
+}
+
+static void fill_prune(Control__PruneResult *m, const struct prune_result *r)
+{
+    m->kept = r->kept;
+    m->deleted = r->deleted;
+    m->lone_keys = r->lone_keys;
+    m->uploads = r->uploads;
+    m->locked = r->locked;
+    m->deleted_bytes = r->deleted_bytes;
+    m->remaining = r->remaining;
+    m->remaining_bytes = r->remaining_bytes;
+    m->elapsed_ms = r->elapsed_ms;
+    m->dry_run = r->dry_run;
+}
+
+static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r, const struct core *core)
+{
+    m->rotated = r->rotated;
+    m->already = r->already;
+    m->failed = r->failed;
+    m->previous_key = text(r->previous);
+    m->new_key = text(r->next);
+    m->configured_key = text(r->configured);
+    m->old_versions = r->old_versions;
+    m->lost_versions = r->lost_versions;
+    m->purged = r->purged;
+    m->versions_unknown = r->versions_unknown;
+    m->elapsed_ms = r->elapsed_ms;
+    m->dry_run = r->dry_run;
+    m->bucket = text(core_bucket_url(core));
+}
+
+int message_listed(struct buf *out, const struct core *core, struct err *e)
+{
+    Control__ListResult list = CONTROL__LIST_RESULT__INIT;
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err ignored; /* who needs the key will be told */
+
+    (void)keyring_current_fingerprint(core_conf(core), fingerprint, &ignored);
+    list.key = fingerprint;
+    done.result_case = CONTROL__DONE__RESULT_LIST;
+    done.list = &list;
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    return append(out, &reply, e);
+}
+
+int message_done(struct buf *out, const struct core *core, const struct job_result *result, const struct err *failure,
+        struct err *e)
+{
+    Control__RotateResult rotate = CONTROL__ROTATE_RESULT__INIT;
+    Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
+    Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
+    Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
+    Control__PruneResult prune = CONTROL__PRUNE_RESULT__INIT;
+    Control__Failure failed = CONTROL__FAILURE__INIT;
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    if (failure) {
+        failed.kind = text(err_kind_name(failure->kind));
+        failed.text = text(failure->text);
+        done.failure = &failed;
+        if (result && !result->rotate) /* how far others came is for those alone who count */
+            result = NULL;
+    }
+    if (result && result->backup) {
+        fill_backup(&backup, result->backup);
+        done.result_case = CONTROL__DONE__RESULT_BACKUP;
+        done.backup = &backup;
+    } else if (result && result->restore) {
+        fill_restore(&restore, result->restore);
+        done.result_case = CONTROL__DONE__RESULT_RESTORE;
+        done.restore = &restore;
+    } else if (result && result->verify) {
+        fill_verify(&verify, result->verify);
+        done.result_case = CONTROL__DONE__RESULT_VERIFY;
+        done.verify = &verify;
+    } else if (result && result->prune) {
+        fill_prune(&prune, result->prune);
+        done.result_case = CONTROL__DONE__RESULT_PRUNE;
+        done.prune = &prune;
+    } else if (result && result->rotate) {
+        fill_rotate(&rotate, result->rotate, core);
+        done.result_case = CONTROL__DONE__RESULT_ROTATE;
+        done.rotate = &rotate;
+    }
+    return append(out, &reply, e);
+}
+
+/* What the reply points to while it is packed. */
+struct status_parts {
+    Control__Running running;
+    Control__Progress progress;
+    Control__BackupResult success;
+    Control__Failure failure;
+    Control__PruneResult prune;
+};
+
+static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, struct status_parts *parts)
+{
+    if (state->running) {
+        fill_progress(&parts->progress, &state->progress, 0);
+        parts->running.job = text(state->running);
+        parts->running.since = state->running_since;
+        parts->running.progress = &parts->progress;
+        parts->running.note = text(state->last_note);
+        m->running = &parts->running;
+    }
+    if (state->has_success) {
+        fill_backup(&parts->success, &state->last_success);
+        m->last_success = &parts->success;
+    }
+    if (state->has_failure) {
+        parts->failure.kind = text(err_kind_name(state->last_failure.kind));
+        parts->failure.text = text(state->last_failure.text);
+        parts->failure.instant = state->failed_at;
+        parts->failure.job = text(state->failed_job);
+        m->last_failure = &parts->failure;
+    }
+    if (state->has_prune) {
+        fill_prune(&parts->prune, &state->last_prune);
+        m->last_prune = &parts->prune;
+        m->pruned = state->pruned_at;
+    }
+}
+
+int message_status(struct buf *out, const struct core *core, const struct jobs_state *state,
+        const struct cycle_state *cycle, int64_t started, struct err *e)
+{
+    const struct conf *conf = core_conf(core);
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err trouble = ERR_INIT;
+    Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
+    struct status_parts parts = {CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT, CONTROL__BACKUP_RESULT__INIT,
+            CONTROL__FAILURE__INIT, CONTROL__PRUNE_RESULT__INIT};
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    status.program = text("etcd-backupd " VERSION);
+    status.pid = (uint32_t)getpid();
+    status.started = started;
+    status.config = conf->file;
+    status.bucket = text(core_bucket_url(core));
+    status.encrypting = conf->encryption_key_path != NULL;
+    status.key = fingerprint;
+    if (keyring_current_fingerprint(conf, fingerprint, &trouble) < 0)
+        status.key_trouble = trouble.text;
+    else
+        status.key_trouble =
+                text(cycle->key_trouble.kind == ERR_NONE && cycle->needs_previous
+                                ? "some backups are opened by a key of previous_key_paths alone: rotate-key is not done"
+                                : cycle->key_trouble.text);
+    status.endpoints = conf->etcd.endpoints;
+    status.n_endpoints = conf->etcd.n_endpoints;
+    status.next_backup = cycle->next;
+    status.schedule = text(cycle->schedule);
+    status.newest = cycle->newest;
+    status.failures_in_a_row = cycle->failures;
+    status.bucket_trouble = text(cycle->is_known ? "" : cycle->lookup.text);
+    fill_jobs(&status, state, &parts);
+    done.result_case = CONTROL__DONE__RESULT_STATUS;
+    done.status = &status;
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    return append(out, &reply, e);
+}

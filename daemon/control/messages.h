@@ -1,0 +1,33 @@
+/*
+ * messages.h: what jobs report, as messages of the control protocol. Each function appends one frame to `out`.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "core/core.h"
+#include "job/list/inventory.h"
+#include "jobs.h"
+#include "timer/cycle.h"
+
+int message_welcome(struct buf *out, struct err *e);
+int message_progress(struct buf *out, const struct job_progress *p, uint64_t elapsed_ms, struct err *e);
+int message_note(struct buf *out, const char *text, struct err *e);
+int message_output(struct buf *out, const char *line, struct err *e);
+int message_verdict(struct buf *out, const struct verdict *v, struct err *e);
+int message_planned(struct buf *out, const struct planned *p, struct err *e);
+
+int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e);
+
+/* `verified` may be NULL. */
+int message_entry(struct buf *out, const struct inventory_entry *entry, const struct verified *verified, struct err *e);
+
+/* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure, or of a rotation
+ * both. */
+int message_done(struct buf *out, const struct core *core, const struct job_result *result, const struct err *failure,
+        struct err *e);
+
+/* The end of a listing. */
+int message_listed(struct buf *out, const struct core *core, struct err *e);
+
+int message_status(struct buf *out, const struct core *core, const struct jobs_state *state,
+        const struct cycle_state *cycle, int64_t started, struct err *e);

@@ -1,0 +1,635 @@
+#include "control/peer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/secret.h"
+#include "control.pb-c.h"
+#include "control/messages.h"
+#include "control/requests.h"
+#include "control/wire.h"
+#include "core/arena.h"
+#include "core/log.h"
+#include "job/list/inventory.h"
+
+enum {
+    OUT_LIMIT = 16 << 20,    /* bytes waiting to be written to one client: the plan of a prune of 100,000 backups */
+    DETAILS_LIMIT = 1 << 19, /* of them, beyond which details are left out */
+    UNROTATED_MAX = 100,     /* keys that are told one by one: the log has all */
+    LIST_BATCH = 256,        /* entries written at a time */
+    STALL_MS = 60000,        /* without a byte taken by a client that has something to read */
+    PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
+    IN_FIRST = 4000,         /* bytes of `in` at first: a page, with what libsodium needs of it */
+    IN_MAX = WIRE_FRAME_MAX + 4,
+};
+
+enum peer_state {
+    EXPECTING_HELLO,
+    EXPECTING_REQUEST,
+    RUNNING, /* a job, or a listing */
+    ENDING,  /* Done is in `out`; when it is written the connection ends */
+    CLOSING,
+};
+
+struct peer {
+    struct peer_spec spec;
+    enum peer_state state;
+    uv_pipe_t pipe;
+    uv_timer_t timer; /* until the request is complete */
+    uv_timer_t stall; /* while the client has something to read */
+    size_t left;      /* bytes that it had not read when `stall` was started */
+    unsigned open_handles;
+    struct secret *in; /* what was received and is not taken yet: a request may bring master keys */
+    size_t in_len;
+
+    struct buf out;     /* replies that wait */
+    struct buf sending; /* what uv_write has now */
+    uv_write_t write;
+    bool writing;
+
+    bool wants_progress;
+    bool watching;                /* jobs knows us */
+    bool is_last;                 /* nobody waits long for the client to read */
+    bool is_for_us;               /* what we watch ends with us */
+    uint64_t started_ms, told_ms; /* the first: of the attempt that is told of */
+    unsigned attempt;
+    const char *told_phase;
+    unsigned unrotated, untold; /* keys that failed; of them, left out */
+
+    struct inventory *inventory;
+    bool is_listing; /* the inventory is being made; else it is being shown */
+};
+
+static void flush(struct peer *p);
+
+/* ---- the end ---- */
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    struct peer *p = h->data;
+
+    if (--p->open_handles)
+        return;
+    secret_free(p->in);
+    buf_reset(&p->out);
+    buf_reset(&p->sending);
+    p->spec.on_gone(p->spec.ctx, p);
+    free(p);
+}
+
+static void drop_inventory(struct peer *p)
+{
+    inventory_free(TAKE_PTR(p->inventory));
+    if (p->is_listing)
+        core_release(p->spec.core);
+    p->is_listing = false;
+}
+
+void peer_close(struct peer *p)
+{
+    if (p->state == CLOSING)
+        return;
+    p->state = CLOSING;
+    drop_inventory(p);
+    if (p->watching) {
+        jobs_unwatch(p->spec.jobs, p);
+        /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
+        if (p->is_for_us || p->spec.is_private)
+            jobs_cancel(p->spec.jobs);
+    }
+    uv_close((uv_handle_t *)&p->pipe, on_handle_closed);
+    uv_close((uv_handle_t *)&p->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&p->stall, on_handle_closed);
+}
+
+/* ---- writing ---- */
+
+/* A reply that cannot be queued ends the connection: the client sees that it was cut off. */
+static void queued(struct peer *p, int result)
+{
+    if (result < 0)
+        peer_close(p);
+    else
+        flush(p);
+}
+
+static void end_with(struct peer *p, const struct job_result *result, const struct err *failure)
+{
+    struct err e = ERR_INIT;
+
+    if (p->state >= ENDING) { /* nonsense has ended it, and then the job that it had asked for */
+        flush(p);             /* nothing is watched any more: from now on it must be read */
+        return;
+    }
+    (void)uv_timer_stop(&p->timer);
+    p->state = ENDING;
+    queued(p, message_done(&p->out, p->spec.core, result, failure, &e));
+}
+
+static void write_more_entries(struct peer *p)
+{
+    const struct verified *verified = jobs_verified(p->spec.jobs);
+    struct inventory_entry entry;
+    struct err e = ERR_INIT;
+
+    for (unsigned written = 0; written < LIST_BATCH; written++) {
+        if (!inventory_next(p->inventory, &entry)) {
+            drop_inventory(p);
+            p->state = ENDING;
+            queued(p, message_listed(&p->out, p->spec.core, &e));
+            return;
+        }
+        if (message_entry(&p->out, &entry, verified, &e) < 0) {
+            peer_close(p);
+            return;
+        }
+    }
+    flush(p); /* on_written brings us back */
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct peer *p = write->data;
+
+    p->writing = false;
+    if (p->state == CLOSING)
+        return;
+    (void)uv_timer_stop(&p->stall);
+    buf_reset(&p->sending);
+    if (status < 0 || (p->state == ENDING && p->out.len == 0))
+        peer_close(p);
+    else if (p->inventory && !p->is_listing && p->out.len == 0)
+        write_more_entries(p);
+    else
+        flush(p);
+}
+
+static void on_stall(uv_timer_t *timer);
+
+/* Whoever does not read what he asked for must not keep one of the few places for ever. The one who watches a job may:
+ * he gets less to read (on_progress), and losing him might cancel it. */
+static void expect_reading(struct peer *p)
+{
+    if (!p->writing || p->watching || p->state == CLOSING || uv_is_active((uv_handle_t *)&p->stall))
+        return;
+    p->left = uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe);
+    (void)uv_timer_start(&p->stall, on_stall, p->is_last ? PEER_LAST_MS : STALL_MS, 0);
+}
+
+static void on_stall(uv_timer_t *timer)
+{
+    struct peer *p = timer->data;
+
+    if (p->is_last || uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) == p->left) {
+        log_warning("control: closed a connection whose client does not read");
+        peer_close(p);
+    } else
+        expect_reading(p);
+}
+
+static void send_more(struct peer *p)
+{
+    uv_buf_t buf;
+
+    p->sending = p->out;
+    p->out = BUF_INIT(OUT_LIMIT);
+    buf = uv_buf_init((char *)p->sending.data, (unsigned)p->sending.len);
+    p->write.data = p;
+    p->writing = true;
+    if (uv_write(&p->write, (uv_stream_t *)&p->pipe, &buf, 1, on_written) < 0) {
+        p->writing = false;
+        peer_close(p);
+    }
+}
+
+static void flush(struct peer *p)
+{
+    if (!p->writing && p->out.len && p->state != CLOSING)
+        send_more(p);
+    expect_reading(p);
+}
+
+bool peer_is_watching(const struct peer *p)
+{
+    return p->watching;
+}
+
+void peer_end(struct peer *p)
+{
+    if (p->state != ENDING || !p->writing) {
+        peer_close(p);
+        return;
+    }
+    p->is_last = true;
+    (void)uv_timer_stop(&p->stall);
+    expect_reading(p);
+}
+
+/* ---- what jobs tell ---- */
+
+static void on_progress(void *ctx, const struct job_progress *progress)
+{
+    struct peer *p = ctx;
+    uint64_t now = uv_now(core_loop(p->spec.core));
+    struct err e = ERR_INIT;
+
+    /* A rate, and the time that is left, follow from what an attempt has done by itself. */
+    if (progress->attempt != p->attempt) {
+        p->attempt = progress->attempt;
+        p->started_ms = now;
+    }
+    if (!p->wants_progress || p->writing || (progress->phase == p->told_phase && now - p->told_ms < PROGRESS_EVERY_MS))
+        return;
+    p->told_phase = progress->phase;
+    p->told_ms = now;
+    queued(p, message_progress(&p->out, progress, now - p->started_ms, &e));
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_note(&p->out, text, &e));
+}
+
+/* Who does not read loses lines of a tool, not the job. */
+static void on_output(void *ctx, const char *line)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    if (p->out.len < DETAILS_LIMIT)
+        queued(p, message_output(&p->out, line, &e));
+}
+
+static void on_verdict(void *ctx, const struct verdict *v)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_verdict(&p->out, v, &e));
+}
+
+static void on_planned(void *ctx, const struct planned *planned)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    queued(p, message_planned(&p->out, planned, &e));
+}
+
+/* Nobody can look up later what a private daemon does not tell now. */
+static void on_unrotated(void *ctx, const struct unrotated *u)
+{
+    struct peer *p = ctx;
+    bool fits = p->spec.is_private ? p->out.len < OUT_LIMIT / 2
+                                   : p->out.len < DETAILS_LIMIT && p->unrotated < UNROTATED_MAX;
+    struct err e = ERR_INIT;
+
+    p->unrotated++;
+    if (fits)
+        queued(p, message_unrotated(&p->out, u, &e));
+    else
+        p->untold++;
+}
+
+static void tell_untold(struct peer *p)
+{
+    char text[96];
+    struct err e = ERR_INIT;
+
+    (void)snprintf(
+            text, sizeof(text), "and %u more failures%s", p->untold, p->spec.is_private ? "" : ", in the daemon's log");
+    queued(p, message_note(&p->out, text, &e));
+}
+
+static void on_done(void *ctx, const struct job_result *result, const struct err *err)
+{
+    struct peer *p = ctx;
+
+    p->watching = false;
+    if (p->untold)
+        tell_untold(p);
+    end_with(p, result, err);
+}
+
+static void on_inventory(void *ctx, const struct err *err)
+{
+    struct peer *p = ctx;
+
+    p->is_listing = false;
+    core_release(p->spec.core);
+    if (!err) {
+        write_more_entries(p);
+        return;
+    }
+    drop_inventory(p);
+    end_with(p, NULL, err);
+}
+
+/* ---- what clients ask ---- */
+
+static int start_backup(struct peer *p, const struct job_sink *sink, struct err *e)
+{
+    /* What the last look at the bucket said need not be asked for. Where there is a cycle it looks behind the backup,
+     * too, and says what is wrong with other keys. */
+    struct backup_request request = {.tells_other_keys = !p->spec.cycle};
+
+    if (p->spec.cycle && cycle_refuses_backup(p->spec.cycle, e))
+        return -1;
+    p->watching = jobs_start_backup(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_restore(struct peer *p, const Control__Restore *m, const struct job_sink *sink, struct err *e)
+{
+    struct restore_request request;
+
+    if (requests_restore(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
+        return -1;
+    p->is_for_us = true;
+    p->watching = jobs_start_restore(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_verify(struct peer *p, const Control__Verify *m, const struct job_sink *sink, struct err *e)
+{
+    struct verify_request request;
+
+    if (requests_verify(m, p->spec.is_trusted, &request, e) < 0)
+        return -1;
+    p->is_for_us = true;
+    p->watching = jobs_start_verify(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_prune(struct peer *p, const Control__Prune *m, const struct job_sink *sink, struct err *e)
+{
+    struct prune_request request;
+
+    if (requests_prune(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
+        return -1;
+    p->watching = jobs_start_prune(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+/* Whoever leaves does not stop it: half a rotation is no harm, but nobody's wish either. */
+static int start_rotate(struct peer *p, const Control__RotateKey *m, const struct job_sink *sink, struct err *e)
+{
+    _cleanup_secret_ struct secret *previous = NULL, *next = NULL;
+    struct rotate_request request;
+
+    if (requests_rotate(m, p->spec.is_trusted, &request, &previous, &next, e) < 0)
+        return -1;
+    p->watching = jobs_start_rotate(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
+static int start_list(struct peer *p, struct err *e)
+{
+    struct inventory_spec spec = {.ctx = p, .on_note = on_note, .on_done = on_inventory};
+
+    core_acquire(p->spec.core);
+    p->inventory = inventory_start(p->spec.core, &spec, e);
+    p->is_listing = p->inventory != NULL;
+    if (p->is_listing)
+        return 0;
+    core_release(p->spec.core);
+    return -1;
+}
+
+static int start_status(struct peer *p, struct err *e)
+{
+    struct cycle_state cycle = {.schedule = ""};
+
+    if (p->spec.cycle)
+        cycle_get_state(p->spec.cycle, &cycle);
+    if (message_status(&p->out, p->spec.core, jobs_state(p->spec.jobs), &cycle, p->spec.started, e) < 0)
+        return -1;
+    p->state = ENDING;
+    flush(p);
+    return 0;
+}
+
+/* A listing has nothing to take back: it ends at once. A job ends by itself, when it has put things in order. */
+static void on_cancel(struct peer *p)
+{
+    struct err e = ERR_INIT;
+
+    if (p->watching)
+        jobs_cancel(p->spec.jobs);
+    if (!p->inventory)
+        return;
+    drop_inventory(p);
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    end_with(p, NULL, &e);
+}
+
+static void on_request(struct peer *p, const Control__Request *m)
+{
+    struct job_sink sink = {
+            .ctx = p,
+            .progress = on_progress,
+            .note = on_note,
+            .output = on_output,
+            .verdict = on_verdict,
+            .planned = on_planned,
+            .unrotated = on_unrotated,
+            .done = on_done,
+    };
+    struct err e = ERR_INIT;
+    int started;
+
+    (void)uv_timer_stop(&p->timer);
+    p->state = RUNNING;
+    p->started_ms = uv_now(core_loop(p->spec.core));
+    switch (m->body_case) {
+    case CONTROL__REQUEST__BODY_BACKUP:
+        started = start_backup(p, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_RESTORE:
+        started = start_restore(p, m->restore, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_VERIFY:
+        started = start_verify(p, m->verify, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_PRUNE:
+        started = start_prune(p, m->prune, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_ROTATE_KEY:
+        started = start_rotate(p, m->rotate_key, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_LIST:
+        started = start_list(p, &e);
+        break;
+    case CONTROL__REQUEST__BODY_STATUS:
+        started = start_status(p, &e);
+        break;
+    default:
+        started = err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a request that this daemon does not know");
+        break;
+    }
+    if (started < 0)
+        end_with(p, NULL, &e);
+}
+
+static void on_hello(struct peer *p, const Control__Request *m)
+{
+    struct err e = ERR_INIT;
+
+    if (m->body_case != CONTROL__REQUEST__BODY_HELLO || m->hello->version != WIRE_VERSION) {
+        err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0,
+                "the client speaks another version of the control protocol than this daemon (%d)", WIRE_VERSION);
+        end_with(p, NULL, &e);
+        return;
+    }
+    p->wants_progress = m->hello->wants_progress;
+    p->state = EXPECTING_REQUEST;
+    queued(p, message_welcome(&p->out, &e));
+}
+
+static void on_message(struct peer *p, struct bytes message)
+{
+    struct err e = ERR_INIT;
+    _cleanup_(cleanup_arena_free) struct arena *arena = arena_new(message.len, &e);
+    const Control__Request *m;
+
+    if (!arena) {
+        end_with(p, NULL, &e);
+        return;
+    }
+    m = control__request__unpack(arena_allocator(arena), message.len, message.data);
+    if (!m) {
+        err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a message that is none of the control protocol");
+        end_with(p, NULL, &e);
+        return;
+    }
+    if (p->state == EXPECTING_HELLO)
+        on_hello(p, m);
+    else if (p->state == EXPECTING_REQUEST)
+        on_request(p, m);
+    else if (p->state == RUNNING && m->body_case == CONTROL__REQUEST__BODY_CANCEL)
+        on_cancel(p);
+}
+
+static struct bytes received(const struct peer *p)
+{
+    return (struct bytes){.data = secret_const_data(p->in), .len = p->in_len};
+}
+
+static void take_messages(struct peer *p)
+{
+    struct bytes message;
+    struct err e = ERR_INIT;
+    size_t used;
+    int n;
+
+    while (p->state < ENDING && (n = wire_next(received(p), &message, &used, &e)) != 0) {
+        if (n < 0) {
+            end_with(p, NULL, &e);
+            return;
+        }
+        on_message(p, message);
+        p->in_len -= used;
+        (void)memmove(secret_data(p->in), secret_data(p->in) + used, p->in_len);
+        secret_wipe(secret_data(p->in) + p->in_len, used);
+    }
+}
+
+/* Most requests are short. The longest frame fits, so there is always room for more of the one that is awaited. */
+static int make_room(struct peer *p, struct err *e)
+{
+    size_t room = secret_len(p->in);
+    struct secret *larger;
+
+    if (p->in_len < room)
+        return 0;
+    room = 4 * room < IN_MAX ? 4 * room : IN_MAX;
+    larger = secret_new(room, e);
+    if (!larger)
+        return -1;
+    (void)memcpy(secret_data(larger), secret_const_data(p->in), p->in_len);
+    secret_free(p->in);
+    p->in = larger;
+    return 0;
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    struct peer *p = h->data;
+    struct err e = ERR_INIT;
+
+    (void)suggested;
+    *buf = uv_buf_init(NULL, 0); /* then on_read gets UV_ENOBUFS */
+    if (p->in_len < IN_MAX && make_room(p, &e) == 0)
+        *buf = uv_buf_init((char *)secret_data(p->in) + p->in_len, (unsigned)(secret_len(p->in) - p->in_len));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct peer *p = stream->data;
+
+    (void)buf;
+    if (n == 0)
+        return;
+    if (n < 0) {
+        peer_close(p);
+        return;
+    }
+    p->in_len += (size_t)n;
+    take_messages(p);
+}
+
+static void on_idle(uv_timer_t *timer)
+{
+    struct peer *p = timer->data;
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "no request within %d s", CONTROL_IDLE_MS / 1000);
+    end_with(p, NULL, &e);
+}
+
+struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err *e)
+{
+    struct peer *p = calloc(1, sizeof(*p));
+
+    if (!p || !(p->in = secret_new(IN_FIRST, e))) {
+        if (!p)
+            err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        free(p);
+        return NULL;
+    }
+    p->spec = *spec;
+    p->out = BUF_INIT(OUT_LIMIT);
+    p->pipe.data = p->timer.data = p->stall.data = p;
+    (void)uv_pipe_init(loop, &p->pipe, 0);
+    (void)uv_timer_init(loop, &p->timer);
+    (void)uv_timer_init(loop, &p->stall);
+    p->open_handles = 3;
+    return p;
+}
+
+uv_stream_t *peer_stream(struct peer *p)
+{
+    return (uv_stream_t *)&p->pipe;
+}
+
+void peer_set_trusted(struct peer *p, bool is_trusted)
+{
+    p->spec.is_trusted = is_trusted;
+}
+
+void peer_start(struct peer *p)
+{
+    (void)uv_timer_start(&p->timer, on_idle, CONTROL_IDLE_MS, 0);
+    if (uv_read_start((uv_stream_t *)&p->pipe, on_alloc, on_read) < 0)
+        peer_close(p);
+}
+
+void peer_refuse(struct peer *p, const struct err *why)
+{
+    end_with(p, NULL, why);
+}

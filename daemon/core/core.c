@@ -1,0 +1,238 @@
+#include "core/core.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/timestamp.h"
+#include "core/credentials.h"
+#include "core/memory.h"
+
+enum { S3_ATTEMPTS = 5, SMALL_REQUESTS = 16 };
+
+struct core {
+    uv_loop_t *loop;
+    struct conf *conf;
+    struct conf *next; /* waits for the jobs to end; or NULL */
+    void *reload_ctx;
+    void (*on_taken)(void *ctx, struct conf *unused);
+    struct credentials *s3_key;
+    struct credentials *etcd_password;
+    struct s3_client *s3;
+    struct etcd_client *etcd;
+    char *bucket_url;
+    bool wants_md5;       /* the bucket, as a client of before has learnt */
+    unsigned users;       /* jobs between core_acquire and core_release */
+    int64_t last_instant; /* of the newest backup begun here */
+};
+
+/* The caller frees; NULL without memory. */
+static char *url_of(const struct conf *conf)
+{
+    bool scheme = strstr(conf->s3.endpoint, "://") != NULL;
+    char *url;
+
+    return asprintf(&url, "%s%s/%s/%s-", scheme ? "" : "https://", conf->s3.endpoint, conf->s3.bucket,
+                   conf->s3.objects_prefix) < 0
+                   ? NULL
+                   : url;
+}
+
+struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
+{
+    _cleanup_(cleanup_core_free) struct core *c = calloc(1, sizeof(*c));
+
+    if (!c || !(c->bucket_url = url_of(conf))) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    c->loop = loop;
+    c->conf = conf;
+    return TAKE_PTR(c);
+}
+
+uv_loop_t *core_loop(const struct core *c)
+{
+    return c->loop;
+}
+
+const struct conf *core_conf(const struct core *c)
+{
+    return c->conf;
+}
+
+const char *core_bucket_url(const struct core *c)
+{
+    return c->bucket_url;
+}
+
+static int s3_credentials(void *ctx, struct s3_credentials *out, struct err *e)
+{
+    struct core *c = ctx;
+    const struct conf_credentials *got = credentials_get(c->s3_key, e);
+
+    if (!got)
+        return -1;
+    *out = (struct s3_credentials){.access_key = got->id, .secret_key = got->secret, .session_token = got->token};
+    return 0;
+}
+
+static int etcd_password(void *ctx, const char **username, const struct secret **password, struct err *e)
+{
+    struct core *c = ctx;
+    const struct conf_credentials *got = credentials_get(c->etcd_password, e);
+
+    if (!got)
+        return -1;
+    *username = got->id;
+    *password = got->secret;
+    return 0;
+}
+
+static enum s3_addressing addressing_of(enum conf_addressing a)
+{
+    switch (a) {
+    case CONF_ADDRESSING_PATH:
+        return S3_ADDRESSING_PATH;
+    case CONF_ADDRESSING_VIRTUAL:
+        return S3_ADDRESSING_VIRTUAL;
+    case CONF_ADDRESSING_AUTO:
+        break;
+    }
+    return S3_ADDRESSING_AUTO;
+}
+
+struct s3_client *core_s3(struct core *c, struct err *e)
+{
+    const struct conf_s3 *s3 = &c->conf->s3;
+    struct s3_conf conf = {
+            .endpoint = s3->endpoint,
+            .bucket = s3->bucket,
+            .region = s3->region,
+            .ca_cert = s3->ca_cert,
+            .addressing = addressing_of(s3->addressing),
+            .connect_timeout_ms = s3->connection_timeout_ms,
+            .stall_timeout_ms = s3->request_timeout_ms,
+            .max_attempts = S3_ATTEMPTS,
+            .wants_md5 = c->wants_md5,
+            /* Beside the parts: the key, a listing. A rotation makes many small requests and no parts. */
+            .max_connections = s3->parts_in_flight + 2 > SMALL_REQUESTS ? s3->parts_in_flight + 2 : SMALL_REQUESTS,
+            .credentials_ctx = c,
+            .credentials = s3_credentials,
+    };
+
+    if (c->s3)
+        return c->s3;
+    if (!c->s3_key && !(c->s3_key = credentials_new(s3->key_auth, CONF_CREDENTIALS_S3, e)))
+        return NULL;
+    if (!credentials_get(c->s3_key, e)) /* say now what is wrong with the file, not at the first request */
+        return NULL;
+    c->s3 = s3_client_new(c->loop, &conf, e);
+    return c->s3;
+}
+
+struct etcd_client *core_etcd(struct core *c, struct err *e)
+{
+    const struct conf_etcd *etcd = &c->conf->etcd;
+    struct etcd_conf conf = {
+            .endpoints = (const char *const *)etcd->endpoints,
+            .n_endpoints = etcd->n_endpoints,
+            .connect_timeout_ms = etcd->connection_timeout_ms,
+            .request_timeout_ms = etcd->request_timeout_ms,
+            .ca_cert = etcd->ca_cert,
+            .client_cert = etcd->client_cert,
+            .client_key = etcd->client_key,
+            .password_ctx = c,
+            .password = etcd->password_auth ? etcd_password : NULL,
+    };
+
+    if (c->etcd)
+        return c->etcd;
+    if (etcd->password_auth) {
+        if (!c->etcd_password && !(c->etcd_password = credentials_new(etcd->password_auth, CONF_CREDENTIALS_ETCD, e)))
+            return NULL;
+        if (!credentials_get(c->etcd_password, e))
+            return NULL;
+    }
+    c->etcd = etcd_client_new(c->loop, &conf, e);
+    return c->etcd;
+}
+
+/* No job needs the clients any more. */
+static void rest(struct core *c)
+{
+    c->wants_md5 = c->wants_md5 || (c->s3 && s3_client_wants_md5(c->s3));
+    s3_client_free(TAKE_PTR(c->s3));
+    etcd_client_free(TAKE_PTR(c->etcd));
+    credentials_free(TAKE_PTR(c->s3_key));
+    credentials_free(TAKE_PTR(c->etcd_password));
+    memory_give_back();
+}
+
+void core_acquire(struct core *c)
+{
+    c->users++;
+}
+
+static void take_next(struct core *c)
+{
+    struct conf *unused = c->conf;
+    char *url = url_of(c->next);
+
+    if (url) {
+        free(c->bucket_url);
+        c->bucket_url = url;
+        c->conf = TAKE_PTR(c->next);
+        c->wants_md5 = false; /* it may be another bucket */
+    } else {
+        unused = TAKE_PTR(c->next);
+    }
+    c->on_taken(c->reload_ctx, unused);
+}
+
+void core_release(struct core *c)
+{
+    if (--c->users)
+        return;
+    rest(c);
+    if (c->next)
+        take_next(c);
+}
+
+void core_reload(struct core *c, struct conf *conf, void *ctx, void (*on_taken)(void *ctx, struct conf *unused))
+{
+    struct conf *waiting = TAKE_PTR(c->next);
+
+    c->next = conf;
+    c->reload_ctx = ctx;
+    c->on_taken = on_taken;
+    if (waiting)
+        on_taken(ctx, waiting);
+    else if (c->users == 0)
+        take_next(c);
+}
+
+bool core_is_waiting(const struct core *c)
+{
+    return c->next != NULL;
+}
+
+int64_t core_new_instant(struct core *c)
+{
+    int64_t now = timestamp_now();
+
+    if (now == c->last_instant)
+        return 0;
+    c->last_instant = now;
+    return now;
+}
+
+void core_free(struct core *c)
+{
+    if (!c)
+        return;
+    rest(c);
+    if (c->next)
+        c->on_taken(c->reload_ctx, TAKE_PTR(c->next));
+    free(c->bucket_url);
+    free(c);
+}

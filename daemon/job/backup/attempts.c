@@ -1,0 +1,194 @@
+#include "job/backup/attempts.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/backoff.h"
+#include "base/cleanup.h"
+#include "job/backup/backup.h"
+#include "job/keys/key_check.h"
+#include "job/keys/key_guard.h"
+
+enum { INITIAL_MS = 2000, MAX_MS = 30000 };
+
+struct attempts {
+    struct core *core;
+    struct job_sink sink;
+    struct backup_request request;
+    struct key_guard *guard; /* before the first attempt, or NULL */
+    struct backup *backup;   /* NULL between attempts */
+    unsigned made;
+    bool cancelled;
+    uint64_t started_ms;
+    struct backup_result result; /* of the last one, with the sums of all */
+    struct backoff backoff;
+    uv_timer_t timer;
+};
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct attempts *a = h->data;
+    struct core *core = a->core;
+
+    free(a);
+    core_release(core);
+}
+
+/* The only end. What it took is told of a failure, too. */
+static void finish(struct attempts *a, const struct err *err)
+{
+    struct job_sink sink = a->sink;
+    struct backup_result result = a->result;
+
+    result.attempts = a->made;
+    result.elapsed_ms = uv_now(core_loop(a->core)) - a->started_ms;
+    uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+    sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
+}
+
+static void make_one(uv_timer_t *timer);
+
+static bool is_worth_another(const struct attempts *a, const struct err *err)
+{
+    return !a->cancelled && a->made <= core_conf(a->core)->etcd.retries &&
+           (err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL);
+}
+
+static void on_failed(struct attempts *a, const struct err *why)
+{
+    char note[ERR_TEXT_MAX + 64];
+    struct err err = *why;
+    uint64_t wait;
+
+    if (!is_worth_another(a, &err)) {
+        if (a->made > 1)
+            err_prepend(&err, "attempt %u of at most %llu: ", a->made,
+                    (unsigned long long)core_conf(a->core)->etcd.retries + 1);
+        finish(a, &err);
+        return;
+    }
+    wait = backoff_next(&a->backoff, randombytes_random());
+    (void)snprintf(note, sizeof(note), "attempt %u failed: %s; trying again in %.1f s", a->made, err.text,
+            (double)wait / 1000);
+    (void)uv_timer_start(&a->timer, make_one, wait, 0);
+    a->sink.note(a->sink.ctx, note);
+    a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "waiting", .attempt = a->made});
+}
+
+static void on_done(void *ctx, const struct job_result *result, const struct err *err)
+{
+    struct attempts *a = ctx;
+    uint64_t read_ms = a->result.read_ms;
+
+    a->backup = NULL;
+    a->result = *result->backup;
+    a->result.read_ms += read_ms;
+    if (err)
+        on_failed(a, err);
+    else
+        finish(a, NULL);
+}
+
+static void on_progress(void *ctx, const struct job_progress *p)
+{
+    struct attempts *a = ctx;
+    struct job_progress progress = *p;
+
+    progress.attempt = a->made;
+    a->sink.progress(a->sink.ctx, &progress);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct attempts *a = ctx;
+
+    a->sink.note(a->sink.ctx, text);
+}
+
+static void make_one(uv_timer_t *timer)
+{
+    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
+    struct job_sink sink = {.ctx = a, .progress = on_progress, .note = on_note, .done = on_done};
+    int64_t instant = core_new_instant(a->core);
+    struct err e = ERR_INIT;
+
+    if (instant == 0) { /* a backup of this second exists: two must not share a name */
+        (void)uv_timer_start(timer, make_one, 200, 0);
+        return;
+    }
+    a->made++;
+    a->backup = backup_start(a->core, instant, &sink, &e);
+    if (!a->backup)
+        finish(a, &e);
+}
+
+static void on_guarded(void *ctx, const struct err *trouble)
+{
+    struct attempts *a = ctx;
+    struct err e = trouble ? *trouble : ERR_INIT;
+
+    key_guard_free(TAKE_PTR(a->guard));
+    if (key_check_is_rotated_away(&e)) {
+        finish(a, &e);
+        return;
+    }
+    (void)uv_timer_start(&a->timer, make_one, 0, 0); /* before the note: who cannot take that may cancel */
+    if (trouble && a->request.tells_other_keys)
+        a->sink.note(a->sink.ctx, e.text);
+}
+
+static void begin(uv_timer_t *timer)
+{
+    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
+    struct key_guard_spec spec = {.ctx = a, .on_done = on_guarded};
+
+    if (!a->request.key_is_checked)
+        a->guard = key_guard_start(a->core, &spec);
+    if (a->guard)
+        a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "checking the key"});
+    else
+        make_one(timer);
+}
+
+struct attempts *attempts_start(
+        struct core *core, const struct backup_request *request, const struct job_sink *sink, struct err *e)
+{
+    struct attempts *a = calloc(1, sizeof(*a));
+
+    if (!a) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    core_acquire(core);
+    a->core = core;
+    a->sink = *sink;
+    a->request = *request;
+    a->started_ms = uv_now(core_loop(core));
+    a->backoff = (struct backoff){.initial_ms = INITIAL_MS, .max_ms = MAX_MS};
+    a->timer.data = a;
+    (void)uv_timer_init(core_loop(core), &a->timer);
+    (void)uv_timer_start(&a->timer, begin, 0, 0);
+    return a;
+}
+
+static void cancel_waiting(uv_timer_t *timer)
+{
+    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    finish(a, &e);
+}
+
+void attempts_cancel(struct attempts *a)
+{
+    if (a->cancelled)
+        return;
+    a->cancelled = true;
+    key_guard_free(TAKE_PTR(a->guard));
+    if (a->backup)
+        backup_cancel(a->backup);
+    else
+        (void)uv_timer_start(&a->timer, cancel_waiting, 0, 0);
+}

@@ -1,0 +1,536 @@
+#include "job/backup/backup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "etcd/snapshot.h"
+#include "job/backup/dump_object.h"
+#include "job/backup/key_object.h"
+#include "job/backup/seal_worker.h"
+#include "s3/upload.h"
+#include "seal/key.h"
+#include "seal/seal.h"
+
+/*
+ * The life of a backup. Each state names what is waited for; advance() looks at what has arrived and moves on. What
+ * has to come together before the commit are the bits of `have`.
+ */
+enum state {
+    CONNECTING, /* a session with an etcd member, and the first message of its snapshot */
+    STREAMING,  /* chunks from etcd through the stage into the upload */
+    FLUSHING,   /* all bytes are in the upload; S3 has yet to take them, and etcd and the digest have yet to agree */
+    COMMITTING, /* CompleteMultipartUpload is on its way */
+    ABORTING,   /* something failed: the upload is taken back */
+    FINISHED,
+};
+
+static const char *const phase_names[] = {"connecting", "streaming", "flushing", "committing", "aborting", "finished"};
+
+/* What the commit waits for. */
+enum {
+    HAVE_END = 1,     /* etcd: all announced bytes, the trailer, grpc-status 0 */
+    HAVE_VERDICT = 2, /* the trailer is the SHA-256 of the bytes that went by */
+    HAVE_KEY = 4,     /* S3 has the wrapped key, or there is none */
+    HAVE_PARTS = 8,   /* S3 has every part */
+    HAVE_ALL = 15,
+};
+
+enum { PROGRESS_EVERY_MS = 250 };
+
+struct backup {
+    struct core *core;
+    struct job_sink sink;
+    enum state state;
+    unsigned have;
+    uint64_t started_ms, read_from_ms;
+    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn; between them tells progress */
+    struct etcd_session *session;
+    struct etcd_snapshot *snapshot;
+    struct seal_worker *stage;
+    struct s3_upload *upload;
+    struct key_object *key;
+    struct secret *data_key; /* until it is wrapped and stored */
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    bool commit_sent;   /* s3_upload_commit was called */
+    bool aborting;      /* s3_upload_abort was called */
+    struct err failure; /* the first, once ABORTING */
+    struct backup_result result;
+};
+
+static void advance(struct backup *b);
+
+static bool encrypts(const struct backup *b)
+{
+    return core_conf(b->core)->encryption_key_path != NULL;
+}
+
+static void tell_progress(struct backup *b)
+{
+    struct job_progress p = {.phase = phase_names[b->state], .total = b->result.stored_size};
+    struct s3_upload_stats stats;
+
+    if (b->upload) {
+        s3_upload_get_stats(b->upload, &stats);
+        p.done = stats.stored;
+    }
+    b->sink.progress(b->sink.ctx, &p);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    tell_progress(CONTAINER_OF(timer, struct backup, timer));
+}
+
+static void set_state(struct backup *b, enum state state)
+{
+    b->state = state;
+    tell_progress(b);
+}
+
+/* It has failed: the first reason counts, and what follows is only cleaning up. */
+static void fail(struct backup *b, const struct err *err, const char *doing)
+{
+    if (b->state >= ABORTING)
+        return;
+    b->failure = *err;
+    if (doing)
+        err_prepend(&b->failure, "%s: ", doing);
+    set_state(b, ABORTING);
+    advance(b);
+}
+
+static void fail_etcd(struct backup *b, const struct err *err, const char *doing)
+{
+    if (b->session)
+        etcd_session_blame(b->session);
+    fail(b, err, doing);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct backup *b = h->data;
+    struct core *core = b->core;
+
+    free(b);
+    core_release(core);
+}
+
+/* The only end. The stage is not busy. */
+static void finish(struct backup *b, const struct err *err)
+{
+    struct job_sink sink = b->sink;
+    struct backup_result result = b->result;
+
+    b->state = FINISHED;
+    etcd_snapshot_free(TAKE_PTR(b->snapshot));
+    etcd_session_close(TAKE_PTR(b->session));
+    seal_worker_free(TAKE_PTR(b->stage));
+    secret_free(TAKE_PTR(b->data_key));
+    s3_upload_free(TAKE_PTR(b->upload));
+    key_object_free(TAKE_PTR(b->key));
+    result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
+    uv_close((uv_handle_t *)&b->timer, on_timer_closed);
+    sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
+}
+
+static void succeed(struct backup *b)
+{
+    struct s3_upload_stats stats;
+    char note[ERR_TEXT_MAX + 64];
+
+    if (etcd_choose_doubt(&b->result.member, b->result.doubt))
+        b->sink.note(b->sink.ctx, b->result.doubt);
+    s3_upload_get_stats(b->upload, &stats);
+    if (stats.spool_err) {
+        (void)snprintf(note, sizeof(note), "etcd had to wait for S3, because the spool took no more: %s",
+                stats.spool_err->text);
+        b->sink.note(b->sink.ctx, note);
+    }
+    b->result.spooled = stats.spooled;
+    b->result.blocked_ms = stats.blocked_ms;
+    finish(b, NULL);
+}
+
+/* ---- taking back ---- */
+
+static void on_aborted(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+    enum s3_outcome outcome = s3_upload_outcome(b->upload);
+    char note[ERR_TEXT_MAX + 80];
+
+    if (outcome == S3_OUTCOME_VISIBLE) { /* it was the answer to the commit that got lost, not the commit */
+        succeed(b);
+        return;
+    }
+    /* The dump may be there, or appear: its key must be there, too. A store that shows nothing after a commit may only
+     * be slow to show it, and a lone key costs nothing. */
+    if (outcome == S3_OUTCOME_UNKNOWN || b->commit_sent)
+        key_object_free(TAKE_PTR(b->key));
+    s3_upload_free(TAKE_PTR(b->upload));
+    if (err) {
+        (void)snprintf(
+                note, sizeof(note), "an unfinished upload may stay in the bucket until the next prune: %s", err->text);
+        b->sink.note(b->sink.ctx, note);
+    }
+    advance(b);
+}
+
+static void on_key_removed(void *ctx)
+{
+    struct backup *b = ctx;
+
+    key_object_free(TAKE_PTR(b->key));
+    advance(b);
+}
+
+/* In this order: the stage lets go of etcd's chunk, etcd's transaction ends, the upload goes, then the key. */
+static void advance_abort(struct backup *b)
+{
+    if (b->stage && seal_worker_is_busy(b->stage))
+        return;
+    if (b->snapshot && !(b->have & HAVE_END)) /* etcd has read for us all the same */
+        b->result.read_ms = uv_now(core_loop(b->core)) - b->read_from_ms;
+    etcd_snapshot_free(TAKE_PTR(b->snapshot));
+    etcd_session_close(TAKE_PTR(b->session));
+    if (b->upload && !b->aborting) {
+        b->aborting = true;
+        s3_upload_abort(b->upload);
+    }
+    if (b->upload)
+        return;
+    if (b->key && key_object_remove(b->key, b, on_key_removed))
+        return;
+    finish(b, &b->failure);
+}
+
+/* ---- from etcd through the stage into the upload ---- */
+
+static void on_chunk_ready(void *ctx, struct bytes out, const struct err *err)
+{
+    struct backup *b = ctx;
+    struct err e = ERR_INIT;
+    bool last;
+
+    if (b->state == ABORTING) {
+        advance(b);
+        return;
+    }
+    (void)etcd_snapshot_peek(b->snapshot, &last);
+    if (err) {
+        fail(b, err, "sealing");
+        return;
+    }
+    if (s3_upload_write(b->upload, out, &e) < 0) {
+        fail(b, &e, "uploading");
+        return;
+    }
+    etcd_snapshot_consume(b->snapshot);
+    if (last) {
+        if (s3_upload_end(b->upload, &e) < 0) {
+            fail(b, &e, "uploading");
+            return;
+        }
+        set_state(b, FLUSHING);
+    }
+    advance(b);
+}
+
+static void advance_stream(struct backup *b)
+{
+    struct bytes chunk;
+    uint64_t room;
+    bool last;
+
+    if (seal_worker_is_busy(b->stage))
+        return;
+    chunk = etcd_snapshot_peek(b->snapshot, &last);
+    if (chunk.len == 0)
+        return;
+    room = seal_worker_output_size(b->stage, chunk.len);
+    if (s3_upload_room(b->upload) < room) {
+        s3_upload_want(b->upload, room);
+        return;
+    }
+    seal_worker_run(b->stage, chunk, last, b, on_chunk_ready);
+}
+
+static void on_room(void *ctx)
+{
+    advance(ctx);
+}
+
+static void on_readable(void *ctx)
+{
+    advance(ctx);
+}
+
+/* etcd says that this was all: now the digest must agree, and only then is a commit thinkable. */
+static void on_stream_end(void *ctx)
+{
+    struct backup *b = ctx;
+
+    b->have |= HAVE_END;
+    b->result.read_ms = uv_now(core_loop(b->core)) - b->read_from_ms;
+    advance(b);
+}
+
+static void on_stream_failed(void *ctx, const struct err *err)
+{
+    fail_etcd(ctx, err, "reading the snapshot");
+}
+
+/* ---- storing and committing ---- */
+
+static void on_flushed(void *ctx)
+{
+    struct backup *b = ctx;
+
+    b->have |= HAVE_PARTS;
+    tell_progress(b);
+    advance(b);
+}
+
+static void on_upload_failed(void *ctx, const struct err *err)
+{
+    fail(ctx, err, NULL);
+}
+
+static void on_committed(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (err) {
+        fail(b, err, NULL);
+        return;
+    }
+    succeed(b);
+}
+
+static void on_key_stored(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (err) {
+        fail(b, err, "storing the data key");
+        return;
+    }
+    b->have |= HAVE_KEY;
+    advance(b);
+}
+
+static int wrap_key(struct backup *b, struct err *e)
+{
+    _cleanup_secret_ struct secret *master = key_read_master(core_conf(b->core)->encryption_key_path, e);
+
+    return master ? key_wrap(master, b->data_key, b->result.instant, b->wrapped, e) : -1;
+}
+
+static void store_key(struct backup *b)
+{
+    struct key_object_spec spec = {
+            .dump = b->result.name,
+            .wrapped = b->wrapped,
+            .etcd_version = b->result.member.version,
+            .revision_before = b->result.member.revision,
+            .revision_after = b->result.revision_after,
+            .ctx = b,
+            .on_stored = on_key_stored,
+    };
+    struct err e = ERR_INIT;
+
+    if (!encrypts(b)) {
+        b->have |= HAVE_KEY;
+        advance(b);
+        return;
+    }
+    /* The master key is read anew for each backup, and here, at its end: one that was rotated away meanwhile must not
+     * wrap this one. */
+    if (wrap_key(b, &e) == 0)
+        b->key = key_object_store(core_s3(b->core, &e), &spec, &e);
+    if (!b->key)
+        fail(b, &e, "storing the data key");
+}
+
+static void on_status_after(void *ctx, const struct etcd_status *status, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    /* A member that cannot say its revision any more has given a whole snapshot all the same. */
+    b->result.revision_after = err ? 0 : status->revision;
+    if (status) { /* what came out meanwhile was true of the snapshot, too */
+        b->result.member.alarm_corrupt = b->result.member.alarm_corrupt || status->alarm_corrupt;
+        b->result.member.corrupt_unknown = b->result.member.corrupt_unknown || status->corrupt_unknown;
+    }
+    store_key(b);
+}
+
+/* All bytes are in the upload. The digest agrees, then the key is stored, then the upload is committed. */
+static void advance_flush(struct backup *b)
+{
+    struct err e = ERR_INIT;
+
+    if ((b->have & HAVE_END) && !(b->have & HAVE_VERDICT)) {
+        if (seal_worker_verdict(b->stage, &e) < 0) {
+            fail_etcd(b, &e, "the snapshot as it arrived");
+            return;
+        }
+        b->have |= HAVE_VERDICT;
+        if (etcd_session_status(b->session, b, on_status_after, &e) < 0)
+            store_key(b);
+        return;
+    }
+    if (b->have == HAVE_ALL) {
+        set_state(b, COMMITTING);
+        b->commit_sent = true;
+        s3_upload_commit(b->upload);
+    }
+}
+
+/* ---- beginning ---- */
+
+/* The first message has said how large the snapshot is. */
+static void on_begin(void *ctx, uint64_t total)
+{
+    struct backup *b = ctx;
+    struct dump_object_events events = {
+            .ctx = b,
+            .on_room = on_room,
+            .on_flushed = on_flushed,
+            .on_failed = on_upload_failed,
+            .on_committed = on_committed,
+            .on_aborted = on_aborted,
+    };
+    struct err e = ERR_INIT;
+
+    b->result.snapshot_size = total;
+    b->result.stored_size = seal_worker_output_size(b->stage, total);
+    b->upload = dump_object_start(b->core, &b->result, &events, &e);
+    if (!b->upload) {
+        fail(b, &e, NULL);
+        return;
+    }
+    set_state(b, STREAMING);
+    if (!uv_is_active((uv_handle_t *)&b->timer)) /* else it brings a cancellation */
+        (void)uv_timer_start(&b->timer, on_tick, PROGRESS_EVERY_MS, PROGRESS_EVERY_MS);
+}
+
+static void on_session_ready(void *ctx, const struct etcd_status *status)
+{
+    struct backup *b = ctx;
+    struct etcd_snapshot_spec spec = {
+            .chunk = SEAL_CHUNK,
+            .ctx = b,
+            .on_begin = on_begin,
+            .on_readable = on_readable,
+            .on_end = on_stream_end,
+            .on_failed = on_stream_failed,
+    };
+    struct err e = ERR_INIT;
+
+    b->result.member = *status;
+    b->read_from_ms = uv_now(core_loop(b->core));
+    b->snapshot = etcd_snapshot_start(b->session, &spec, &e);
+    if (!b->snapshot)
+        fail_etcd(b, &e, "asking for a snapshot");
+}
+
+static void on_session_failed(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (!(b->have & HAVE_END)) {
+        fail_etcd(b, err, NULL);
+        return;
+    }
+    /* The snapshot is whole, and the session was only good for one more question: it stays unanswered. */
+    if ((b->have & HAVE_VERDICT) && !(b->have & HAVE_KEY) && !b->key)
+        store_key(b);
+}
+
+/* The backup's name, its own data key, and the stage that uses it. */
+static int prepare(struct backup *b, struct err *e)
+{
+    const struct conf *conf = core_conf(b->core);
+
+    if (name_format(b->result.name, conf->s3.objects_prefix, b->result.instant, NAME_DUMP, e) < 0)
+        return -1;
+    if (encrypts(b)) {
+        b->data_key = key_new_data(e);
+        if (!b->data_key || wrap_key(b, e) < 0) /* so that what is wrong with the key is known now */
+            return -1;
+    }
+    b->stage = seal_worker_new(core_loop(b->core), b->data_key, e);
+    return b->stage ? 0 : -1;
+}
+
+static void begin(uv_timer_t *timer)
+{
+    struct backup *b = CONTAINER_OF(timer, struct backup, timer);
+    struct etcd_session_spec spec = {.ctx = b, .on_ready = on_session_ready, .on_failed = on_session_failed};
+    struct etcd_client *etcd;
+    struct err e = ERR_INIT;
+
+    set_state(b, CONNECTING);
+    etcd = core_etcd(b->core, &e);
+    if (!etcd || !core_s3(b->core, &e) || prepare(b, &e) < 0 || !(b->session = etcd_session_open(etcd, &spec, &e)))
+        fail(b, &e, NULL);
+}
+
+static void advance(struct backup *b)
+{
+    switch (b->state) {
+    case STREAMING:
+        advance_stream(b);
+        break;
+    case FLUSHING:
+        advance_flush(b);
+        break;
+    case ABORTING:
+        advance_abort(b);
+        break;
+    case CONNECTING:
+    case COMMITTING:
+    case FINISHED:
+        break;
+    }
+}
+
+struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+{
+    struct backup *b = calloc(1, sizeof(*b));
+
+    if (!b) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    core_acquire(core);
+    b->core = core;
+    b->sink = *sink;
+    b->started_ms = uv_now(core_loop(core));
+    b->result.instant = instant;
+    b->result.encrypted = encrypts(b);
+    b->timer.data = b;
+    (void)uv_timer_init(core_loop(core), &b->timer);
+    (void)uv_timer_start(&b->timer, begin, 0, 0);
+    return b;
+}
+
+static void cancel_now(uv_timer_t *timer)
+{
+    struct backup *b = CONTAINER_OF(timer, struct backup, timer);
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    if (b->state < COMMITTING) /* a commit on its way is let through: it is quick, and its outcome is then known */
+        fail(b, &e, NULL);
+}
+
+void backup_cancel(struct backup *b)
+{
+    if (b->state != FINISHED)
+        (void)uv_timer_start(&b->timer, cancel_now, 0, 0);
+}

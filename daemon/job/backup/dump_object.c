@@ -1,0 +1,60 @@
+#include "job/backup/dump_object.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "job/bucket/dump_metadata.h"
+
+/* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
+enum { S3_PATIENCE_MS = 2000 };
+
+/* The directory of snapshot_path. The caller frees; NULL: nowhere. */
+static char *spool_directory(const struct conf *conf)
+{
+    const char *path = conf->snapshot_path, *slash = path ? strrchr(path, '/') : NULL;
+
+    if (!path || conf->s3.spool_size == 0)
+        return NULL;
+    if (!slash)
+        return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+struct s3_upload *dump_object_start(
+        struct core *core, const struct backup_result *backup, const struct dump_object_events *events, struct err *e)
+{
+    const struct conf *conf = core_conf(core);
+    struct s3_client *s3 = core_s3(core, e);
+    _cleanup_free_ char *dir = backup->encrypted ? spool_directory(conf) : NULL;
+    char revision[24], cluster[24];
+    const struct s3_param metadata[] = {
+            {"etcd-version", backup->member.version},
+            {"etcd-revision", revision},
+            {"etcd-cluster-id", cluster},
+            {DUMP_ENCRYPTION, backup->encrypted ? DUMP_ENCRYPTION_STREAM : DUMP_ENCRYPTION_NONE},
+    };
+    struct s3_upload_spec spec = {
+            .key = backup->name,
+            .size = backup->stored_size,
+            .part_size = conf->s3.part_size,
+            .parts_in_flight = conf->s3.parts_in_flight,
+            .metadata = metadata,
+            .n_metadata = ARRAY_LEN(metadata),
+            .must_be_new = !backup->encrypted, /* else it is the key that takes the name (key_object.h) */
+            .spool_dir = dir,
+            .spool_limit = conf->s3.spool_size,
+            .patience_ms = S3_PATIENCE_MS,
+            .ctx = events->ctx,
+            .on_room = events->on_room,
+            .on_flushed = events->on_flushed,
+            .on_failed = events->on_failed,
+            .on_committed = events->on_committed,
+            .on_aborted = events->on_aborted,
+    };
+
+    (void)snprintf(revision, sizeof(revision), "%" PRId64, backup->member.revision);
+    (void)snprintf(cluster, sizeof(cluster), "%" PRIx64, backup->member.cluster_id);
+    return s3 ? s3_upload_start(s3, &spec, e) : NULL;
+}

@@ -1,0 +1,185 @@
+#include "job/backup/key_object.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "s3/object.h"
+
+struct key_object {
+    struct s3_client *s3;
+    struct s3_request *request;
+    char name[NAME_TEXT_MAX];
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    char revision_before[24], revision_after[24], etcd_version[32];
+    bool stored; /* by us, for sure */
+    void *ctx;
+    void (*on_stored)(void *ctx, const struct err *err);
+    void *remove_ctx;
+    void (*on_removed)(void *ctx);
+};
+
+static int put(struct key_object *k, bool if_none_match, struct err *e);
+
+static void on_deleted(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct key_object *k = ctx;
+
+    (void)res;
+    (void)err; /* a lone key hurts nobody; prune removes it */
+    k->request = NULL;
+    k->on_removed(k->remove_ctx);
+}
+
+/* Whether a request is on its way that takes back what was stored. */
+static bool take_back(struct key_object *k)
+{
+    struct err e = ERR_INIT;
+
+    if (!k->stored)
+        return false;
+    k->stored = false;
+    k->request = s3_delete(k->s3, k->name, k, on_deleted, &e);
+    return k->request != NULL;
+}
+
+static void end_with(struct key_object *k, const struct err *err)
+{
+    k->stored = !err;
+    if (!k->on_removed)
+        k->on_stored(k->ctx, err);
+    else if (!take_back(k)) /* it was to be removed before it was known to be stored */
+        k->on_removed(k->remove_ctx);
+}
+
+static void end_with_taken(struct key_object *k)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_HTTP, 412, "%s exists already: another backup began in the same second",
+            k->name);
+    end_with(k, &e);
+}
+
+/* What lies there instead: our own, if it was the answer to our put that got lost. */
+static void on_got_existing(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct key_object *k = ctx;
+
+    k->request = NULL;
+    if (err)
+        end_with(k, err);
+    else if (res->body.len == sizeof(k->wrapped) && sodium_memcmp(res->body.data, k->wrapped, res->body.len) == 0)
+        end_with(k, NULL);
+    else
+        end_with_taken(k);
+}
+
+static void look_at_existing(struct key_object *k)
+{
+    struct s3_get_spec spec = {.key = k->name, .limit = KEY_OBJECT_LIMIT, .ctx = k, .on_done = on_got_existing};
+    struct err e = ERR_INIT;
+
+    k->request = s3_get(k->s3, &spec, &e);
+    if (!k->request)
+        end_with(k, &e);
+}
+
+static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct key_object *k = ctx;
+    struct err e = ERR_INIT;
+
+    (void)res;
+    k->request = NULL;
+    if (!err)
+        end_with_taken(k);
+    else if (err->kind != ERR_NOT_FOUND)
+        end_with(k, err);
+    else if (put(k, false, &e) < 0)
+        end_with(k, &e);
+}
+
+static void on_put(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct key_object *k = ctx;
+    struct err e = ERR_INIT;
+
+    (void)res;
+    k->request = NULL;
+    if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 412)
+        look_at_existing(k);
+    else if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 501) {
+        k->request = s3_head(k->s3, k->name, k, on_headed, &e);
+        if (!k->request)
+            end_with(k, &e);
+    } else
+        end_with(k, err);
+}
+
+static int put(struct key_object *k, bool if_none_match, struct err *e)
+{
+    const struct s3_param metadata[] = {
+            {"etcd-version", k->etcd_version},
+            {"etcd-revision", k->revision_before},
+            {"etcd-revision-after", k->revision_after},
+    };
+    struct s3_put_spec spec = {
+            .key = k->name,
+            .body = {.data = k->wrapped, .len = sizeof(k->wrapped)},
+            .metadata = metadata,
+            .n_metadata = ARRAY_LEN(metadata),
+            .if_none_match = if_none_match,
+            .ctx = k,
+            .on_done = on_put,
+    };
+
+    k->request = s3_put(k->s3, &spec, e);
+    return k->request ? 0 : -1;
+}
+
+struct key_object *key_object_store(struct s3_client *s3, const struct key_object_spec *spec, struct err *e)
+{
+    struct key_object *k = s3 ? calloc(1, sizeof(*k)) : NULL;
+
+    if (!s3)
+        return NULL;
+    if (!k) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    k->s3 = s3;
+    name_key_of_dump(k->name, spec->dump);
+    memcpy(k->wrapped, spec->wrapped, sizeof(k->wrapped));
+    (void)snprintf(k->etcd_version, sizeof(k->etcd_version), "%s", spec->etcd_version);
+    (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
+    (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
+    k->ctx = spec->ctx;
+    k->on_stored = spec->on_stored;
+    if (put(k, true, e) < 0) {
+        free(k);
+        return NULL;
+    }
+    return k;
+}
+
+bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
+{
+    k->remove_ctx = ctx;
+    k->on_removed = on_removed;
+    /* While it is still being stored, nobody knows what there is to take back: end_with goes on from here. */
+    return k->request || take_back(k);
+}
+
+void key_object_free(struct key_object *k)
+{
+    if (!k)
+        return;
+    if (k->request)
+        s3_request_cancel(k->request);
+    free(k);
+}

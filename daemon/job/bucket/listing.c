@@ -1,0 +1,81 @@
+#include "job/bucket/listing.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "job/bucket/retry_note.h"
+#include "s3/object.h"
+
+struct listing {
+    struct s3_listing *pages;
+    struct catalog_list *list;
+    struct listing_spec spec;
+};
+
+CLEANUP_FUNC(struct listing *, listing_free)
+
+static int on_object(void *ctx, const struct s3_object *o, struct err *e)
+{
+    struct listing *l = ctx;
+
+    return catalog_list_add(l->list, o->key, o->size, o->last_modified, e);
+}
+
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct listing *l = ctx;
+    char note[RETRY_NOTE_MAX];
+
+    if (l->spec.on_note)
+        l->spec.on_note(l->spec.ctx, retry_note(retry, note));
+}
+
+static void on_done(void *ctx, const struct err *err)
+{
+    struct listing *l = ctx;
+
+    l->pages = NULL;
+    if (err) {
+        struct err e = *err;
+
+        err_prepend(&e, "listing the bucket: ");
+        l->spec.on_done(l->spec.ctx, NULL, &e);
+        return;
+    }
+    catalog_list_finish(l->list);
+    l->spec.on_done(l->spec.ctx, TAKE_PTR(l->list), NULL);
+}
+
+struct listing *listing_start(struct core *core, const struct listing_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_listing_free) struct listing *l = calloc(1, sizeof(*l));
+    const char *prefix = core_conf(core)->s3.objects_prefix;
+    struct s3_listing_spec pages = {.ctx = l, .on_object = on_object, .on_retry = on_retry, .on_done = on_done};
+    char list_prefix[NAME_TEXT_MAX];
+    struct s3_client *s3;
+
+    if (!l) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    l->spec = *spec;
+    pages.prefix = list_prefix;
+    s3 = core_s3(core, e);
+    if (!s3 || name_list_prefix(list_prefix, prefix, e) < 0 || !(l->list = catalog_list_new(prefix, e)) ||
+            !(l->pages = s3_list_objects(s3, &pages, e)))
+        return NULL;
+    if (core_conf(core)->encryption_key_path)
+        catalog_list_expect_keys(l->list);
+    return TAKE_PTR(l);
+}
+
+void listing_free(struct listing *l)
+{
+    if (!l)
+        return;
+    if (l->pages)
+        s3_listing_cancel(l->pages);
+    catalog_list_free(l->list);
+    free(l);
+}

@@ -1,0 +1,23 @@
+/*
+ * listing.h: the backups of our prefix in the bucket, as a catalog.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "catalog/list.h"
+#include "core/core.h"
+
+struct listing;
+
+struct listing_spec {
+    void *ctx;
+    void (*on_note)(void *ctx, const char *text); /* one line: S3 is asked again, and why; or NULL */
+    /* Once unless freed: the list, owned by the callee; or the error: a list that is not whole is none. */
+    void (*on_done)(void *ctx, struct catalog_list *list, const struct err *err);
+};
+
+/* Starts it; the core must be acquired. The caller frees. Errors: those of core_s3 and s3_list_objects. */
+struct listing *listing_start(struct core *core, const struct listing_spec *spec, struct err *e);
+
+/* Cancels if it still runs. NULL is fine. */
+void listing_free(struct listing *l);

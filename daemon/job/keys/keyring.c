@@ -1,0 +1,135 @@
+#include "job/keys/keyring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct slot {
+    const char *path;   /* borrowed */
+    struct secret *key; /* NULL: it could not be read, and unreadable says why */
+    char fingerprint[KEY_FINGERPRINT_MAX];
+    struct err unreadable;
+};
+
+struct keyring {
+    size_t n;
+    bool has_current; /* else the slot KEYRING_CURRENT is empty */
+    struct slot slots[];
+};
+
+static void read_slot(struct slot *slot, const char *path)
+{
+    slot->path = path;
+    slot->key = key_read_master(path, &slot->unreadable);
+    if (slot->key)
+        key_fingerprint(slot->key, slot->fingerprint);
+}
+
+struct keyring *keyring_new(const struct conf *conf, struct err *e)
+{
+    size_t n = 1 + conf->n_previous_key_paths;
+    _cleanup_(cleanup_keyring_free) struct keyring *r = calloc(1, sizeof(*r) + n * sizeof(r->slots[0]));
+
+    if (!r) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    r->n = n;
+    r->has_current = conf->encryption_key_path != NULL;
+    if (!r->has_current && n == 1) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
+        return NULL;
+    }
+    if (r->has_current)
+        read_slot(&r->slots[KEYRING_CURRENT], conf->encryption_key_path);
+    if (r->has_current && !r->slots[KEYRING_CURRENT].key) {
+        *e = r->slots[KEYRING_CURRENT].unreadable;
+        return NULL;
+    }
+    for (size_t i = 1; i < n; i++)
+        read_slot(&r->slots[i], conf->previous_key_paths[i - 1]);
+    return TAKE_PTR(r);
+}
+
+/* None opens it. Where memory or a disk kept one from being tried, that says nothing about the backup. */
+static int tell_none(const struct keyring *r, struct err *e)
+{
+    char tried[ERR_TEXT_MAX / 2] = "", unread[ERR_TEXT_MAX / 4] = ""; /* of many, as many as leave room for the rest */
+    const struct err *lack = NULL;
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct slot *slot = &r->slots[i];
+        size_t len = strlen(tried);
+
+        if (slot->key)
+            (void)snprintf(
+                    tried + len, sizeof(tried) - len, "%s%s of %s", len ? ", " : "", slot->fingerprint, slot->path);
+        else if (slot->unreadable.kind && !unread[0])
+            (void)snprintf(unread, sizeof(unread), "; not tried: %.110s", slot->unreadable.text);
+        if (slot->unreadable.kind == ERR_RESOURCE && !lack)
+            lack = &slot->unreadable;
+    }
+    if (lack)
+        return err_set(e, ERR_RESOURCE, lack->domain, lack->code, "not opened by %s; not tried: %.200s",
+                tried[0] ? tried : "any", lack->text);
+    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+            "wrong master key, or the key object is damaged (not opened by %s%s); the right one goes into "
+            "previous_key_paths",
+            tried[0] ? tried : "any", unread);
+}
+
+struct secret *keyring_unwrap(
+        const struct keyring *r, struct bytes wrapped, int64_t instant, bool allow_renamed, size_t *by, struct err *e)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        struct err why = ERR_INIT;
+        struct secret *key;
+
+        if (!r->slots[i].key)
+            continue;
+        key = key_unwrap(r->slots[i].key, wrapped, instant, allow_renamed, &why);
+        if (key && by)
+            *by = i;
+        if (key)
+            return key;
+        if (why.domain != ERR_DOMAIN_KEY || why.code != KEY_FAULT_DOES_NOT_OPEN) {
+            *e = why;
+            return NULL;
+        }
+    }
+    tell_none(r, e);
+    return NULL;
+}
+
+const struct secret *keyring_current(const struct keyring *r)
+{
+    return r->slots[KEYRING_CURRENT].key;
+}
+
+const char *keyring_fingerprint(const struct keyring *r, size_t i)
+{
+    return r->slots[i].fingerprint;
+}
+
+int keyring_current_fingerprint(const struct conf *conf, char out[KEY_FINGERPRINT_MAX], struct err *e)
+{
+    _cleanup_secret_ struct secret *key = NULL;
+
+    out[0] = '\0';
+    if (!conf->encryption_key_path)
+        return 0;
+    key = key_read_master(conf->encryption_key_path, e);
+    if (!key)
+        return -1;
+    key_fingerprint(key, out);
+    return 0;
+}
+
+void keyring_free(struct keyring *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->n; i++)
+        secret_free(r->slots[i].key);
+    free(r);
+}

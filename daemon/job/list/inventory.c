@@ -1,0 +1,218 @@
+#include "job/list/inventory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "job/bucket/dump_metadata.h"
+#include "job/bucket/listing.h"
+#include "job/keys/keyring.h"
+#include "s3/object.h"
+
+enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32 };
+
+struct detail {
+    char etcd_version[VERSION_MAX];
+    int64_t revision_before, revision_after;
+    char key[KEY_FINGERPRINT_MAX];
+    enum dump_encryption encryption; /* of a dump without a key */
+};
+
+struct head {
+    struct inventory *owner;
+    struct s3_request *request; /* NULL: free */
+    size_t index;
+};
+
+struct inventory {
+    struct core *core;
+    struct inventory_spec spec;
+    struct listing *listing;
+    struct catalog_list *list;
+    struct keyring *ring;                      /* NULL: no master key can be read */
+    struct detail details[INVENTORY_DETAILED]; /* of the list's first entries */
+    struct head heads[HEADS_IN_FLIGHT];
+    size_t asked; /* entries that a HEAD was sent for, or that need none */
+    unsigned under_way;
+    size_t shown;
+};
+
+CLEANUP_FUNC(struct inventory *, inventory_free)
+
+static void ask_for_more(struct inventory *v);
+
+/* A whole decimal number, else 0. */
+static int64_t parse_revision(const char *text)
+{
+    int64_t n = 0;
+
+    for (const char *c = text; *c; c++) {
+        if (*c < '0' || *c > '9' || n > (INT64_MAX - 9) / 10)
+            return 0;
+        n = n * 10 + (*c - '0');
+    }
+    return n;
+}
+
+static void take_metadata(struct detail *d, const struct s3_response *res)
+{
+    d->encryption = dump_metadata_encryption(res);
+    for (size_t i = 0; i < res->n_metadata; i++) {
+        const struct s3_param *m = &res->metadata[i];
+
+        if (strcmp(m->name, "etcd-version") == 0)
+            (void)snprintf(d->etcd_version, sizeof(d->etcd_version), "%s", m->value);
+        else if (strcmp(m->name, "etcd-revision") == 0)
+            d->revision_before = parse_revision(m->value);
+        else if (strcmp(m->name, "etcd-revision-after") == 0)
+            d->revision_after = parse_revision(m->value);
+    }
+}
+
+/* Which of our master keys opens it. A backup that was renamed is one for verify to find. */
+static void take_key(struct inventory *v, size_t index, struct bytes wrapped)
+{
+    const struct catalog_backup *b = catalog_list_at(v->list, index);
+    _cleanup_secret_ struct secret *data_key = NULL;
+    struct err e = ERR_INIT;
+    size_t by;
+
+    if (!v->ring || !b->has_key)
+        return;
+    data_key = keyring_unwrap(v->ring, wrapped, b->instant, true, &by, &e);
+    if (!data_key && e.kind == ERR_RESOURCE)
+        return;
+    (void)snprintf(
+            v->details[index].key, KEY_FINGERPRINT_MAX, "%s", data_key ? keyring_fingerprint(v->ring, by) : "none");
+}
+
+static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct head *h = ctx;
+    struct inventory *v = h->owner;
+
+    h->request = NULL;
+    v->under_way--;
+    if (!err) {
+        take_metadata(&v->details[h->index], res);
+        take_key(v, h->index, res->body);
+    } else if (err_is_transient(err))
+        v->asked = INVENTORY_DETAILED; /* nobody waits for more of these */
+    ask_for_more(v);
+}
+
+/* The range of revisions was known only after the dump was on its way: it stands at the key. */
+static void ask(struct inventory *v, struct head *h, size_t index)
+{
+    const struct catalog_backup *b = catalog_list_at(v->list, index);
+    char key[NAME_TEXT_MAX];
+    struct s3_get_spec get = {.key = key, .limit = KEY_OBJECT_LIMIT, .ctx = h, .on_done = on_headed};
+    struct err e = ERR_INIT;
+    struct s3_client *s3 = core_s3(v->core, &e);
+
+    h->owner = v;
+    h->index = index;
+    if (b->has_key)
+        name_key_of_dump(key, b->name);
+    if (s3)
+        h->request = b->has_key ? s3_get(s3, &get, &e) : s3_head(s3, b->name, h, on_headed, &e);
+    v->under_way += h->request != NULL;
+}
+
+static bool has_detail(const struct inventory *v, size_t index)
+{
+    return index < INVENTORY_DETAILED && index < catalog_list_count(v->list);
+}
+
+static bool has_metadata(const struct catalog_backup *b)
+{
+    return b->state == CATALOG_COMPLETE || b->doubt == CATALOG_MAY_BE_PLAIN;
+}
+
+static void ask_for_more(struct inventory *v)
+{
+    for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
+        while (!v->heads[i].request && has_detail(v, v->asked)) {
+            if (has_metadata(catalog_list_at(v->list, v->asked)))
+                ask(v, &v->heads[i], v->asked);
+            v->asked++;
+        }
+    if (v->under_way == 0)
+        v->spec.on_done(v->spec.ctx, NULL);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    struct inventory *v = ctx;
+
+    v->spec.on_note(v->spec.ctx, text);
+}
+
+static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
+{
+    struct inventory *v = ctx;
+    struct err ignored;
+
+    listing_free(TAKE_PTR(v->listing));
+    v->list = list;
+    v->ring = keyring_new(core_conf(v->core), &ignored);
+    if (err)
+        v->spec.on_done(v->spec.ctx, err);
+    else
+        ask_for_more(v);
+}
+
+struct inventory *inventory_start(struct core *core, const struct inventory_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_inventory_free) struct inventory *v = calloc(1, sizeof(*v));
+    struct listing_spec listing = {.ctx = v, .on_note = on_note, .on_done = on_listed};
+
+    if (!v) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    v->core = core;
+    v->spec = *spec;
+    v->listing = listing_start(core, &listing, e);
+    return v->listing ? TAKE_PTR(v) : NULL;
+}
+
+static bool is_key_missing(const struct catalog_backup *b, const struct detail *d)
+{
+    if (b->has_key || !has_metadata(b) || !d || d->encryption == DUMP_UNKNOWN)
+        return b->state == CATALOG_KEY_MISSING;
+    return d->encryption == DUMP_ENCRYPTED;
+}
+
+bool inventory_next(struct inventory *v, struct inventory_entry *out)
+{
+    while (v->shown < catalog_list_count(v->list)) {
+        size_t i = v->shown++;
+        const struct detail *d = has_detail(v, i) ? &v->details[i] : NULL;
+
+        out->backup = catalog_list_at(v->list, i);
+        out->etcd_version = d ? d->etcd_version : "";
+        out->revision_before = d ? d->revision_before : 0;
+        out->revision_after = d ? d->revision_after : 0;
+        out->key = d ? d->key : "";
+        out->key_is_missing = is_key_missing(out->backup, d);
+        if (out->backup->state != CATALOG_ORPHAN_KEY)
+            return true;
+    }
+    return false;
+}
+
+void inventory_free(struct inventory *v)
+{
+    if (!v)
+        return;
+    for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
+        if (v->heads[i].request)
+            s3_request_cancel(v->heads[i].request);
+    keyring_free(v->ring);
+    listing_free(v->listing);
+    catalog_list_free(v->list);
+    free(v);
+}

@@ -1,0 +1,40 @@
+/*
+ * inventory.h: the backups in the bucket with what their objects' metadata says of them.
+ *
+ * A listing, then a GET of the key (or a HEAD of a plain dump) for each of the newest INVENTORY_DETAILED backups,
+ * several at a time: of a bucket with thousands nobody waits for all. The key says which master key opens it; a dump
+ * without one, whether it should have one, where the size alone leaves that open. What is
+ * missing or cannot be read is only unknown.
+ */
+#pragma once
+
+#include "catalog/list.h"
+#include "core/core.h"
+
+struct inventory;
+
+enum { INVENTORY_DETAILED = 100 };
+
+struct inventory_entry {
+    const struct catalog_backup *backup;
+    const char *etcd_version; /* "" if not known */
+    int64_t revision_before;  /* the snapshot lies between the two; 0 if not known */
+    int64_t revision_after;
+    const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
+    bool key_is_missing; /* by the dump's own metadata where they say it, else by the listing */
+};
+
+struct inventory_spec {
+    void *ctx;
+    void (*on_note)(void *ctx, const char *text);      /* one line: S3 is asked again, and why */
+    void (*on_done)(void *ctx, const struct err *err); /* once unless freed; err NULL: all is there */
+};
+
+/* Starts. The core must be acquired. The caller frees. Errors: those of listing_start. */
+struct inventory *inventory_start(struct core *core, const struct inventory_spec *spec, struct err *e);
+
+/* After on_done: the i-th, newest first, lone keys left out; false past the last. Valid until inventory_free. */
+bool inventory_next(struct inventory *v, struct inventory_entry *out);
+
+/* Cancels if it still runs. NULL is fine. */
+void inventory_free(struct inventory *v);

@@ -1,0 +1,40 @@
+/*
+ * prune.h: what is too old goes, and everybody can read why.
+ *
+ *     list => plan (catalog/retain.h, pure) => unfinished uploads => what is locked => dumps go, and lone keys => keys
+ * of dumps that are gone
+ *
+ * A dump goes before its key, so that what is visible can always be decrypted. It refuses to begin when what it would
+ * decide by cannot be trusted: the listing did not complete, our clock is more than PRUNE_SKEW_MAX off the store's, or
+ * the newest backup lies in the future, or a backup is there that no configured master key opens (key_check.h), or when
+ * whether the bucket has object lock cannot be found out (locks.h). A backup whose key does not open for another reason
+ * (renamed, of a newer version) does not count, which is said; when those looked at are nearly all so, it refuses, too.
+ * What the store does not let go (object lock, retention) is skipped and said.
+ */
+#pragma once
+
+#include "catalog/retain.h"
+#include "job/job.h"
+
+enum { PRUNE_SKEW_MAX = 300, PRUNE_MAX_AGE = 15 * 24 * 3600 }; /* seconds */
+
+struct prune;
+
+struct prune_request {
+    struct retain_policy policy;
+    bool dry_run;          /* decide, tell, and delete nothing */
+    bool allow_other_keys; /* also if there are backups that no configured master key opens */
+};
+
+/* What the configuration says, with the Go tool's 15 days where it says nothing of the age. */
+struct retain_policy prune_policy(const struct conf *conf);
+
+/* Starts one. Errors: ERR_RESOURCE; all else comes through `done`, with a failure, too, what went before it. Frees
+ * itself after `done`. The sink gets `planned`
+ * for everything that stays and for each that is gone, or could not be deleted; of a dry run, at its end, for all in
+ * the order of the plan. */
+struct prune *prune_start(
+        struct core *core, const struct prune_request *request, const struct job_sink *sink, struct err *e);
+
+/* Asks it to stop: what is gone is gone; `done` says ERR_CANCELLED. */
+void prune_cancel(struct prune *p);

@@ -1,0 +1,204 @@
+#include "job/restore/opened_backup.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "job/bucket/dump_metadata.h"
+#include "job/bucket/retry_note.h"
+#include "job/keys/keyring.h"
+#include "s3/object.h"
+#include "seal/unseal.h"
+
+struct opened_backup {
+    struct core *core;
+    struct opened_backup_spec spec;
+    char name[NAME_TEXT_MAX];
+    int64_t instant;
+    bool has_key;
+    bool may_lack_key; /* by its size, and cannot be told from a plain one */
+    uint64_t size;
+    char etag[S3_ETAG_MAX];
+    struct s3_request *call; /* HEAD of the dump, or GET of the key */
+    struct secret *data_key;
+};
+
+CLEANUP_FUNC(struct opened_backup *, opened_backup_free)
+
+static void end_with(struct opened_backup *s, const struct err *err)
+{
+    struct err named;
+
+    if (err) {
+        named = *err;
+        err_prepend(&named, "%s: ", s->name);
+    }
+    s->spec.on_done(s->spec.ctx, err ? &named : NULL);
+}
+
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct opened_backup *s = ctx;
+    char note[RETRY_NOTE_MAX];
+
+    s->spec.on_note(s->spec.ctx, retry_note(retry, note));
+}
+
+static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct opened_backup *s = ctx;
+    _cleanup_(cleanup_keyring_free) struct keyring *ring = NULL;
+    struct err e = ERR_INIT;
+
+    s->call = NULL;
+    if (err) {
+        e = *err;
+        err_prepend(&e, "reading its key: ");
+        end_with(s, &e);
+        return;
+    }
+    ring = keyring_new(core_conf(s->core), &e);
+    if (ring)
+        s->data_key = keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
+    end_with(s, s->data_key ? NULL : &e);
+}
+
+static int read_key(struct opened_backup *s, struct err *e)
+{
+    struct s3_get_spec get = {.limit = KEY_OBJECT_LIMIT, .ctx = s, .on_retry = on_retry, .on_done = on_key};
+    char name[NAME_TEXT_MAX];
+    struct s3_client *s3;
+
+    if (!core_conf(s->core)->encryption_key_path && !core_conf(s->core)->n_previous_key_paths)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
+    name_key_of_dump(name, s->name);
+    get.key = name;
+    s3 = core_s3(s->core, e);
+    s->call = s3 ? s3_get(s3, &get, e) : NULL;
+    return s->call ? 0 : -1;
+}
+
+/* What the size says by itself. */
+static int check_size(const struct opened_backup *s, struct err *e)
+{
+    if (s->size == UINT64_MAX)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the store does not say how large it is");
+    if (s->size == 0)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
+    if (s->has_key && unseal_plain_size(s->size) == UINT64_MAX)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "chunk %" PRIu64 " at byte %" PRIu64 ": cut off: no encrypted dump has %" PRIu64 " bytes",
+                s->size / SEAL_SEALED_CHUNK, s->size / SEAL_SEALED_CHUNK * SEAL_SEALED_CHUNK, s->size);
+    return 0;
+}
+
+/* Who can write to the bucket but lacks the master key could take a key away and put any database in the dump's place:
+ * of what is not encrypted nothing says who wrote it. */
+static bool may_be_planted(const struct opened_backup *s)
+{
+    return core_conf(s->core)->encryption_key_path && !s->spec.allow_plain;
+}
+
+/* A dump without a key. Its size may be that of a plain one by chance. */
+static int check_plain(const struct opened_backup *s, enum dump_encryption encryption, struct err *e)
+{
+    if (encryption == DUMP_ENCRYPTED)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "its key is missing: it is encrypted, as its metadata say, and cannot be read");
+    if (!may_be_planted(s))
+        return 0;
+    if (s->may_lack_key && encryption == DUMP_UNKNOWN)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "its key is missing, or it is not encrypted, though encryption_key_path is configured; --allow-plain "
+                "accepts the latter");
+    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+            "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
+            "made it; --allow-plain accepts it");
+}
+
+static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct opened_backup *s = ctx;
+    struct err e = ERR_INIT;
+
+    s->call = NULL;
+    if (err) {
+        end_with(s, err);
+        return;
+    }
+    s->size = res->content_length;
+    (void)snprintf(s->etag, sizeof(s->etag), "%s", res->etag);
+    if (check_size(s, &e) < 0 || (s->has_key ? read_key(s, &e) : check_plain(s, dump_metadata_encryption(res), &e)) < 0)
+        end_with(s, &e);
+    else if (!s->has_key)
+        end_with(s, NULL);
+}
+
+static int start(struct opened_backup *s, struct err *e)
+{
+    const struct s3_request_spec head = {
+            .method = S3_HEAD, .key = s->name, .ctx = s, .on_retry = on_retry, .on_done = on_headed};
+    struct s3_client *s3 = core_s3(s->core, e);
+
+    s->call = s3 ? s3_request_start(s3, &head, e) : NULL;
+    return s->call ? 0 : -1;
+}
+
+struct opened_backup *opened_backup_open(struct core *core, const struct opened_backup_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_opened_backup_free) struct opened_backup *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    s->core = core;
+    s->spec = *spec;
+    (void)snprintf(s->name, sizeof(s->name), "%s", spec->backup->name);
+    s->instant = spec->backup->instant;
+    s->has_key = spec->backup->has_key;
+    s->may_lack_key = spec->backup->doubt == CATALOG_MAY_BE_PLAIN;
+    s->spec.backup = NULL;
+    if (start(s, e) < 0) {
+        err_prepend(e, "%s: ", s->name);
+        return NULL;
+    }
+    return TAKE_PTR(s);
+}
+
+const char *opened_backup_name(const struct opened_backup *s)
+{
+    return s->name;
+}
+
+uint64_t opened_backup_size(const struct opened_backup *s)
+{
+    return s->size;
+}
+
+const char *opened_backup_etag(const struct opened_backup *s)
+{
+    return s->etag;
+}
+
+const struct secret *opened_backup_data_key(const struct opened_backup *s)
+{
+    return s->data_key;
+}
+
+uint64_t opened_backup_snapshot_size(const struct opened_backup *s)
+{
+    return s->data_key ? unseal_plain_size(s->size) : s->size;
+}
+
+void opened_backup_free(struct opened_backup *s)
+{
+    if (!s)
+        return;
+    if (s->call)
+        s3_request_cancel(s->call);
+    secret_free(s->data_key);
+    free(s);
+}

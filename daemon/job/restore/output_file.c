@@ -1,0 +1,207 @@
+#include "job/restore/output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "job/restore/owner.h"
+
+/* So many bytes at a time are given to the disk while more are on their way; else the sync at the end does it all. */
+enum { WRITE_BACK = 16 << 20 };
+
+struct output_file {
+    char *path;
+    char *dir;
+    char *hidden; /* name of the unfinished file; "" while it has none */
+    int fd;
+    int dir_fd; /* opened before the work, so that nothing but the disk can fail after the rename */
+    bool is_transient;
+    bool is_in_place;
+    uint64_t written, written_back; /* bytes */
+};
+
+/* Not made of the target's name, which may be as long as names can be. */
+static void choose_hidden_name(struct output_file *t)
+{
+    /* Room was made by output_file_open. */
+    (void)sprintf(t->hidden, "%s/.etcd-backupd.%08x", t->dir, randombytes_random());
+}
+
+static bool has_proc(void)
+{
+    return access("/proc/self/fd", X_OK) == 0;
+}
+
+static int open_hidden(struct output_file *t, struct err *e)
+{
+    choose_hidden_name(t);
+    t->fd = open(t->hidden, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (t->fd < 0) {
+        err_errno(e, errno, "%s", t->hidden);
+        t->hidden[0] = '\0';
+        return -1;
+    }
+    /* What is read through /proc needs no name. */
+    if (t->is_transient && has_proc() && unlink(t->hidden) == 0)
+        t->hidden[0] = '\0';
+    return 0;
+}
+
+static int open_unfinished(struct output_file *t, struct err *e)
+{
+    t->dir_fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->dir_fd < 0)
+        return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_ERRNO, ENOENT,
+                                         "directory %s does not exist: mkdir -p %s", t->dir, t->dir)
+                               : owner_errno(e, errno, t->dir);
+    if (t->is_transient && !has_proc())
+        return open_hidden(t, e);
+    t->fd = open(t->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (t->fd >= 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+        return owner_errno(e, errno, t->dir);
+    return open_hidden(t, e);
+}
+
+static struct output_file *open_target(const char *path, bool is_transient, struct err *e)
+{
+    _cleanup_(cleanup_output_file_free) struct output_file *t = calloc(1, sizeof(*t));
+    _cleanup_free_ char *copy = strdup(path);
+    struct stat st;
+
+    if (t) {
+        t->fd = t->dir_fd = -1;
+        t->is_transient = is_transient;
+        t->path = strdup(path);
+        t->dir = copy ? strdup(dirname(copy)) : NULL;
+        t->hidden = calloc(1, strlen(path) + 32);
+    }
+    if (!t || !t->path || !t->dir || !t->hidden) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    /* What rename would refuse is better known now than when all is read. */
+    if (!path[0] || path[strlen(path) - 1] == '/') {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%s' is not the name of a file", path);
+        return NULL;
+    }
+    if (!is_transient && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a regular file", path);
+        return NULL;
+    }
+    if (open_unfinished(t, e) < 0)
+        return NULL;
+    return TAKE_PTR(t);
+}
+
+struct output_file *output_file_open(const char *path, struct err *e)
+{
+    return open_target(path, false, e);
+}
+
+struct output_file *output_file_open_transient(const char *path, struct err *e)
+{
+    return open_target(path, true, e);
+}
+
+const char *output_file_hand_over(const struct output_file *t, int *fd)
+{
+    *fd = t->hidden[0] ? -1 : t->fd;
+    return t->hidden[0] ? t->hidden : "/proc/self/fd/3";
+}
+
+/* Only asks for it: errors are the sync's to report, and file systems without it lose nothing but time. */
+static void start_write_back(struct output_file *t)
+{
+    if (t->is_transient || t->written - t->written_back < WRITE_BACK)
+        return;
+    (void)sync_file_range(t->fd, (off_t)t->written_back, (off_t)(t->written - t->written_back), SYNC_FILE_RANGE_WRITE);
+    t->written_back = t->written;
+}
+
+int output_file_write(struct output_file *t, struct bytes bytes, struct err *e)
+{
+    while (bytes.len) {
+        ssize_t n = write(t->fd, bytes.data, bytes.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return t->is_transient ? err_errno(e, errno, "writing the snapshot in %s, where it has no name", t->dir)
+                                   : err_errno(e, errno, "writing %s", t->path);
+        bytes.data += n;
+        bytes.len -= (size_t)n;
+        t->written += (uint64_t)n;
+    }
+    start_write_back(t);
+    return 0;
+}
+
+/* Of the two ways that open(2) knows (O_TMPFILE) the first wants a privilege, the second /proc. */
+static int link_hidden(const struct output_file *t)
+{
+    char link[32];
+
+    if (linkat(t->fd, "", AT_FDCWD, t->hidden, AT_EMPTY_PATH) == 0)
+        return 0;
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", t->fd);
+    return linkat(AT_FDCWD, link, AT_FDCWD, t->hidden, AT_SYMLINK_FOLLOW);
+}
+
+/* linkat cannot replace what is there, so a file without a name gets a hidden one first. */
+static int give_name(struct output_file *t, struct err *e)
+{
+    if (!t->hidden[0]) {
+        choose_hidden_name(t);
+        if (link_hidden(t) < 0) {
+            err_errno(e, errno, "%s", t->hidden);
+            t->hidden[0] = '\0';
+            return -1;
+        }
+    }
+    if (rename(t->hidden, t->path) < 0)
+        return err_errno(e, errno, "%s", t->path);
+    t->hidden[0] = '\0';
+    t->is_in_place = true;
+    return 0;
+}
+
+int output_file_commit(struct output_file *t, struct err *e)
+{
+    if (t->is_transient)
+        return 0;
+    if (fsync(t->fd) < 0)
+        return err_errno(e, errno, "syncing %s", t->path);
+    if (give_name(t, e) < 0)
+        return -1;
+    /* Some file systems have nothing to sync in a directory (fsync(2), EINVAL). */
+    if (fsync(t->dir_fd) < 0 && errno != EINVAL)
+        return err_errno(e, errno, "%s is written, but may not outlive a crash: syncing %s", t->path, t->dir);
+    return 0;
+}
+
+bool output_file_is_in_place(const struct output_file *t)
+{
+    return t->is_in_place;
+}
+
+void output_file_free(struct output_file *t)
+{
+    if (!t)
+        return;
+    if (t->hidden && t->hidden[0])
+        (void)unlink(t->hidden);
+    if (t->fd >= 0)
+        close(t->fd);
+    if (t->dir_fd >= 0)
+        close(t->dir_fd);
+    free(t->hidden);
+    free(t->dir);
+    free(t->path);
+    free(t);
+}

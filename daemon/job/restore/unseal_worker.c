@@ -1,0 +1,161 @@
+#include "job/restore/unseal_worker.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "seal/digest.h"
+#include "seal/unseal.h"
+
+enum { CHUNKS_A_PIECE = 4 };
+
+struct unseal_worker {
+    uv_loop_t *loop;
+    struct digest *digest;
+    struct unseal *unseal; /* NULL: plain */
+    uint8_t *plain;        /* room for one chunk */
+    struct output_file *target;
+    bool skip_hash_check;
+    uint64_t written;
+
+    uv_work_t work;
+    bool busy;
+    struct bytes piece;
+    struct err err; /* of the work under way */
+    void *ctx;
+    void (*ready)(void *ctx, const struct err *err);
+};
+
+CLEANUP_FUNC(struct unseal_worker *, unseal_worker_free)
+
+struct unseal_worker *unseal_worker_new(uv_loop_t *loop, const struct unseal_worker_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_unseal_worker_free) struct unseal_worker *u = calloc(1, sizeof(*u));
+
+    if (!u) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    u->loop = loop;
+    u->target = spec->target;
+    u->skip_hash_check = spec->skip_hash_check;
+    u->digest = digest_new(e);
+    if (!u->digest)
+        return NULL;
+    if (!spec->data_key)
+        return TAKE_PTR(u);
+    u->unseal = unseal_new(spec->data_key, spec->size, e);
+    if (!u->unseal)
+        return NULL;
+    u->plain = malloc(SEAL_CHUNK);
+    if (!u->plain) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for a chunk");
+        return NULL;
+    }
+    return TAKE_PTR(u);
+}
+
+size_t unseal_worker_piece(const struct unseal_worker *u)
+{
+    return CHUNKS_A_PIECE * (size_t)(u->unseal ? SEAL_SEALED_CHUNK : SEAL_CHUNK);
+}
+
+static int take_plain(struct unseal_worker *u, struct bytes plain)
+{
+    if (digest_update(u->digest, plain, &u->err) < 0)
+        return -1;
+    if (u->target && output_file_write(u->target, plain, &u->err) < 0)
+        return -1;
+    u->written += plain.len;
+    return 0;
+}
+
+/* On a thread of the pool. */
+static void work_on_piece(uv_work_t *work)
+{
+    struct unseal_worker *u = CONTAINER_OF(work, struct unseal_worker, work);
+    struct bytes left = u->piece;
+
+    if (!u->unseal) {
+        (void)take_plain(u, left);
+        return;
+    }
+    while (left.len) {
+        struct bytes sealed = {.data = left.data, .len = unseal_next_len(u->unseal)};
+
+        if (sealed.len == 0 || sealed.len > left.len) { /* the piece is not what the object's size promised */
+            err_set(&u->err, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the dump is longer than it was announced");
+            return;
+        }
+        if (unseal_chunk(u->unseal, sealed, u->plain, &u->err) < 0 ||
+                take_plain(u, (struct bytes){.data = u->plain, .len = sealed.len - SEAL_OVERHEAD}) < 0)
+            return;
+        left.data += sealed.len;
+        left.len -= sealed.len;
+    }
+}
+
+static void work_on_end(uv_work_t *work)
+{
+    struct unseal_worker *u = CONTAINER_OF(work, struct unseal_worker, work);
+
+    if (u->unseal && unseal_next_len(u->unseal) != 0) {
+        err_set(&u->err, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the dump is shorter than it was announced");
+        return;
+    }
+    if (!u->skip_hash_check && digest_verdict(u->digest, &u->err) < 0)
+        return;
+    if (u->target)
+        (void)output_file_commit(u->target, &u->err);
+}
+
+static void after_work(uv_work_t *work, int status)
+{
+    struct unseal_worker *u = CONTAINER_OF(work, struct unseal_worker, work);
+
+    (void)status; /* never cancelled */
+    u->busy = false;
+    u->ready(u->ctx, u->err.kind ? &u->err : NULL);
+}
+
+static void queue(struct unseal_worker *u, uv_work_cb cb, void *ctx, void (*ready)(void *ctx, const struct err *err))
+{
+    u->busy = true;
+    u->err = ERR_INIT;
+    u->ctx = ctx;
+    u->ready = ready;
+    (void)uv_queue_work(u->loop, &u->work, cb, after_work); /* fails for a NULL callback alone */
+}
+
+void unseal_worker_run(
+        struct unseal_worker *u, struct bytes piece, void *ctx, void (*ready)(void *ctx, const struct err *err))
+{
+    u->piece = piece;
+    queue(u, work_on_piece, ctx, ready);
+}
+
+void unseal_worker_finish(struct unseal_worker *u, void *ctx, void (*ready)(void *ctx, const struct err *err))
+{
+    queue(u, work_on_end, ctx, ready);
+}
+
+uint64_t unseal_worker_written(const struct unseal_worker *u)
+{
+    return u->written;
+}
+
+bool unseal_worker_is_busy(const struct unseal_worker *u)
+{
+    return u->busy;
+}
+
+void unseal_worker_free(struct unseal_worker *u)
+{
+    if (!u)
+        return;
+    digest_free(u->digest);
+    unseal_free(u->unseal);
+    if (u->plain)
+        secret_wipe(u->plain, SEAL_CHUNK);
+    free(u->plain);
+    free(u);
+}

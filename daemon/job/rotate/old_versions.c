@@ -1,0 +1,182 @@
+#include "job/rotate/old_versions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "job/rotate/old_version.h"
+#include "s3/object.h"
+
+enum { LANES = 16 };
+
+/* One that is to go. */
+struct item {
+    char *name, *version_id;
+    int64_t instant; /* seconds since the epoch */
+};
+
+struct lane {
+    struct old_versions *owner;
+    struct old_version *version; /* NULL: free */
+    size_t index;
+};
+
+struct old_versions {
+    struct core *core;
+    struct old_versions_spec spec;
+    struct s3_listing *listing;
+    struct item *items;
+    size_t n, cap, next, ended;
+    struct lane lanes[LANES];
+    struct old_versions_result result;
+};
+
+CLEANUP_FUNC(struct old_versions *, old_versions_free)
+
+static void start_more(struct old_versions *v);
+
+static void count_stays(struct old_versions *v, const struct item *item, const struct err *err)
+{
+    v->result.stay++;
+    v->spec.on_stays(v->spec.ctx, item->name, err);
+}
+
+static void on_version_done(void *ctx, enum old_version_outcome outcome, const struct err *err)
+{
+    struct lane *lane = ctx;
+    struct old_versions *v = lane->owner;
+
+    if (outcome == OLD_VERSION_PURGED)
+        v->result.purged++;
+    else if (outcome == OLD_VERSION_HARMLESS)
+        v->result.harmless++;
+    else
+        count_stays(v, &v->items[lane->index], err);
+    old_version_free(TAKE_PTR(lane->version));
+    v->ended++;
+    v->spec.on_progress(v->spec.ctx, (unsigned)v->ended, (unsigned)v->n);
+    start_more(v);
+}
+
+static void start_one(struct old_versions *v, struct lane *lane, size_t index)
+{
+    const struct item *item = &v->items[index];
+    struct old_version_spec spec = {
+            .name = item->name,
+            .version_id = item->version_id,
+            .instant = item->instant,
+            .previous = v->spec.previous,
+            .next = v->spec.next,
+            .ctx = lane,
+            .on_done = on_version_done,
+    };
+    struct err e = ERR_INIT;
+
+    lane->owner = v;
+    lane->index = index;
+    lane->version = old_version_start(v->core, &spec, &e);
+    if (lane->version)
+        return;
+    v->ended++;
+    count_stays(v, item, &e);
+}
+
+static void start_more(struct old_versions *v)
+{
+    for (unsigned i = 0; i < LANES; i++)
+        while (!v->lanes[i].version && v->next < v->n)
+            start_one(v, &v->lanes[i], v->next++);
+    if (v->ended == v->n)
+        v->spec.on_done(v->spec.ctx, &v->result, NULL);
+}
+
+static int remember(struct old_versions *v, const struct s3_version *version, int64_t instant, struct err *e)
+{
+    size_t cap = v->cap ? 2 * v->cap : 64;
+    struct item *grown;
+
+    if (v->n == v->cap) {
+        grown = reallocarray(v->items, cap, sizeof(*grown));
+        if (!grown)
+            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        v->items = grown;
+        v->cap = cap;
+    }
+    v->items[v->n] = (struct item){strdup(version->key), strdup(version->version_id), instant};
+    if (v->items[v->n].name && v->items[v->n].version_id) {
+        v->n++;
+        return 0;
+    }
+    free(v->items[v->n].name);
+    free(v->items[v->n].version_id);
+    return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+}
+
+static int on_version(void *ctx, const struct s3_version *version, struct err *e)
+{
+    struct old_versions *v = ctx;
+    int64_t instant;
+
+    if (version->is_latest || version->is_delete_marker)
+        return 0;
+    if (name_parse(core_conf(v->core)->s3.objects_prefix, version->key, &instant) != NAME_KEY)
+        return 0;
+    if (!v->spec.find(v->spec.ctx, version->key, &instant)) {
+        v->result.lost++;
+        return 0;
+    }
+    v->result.found++;
+    return v->spec.purges && v->n < OLD_VERSIONS_MAX ? remember(v, version, instant, e) : 0;
+}
+
+static void on_listed(void *ctx, const struct err *err)
+{
+    struct old_versions *v = ctx;
+
+    v->listing = NULL;
+    if (err) {
+        v->spec.on_done(v->spec.ctx, &v->result, err);
+        return;
+    }
+    if (v->spec.purges && !v->spec.may_purge(v->spec.ctx))
+        v->next = v->ended = v->n;
+    start_more(v);
+}
+
+struct old_versions *old_versions_start(struct core *core, const struct old_versions_spec *spec, struct err *e)
+{
+    _cleanup_(cleanup_old_versions_free) struct old_versions *v = calloc(1, sizeof(*v));
+    struct s3_listing_spec listing = {.ctx = v, .on_version = on_version, .on_done = on_listed};
+    char prefix[NAME_TEXT_MAX];
+    struct s3_client *s3;
+
+    if (!v) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    v->core = core;
+    v->spec = *spec;
+    listing.prefix = prefix;
+    if (name_list_prefix(prefix, core_conf(core)->s3.objects_prefix, e) < 0)
+        return NULL;
+    s3 = core_s3(core, e);
+    v->listing = s3 ? s3_list_versions(s3, &listing, e) : NULL;
+    return v->listing ? TAKE_PTR(v) : NULL;
+}
+
+void old_versions_free(struct old_versions *v)
+{
+    if (!v)
+        return;
+    if (v->listing)
+        s3_listing_cancel(v->listing);
+    for (unsigned i = 0; i < LANES; i++)
+        old_version_free(v->lanes[i].version);
+    for (size_t i = 0; i < v->n; i++) {
+        free(v->items[i].name);
+        free(v->items[i].version_id);
+    }
+    free(v->items);
+    free(v);
+}

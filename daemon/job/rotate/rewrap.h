@@ -1,0 +1,60 @@
+/*
+ * rewrap.h: one wrapped data key in the bucket, from the previous master key to the new one.
+ *
+ *     GET => opened by the previous key? => wrapped by the new one => PUT over what was read => GET => opened by the
+ * new one, and the same data key? => rotated
+ *
+ * A put is atomic: at each moment the object is the old wrap or the new one, whole, and one of the two master keys
+ * opens it. It goes only over what was read (If-Match, where the store knows it). Whoever writes in between, or after
+ * us, is looked at anew. Should the store give back something that makes no sense at all, the old bytes are put back.
+ *
+ * What the new key opens is done already. Everything else is left as it is and told: a key that opens but is bound to
+ * another instant is not bound anew, for that would make a backup that somebody renamed look like a true one.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/secret.h"
+#include "core/core.h"
+#include "job/keys/keyring.h"
+
+struct rewrap;
+
+enum rewrap_outcome {
+    REWRAP_ROTATED, /* or, only looking: would be */
+    REWRAP_ALREADY,
+    REWRAP_GONE,   /* it is not there, or the store says so: another listing must show whether that is true */
+    REWRAP_FAILED, /* err says why */
+};
+
+/*
+ * How this store is told "only over what I have read". Found out on the way and shared by all of one rotation: one that
+ * refuses (412, 501) a put over an object that is what it was does not know that form.
+ */
+enum rewrap_condition {
+    REWRAP_IF_MATCH,      /* with the ETag as it was received, in quotes (RFC 9110, 13.1.1) */
+    REWRAP_IF_MATCH_BARE, /* without them (Ceph 16) */
+    REWRAP_ANYWAY,        /* not at all (Ceph 16, if the bucket keeps versions) */
+};
+
+struct rewrap_spec {
+    const char *name;              /* of the key's object; borrowed, like the two keys, until the end */
+    int64_t instant;               /* of its backup */
+    const struct secret *previous; /* master keys */
+    const struct secret *next;
+    const struct keyring *ring;       /* to say more of a key that neither opens, or NULL; borrowed */
+    enum rewrap_condition *condition; /* 0 at first; borrowed */
+    bool only_look;
+    void *ctx;
+    /* Once unless freed, never inside the start. `was_rotated_from`: an `already` says that it came from the same
+     * previous key. err is NULL unless FAILED. */
+    void (*on_done)(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err);
+};
+
+/* Starts. The core must be acquired. The caller frees. Errors: those of core_s3, ERR_RESOURCE. */
+struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, struct err *e);
+
+/* Cancels what runs: the object stays what it is then, the old or the new. NULL is fine. */
+void rewrap_free(struct rewrap *r);

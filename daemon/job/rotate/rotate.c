@@ -1,0 +1,616 @@
+#include "job/rotate/rotate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/timestamp.h"
+#include "catalog/name.h"
+#include "job/bucket/listing.h"
+#include "job/rotate/key_list.h"
+#include "job/rotate/old_versions.h"
+#include "job/rotate/rewrap.h"
+#include "job/rotate/underway.h"
+#include "seal/key.h"
+
+enum state {
+    LISTING,    /* the keys */
+    REWRAPPING, /* or, in a second pass, looking whether all are what they should be */
+    UPLOADS,    /* is a backup under way? */
+    CONFIRMING, /* the keys are listed once more: has one come meanwhile? */
+    VERSIONS,   /* old ones are counted, or purged */
+    FINISHED,
+};
+
+static const char *const phase_names[] = {"listing", "rotating", "uploads", "listing", "old versions", "finished"};
+
+enum {
+    LANES = 16,
+    PASSES_MAX = 6,
+    /* So many failures in a row that are not the key's own (no network, no rights) are those of all that follow. */
+    ALIKE_MAX = 2 * LANES,
+};
+
+struct lane {
+    struct rotate *owner;
+    struct rewrap *rewrap; /* NULL: free */
+    size_t index;
+};
+
+struct rotate {
+    struct core *core;
+    struct job_sink sink;
+    enum state state;
+    bool cancelled;
+    uint64_t started_ms;
+    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn */
+    struct secret *previous, *next;
+    bool dry_run, purges;
+
+    struct keyring *ring; /* of the configuration, to explain what does not open; or NULL */
+    struct listing *listing;
+    unsigned passes;
+    struct key_list *keys, *missing; /* of this pass */
+    size_t next_key, ended;
+    size_t changed; /* that this pass found not to be done */
+    struct lane lanes[LANES];
+    struct underway *underway;
+    unsigned needed_versions; /* old versions of keys that are missing */
+    char needed[NAME_TEXT_MAX];
+    enum rewrap_condition condition;
+    struct old_versions *versions;
+
+    unsigned alike;      /* failures in a row that are not the key's own */
+    unsigned not_opened; /* because neither key opens it */
+    bool has_evidence;   /* a key says that it was rotated from the previous one */
+    struct err failure;  /* the first, or the first that is of bytes that are bad */
+    struct rotate_result result;
+};
+
+static size_t count(const struct rotate *r)
+{
+    return r->keys ? key_list_count(r->keys) : 0;
+}
+
+static void tell_progress(struct rotate *r, uint64_t done, uint64_t total)
+{
+    struct job_progress p = {.phase = phase_names[r->state], .done = done, .total = total, .unit = "keys"};
+
+    r->sink.progress(r->sink.ctx, &p);
+}
+
+static void set_state(struct rotate *r, enum state state)
+{
+    r->state = state;
+    tell_progress(r, r->ended, count(r));
+}
+
+/* ---- the end ---- */
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct rotate *r = h->data;
+    struct core *core = r->core;
+
+    free(r);
+    core_release(core);
+}
+
+/* The only end. */
+static void finish(struct rotate *r, const struct err *err)
+{
+    struct job_sink sink = r->sink;
+    struct rotate_result result;
+
+    r->state = FINISHED;
+    listing_free(TAKE_PTR(r->listing));
+    underway_free(TAKE_PTR(r->underway));
+    old_versions_free(TAKE_PTR(r->versions));
+    for (unsigned i = 0; i < LANES; i++)
+        rewrap_free(TAKE_PTR(r->lanes[i].rewrap));
+    key_list_free(TAKE_PTR(r->keys));
+    key_list_free(TAKE_PTR(r->missing));
+    keyring_free(TAKE_PTR(r->ring));
+    secret_free(TAKE_PTR(r->previous));
+    secret_free(TAKE_PTR(r->next));
+    r->result.elapsed_ms = uv_now(core_loop(r->core)) - r->started_ms;
+    result = r->result;
+    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+    sink.done(sink.ctx, &(struct job_result){.rotate = &result}, err);
+}
+
+static void tell_failure(struct rotate *r, const char *name, const struct err *err)
+{
+    struct unrotated unrotated = {.name = name, .err = err};
+
+    r->sink.unrotated(r->sink.ctx, &unrotated);
+    if (r->failure.kind == ERR_NONE || (r->failure.kind != ERR_INTEGRITY && err->kind == ERR_INTEGRITY)) {
+        r->failure = *err;
+        err_prepend(&r->failure, "%s: ", name);
+    }
+}
+
+/* Not all keys are opened by the new one. */
+static void finish_incomplete(struct rotate *r)
+{
+    const struct rotate_result *result = &r->result;
+    size_t left = count(r) - r->ended;
+
+    if (left)
+        err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", r->alike, left);
+    if (result->rotated + result->already == 0 && r->not_opened == result->failed && left == 0)
+        err_prepend(&r->failure,
+                "the previous key %s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
+                result->previous, count(r));
+    else
+        err_prepend(&r->failure, "%u of %zu keys were not rotated: do not destroy the previous key %s; ",
+                result->failed, count(r), result->previous);
+    finish(r, &r->failure);
+}
+
+/*
+ * Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
+ * key is what it was said to be. The file is read again each time: somebody may have put the old key back meanwhile.
+ * Errors: ERR_CONFIG.
+ */
+static int conclude(struct rotate *r, struct err *e)
+{
+    struct rotate_result *result = &r->result;
+    struct err why = ERR_INIT;
+    int n = keyring_current_fingerprint(core_conf(r->core), result->configured, &why);
+
+    if (!result->rotated && !r->has_evidence)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
+                "that the right file, or are the two interchanged? Destroy neither before that is clear",
+                result->already, result->next, result->previous);
+    if (r->dry_run || !core_conf(r->core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the new "
+            "key %s there, and run this again%s",
+            result->previous, n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
+            result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
+}
+
+/* ---- old versions ---- */
+
+static bool find_rotated(void *ctx, const char *name, int64_t *instant)
+{
+    struct rotate *r = ctx;
+    const struct key_item *item = key_list_find(r->keys, name);
+
+    if (key_list_find(r->missing, name) && r->needed_versions++ == 0)
+        (void)snprintf(r->needed, sizeof(r->needed), "%s", name);
+    if (!item || !item->is_rotated)
+        return false;
+    *instant = item->instant;
+    return true;
+}
+
+/* What is removed cannot be brought back: only when nothing stands against success. */
+static bool may_purge(void *ctx)
+{
+    struct rotate *r = ctx;
+    struct err ignored = ERR_INIT;
+
+    return r->needed_versions == 0 && conclude(r, &ignored) == 0;
+}
+
+static void on_purge_progress(void *ctx, unsigned done, unsigned total)
+{
+    tell_progress(ctx, done, total);
+}
+
+static void on_version_stays(void *ctx, const char *name, const struct err *err)
+{
+    struct rotate *r = ctx;
+    struct err e = *err;
+
+    err_prepend(&e, "an old version stays: ");
+    tell_failure(r, name, &e);
+}
+
+/* Whoever asks for a purge wants to know. Else a store that does not list versions, or not for us, is told of and no
+ * more: what it keeps is no backup. But what another try may show is not passed over. */
+static bool must_be_listed(const struct rotate *r, const struct err *err)
+{
+    return r->purges || err->kind == ERR_TRANSIENT || err->kind == ERR_RESOURCE;
+}
+
+static void on_versions(void *ctx, const struct old_versions_result *found, const struct err *err)
+{
+    struct rotate *r = ctx;
+    struct err e = err ? *err : ERR_INIT;
+
+    r->result.old_versions = found->found - found->purged - found->harmless;
+    r->result.lost_versions = found->lost - r->needed_versions;
+    r->result.purged = found->purged;
+    r->result.versions_unknown = err != NULL;
+    if (err && must_be_listed(r, err)) {
+        err_prepend(&e,
+                "%s old versions of them could not be looked for, which need the previous key: keep it, and run this "
+                "again: ",
+                r->dry_run ? "all keys were looked at, but" : "all keys are rotated, but");
+        finish(r, &e);
+    } else if (found->stay) {
+        err_prepend(&r->failure,
+                "all keys are rotated, but %u old versions stay: keep the previous key until that is "
+                "settled; ",
+                found->stay);
+        finish(r, &r->failure);
+    } else if (r->needed_versions) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "%s was deleted and its dump was not; the bucket keeps an old version of it, which may need the "
+                "previous key: bring that version back or delete the dump, and run this again; keep the previous key "
+                "until then",
+                r->needed);
+        finish(r, &e);
+    } else {
+        e = ERR_INIT;
+        finish(r, conclude(r, &e) < 0 ? &e : NULL);
+    }
+}
+
+static void look_for_versions(struct rotate *r)
+{
+    struct old_versions_spec spec = {
+            .previous = r->previous,
+            .next = r->next,
+            .purges = r->purges && !r->dry_run,
+            .ctx = r,
+            .find = find_rotated,
+            .may_purge = may_purge,
+            .on_progress = on_purge_progress,
+            .on_stays = on_version_stays,
+            .on_done = on_versions,
+    };
+    struct old_versions_result none = {0};
+    struct err e = ERR_INIT;
+
+    set_state(r, VERSIONS);
+    r->versions = old_versions_start(r->core, &spec, &e);
+    if (!r->versions)
+        on_versions(r, &none, &e);
+}
+
+/* ---- backups that are under way ---- */
+
+static void list_keys(struct rotate *r, enum state state);
+
+static bool is_rotated(void *ctx, const char *name)
+{
+    struct rotate *r = ctx;
+    const struct key_item *item = key_list_find(r->keys, name);
+
+    return item && item->is_rotated;
+}
+
+/* What a store says that does not list uploads (S3 API, "Error Responses": NotImplemented, MethodNotAllowed). */
+static bool is_not_implemented(const struct err *err)
+{
+    return err->domain == ERR_DOMAIN_HTTP && (err->code == 501 || err->code == 405);
+}
+
+static void on_underway(void *ctx, const char *upload, int64_t began, const struct err *err)
+{
+    struct rotate *r = ctx;
+    char text[ERR_TEXT_MAX + 64], since[TIMESTAMP_TEXT_MAX];
+    struct err e = err ? *err : ERR_INIT;
+
+    if (upload) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun "
+                "%s, has not ended. When none is, run this again, and keep the previous key until then (what a crash "
+                "has left goes after a day)",
+                upload, timestamp_format(began, since));
+        finish(r, &e);
+        return;
+    }
+    if (err && !is_not_implemented(err)) {
+        err_prepend(&e,
+                "all keys are rotated, but whether a backup is under way could not be seen%s: keep the previous key, "
+                "and run this again: ",
+                err->kind == ERR_AUTH ? " (the access key needs s3:ListBucketMultipartUploads)" : "");
+        finish(r, &e);
+        return;
+    }
+    if (err) {
+        (void)snprintf(text, sizeof(text), "whether a backup is under way could not be seen: %s", err->text);
+        r->sink.note(r->sink.ctx, text);
+    }
+    underway_free(TAKE_PTR(r->underway));
+    list_keys(r, CONFIRMING);
+}
+
+static void look_for_uploads(struct rotate *r)
+{
+    struct underway_spec spec = {.ctx = r, .is_known = is_rotated, .on_done = on_underway};
+    struct err e = ERR_INIT;
+
+    set_state(r, UPLOADS);
+    r->underway = underway_start(r->core, &spec, &e);
+    if (!r->underway)
+        on_underway(r, NULL, 0, &e);
+}
+
+/* ---- rewrapping ---- */
+
+static void end_pass(struct rotate *r)
+{
+    if (r->result.failed) {
+        finish_incomplete(r);
+    } else if (r->dry_run) {
+        look_for_versions(r);
+    } else if (r->changed == 0) { /* each of them was seen to be opened by the new key */
+        look_for_uploads(r);
+    } else {
+        list_keys(r, LISTING);
+    }
+}
+
+static bool has_given_up(const struct rotate *r)
+{
+    return r->alike >= ALIKE_MAX;
+}
+
+static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_outcome outcome, const struct err *err)
+{
+    bool is_own = outcome != REWRAP_FAILED || err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND;
+
+    r->ended++;
+    r->alike = is_own ? 0 : r->alike + 1;
+    item->is_rotated = outcome == REWRAP_ROTATED || outcome == REWRAP_ALREADY;
+    r->changed += outcome == REWRAP_ROTATED || outcome == REWRAP_GONE;
+    if (outcome == REWRAP_ROTATED) {
+        r->result.rotated++;
+    } else if (outcome == REWRAP_ALREADY) {
+        r->result.already += r->passes == 1;
+    } else if (outcome == REWRAP_FAILED) {
+        r->result.failed++;
+        r->not_opened += err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
+        tell_failure(r, item->name, err);
+    }
+}
+
+static void start_more(struct rotate *r);
+
+static void on_rewrapped(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err)
+{
+    struct lane *lane = ctx;
+    struct rotate *r = lane->owner;
+
+    r->has_evidence = r->has_evidence || was_rotated_from;
+    count_outcome(r, key_list_at(r->keys, lane->index), outcome, err);
+    rewrap_free(TAKE_PTR(lane->rewrap));
+    tell_progress(r, r->ended, count(r));
+    start_more(r);
+}
+
+static void start_one(struct rotate *r, struct lane *lane, size_t index)
+{
+    struct key_item *item = key_list_at(r->keys, index);
+    struct rewrap_spec spec = {
+            .name = item->name,
+            .instant = item->instant,
+            .previous = r->previous,
+            .next = r->next,
+            .ring = r->ring,
+            .condition = &r->condition,
+            .only_look = r->dry_run,
+            .ctx = lane,
+            .on_done = on_rewrapped,
+    };
+    struct err e = ERR_INIT;
+
+    lane->owner = r;
+    lane->index = index;
+    if (item->is_unreadable)
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "its name has no time stamp that can be read, to bind it to");
+    else
+        lane->rewrap = rewrap_start(r->core, &spec, &e);
+    if (!lane->rewrap)
+        count_outcome(r, item, REWRAP_FAILED, &e);
+}
+
+static void start_more(struct rotate *r)
+{
+    bool under_way = false;
+
+    for (unsigned i = 0; i < LANES; i++) {
+        while (!r->lanes[i].rewrap && r->next_key < count(r) && !has_given_up(r))
+            start_one(r, &r->lanes[i], r->next_key++);
+        under_way = under_way || r->lanes[i].rewrap;
+    }
+    if (!under_way)
+        end_pass(r);
+}
+
+/* ---- what there is ---- */
+
+static int take_keys(struct rotate *r, const struct catalog_list *list, struct err *e)
+{
+    key_list_free(TAKE_PTR(r->keys));
+    key_list_free(TAKE_PTR(r->missing));
+    r->keys = key_list_new(e);
+    r->missing = r->keys ? key_list_new(e) : NULL;
+    return r->missing && key_list_add(r->keys, list, e) == 0 ? key_list_add_missing(r->missing, list, e) : -1;
+}
+
+/* What is known says nothing about keys that were not seen. */
+static void finish_unseen(struct rotate *r, const struct err *err)
+{
+    struct err e = *err;
+
+    if (r->passes)
+        err_prepend(&e, "keys are rotated, but whether that were all could not be seen: keep the previous key, and run "
+                        "this again: ");
+    finish(r, &e);
+}
+
+static void begin_pass(struct rotate *r, const struct catalog_list *list)
+{
+    struct err e = ERR_INIT;
+
+    if (r->passes == PASSES_MAX) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
+                "this again, and do not destroy the previous key %s",
+                PASSES_MAX, r->result.previous);
+        finish(r, &e);
+    } else if (take_keys(r, list, &e) < 0) {
+        finish_unseen(r, &e);
+    } else if (count(r) == 0 && r->passes == 0) {
+        err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no encrypted backups in %s: there is nothing to rotate",
+                core_bucket_url(r->core));
+        finish(r, &e);
+    } else {
+        r->passes++;
+        r->next_key = r->ended = r->changed = 0;
+        set_state(r, REWRAPPING);
+        start_more(r);
+    }
+}
+
+/* Whether there is a key that the last pass has not seen to be opened by the new one: of a backup that ended during
+ * that pass. It came behind the pass' listing, and when uploads were listed its upload had ended. */
+static int look_for_news(struct rotate *r, const struct catalog_list *list, bool *found, struct err *e)
+{
+    _cleanup_(cleanup_key_list_free) struct key_list *now = key_list_new(e);
+
+    *found = false;
+    if (!now || key_list_add(now, list, e) < 0)
+        return -1;
+    for (size_t i = 0; i < key_list_count(now) && !*found; i++)
+        *found = !is_rotated(r, key_list_at(now, i)->name);
+    return 0;
+}
+
+static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
+{
+    struct rotate *r = ctx;
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
+    struct err e = err ? *err : ERR_INIT;
+    bool has_news = true;
+
+    listing_free(TAKE_PTR(r->listing));
+    if (err || (r->state == CONFIRMING && look_for_news(r, list, &has_news, &e) < 0))
+        finish_unseen(r, &e);
+    else if (has_news)
+        begin_pass(r, list);
+    else
+        look_for_versions(r);
+}
+
+/* LISTING or CONFIRMING. */
+static void list_keys(struct rotate *r, enum state state)
+{
+    struct listing_spec spec = {.ctx = r, .on_done = on_listed};
+    struct err e = ERR_INIT;
+
+    r->ended = 0;
+    set_state(r, state);
+    r->listing = listing_start(r->core, &spec, &e);
+    if (!r->listing)
+        finish_unseen(r, &e);
+}
+
+/* ---- the beginning ---- */
+
+/* The new key, and that the two are two. */
+static int take_new_key(struct rotate *r, struct err *e)
+{
+    const char *path = core_conf(r->core)->encryption_key_path;
+    _cleanup_secret_ struct secret *configured = NULL;
+    struct err why = ERR_INIT;
+
+    if (!path && !r->next)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "encryption_key_path is not configured: there is no key to rotate to; --new-key brings one along");
+    configured = path ? key_read_master(path, &why) : NULL;
+    if (configured)
+        key_fingerprint(configured, r->result.configured);
+    if (!r->next && !configured) {
+        *e = why;
+        return -1;
+    }
+    if (!r->next)
+        r->next = TAKE_PTR(configured);
+    key_fingerprint(r->previous, r->result.previous);
+    key_fingerprint(r->next, r->result.next);
+    if (secret_equal(r->previous, r->next))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "the previous key and the new one are the same (%s): nothing was changed", r->result.next);
+    return 0;
+}
+
+static void begin(uv_timer_t *timer)
+{
+    struct rotate *r = CONTAINER_OF(timer, struct rotate, timer);
+    struct err e = ERR_INIT;
+
+    if (take_new_key(r, &e) < 0) {
+        finish(r, &e);
+        return;
+    }
+    r->ring = keyring_new(core_conf(r->core), &e);
+    list_keys(r, LISTING);
+}
+
+static void free_unstarted(struct rotate *r)
+{
+    if (!r)
+        return;
+    secret_free(r->previous);
+    secret_free(r->next);
+    free(r);
+}
+
+struct rotate *rotate_start(
+        struct core *core, const struct rotate_request *request, const struct job_sink *sink, struct err *e)
+{
+    struct rotate *r = calloc(1, sizeof(*r));
+
+    if (!r) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    r->previous = secret_copy(secret_const_data(request->previous), KEY_LEN, e);
+    if (request->next)
+        r->next = secret_copy(secret_const_data(request->next), KEY_LEN, e);
+    if (!r->previous || !r->next != !request->next) {
+        free_unstarted(r);
+        return NULL;
+    }
+    core_acquire(core);
+    r->core = core;
+    r->sink = *sink;
+    r->dry_run = r->result.dry_run = request->dry_run;
+    r->purges = request->purge_versions;
+    r->started_ms = uv_now(core_loop(core));
+    r->timer.data = r;
+    (void)uv_timer_init(core_loop(core), &r->timer);
+    (void)uv_timer_start(&r->timer, begin, 0, 0);
+    return r;
+}
+
+static void cancel_now(uv_timer_t *timer)
+{
+    struct rotate *r = CONTAINER_OF(timer, struct rotate, timer);
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
+            "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
+            "and keep both keys until then",
+            r->result.rotated + r->result.already);
+    finish(r, &e);
+}
+
+void rotate_cancel(struct rotate *r)
+{
+    if (r->state == FINISHED || r->cancelled)
+        return;
+    r->cancelled = true;
+    (void)uv_timer_start(&r->timer, cancel_now, 0, 0);
+}

@@ -1,0 +1,182 @@
+#include "tell/hooks.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/timestamp.h"
+#include "core/log.h"
+#include "job/restore/program.h"
+
+struct hook {
+    struct hooks *owner;
+    struct program *tool; /* NULL: a free place */
+    const char *name;
+};
+
+struct hooks {
+    struct core *core;
+    struct hook hooks[HOOKS_MAX];
+};
+
+/* ---- the event ---- */
+
+static void write_backup(FILE *out, bool *first, const struct backup_result *r)
+{
+    json_text(out, first, "name", r->name);
+    json_instant(out, first, "instant", r->instant);
+    json_number(out, first, "snapshot_size", r->snapshot_size);
+    json_number(out, first, "stored_size", r->stored_size);
+    json_number(out, first, "elapsed_ms", r->elapsed_ms);
+    json_number(out, first, "attempts", r->attempts);
+    json_bool(out, first, "encrypted", r->encrypted);
+    json_text(out, first, "endpoint", r->member.endpoint);
+    json_text(out, first, "etcd_version", r->member.version);
+    json_signed(out, first, "revision_before", r->member.revision);
+    json_signed(out, first, "revision_after", r->revision_after);
+    json_text(out, first, "doubt", r->doubt);
+}
+
+static void write_event(FILE *out, const struct core *core, const struct backup_result *result, const struct err *err)
+{
+    bool first = true;
+
+    json_text(out, &first, "event", err ? "backup-failed" : "backup-done");
+    json_instant(out, &first, "at", timestamp_now());
+    json_text(out, &first, "bucket", core_bucket_url(core));
+    if (err) {
+        json_text(out, &first, "kind", err_kind_name(err->kind));
+        json_text(out, &first, "text", err->text);
+    } else {
+        write_backup(out, &first, result);
+    }
+    (void)fputs("}\n", out);
+}
+
+/* A file in memory that holds the event, at its beginning; -1 with an error. */
+static int make_input(const struct core *core, const struct backup_result *result, const struct err *err, struct err *e)
+{
+    _cleanup_close_ int fd = memfd_create("etcd-backupd-event", MFD_CLOEXEC);
+    int writing = fd >= 0 ? dup(fd) : -1;
+    FILE *out = writing >= 0 ? fdopen(writing, "w") : NULL;
+
+    if (!out) {
+        if (writing >= 0)
+            close(writing);
+        return err_errno(e, errno, "a file for the event");
+    }
+    write_event(out, core, result, err);
+    if (fclose(out) != 0 || lseek(fd, 0, SEEK_SET) < 0)
+        return err_errno(e, errno, "writing the event");
+    return TAKE_FD(fd);
+}
+
+/* ---- the command ---- */
+
+static void on_line(void *ctx, const char *line)
+{
+    const struct hook *h = ctx;
+
+    log_debug("%s: %s", h->name, line);
+}
+
+static void on_done(void *ctx, const struct err *err)
+{
+    struct hook *h = ctx;
+
+    h->tool = NULL;
+    if (err)
+        log_warning("%s: %s", h->name, err->text);
+}
+
+static void run(struct hook *h, const char *name, const char *command, int input)
+{
+    const char *args[] = {"/bin/sh", "-c", command, NULL};
+    struct program_spec spec = {
+            .args = args,
+            .inherit_fd = -1,
+            .input = input,
+            .has_input = true,
+            .limit_ms = core_conf(h->owner->core)->hooks.timeout_ms,
+            .ctx = h,
+            .on_line = on_line,
+            .on_done = on_done,
+    };
+    struct err e = ERR_INIT;
+
+    h->name = name;
+    h->tool = program_start(core_loop(h->owner->core), &spec, &e);
+    if (!h->tool)
+        log_warning("%s: %s", name, e.text);
+}
+
+static struct hook *find_place(struct hooks *h)
+{
+    for (unsigned i = 0; i < HOOKS_MAX; i++)
+        if (!h->hooks[i].tool)
+            return &h->hooks[i];
+    return NULL;
+}
+
+static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
+{
+    struct hooks *h = ctx;
+    const struct conf_hooks *conf = &core_conf(h->core)->hooks;
+    const char *name = err ? "hooks.on_failure" : "hooks.on_success";
+    const char *command = err ? conf->on_failure : conf->on_success;
+    struct hook *place = find_place(h);
+    _cleanup_close_ int input = -1;
+    struct err e = ERR_INIT;
+
+    if (!command || strcmp(job, "backup") != 0 || (err && err->kind == ERR_CANCELLED))
+        return;
+    if (!place) {
+        log_warning("%s: not run: %d of them are running already", name, HOOKS_MAX);
+        return;
+    }
+    input = make_input(h->core, err ? NULL : result->backup, err, &e);
+    if (input >= 0)
+        run(place, name, command, input);
+    else
+        log_warning("%s: %s", name, e.text);
+}
+
+struct hooks *hooks_new(struct core *core, struct jobs *jobs, struct err *e)
+{
+    struct hooks *h = calloc(1, sizeof(*h));
+
+    if (!h) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    h->core = core;
+    for (unsigned i = 0; i < HOOKS_MAX; i++)
+        h->hooks[i].owner = h;
+    jobs_observe(jobs, &(struct jobs_observer){.ctx = h, .ended = on_ended});
+    return h;
+}
+
+bool hooks_is_running(const struct hooks *h)
+{
+    for (unsigned i = 0; h && i < HOOKS_MAX; i++)
+        if (h->hooks[i].tool)
+            return true;
+    return false;
+}
+
+void hooks_stop(struct hooks *h)
+{
+    for (unsigned i = 0; h && i < HOOKS_MAX; i++)
+        if (h->hooks[i].tool)
+            program_stop(h->hooks[i].tool);
+}
+
+void hooks_free(struct hooks *h)
+{
+    free(h);
+}

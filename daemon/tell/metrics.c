@@ -1,0 +1,354 @@
+#include "tell/metrics.h"
+
+#include <errno.h>
+#include <mbedtls/x509_crt.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/timestamp.h"
+#include "tell/metrics_page.h"
+
+enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 10, CERTIFICATES_MAX = 3, MEMORY_MAX = 16 << 10 /* of a connection */ };
+
+struct metrics {
+    struct core *core;
+    struct jobs *jobs;
+    const struct cycle *cycle;
+    struct MHD_Daemon *server;
+    uv_poll_t poll;
+    uv_timer_t timer; /* what libmicrohttpd asks for */
+    unsigned open_handles;
+    bool is_freed;
+    struct metrics_counts counts;
+};
+
+/* ---- counting ---- */
+
+static void count_backup(struct metrics_counts *c, const struct backup_result *r)
+{
+    c->successes++;
+    c->bytes += r->snapshot_size;
+    c->last_size = r->snapshot_size;
+    c->last_duration_ms = r->elapsed_ms;
+}
+
+static void on_backup_ended(struct metrics_counts *c, const struct backup_result *r, const struct err *err)
+{
+    if (r) { /* else it did not even begin */
+        c->attempts += r->attempts;
+        c->read_ms += r->read_ms;
+    }
+    if (err)
+        c->failures[err->kind]++;
+    else
+        count_backup(c, r);
+}
+
+static void on_prune_ended(struct metrics_counts *c, const struct prune_result *r, const struct err *err)
+{
+    if (r->dry_run)
+        return;
+    c->pruned += r->deleted;
+    c->prune_failures += err != NULL;
+}
+
+static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
+{
+    struct metrics *m = ctx;
+
+    if (strcmp(job, "backup") == 0)
+        on_backup_ended(&m->counts, result ? result->backup : NULL, err);
+    else if (strcmp(job, "prune") == 0)
+        on_prune_ended(&m->counts, result->prune, err);
+}
+
+/* ---- certificates ---- */
+
+static int64_t seconds_of(const mbedtls_x509_time *t)
+{
+    struct tm tm = {
+            .tm_year = t->year - 1900,
+            .tm_mon = t->mon - 1,
+            .tm_mday = t->day,
+            .tm_hour = t->hour,
+            .tm_min = t->min,
+            .tm_sec = t->sec,
+    };
+
+    return timegm(&tm);
+}
+
+/* Of the client's certificate, which is the file's first; of CAs the last, for while one is replaced the old one stands
+ * beside it. 0 if the file cannot be read: the next backup will say why. */
+static int64_t expiry_of(const char *file, bool is_client)
+{
+    mbedtls_x509_crt chain;
+    int64_t last = 0;
+
+    mbedtls_x509_crt_init(&chain);
+    if (mbedtls_x509_crt_parse_file(&chain, file) == 0)
+        for (const mbedtls_x509_crt *c = &chain; c; c = is_client ? NULL : c->next) {
+            int64_t expires = seconds_of(&c->valid_to);
+
+            last = expires > last ? expires : last;
+        }
+    mbedtls_x509_crt_free(&chain);
+    return last;
+}
+
+static size_t find_certificates(const struct conf *conf, struct metrics_certificate out[CERTIFICATES_MAX])
+{
+    const char *files[CERTIFICATES_MAX] = {conf->etcd.client_cert, /* the first */
+            conf->etcd.ca_cert, conf->s3.ca_cert};
+    size_t n = 0;
+
+    for (size_t i = 0; i < CERTIFICATES_MAX; i++) {
+        bool is_known = files[i] == NULL;
+
+        for (size_t j = 0; j < n; j++)
+            is_known = is_known || strcmp(out[j].file, files[i]) == 0;
+        if (is_known || !(out[n].expires = expiry_of(files[i], i == 0)))
+            continue;
+        out[n++].file = files[i];
+    }
+    return n;
+}
+
+/* ---- answering ---- */
+
+static struct MHD_Response *make_page(const struct metrics *m)
+{
+    struct metrics_certificate certificates[CERTIFICATES_MAX];
+    struct metrics_facts facts = {
+            .counts = m->counts, .running = jobs_state(m->jobs)->running, .certificates = certificates};
+    struct MHD_Response *response;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (!out)
+        return NULL;
+    facts.counts.prune_failures += jobs_state(m->jobs)->prunes_refused;
+    cycle_get_state(m->cycle, &facts.cycle);
+    facts.n_certificates = find_certificates(core_conf(m->core), certificates);
+    metrics_page_write(out, &facts);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    response = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+    if (response)
+        (void)MHD_add_response_header(response, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return response;
+}
+
+static struct MHD_Response *make_text(const char *text)
+{
+    struct MHD_Response *response =
+            MHD_create_response_from_buffer(strlen(text), (char *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+
+    if (response)
+        (void)MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
+    return response;
+}
+
+static struct MHD_Response *make_health(const struct metrics *m, unsigned *status)
+{
+    struct cycle_state cycle;
+    char text[ERR_TEXT_MAX];
+
+    cycle_get_state(m->cycle, &cycle);
+    *status =
+            (unsigned)metrics_page_health(&cycle, core_conf(m->core)->health.max_age_ms / 1000, timestamp_now(), text);
+    return make_text(text);
+}
+
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
+        const char *version, const char *upload, size_t *upload_size, void **request)
+{
+    static int seen; /* libmicrohttpd calls once with the header alone */
+    const struct metrics *m = ctx;
+    unsigned status = MHD_HTTP_OK;
+    struct MHD_Response *response;
+    enum MHD_Result r;
+
+    (void)version;
+    (void)upload;
+    if (!*request) {
+        *request = &seen;
+        return MHD_YES;
+    }
+    if (*upload_size) { /* whatever it is, nobody wants it; the answer comes after it */
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        status = MHD_HTTP_METHOD_NOT_ALLOWED;
+        response = make_text("GET, please\n");
+    } else if (strcmp(url, "/metrics") == 0) {
+        response = make_page(m);
+    } else if (strcmp(url, "/healthz") == 0) {
+        response = make_health(m, &status);
+    } else {
+        status = MHD_HTTP_NOT_FOUND;
+        response = make_text("there are /metrics and /healthz\n");
+    }
+    if (!response)
+        return MHD_NO;
+    r = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return r;
+}
+
+/* ---- on our loop ---- */
+
+static void run_server(struct metrics *m);
+
+static void on_timer(uv_timer_t *timer)
+{
+    run_server(timer->data);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    run_server(poll->data);
+}
+
+static void run_server(struct metrics *m)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+
+    (void)MHD_run(m->server);
+    /* At its limit of connections it stops listening. It begins again in the run after that in which one ended, of
+     * which no event would tell. */
+    (void)MHD_run(m->server);
+    if (MHD_get_timeout(m->server, &ms) == MHD_YES)
+        (void)uv_timer_start(&m->timer, on_timer, ms, 0);
+    else
+        (void)uv_timer_stop(&m->timer);
+}
+
+/* ---- beginning and end ---- */
+
+/* "HOST:PORT" or "[IPv6]:PORT". The caller frees with freeaddrinfo. */
+static struct addrinfo *resolve(const char *listen, struct err *e)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    _cleanup_free_ char *host = strdup(listen);
+    char *port = host ? strrchr(host, ':') : NULL, *name = host;
+    int r;
+
+    if (!port) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    *port++ = '\0';
+    if (name[0] == '[' && port - name > 2) {
+        port[-2] = '\0';
+        name++;
+    }
+    r = getaddrinfo(name, port, &hints, &found);
+    if (r == 0)
+        return found;
+    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "metrics.listen: %s: %s", listen, gai_strerror(r));
+    return NULL;
+}
+
+static int listen_on(struct metrics *m, const char *listen, struct err *e)
+{
+    struct addrinfo *address = resolve(listen, e);
+    unsigned flags = MHD_USE_EPOLL;
+
+    if (!address)
+        return -1;
+    if (address->ai_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    errno = 0;
+    m->server = MHD_start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX, MHD_OPTION_END);
+    freeaddrinfo(address);
+    if (m->server)
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, errno, "metrics.listen: %s: %s", listen,
+            errno ? strerror(errno) : "cannot listen");
+}
+
+static int join_loop(struct metrics *m, struct err *e)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(m->server, MHD_DAEMON_INFO_EPOLL_FD);
+    uv_loop_t *loop = core_loop(m->core);
+
+    if (!info || uv_poll_init(loop, &m->poll, info->epoll_fd) < 0)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "metrics.listen: no descriptor to wait for");
+    (void)uv_timer_init(loop, &m->timer);
+    m->open_handles = 2;
+    m->poll.data = m->timer.data = m;
+    (void)uv_poll_start(&m->poll, UV_READABLE, on_poll);
+    return 0;
+}
+
+struct metrics *metrics_new(struct core *core, struct jobs *jobs, const struct cycle *cycle, struct err *e)
+{
+    const char *listen = core_conf(core)->metrics.listen;
+    struct metrics *m;
+
+    if (!listen)
+        return NULL;
+    m = calloc(1, sizeof(*m));
+    if (!m) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    m->core = core;
+    m->jobs = jobs;
+    m->cycle = cycle;
+    if (listen_on(m, listen, e) < 0 || join_loop(m, e) < 0) {
+        if (m->server)
+            MHD_stop_daemon(m->server);
+        free(m);
+        return NULL;
+    }
+    jobs_observe(jobs, &(struct jobs_observer){.ctx = m, .ended = on_ended});
+    return m;
+}
+
+static void free_if_closed(struct metrics *m)
+{
+    if (m->is_freed && m->open_handles == 0)
+        free(m);
+}
+
+/* libmicrohttpd closes its epoll descriptor, which libuv must have let go of. */
+static void on_closed(uv_handle_t *h)
+{
+    struct metrics *m = h->data;
+
+    if (--m->open_handles == 0)
+        MHD_stop_daemon(TAKE_PTR(m->server));
+    free_if_closed(m);
+}
+
+void metrics_stop(struct metrics *m)
+{
+    if (!m || uv_is_closing((uv_handle_t *)&m->timer))
+        return;
+    uv_close((uv_handle_t *)&m->poll, on_closed);
+    uv_close((uv_handle_t *)&m->timer, on_closed);
+}
+
+void metrics_free(struct metrics *m)
+{
+    if (!m)
+        return;
+    metrics_stop(m);
+    m->is_freed = true;
+    free_if_closed(m);
+}

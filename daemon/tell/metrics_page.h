@@ -1,0 +1,44 @@
+/*
+ * metrics_page.h: the page that Prometheus reads (exposition format 0.0.4). Pure.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "jobs.h"
+#include "timer/cycle.h"
+
+enum { METRICS_KINDS = ERR_CANCELLED + 1 };
+
+/* What is counted while the process lives. */
+struct metrics_counts {
+    uint64_t successes;
+    uint64_t failures[METRICS_KINDS]; /* of backups, by err_kind */
+    uint64_t bytes;                   /* of snapshots that were backed up */
+    uint64_t attempts;
+    uint64_t read_ms; /* that etcd's read transactions were open */
+    uint64_t pruned, prune_failures;
+    uint64_t last_size;        /* bytes; 0: none yet */
+    uint64_t last_duration_ms; /* of a success */
+};
+
+struct metrics_certificate {
+    const char *file;
+    int64_t expires; /* what it is good for does, seconds since the epoch */
+};
+
+struct metrics_facts {
+    struct metrics_counts counts;
+    struct cycle_state cycle;
+    const char *running; /* job, or NULL */
+    const struct metrics_certificate *certificates;
+    size_t n_certificates;
+};
+
+void metrics_page_write(FILE *out, const struct metrics_facts *facts);
+
+/* "ok" and 200, or one line that says what is wrong and 503. `max_age` in seconds, 0: any; `out` has room for
+ * ERR_TEXT_MAX bytes. Returns the HTTP status. */
+int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64_t now, char *out);

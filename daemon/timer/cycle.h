@@ -1,0 +1,54 @@
+/*
+ * cycle.h: a backup whenever one is due, a prune after each, and what is known of the bucket.
+ *
+ * State lives in the bucket alone: at the start the newest backup is looked up, again and again until that works (from
+ * the third time on that is told as a backup that failed), and the schedule (schedule.h, pure) begins from it. A backup
+ * that somebody asked for counts like one that was due. While another job runs, what is due waits for its end. A cycle
+ * that failed is tried again as the schedule says.
+ *
+ * A cycle begins with a look at the bucket: what is there, and whether the master key still opens it (key_check.h). A
+ * key that does not is told, again and again, and nothing is pruned; the backup is made all the same, for one that can
+ * be read is better than none. A key that was rotated away makes no backup any more. A backup that somebody asks for
+ * looks for itself (attempts.h), and behind it, or behind its refusal, there is such a look, too.
+ *
+ * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
+ */
+#pragma once
+
+#include "core/core.h"
+#include "jobs.h"
+
+struct cycle;
+
+/* What `status` and the metrics show. */
+struct cycle_state {
+    bool is_known;          /* the bucket has been looked at */
+    int64_t newest;         /* complete backup that is not of the future, seconds since the epoch; 0: none */
+    uint64_t backups;       /* complete ones */
+    uint64_t bytes;         /* of them */
+    int64_t next;           /* backup, is or was due, seconds since the epoch; 0: none is scheduled, or not known yet */
+    const char *schedule;   /* "every 6h", "cron 0 * * * *", ""; valid until cycle_free or cycle_reload */
+    unsigned failures;      /* of cycles, in a row */
+    struct err lookup;      /* why the bucket could not be looked at last, while !is_known */
+    bool key_is_checked;    /* the master key has been tried */
+    struct err key_trouble; /* why it is not the right one; kind ERR_NONE: nothing is known against it */
+    bool needs_previous;    /* a backup is opened by one of previous_key_paths alone */
+};
+
+/* Borrows both, and observes the jobs; both outlive it. The caller frees. Errors: ERR_RESOURCE. */
+struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e);
+
+/* The configuration has changed (core_reload): begins anew. Not while anything has the core. */
+void cycle_reload(struct cycle *c);
+
+/* Whether the master key that is configured now was rotated away, as of the last look: no backup that somebody asks for
+ * may use it. Then why; and there will be another look, since a rotation may have brought it back meanwhile. */
+bool cycle_refuses_backup(struct cycle *c, struct err *why);
+
+void cycle_get_state(const struct cycle *c, struct cycle_state *out);
+
+/* Starts nothing more and closes its handles, so that the loop can end. NULL is fine. */
+void cycle_stop(struct cycle *c);
+
+/* After the jobs are gone, which it observes. NULL is fine. */
+void cycle_free(struct cycle *c);

@@ -1,0 +1,347 @@
+/* One backup after the other until one succeeds, and what is told of them. */
+#include "expect.h"
+
+#include <uv.h>
+
+#include "job/backup/attempts.h"
+#include "job/backup/backup.h"
+#include "job/keys/key_check.h"
+#include "job/keys/key_guard.h"
+
+enum { TOLD_MAX = 16 };
+
+static uv_loop_t loop;
+static struct conf conf;
+static int core_users;
+static int64_t instants; /* so many were given */
+
+static struct told {
+    struct job_progress progress[TOLD_MAX];
+    unsigned n_progress, n_notes, n_done;
+    struct backup_result result;
+    struct err err;
+} told;
+
+/* ---- in place of core.c ---- */
+
+uv_loop_t *core_loop(const struct core *c)
+{
+    (void)c;
+    return &loop;
+}
+
+const struct conf *core_conf(const struct core *c)
+{
+    (void)c;
+    return &conf;
+}
+
+void core_acquire(struct core *c)
+{
+    (void)c;
+    core_users++;
+}
+
+void core_release(struct core *c)
+{
+    (void)c;
+    core_users--;
+}
+
+int64_t core_new_instant(struct core *c)
+{
+    (void)c;
+    return ++instants % 2 ? 0 : instants; /* each time the one before has the second */
+}
+
+/* ---- in place of backup.c ---- */
+
+struct backup {
+    struct job_sink sink;
+    unsigned started;
+    bool cancelled;
+};
+static struct backup backup;
+
+struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+{
+    (void)core, (void)e;
+    assert_int_not_equal(instant, 0);
+    backup.sink = *sink;
+    backup.started++;
+    return &backup;
+}
+
+void backup_cancel(struct backup *b)
+{
+    b->cancelled = true;
+}
+
+/* ---- in place of key_guard.c ---- */
+
+struct key_guard {
+    struct key_guard_spec spec;
+    bool is_there; /* there is something to find out */
+    unsigned started, freed;
+};
+static struct key_guard guard;
+
+struct key_guard *key_guard_start(struct core *core, const struct key_guard_spec *spec)
+{
+    (void)core;
+    guard.spec = *spec;
+    guard.started++;
+    return guard.is_there ? &guard : NULL;
+}
+
+void key_guard_free(struct key_guard *g)
+{
+    if (g)
+        g->freed++;
+}
+
+bool key_check_is_rotated_away(const struct err *e)
+{
+    return e->kind == ERR_CONFIG;
+}
+
+/* Timers of any length run at once. */
+int __real_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
+int __wrap_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
+int __wrap_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint64_t repeat)
+{
+    (void)timeout;
+    return __real_uv_timer_start(t, cb, 0, repeat);
+}
+
+/* ---- who asked ---- */
+
+static void on_progress(void *ctx, const struct job_progress *p)
+{
+    (void)ctx;
+    assert_true(told.n_progress < TOLD_MAX);
+    told.progress[told.n_progress++] = *p;
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    (void)ctx;
+    assert_true(text[0]);
+    told.n_notes++;
+}
+
+static void on_done(void *ctx, const struct job_result *result, const struct err *err)
+{
+    (void)ctx;
+    told.n_done++;
+    told.result = *result->backup;
+    if (err)
+        told.err = *err;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    told = (struct told){0};
+    backup = (struct backup){0};
+    guard = (struct key_guard){0};
+    conf.etcd.retries = 2;
+    core_users = 0;
+    return uv_loop_init(&loop);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return uv_run(&loop, UV_RUN_DEFAULT) == 0 && core_users == 0 ? uv_loop_close(&loop) : -1;
+}
+
+static struct attempts *start_with(const struct backup_request *request)
+{
+    struct job_sink sink = {.progress = on_progress, .note = on_note, .done = on_done};
+    struct err e = ERR_INIT;
+    struct attempts *a = attempts_start((struct core *)(void *)&core_users, request, &sink, &e);
+
+    expect_success(a, &e);
+    return a;
+}
+
+static struct attempts *start(void)
+{
+    return start_with(&(struct backup_request){0});
+}
+
+static void await_backup(unsigned number)
+{
+    while (backup.started < number)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void end_backup(enum err_kind kind)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, kind, ERR_DOMAIN_NONE, 0, "broken");
+    backup.sink.done(backup.sink.ctx,
+            &(struct job_result){.backup = &(struct backup_result){.name = "n", .read_ms = 10}}, kind ? &e : NULL);
+}
+
+/* What is told of progress says of which attempt it is. */
+static void attempts_are_numbered(void **state)
+{
+    (void)state;
+    (void)start();
+    for (unsigned n = 1; n <= 2; n++) {
+        await_backup(n);
+        backup.sink.progress(backup.sink.ctx, &(struct job_progress){.phase = "streaming", .done = 5});
+        end_backup(n == 1 ? ERR_TRANSIENT : ERR_NONE);
+    }
+    assert_int_equal(told.n_done, 1);
+    assert_int_equal(told.result.attempts, 2);
+    assert_int_equal(told.result.read_ms, 20);
+    assert_int_equal(told.n_notes, 1);
+    assert_int_equal(told.n_progress, 3);
+    assert_string_equal(told.progress[1].phase, "waiting");
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(told.progress[i].attempt, i == 2 ? 2 : 1);
+    assert_int_equal(told.progress[2].done, 5);
+}
+
+static void there_are_not_more_than_were_asked_for(void **state)
+{
+    (void)state;
+    (void)start();
+    for (unsigned n = 1; n <= 3; n++) {
+        await_backup(n);
+        end_backup(ERR_TRANSIENT);
+    }
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_TRANSIENT, "attempt 3 of at most 3: broken");
+    assert_int_equal(told.result.attempts, 3);
+    assert_int_equal(told.result.read_ms, 30);
+}
+
+static void what_another_cannot_mend_is_final(void **state)
+{
+    (void)state;
+    (void)start();
+    await_backup(1);
+    end_backup(ERR_AUTH);
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_AUTH, "broken");
+}
+
+static void one_that_is_cancelled_is_the_last(void **state)
+{
+    (void)state;
+    for (unsigned waiting = 0; waiting < 2; waiting++) {
+        struct attempts *a = start();
+
+        await_backup(waiting + 1);
+        if (waiting)
+            end_backup(ERR_TRANSIENT);
+        attempts_cancel(a);
+        attempts_cancel(a);
+        assert_int_equal(backup.cancelled, true); /* of the first round, then */
+        if (!waiting)
+            end_backup(ERR_CANCELLED);
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        assert_int_equal(told.n_done, waiting + 1);
+        assert_int_equal(told.err.kind, ERR_CANCELLED);
+    }
+}
+static void end_guard(enum err_kind kind)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, kind, ERR_DOMAIN_NONE, 0, "the key");
+    guard.spec.on_done(guard.spec.ctx, kind ? &e : NULL);
+}
+
+/* The key is looked at before the first attempt, unless that has just been done. */
+static void the_key_is_looked_at_once(void **state)
+{
+    (void)state;
+    for (unsigned checked = 0; checked < 2; checked++) {
+        backup.started = 0;
+        guard = (struct key_guard){.is_there = true};
+        (void)start_with(&(struct backup_request){.key_is_checked = checked, .tells_other_keys = true});
+        if (!checked) {
+            while (!guard.started)
+                (void)uv_run(&loop, UV_RUN_ONCE);
+            assert_int_equal(backup.started, 0);
+            end_guard(ERR_NONE);
+        }
+        await_backup(1);
+        end_backup(ERR_TRANSIENT);
+        await_backup(2);
+        end_backup(ERR_NONE);
+        assert_int_equal(guard.started, !checked);
+        assert_int_equal(guard.freed, !checked);
+    }
+    assert_int_equal(told.n_notes, 2); /* of the attempts that failed */
+}
+
+static void a_key_that_was_rotated_away_makes_none(void **state)
+{
+    (void)state;
+    guard.is_there = true;
+    (void)start();
+    while (!guard.started)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    end_guard(ERR_CONFIG);
+    assert_int_equal(backup.started, 0);
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_CONFIG, "the key");
+    assert_int_equal(guard.freed, 1);
+}
+
+/* What else is wrong with the keys hinders nothing, and is told to who does not hear it otherwise. */
+static void a_key_of_others_is_told(void **state)
+{
+    (void)state;
+    for (unsigned tells = 0; tells < 2; tells++) {
+        backup.started = 0;
+        guard = (struct key_guard){.is_there = true};
+        (void)start_with(&(struct backup_request){.tells_other_keys = tells});
+        while (!guard.started)
+            (void)uv_run(&loop, UV_RUN_ONCE);
+        end_guard(ERR_INTEGRITY);
+        await_backup(1);
+        end_backup(ERR_NONE);
+        assert_int_equal(told.n_notes, tells);
+    }
+}
+
+static void the_look_at_the_key_can_be_cancelled(void **state)
+{
+    struct attempts *a;
+
+    (void)state;
+    guard.is_there = true;
+    a = start();
+    while (!guard.started)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    attempts_cancel(a);
+    assert_int_equal(guard.freed, 1);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(told.n_done, 1);
+    assert_int_equal(told.err.kind, ERR_CANCELLED);
+    assert_int_equal(backup.started, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(attempts_are_numbered, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(there_are_not_more_than_were_asked_for, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(what_another_cannot_mend_is_final, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_the_last, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(the_key_is_looked_at_once, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(a_key_that_was_rotated_away_makes_none, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(a_key_of_others_is_told, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(the_look_at_the_key_can_be_cancelled, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

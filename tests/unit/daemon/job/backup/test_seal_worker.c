@@ -1,0 +1,416 @@
+/*
+ * A snapshot through the stage, and back through the unstage into a file, on a loop with its thread pool. Sizes around
+ * the borders of a chunk, sealed and plain; then all that can be wrong with what comes back.
+ */
+#include "expect.h"
+
+#include <openssl/sha.h>
+#include <string.h>
+#include <uv.h>
+
+#include "failing.h"
+#include "folder.h"
+#include "job/backup/seal_worker.h"
+#include "job/restore/output_file.h"
+#include "job/restore/unseal_worker.h"
+#include "seal/key.h"
+#include "seal/seal.h"
+
+enum { MIB = 1 << 20 };
+
+static uv_loop_t loop;
+static struct secret *key;
+
+static int setup(void **state)
+{
+    struct err e = ERR_INIT;
+
+    if (folder_setup(state) < 0 || uv_loop_init(&loop) < 0)
+        return -1;
+    key = key_new_data(&e);
+    return key ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    secret_free(key);
+    /* Nothing is left on the loop: neither a handle nor work. */
+    return uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0 ? folder_teardown(state) : -1;
+}
+
+/* `len` bytes that do not repeat with any chunk, and their SHA-256 behind them unless `wrong`. */
+static struct buf make_snapshot(size_t len, bool wrong)
+{
+    struct buf b = BUF_INIT(SIZE_MAX / 2);
+    struct err e = ERR_INIT;
+    uint64_t x = len;
+
+    assert_int_equal(buf_reserve(&b, len + 32, &e), 0);
+    for (size_t i = 0; i < len; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        b.data[i] = (uint8_t)(x >> 56);
+    }
+    SHA256(b.data, len, b.data + len);
+    b.data[len + 31] ^= wrong;
+    b.len = len + 32;
+    return b;
+}
+
+struct answer {
+    bool came;
+    struct err err;
+    struct buf *into; /* where a stage's output is collected */
+};
+
+static void on_chunk(void *ctx, struct bytes out, const struct err *err)
+{
+    struct answer *a = ctx;
+    struct err e = ERR_INIT;
+
+    assert_false(a->came);
+    a->came = true;
+    if (err)
+        a->err = *err;
+    else
+        assert_int_equal(buf_append(a->into, out.data, out.len, &e), 0);
+}
+
+static void on_piece(void *ctx, const struct err *err)
+{
+    struct answer *a = ctx;
+
+    assert_false(a->came);
+    a->came = true;
+    if (err)
+        a->err = *err;
+}
+
+static void wait_for(const struct answer *a)
+{
+    while (!a->came)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+}
+
+/* What is stored for a snapshot; the last verdict into *verdict. */
+static struct buf seal_worker_all(struct bytes plain, const struct secret *with, struct err *verdict)
+{
+    struct buf out = BUF_INIT(SIZE_MAX / 2);
+    struct err e = ERR_INIT;
+    struct seal_worker *s = seal_worker_new(&loop, with, &e);
+    uint64_t promised;
+
+    expect_success(s, &e);
+    promised = seal_worker_output_size(s, plain.len);
+    while (plain.len) {
+        struct bytes chunk = {plain.data, plain.len < SEAL_CHUNK ? plain.len : SEAL_CHUNK};
+        struct answer a = {.into = &out};
+
+        assert_false(seal_worker_is_busy(s));
+        seal_worker_run(s, chunk, chunk.len == plain.len, &a, on_chunk);
+        assert_true(seal_worker_is_busy(s));
+        assert_false(a.came);
+        wait_for(&a);
+        assert_int_equal(a.err.kind, ERR_NONE);
+        plain.data += chunk.len;
+        plain.len -= chunk.len;
+    }
+    assert_int_equal(out.len, promised);
+    *verdict = ERR_INIT;
+    if (seal_worker_verdict(s, &e) < 0)
+        *verdict = e;
+    seal_worker_free(s);
+    return out;
+}
+
+/* The way back into "file". Where it ended is the error; kind ERR_NONE: it is written. */
+static struct err unseal_worker_as(struct bytes stored, uint64_t size, const struct secret *with, bool skip_hash_check)
+{
+    struct err e = ERR_INIT;
+    struct output_file *t = output_file_open("file", &e);
+    struct unseal_worker_spec spec = {.data_key = with, .size = size, .target = t, .skip_hash_check = skip_hash_check};
+    struct unseal_worker *u;
+    struct answer a = {0};
+
+    expect_success(t, &e);
+    u = unseal_worker_new(&loop, &spec, &e);
+    while (u && stored.len && a.err.kind == ERR_NONE) {
+        size_t len = unseal_worker_piece(u);
+        struct bytes piece = {stored.data, stored.len < len ? stored.len : len};
+
+        a = (struct answer){0};
+        unseal_worker_run(u, piece, &a, on_piece);
+        assert_true(unseal_worker_is_busy(u));
+        assert_false(a.came);
+        wait_for(&a);
+        stored.data += piece.len;
+        stored.len -= piece.len;
+    }
+    if (u && a.err.kind == ERR_NONE) {
+        a = (struct answer){0};
+        unseal_worker_finish(u, &a, on_piece);
+        wait_for(&a);
+    }
+    if (u)
+        e = a.err;
+    unseal_worker_free(u);
+    output_file_free(t);
+    return e;
+}
+
+static struct err unseal_worker_all(struct bytes stored, const struct secret *with)
+{
+    return unseal_worker_as(stored, stored.len, with, false);
+}
+
+static void expect_file(struct bytes plain)
+{
+    struct buf content = folder_read("file");
+
+    assert_int_equal(content.len, plain.len);
+    assert_memory_equal(content.data, plain.data, plain.len);
+    buf_reset(&content);
+    assert_int_equal(remove("file"), 0);
+}
+
+/* ---- there and back ---- */
+
+/* etcd's snapshots are pages and a trailer; the trailer falls before, across and after the border of a chunk, and the
+ * pieces that are fetched are one chunk and many. */
+static const size_t sizes[] = {
+        512,
+        32 * 1024,
+        MIB - 512,
+        MIB,
+        MIB + 512,
+        2 * MIB - 512,
+        2 * MIB,
+        4 * MIB - 512,
+        4 * MIB,
+        4 * MIB + 512,
+        9 * MIB - 512,
+};
+
+static void test_there_and_back(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        for (int sealed = 0; sealed < 2; sealed++) {
+            struct buf plain = make_snapshot(sizes[i], false), stored;
+            const struct secret *with = sealed ? key : NULL;
+            struct err verdict, e;
+
+            stored = seal_worker_all(buf_bytes(&plain), with, &verdict);
+            expect_error(&verdict, ERR_NONE, "");
+            assert_int_equal(stored.len, sealed ? seal_sealed_size(plain.len) : plain.len);
+            assert_int_equal(memcmp(stored.data, plain.data, plain.len) == 0, !sealed);
+            e = unseal_worker_all(buf_bytes(&stored), with);
+            expect_error(&e, ERR_NONE, "");
+            expect_file(buf_bytes(&plain));
+            buf_reset(&plain);
+            buf_reset(&stored);
+        }
+}
+
+static void expect_nothing(void)
+{
+    assert_int_equal(folder_count(), 0);
+}
+
+/* ---- the trailer ---- */
+
+static void test_wrong_trailer(void **state)
+{
+    static const char text[] = "SHA-256";
+
+    (void)state;
+    for (int sealed = 0; sealed < 2; sealed++) {
+        struct buf plain = make_snapshot(2 * MIB, true), stored;
+        const struct secret *with = sealed ? key : NULL;
+        struct err verdict, e;
+
+        stored = seal_worker_all(buf_bytes(&plain), with, &verdict);
+        assert_int_equal(verdict.kind, ERR_INTEGRITY);
+        assert_non_null(strstr(verdict.text, text));
+        e = unseal_worker_all(buf_bytes(&stored), with);
+        assert_int_equal(e.kind, ERR_INTEGRITY);
+        assert_non_null(strstr(e.text, text));
+        expect_nothing();
+        e = unseal_worker_as(buf_bytes(&stored), stored.len, with, true); /* who asks for it gets it */
+        assert_int_equal(e.kind, ERR_NONE);
+        expect_file(buf_bytes(&plain));
+        buf_reset(&plain);
+        buf_reset(&stored);
+    }
+}
+
+/* ---- what comes back is not what was stored ---- */
+
+struct tampering {
+    const char *what;
+    void (*change)(struct buf *stored);
+    enum err_kind kind;
+};
+
+static void flip_first(struct buf *b)
+{
+    b->data[30] ^= 1;
+}
+
+static void flip_last(struct buf *b)
+{
+    b->data[b->len - 1] ^= 1;
+}
+
+static void flip_nonce(struct buf *b)
+{
+    b->data[SEAL_SEALED_CHUNK] ^= 1;
+}
+
+static void cut_chunk(struct buf *b)
+{
+    b->len = 5 * (size_t)SEAL_SEALED_CHUNK;
+}
+
+static void cut_byte(struct buf *b)
+{
+    b->len--;
+}
+
+static void swap_chunks(struct buf *b)
+{
+    for (size_t i = 0; i < SEAL_SEALED_CHUNK; i++) {
+        uint8_t x = b->data[i];
+
+        b->data[i] = b->data[SEAL_SEALED_CHUNK + i];
+        b->data[SEAL_SEALED_CHUNK + i] = x;
+    }
+}
+
+static void repeat_end(struct buf *b)
+{
+    struct err e = ERR_INIT;
+    size_t at = 5 * (size_t)SEAL_SEALED_CHUNK, len = b->len - at;
+    _cleanup_free_ uint8_t *copy = malloc(len);
+
+    assert_non_null(copy);
+    memcpy(copy, b->data + at, len);
+    assert_int_equal(buf_append(b, copy, len, &e), 0);
+}
+
+static const struct tampering tamperings[] = {
+        {"a flipped bit in the first chunk", flip_first, ERR_INTEGRITY},
+        {"a flipped bit in the last tag", flip_last, ERR_INTEGRITY},
+        {"a flipped bit in a nonce", flip_nonce, ERR_INTEGRITY},
+        {"the last chunk is missing", cut_chunk, ERR_INTEGRITY},
+        {"the last byte is missing", cut_byte, ERR_INTEGRITY},
+        {"chunks changed places", swap_chunks, ERR_INTEGRITY},
+        {"the end twice", repeat_end, ERR_INTEGRITY},
+};
+
+static void test_tampered(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(tamperings); i++) {
+        struct buf plain = make_snapshot(5 * MIB + 512, false), stored;
+        struct err verdict, e;
+
+        stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
+        tamperings[i].change(&stored);
+        e = unseal_worker_all(buf_bytes(&stored), key);
+        if (e.kind != tamperings[i].kind)
+            fail_msg("%s: %s: %s", tamperings[i].what, err_kind_name(e.kind), e.text);
+        expect_nothing();
+        buf_reset(&plain);
+        buf_reset(&stored);
+    }
+}
+
+/* The size that was announced and the bytes that come differ. */
+static void test_announced_size(void **state)
+{
+    struct buf plain = make_snapshot(5 * MIB, false), stored;
+    struct err verdict, e;
+
+    (void)state;
+    stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
+    e = unseal_worker_as((struct bytes){stored.data, 4 * (size_t)SEAL_SEALED_CHUNK}, stored.len, key, true);
+    expect_error(&e, ERR_INTEGRITY, "the dump is shorter than it was announced");
+    expect_nothing();
+    e = unseal_worker_as(buf_bytes(&stored), stored.len - SEAL_SEALED_CHUNK, key, true);
+    assert_int_equal(e.kind, ERR_INTEGRITY);
+    expect_nothing();
+    e = unseal_worker_as((struct bytes){stored.data, stored.len - 1}, stored.len, key, true);
+    expect_error(&e, ERR_INTEGRITY, "the dump is longer than it was announced");
+    e = unseal_worker_as((struct bytes){0}, 0, key, true);
+    assert_int_equal(e.kind, ERR_INTEGRITY);
+    e = unseal_worker_as((struct bytes){0}, 40, key, true);
+    assert_int_equal(e.kind, ERR_INTEGRITY);
+    expect_nothing();
+    buf_reset(&plain);
+    buf_reset(&stored);
+}
+
+static void test_another_key(void **state)
+{
+    struct buf plain = make_snapshot(512, false), stored;
+    struct err verdict, e = ERR_INIT;
+    _cleanup_secret_ struct secret *other = key_new_data(&e);
+
+    (void)state;
+    stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
+    e = unseal_worker_all(buf_bytes(&stored), other);
+    assert_int_equal(e.kind, ERR_INTEGRITY);
+    e = unseal_worker_all(buf_bytes(&stored), NULL); /* sealed, taken for plain */
+    assert_int_equal(e.kind, ERR_INTEGRITY);
+    expect_nothing();
+    buf_reset(&plain);
+    buf_reset(&stored);
+}
+
+/* ---- memory ---- */
+
+static void test_no_memory(void **state)
+{
+    struct unseal_worker_spec spec = {.data_key = key, .size = 1000};
+    bool reached;
+    size_t n = 0;
+
+    (void)state;
+    do {
+        struct err e = ERR_INIT;
+        struct seal_worker *s;
+
+        failing_arm(++n);
+        s = seal_worker_new(&loop, key, &e);
+        reached = failing_disarm();
+        assert_true(!s == reached);
+        assert_true(!reached || e.kind == ERR_RESOURCE);
+        seal_worker_free(s);
+    } while (reached);
+    n = 0;
+    do {
+        struct err e = ERR_INIT;
+        struct unseal_worker *u;
+
+        failing_arm(++n);
+        u = unseal_worker_new(&loop, &spec, &e);
+        reached = failing_disarm();
+        assert_true(!u == reached);
+        assert_true(!reached || e.kind == ERR_RESOURCE);
+        unseal_worker_free(u);
+    } while (reached);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_wrong_trailer, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_tampered, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_announced_size, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_another_key, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
