@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/timestamp.h"
 #include "core/log.h"
-#include "job/restore/program.h"
+#include "core/program.h"
 
 struct hook {
     struct hooks *owner;

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "job/restore/program.h"
+#include "core/program.h"
 
 enum { ANSWER_MS = 20000, VERSION_MAX = 100 };
 

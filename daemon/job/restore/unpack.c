@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "job/restore/program.h"
+#include "core/program.h"
 
 enum { ARGS_MAX = 24, NUMBER_TEXT = 24 };
 

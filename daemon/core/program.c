@@ -1,4 +1,4 @@
-#include "job/restore/program.h"
+#include "core/program.h"
 
 #include <signal.h>
 #include <stdio.h>
