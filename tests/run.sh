@@ -6,7 +6,8 @@
 #   gcc, clang   warnings as errors; the unit tests, and the fuzz targets over their corpus (with clang, also made-up inputs)
 #   sanitize     gcc with the address and the undefined-behaviour sanitizer: the same
 #   tour         tests/demo.sh, two of them side by side, and one that is interrupted
-#   system       tests/system against real etcd and real S3, with the gcc build and once more with the sanitize build
+#   system       tests/system against real etcd and real S3: all of it with the sanitize build, and with the gcc build, which is
+#                the one that people install, what looks at what sanitizers change (marked `installed`)
 #
 # Installs what is missing first (tests/setup.sh). What was built is kept in build/ for the next time; all else goes at the
 # end, interrupted or not. Several may run at once. The exit status is 0 when something ran and nothing failed.
@@ -143,24 +144,27 @@ tours() {
     tour_finish tour-3 143
 }
 
-# system_start BUILD, system_finish BUILD: the tests of tests/system with the programs of that build, in several parts side by
-# side, since most of the time of most of them is waiting. A part that takes an hour is ended.
-shards='1 2'
+# system_start BUILD PARTS [PYTEST OPTIONS], system_finish BUILD: the tests of tests/system with the programs of that build, in
+# several parts side by side, since most of the time of most of them is waiting. A part that takes an hour is ended.
 system_start() {
-    for shard in $shards; do
-        mkdir "$scratch/$1$shard"
-        start "system-$1-$shard" env BUILD_DIR="$build_root/$1" TMPDIR="$scratch/$1$shard" \
-            setpriv --pdeathsig TERM timeout -k 60 3600 "$PYTHON" -m pytest "$top/tests/system" --shard="$shard/${shards##* }" \
-            --rootdir="$top/tests/system" --junitxml="$scratch/$1$shard.xml" -o junit_family=xunit2 -q --durations=10
+    build_name=$1 parts=$2
+    shift 2
+    for part in $(seq "$parts"); do
+        part_name=$build_name-$part
+        mkdir "$scratch/$part_name"
+        start "system-$part_name" env BUILD_DIR="$build_root/$build_name" TMPDIR="$scratch/$part_name" \
+            setpriv --pdeathsig TERM timeout -k 60 3600 "$PYTHON" -m pytest "$top/tests/system" --shard="$part/$parts" \
+            --rootdir="$top/tests/system" --junitxml="$scratch/$part_name.xml" -o junit_family=xunit2 -q --durations=50 "$@"
     done
 }
 system_finish() {
-    for shard in $shards; do
-        finish "system-$1-$shard"
+    for part in "$scratch/system-$1"-*.pid; do
+        part=${part##*/} part=${part%.pid}
+        finish "$part"
         # shellcheck disable=SC2046 # two numbers
-        result "system-$1-$shard" $(junit_counts "$scratch/$1$shard.xml" $?)
-        sed -n "s|^failed at first, is run again: |    run twice, since it failed ($1): |p" "$scratch/system-$1-$shard.log"
-        grep '^[0-9.]*s \(call\|setup\|teardown\)' "$scratch/system-$1-$shard.log" >>"$scratch/slow-$1"
+        result "$part" $(junit_counts "$scratch/${part#system-}.xml" $?)
+        sed -n "s|^failed at first, is run again: |    run twice, since it failed: |p" "$scratch/$part.log" | tee -a "$scratch/twice"
+        grep '^[0-9.]*s \(call\|setup\|teardown\)' "$scratch/$part.log" >>"$scratch/slow"
     done
 }
 
@@ -186,27 +190,26 @@ COUNT
 main() {
     one style style
     one mbedtls-3 mbedtls_3
+    # What takes longest goes on beside all the rest.
+    if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
+        system_start sanitize 2
+        unit sanitize
+    fi
     if one build-gcc build gcc gcc; then
-        system_start gcc # goes on beside the other builds
         unit gcc
         tours
+        system_start gcc 1 -m installed
     fi
     if one build-clang build clang clang; then
         unit clang
     fi
-    if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
-        unit sanitize
-    fi
     [ ! -e "$scratch/system-gcc-1.pid" ] || system_finish gcc
-    if [ -e "$scratch/unit-sanitize.log" ]; then
-        system_start sanitize
-        system_finish sanitize
-    fi
+    [ ! -e "$scratch/system-sanitize-1.pid" ] || system_finish sanitize
 
     sums=$(awk -F '\t' '{ p += $2; f += $3 } END { print p + 0, f + 0 }' "$results")
     passed=${sums% *} failed=${sums#* }
     printf '\nThe slowest of the system tests:\n'
-    sort -rn "$scratch"/slow-* 2>/dev/null | head -n 8
+    sort -rn "$scratch/slow" 2>/dev/null | head -n 50
     printf '\n%s passed, %s failed\n' "$passed" "$failed"
     [ "$passed" -gt 0 ] && [ "$failed" = 0 ]
 }

@@ -1,7 +1,9 @@
 """Fixtures: the servers that tests share, and a site (configuration, keys, programs) for each test that wants one."""
 
+import inspect
 import itertools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -23,7 +25,16 @@ def pytest_addoption(parser):
     parser.addoption("--shard", metavar="K/N", help="of N equal parts of the tests, run the Kth alone")
 
 
+def looks_at_the_build(item):
+    """Whether a test asks how the programs were built, and so shows less with some builds."""
+    function = getattr(item, "function", None)
+    return function and re.search(r"\bsanitized\b|__asan_init", inspect.getsource(function))
+
+
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if looks_at_the_build(item) and not item.get_closest_marker("installed"):
+            raise pytest.UsageError(f"{item.nodeid} looks at what sanitizers change, and is not marked `installed`")
     if config.getoption("--shard"):
         part, parts = map(int, config.getoption("--shard").split("/"))
         config.hook.pytest_deselected(items=[item for n, item in enumerate(items) if n % parts != part - 1])

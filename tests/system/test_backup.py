@@ -9,6 +9,8 @@ import pytest
 import servers
 from servers import MIB, wait_for
 
+pytestmark = pytest.mark.installed
+
 NAME = re.compile(r"backup-\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.dump")
 
 

@@ -249,6 +249,7 @@ def test_clients_that_leave(daemon):
     check_clean(daemon, before + 1)
 
 
+@pytest.mark.installed
 def test_a_flood(daemon):
     """A client that never stops sending gets its answer, and no memory."""
     with closing(Client(daemon).send(HELLO, STATUS)) as client:

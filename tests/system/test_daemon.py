@@ -16,6 +16,8 @@ from faults import Command, check_clean, check_dumps, events, log, news
 from s3_proxy import Hold
 from servers import MIB, descriptors, wait_for
 
+pytestmark = pytest.mark.installed
+
 # ---- beginning and end ----
 
 

@@ -58,6 +58,7 @@ def test_etcd_that_stops(big, folder):
     wait_for(lambda: big.metrics()[RELEASED] >= 1)
 
 
+@pytest.mark.installed
 def test_a_reader_that_stalls_holds_etcd_and_not_memory(big, folder):
     before = big.metrics()[RELEASED]
     with stopped(big, folder, chunk=MIB, window=4 * MIB) as probe:

@@ -16,6 +16,8 @@ from faults import Command, check_clean, check_dumps, check_left_behind, events,
 from s3_proxy import DROP, Hold
 from servers import gone, wait_for
 
+pytestmark = pytest.mark.installed
+
 # The requests of a backup of three parts, more or less in order.
 MOMENTS = {
     "create": lambda request: request.call == "create",

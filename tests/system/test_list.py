@@ -197,6 +197,7 @@ def fill(bucket, names):
     bucket.client.put_bucket_acl(Bucket=bucket.name, ACL="private")
 
 
+@pytest.mark.installed
 def test_ten_thousand(etcd, ceph, new_site, request):
     """All of them, in order, in little memory. The bucket stays until its store goes: that is quicker than emptying it."""
     bucket = servers.Bucket(ceph, f"many-{time.time_ns()}")

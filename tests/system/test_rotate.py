@@ -205,6 +205,7 @@ def test_dry_run(site):
     assert "nothing is left to rotate" in done.out and "still needed" not in done.out, done
 
 
+@pytest.mark.installed
 def test_more_than_a_page(site):
     """1,100 keys, several at a time; memory does not grow with them."""
     made = put_keys(site, 1100)

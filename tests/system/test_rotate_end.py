@@ -344,6 +344,7 @@ def test_more_failures_than_are_told(site, by_daemon):
 
 
 @needs_root
+@pytest.mark.installed
 def test_no_memory_to_lock_for_a_key(site):
     """That is not the file's fault, and a program is told like a person."""
     keys = Keys(site)

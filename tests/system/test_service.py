@@ -437,6 +437,7 @@ def test_other_requests(site, page):
     assert status == 200 and text == "" and int(headers["Content-Length"]) > 1000
 
 
+@pytest.mark.installed
 def test_connections_that_do_nothing(site, page):
     """They have their limit, and neither stall nor spin the daemon: it works for others, and answers when they are gone."""
     site.start()

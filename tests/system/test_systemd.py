@@ -14,6 +14,8 @@ import servers
 from faults import check_clean
 from servers import wait_for, yaml
 
+pytestmark = pytest.mark.installed
+
 OURS = "/usr/local/etc/etcd-backupd"
 
 

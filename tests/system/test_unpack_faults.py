@@ -422,6 +422,7 @@ def test_tools_that_fail(backed_up, folder, body, words):
     works(site, target, "-e", site.tool)
 
 
+@pytest.mark.installed
 def test_a_tool_that_does_not_stop_talking(backed_up, folder):
     """Its words are cut off, it is not: memory stays small, and ^C still ends it."""
     site, target = backed_up(), folder / "data"

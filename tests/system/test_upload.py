@@ -154,6 +154,7 @@ def test_https(new_probe, bucket):
     probe.assert_stored()
 
 
+@pytest.mark.installed
 def test_memory_is_bounded(new_probe):
     probe = new_probe(200 * MIB, part_size=8 * MIB, in_flight=4)
     probe.run("<started", "<written")
