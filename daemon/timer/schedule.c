@@ -2,7 +2,8 @@
 
 #include "base/backoff.h"
 
-static const int64_t wrong_clock_ms = -86400 * INT64_C(1000);
+/* The grain of a cron line: a wall clock that was set back by no more has not served an instant that it shows again. */
+static const int64_t grain_ms = 60 * INT64_C(1000);
 
 /* Sums and differences of what a configuration or a clock may say end at the ends of the range. */
 static int64_t plus(int64_t a, int64_t b)
@@ -54,20 +55,36 @@ void schedule_start(
 
 /*
  * The instant up to which a cron line was served, as the wall clock would have shown it then if it had gone as it goes
- * now; that is asked only of a clock that was set back by more than a day since. The sum of all jumps is the difference
- * between what the two clocks have counted.
+ * now; that is asked only of a clock that was set back since. The sum of all jumps is the difference between what the
+ * two clocks have counted.
  */
 static int64_t served(const struct schedule *s, const struct schedule_clock *now)
 {
     int64_t by_wall = in_ms(now->wall - s->served), by_boot = span(now->boot_ms) - s->served_boot_ms;
     int64_t jumped = plus(by_wall, -by_boot);
 
-    return jumped < wrong_clock_ms ? now->wall - by_boot / 1000 : s->served;
+    return jumped < -grain_ms ? now->wall - by_boot / 1000 : s->served;
 }
 
 /*
- * All that was due up to this moment has its backup, or its failed cycle. A wall clock that was set back stands before
- * what was served already, which stays served. The jitter is drawn when what is due next is another one.
+ * ms until the next instant of a cron line. Wherever the wall clock was set to meanwhile, a line that has a long gap
+ * there does not wait for longer than it would have without: that wait ends by the other clock.
+ */
+static int64_t until_instant(const struct schedule *s, const struct schedule_clock *now)
+{
+    int64_t until = in_ms(plus(cron_next(&s->spec.cron, served(s, now)), -now->wall));
+    int64_t gap = in_ms(plus(cron_next(&s->spec.cron, s->served), -s->served));
+    int64_t at_most = plus(plus(s->served_boot_ms, grain_ms), -span(now->boot_ms));
+
+    if (gap == INT64_MAX) /* never again */
+        return until;
+    at_most = plus(at_most, gap);
+    return until < at_most ? until : at_most;
+}
+
+/*
+ * All that was due up to this moment has its backup, or its failed cycle. A wall clock that was set back a little
+ * stands before what was served already, which stays served. The jitter is drawn when what is due next is another one.
  */
 static void serve(struct schedule *s, const struct schedule_clock *at)
 {
@@ -99,7 +116,7 @@ static int64_t until_due(const struct schedule *s, const struct schedule_clock *
     if (!s->spec.has_cron)
         until = plus(s->due_boot_ms, -span(now->boot_ms));
     else
-        until = in_ms(plus(cron_next(&s->spec.cron, served(s, now)), -now->wall));
+        until = until_instant(s, now);
     return plus(until, span(s->jitter_ms));
 }
 

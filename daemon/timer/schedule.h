@@ -5,8 +5,10 @@
  * clock jumping changes nothing. It begins at the newest backup of the bucket, once, at the start, and after that at
  * the beginning of each cycle that was due or succeeded. A cron line is about the wall clock: it is due at the first of
  * its instants after the last one that was served, which a cycle does for all instants up to its beginning. When the
- * clock jumps forward, what was missed is made up once; when it jumps back, what was served is not repeated, unless it
- * jumped by more than a day, which is a clock that was wrong before.
+ * clock jumps forward, what was missed is made up once. When it jumps back by a minute at most, what was served is not
+ * repeated; by more, it was wrong before, and the line goes on where the clock is now. Nothing that the clock does
+ * makes it wait for longer, by the clock that nobody sets, than it would have without, and a minute: a backup too many
+ * is cheap, and a backup that is missing is not.
  *
  * A failed cycle is tried again after retry_initial, doubling up to retry_max (each time a random part of up to the
  * half less, see base/backoff.h), until it succeeds or the next one is due, which begins anew with retry_initial.

@@ -276,9 +276,12 @@ static void the_wall_clock_jumps(void **state)
             {"2026-11-23T11:00:00Z", "2026-11-23T11:00:00Z", NULL},
             {"2026-11-23T19:12:00Z", "2026-11-23T19:12:00Z", "2026-11-23T11:00:00Z"}, /* made up, at once and once */
             {"2036-11-23T19:12:00Z", "2036-11-23T19:12:00Z", "2026-11-23T11:00:00Z"},
-            {"2026-11-23T09:30:00Z", "2026-11-23T11:00:00Z", NULL}, /* 10:00 is not repeated */
-            {"2026-11-22T10:30:00Z", "2026-11-23T11:00:00Z", NULL}, /* a day: just not wrong */
-            /* wrong until now: the cycle was at 09:59:59 of the 22nd */
+            {"2026-11-23T10:29:00Z", "2026-11-23T11:00:00Z", NULL}, /* a minute: 10:00 is not repeated */
+            /* wrong until now: the cycle was at 09:58:59, and the next is never far */
+            {"2026-11-23T10:28:59Z", "2026-11-23T10:28:59Z", "2026-11-23T10:00:00Z"},
+            {"2026-11-23T09:30:00Z", "2026-11-23T10:00:00Z", NULL},
+            {"2026-11-23T03:20:00Z", "2026-11-23T03:20:00Z", "2026-11-23T03:00:00Z"},
+            {"2026-11-22T10:30:00Z", "2026-11-22T11:00:00Z", NULL},
             {"2026-11-22T10:29:59Z", "2026-11-22T10:29:59Z", "2026-11-22T10:00:00Z"},
             {"2026-11-22T09:45:00Z", "2026-11-22T10:00:00Z", NULL}, /* or at 09:15 */
             {"1970-01-01T00:10:00Z", "1970-01-01T00:10:00Z", "1970-01-01T00:00:00Z"},
@@ -314,7 +317,7 @@ static void the_wall_clock_jumps(void **state)
     }
 }
 
-/* Set back by an hour, and then a cycle succeeds that somebody asked for: what was served before stays served. */
+/* Set back by a little, and then a cycle succeeds that somebody asked for: what was served before stays served. */
 static void an_early_cycle_on_a_clock_set_back(void **state)
 {
     struct schedule_spec line = by_cron("0 * * * *");
@@ -325,10 +328,69 @@ static void an_early_cycle_on_a_clock_set_back(void **state)
     schedule_start(&s, &line, now.wall - 3600, &now);
     schedule_began(&s, &now);
     schedule_succeeded(&s, &now);
-    now.wall -= 1800;
+    now.wall -= 50;
     schedule_began(&s, &now);
     schedule_succeeded(&s, &now);
     assert_int_equal(schedule_next(&s, &now), at("2026-11-23T11:00:00Z"));
+}
+
+/* Set back into a long gap of its line, a schedule waits for no longer than it would have before, and a minute. */
+static void set_back_into_a_gap(void **state)
+{
+    static const struct {
+        const char *line, *served, *jump_to;
+        uint64_t wait;
+    } cases[] = {
+            {"*/30 8-18 * * MON-FRI", "2026-11-23T10:00:00Z", "2026-11-21T08:00:00Z", 31 * MINUTE}, /* a Saturday */
+            {"*/30 8-18 * * MON-FRI", "2026-11-23T18:30:00Z", "2026-11-23T07:45:00Z", 15 * MINUTE},
+            {"0 8,9 * * *", "2026-11-23T08:00:00Z", "2026-11-22T10:00:00Z", 61 * MINUTE},
+            {"0 0 1 1 *", "2026-01-01T00:00:00Z", "2025-06-01T00:00:00Z", 214 * DAY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct schedule_spec line = by_cron(cases[i].line);
+        struct schedule_clock now = clock_at(cases[i].served, HOUR);
+        struct schedule s;
+
+        schedule_start(&s, &line, now.wall - 60, &now);
+        schedule_began(&s, &now);
+        schedule_succeeded(&s, &now);
+        now.wall = at(cases[i].jump_to);
+        assert_int_equal(schedule_wait(&s, &now), cases[i].wait);
+    }
+}
+
+/* Whatever the clock does, in hundreds of jumps of up to a month: between two cycles lie a gap of the line, as it was
+ * when the first of them began, a minute, and no more. */
+static void no_jump_makes_a_silence(void **state)
+{
+    static const char *const lines[] = {"0 * * * *", "17 3 * * *", "*/30 8-18 * * MON-FRI", "0 8,9 * * *"};
+
+    (void)state;
+    seed = 3;
+    fixed_random = 0;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct schedule_spec line = by_cron(lines[i]);
+        struct schedule_clock now = clock_at("2026-11-23T10:00:00Z", 500 * DAY);
+        struct schedule s;
+
+        schedule_start(&s, &line, now.wall, &now);
+        for (unsigned k = 0; k < 2000; k++) {
+            uint64_t began = now.boot_ms, gap = (uint64_t)(cron_next(&line.cron, now.wall) - now.wall) * SECOND, wait;
+
+            while ((wait = schedule_wait(&s, &now)) > 0) {
+                bool jumps = next_random() % 4 == 0;
+
+                now = later(now, jumps ? next_random() % (wait / 2 + 1) / SECOND * SECOND : wait);
+                if (jumps)
+                    now.wall += (int64_t)(next_random() % (60 * 86400)) - 30 * 86400;
+            }
+            assert_true(now.boot_ms - began <= gap + MINUTE + SECOND);
+            schedule_began(&s, &now);
+            schedule_succeeded(&s, &now);
+        }
+    }
 }
 
 /* What a simulation knows by itself, without looking into the schedule. */
@@ -412,10 +474,11 @@ static void run(struct world *w)
 
 static void jump(struct world *w)
 {
-    int64_t by = next_random() % 2 ? (int64_t)up_to(next_random() % 4 ? 7200 : 30 * 86400) : -(int64_t)up_to(20 * 3600);
+    int64_t by = next_random() % 2 ? (int64_t)(next_random() % (next_random() % 4 ? 7200 : 30 * 86400))
+                                   : -(int64_t)(next_random() % 60);
 
-    /* Not more than a day back in all since something was served: that is another rule, with a table of its own. */
-    if (w->jumped + by < -86000)
+    /* Not more than a minute back in all since something was served: that is another rule, with tests of its own. */
+    if (w->jumped + by < -59)
         return;
     w->jumped += by;
     w->now.wall += by;
@@ -522,6 +585,8 @@ int main(void)
             cmocka_unit_test(a_cycle_that_somebody_asked_for),
             cmocka_unit_test(the_wall_clock_jumps),
             cmocka_unit_test(an_early_cycle_on_a_clock_set_back),
+            cmocka_unit_test(set_back_into_a_gap),
+            cmocka_unit_test(no_jump_makes_a_silence),
             cmocka_unit_test(years_of_simulated_time),
             cmocka_unit_test(each_instant_of_a_year_has_its_cycle),
     };
