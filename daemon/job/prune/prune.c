@@ -3,35 +3,29 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "job/bucket/listing.h"
 #include "job/bucket/uploads.h"
 #include "job/keys/key_check.h"
-#include "job/prune/locks.h"
+#include "job/prune/deletion.h"
 #include "s3/object.h"
-#include "s3/remove.h"
 
 enum state {
-    LISTING, /* the backups */
-    UPLOADS, /* unfinished uploads are looked for, and aborted */
-    LOCKS,   /* are looked for at what is to go */
-    DUMPS,   /* go, and lone keys with them */
-    KEYS,    /* of the dumps that are gone */
+    LISTING,  /* the backups */
+    UPLOADS,  /* unfinished uploads are looked for, and aborted */
+    DELETING, /* whose phases have names of their own */
     FINISHED,
 };
 
-static const char *const phase_names[] = {
-        "listing", "aborting uploads", "looking for locks", "deleting", "deleting keys", "finished"};
+static const char *const phase_names[] = {"listing", "aborting uploads", "deleting", "finished"};
 
-/* One object that goes. */
+/* One backup that goes. */
 struct victim {
     const struct retain_verdict *verdict;
-    bool is_gone;
-    bool stays;      /* the store has locked it, or it is not known whether */
-    struct err *why; /* with it, for a dry run, which tells later; ours, or NULL */
+    bool stays;      /* of a dry run, which tells later: it would not go, */
+    struct err *why; /* for this reason; ours, or NULL */
 };
 
 struct prune {
@@ -47,15 +41,10 @@ struct prune {
     struct key_check *check;
     struct retain_plan *plan;
     struct uploads *uploads;
-    struct locks *locks;
-    struct s3_remove *remove;
+    struct deletion *deletion;
     struct victim *victims;
+    const struct catalog_backup **backups; /* of the victims, in their order */
     size_t n_victims;
-    char **keys;       /* what is being removed; of DUMPS borrowed names, of KEYS our own */
-    size_t *victim_of; /* index of the victim that a key belongs to */
-    size_t n_keys, done;
-    unsigned failed;
-    struct err failure; /* the first */
     struct prune_result result;
 };
 
@@ -79,15 +68,6 @@ static void schedule(struct prune *p, uv_timer_cb what)
 
 /* ---- the end ---- */
 
-static void drop_keys(struct prune *p)
-{
-    for (size_t i = 0; p->state == KEYS && i < p->n_keys; i++)
-        free(p->keys[i]);
-    free(TAKE_PTR(p->keys));
-    free(TAKE_PTR(p->victim_of));
-    p->n_keys = 0;
-}
-
 static void on_timer_closed(uv_handle_t *h)
 {
     struct prune *p = h->data;
@@ -101,32 +81,20 @@ static void finish(struct prune *p, const struct err *err)
 {
     struct job_sink sink = p->sink;
 
-    if (p->remove)
-        s3_remove_cancel(TAKE_PTR(p->remove));
+    deletion_free(TAKE_PTR(p->deletion));
     uploads_free(TAKE_PTR(p->uploads));
     key_check_free(TAKE_PTR(p->check));
-    locks_free(TAKE_PTR(p->locks));
-    drop_keys(p);
     p->state = FINISHED;
     for (size_t i = 0; i < p->n_victims; i++)
         free(p->victims[i].why);
     free(TAKE_PTR(p->victims));
+    free(TAKE_PTR(p->backups));
     retain_plan_free(TAKE_PTR(p->plan));
     listing_free(TAKE_PTR(p->listing));
     catalog_list_free(TAKE_PTR(p->list));
     p->result.elapsed_ms = uv_now(core_loop(p->core)) - p->started_ms;
     uv_close((uv_handle_t *)&p->timer, on_timer_closed);
     sink.done(sink.ctx, &(struct job_result){.prune = &p->result}, err);
-}
-
-static void finish_all(struct prune *p)
-{
-    if (p->failed) {
-        err_prepend(&p->failure, "%u of %zu could not be deleted: ", p->failed, p->n_victims);
-        finish(p, &p->failure);
-    } else {
-        finish(p, NULL);
-    }
 }
 
 /* ---- deleting ---- */
@@ -160,180 +128,40 @@ static void count_gone(struct prune *p, const struct catalog_backup *b)
     }
 }
 
-static void count_failure(struct prune *p, const char *name, const struct err *err)
-{
-    if (p->failed++)
-        return;
-    p->failure = *err;
-    err_prepend(&p->failure, "%s: ", name);
-}
-
-/* The store's no to one object is its lock, its retention or its policy; that is not ours to break. */
-static void on_each(void *ctx, size_t index, const struct err *err)
+static void on_phase(void *ctx, const char *phase)
 {
     struct prune *p = ctx;
-    struct victim *v = &p->victims[p->victim_of[index]];
+    struct job_progress progress = {.phase = phase};
 
-    if (!err && p->state == DUMPS) {
-        v->is_gone = true;
+    p->sink.progress(p->sink.ctx, &progress);
+}
+
+static void on_deletion_note(void *ctx, const char *note)
+{
+    struct prune *p = ctx;
+
+    p->sink.note(p->sink.ctx, note);
+}
+
+static void on_fate(void *ctx, size_t index, enum deletion_fate fate, const struct err *err)
+{
+    struct prune *p = ctx;
+    struct victim *v = &p->victims[index];
+
+    p->result.locked += fate == DELETION_LOCKED;
+    if (fate == DELETION_GONE)
         count_gone(p, v->verdict->backup);
-        tell(p, v->verdict, NULL);
-    } else if (err && err->kind == ERR_AUTH) {
-        p->result.locked++;
+    if (!p->request.dry_run) {
         tell(p, v->verdict, err);
-    } else if (err) {
-        count_failure(p, p->keys[index], err);
-        tell(p, v->verdict, err);
-    }
-}
-
-static void next_step(uv_timer_t *timer);
-
-static void on_removed(void *ctx, const struct err *err)
-{
-    struct prune *p = ctx;
-
-    p->remove = NULL;
-    if (err) {
-        finish(p, err);
         return;
     }
-    schedule(p, next_step);
-}
-
-static int start_removing(struct prune *p, struct err *e)
-{
-    struct s3_remove_spec spec = {
-            .keys = (const char *const *)p->keys,
-            .n = p->n_keys,
-            .ctx = p,
-            .on_each = on_each,
-            .on_done = on_removed,
-    };
-    struct s3_client *s3 = core_s3(p->core, e);
-
-    p->remove = s3 ? s3_remove_start(s3, &spec, e) : NULL;
-    return p->remove ? 0 : -1;
-}
-
-static int make_room_for_keys(struct prune *p, struct err *e)
-{
-    p->keys = calloc(p->n_victims, sizeof(*p->keys));
-    p->victim_of = calloc(p->n_victims, sizeof(*p->victim_of));
-    p->n_keys = 0;
-    return p->keys && p->victim_of ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-}
-
-/* Dumps, and keys that have none. */
-static int collect_dumps(struct prune *p, struct err *e)
-{
-    if (make_room_for_keys(p, e) < 0)
-        return -1;
-    for (size_t i = 0; i < p->n_victims; i++) {
-        if (p->victims[i].stays)
-            continue;
-        p->keys[p->n_keys] = p->victims[i].verdict->backup->name;
-        p->victim_of[p->n_keys++] = i;
-    }
-    return 0;
-}
-
-static int collect_keys(struct prune *p, struct err *e)
-{
-    char name[NAME_TEXT_MAX];
-
-    if (make_room_for_keys(p, e) < 0)
-        return -1;
-    for (size_t i = 0; i < p->n_victims; i++) {
-        if (!p->victims[i].is_gone || !p->victims[i].verdict->backup->has_key)
-            continue;
-        name_key_of_dump(name, p->victims[i].verdict->backup->name);
-        if (!(p->keys[p->n_keys] = strdup(name)))
-            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        p->victim_of[p->n_keys++] = i;
-    }
-    return 0;
-}
-
-static const char *name_of_victim(void *ctx, size_t index)
-{
-    const struct prune *p = ctx;
-
-    return p->victims[index].verdict->backup->name;
-}
-
-static void spare(struct prune *p, struct victim *v, const struct err *err)
-{
     v->stays = true;
-    if (!p->request.dry_run)
-        tell(p, v->verdict, err);
-    else if ((v->why = malloc(sizeof(*v->why))))
+    if ((v->why = malloc(sizeof(*v->why))))
         *v->why = *err;
 }
 
-static void on_locked(void *ctx, size_t index, const struct err *err)
-{
-    struct prune *p = ctx;
-
-    p->result.locked++;
-    spare(p, &p->victims[index], err);
-}
-
-/* What may be locked would only be hidden: it stays, and that is a failure. */
-static void on_unknown(void *ctx, size_t index, const struct err *err)
-{
-    struct prune *p = ctx;
-    struct err e = *err;
-
-    err_prepend(&e, "whether it is locked is not known: ");
-    if (!p->request.dry_run)
-        count_failure(p, p->victims[index].verdict->backup->name, &e);
-    spare(p, &p->victims[index], &e);
-}
-
-static void on_locks(void *ctx, const struct err *err)
-{
-    struct prune *p = ctx;
-    struct err e = err ? *err : ERR_INIT;
-    char note[ERR_TEXT_MAX + 128];
-
-    locks_free(TAKE_PTR(p->locks));
-    if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 403) { /* who has no locks need not give us that right */
-        (void)snprintf(note, sizeof(note),
-                "whether the bucket has object lock may not be asked, so it counts as none: %s", err->text);
-        p->sink.note(p->sink.ctx, note);
-    } else if (err && p->request.dry_run) {
-        (void)snprintf(note, sizeof(note),
-                "nothing would be deleted: whether the bucket has object lock is not known: %s", err->text);
-        p->sink.note(p->sink.ctx, note);
-    } else if (err) {
-        err_prepend(&e, "nothing is deleted: whether the bucket has object lock is not known: ");
-        finish(p, &e);
-        return;
-    }
-    schedule(p, next_step);
-}
-
-static int look_for_locks(struct prune *p, struct err *e)
-{
-    struct locks_spec spec = {
-            .n = p->n_victims,
-            .ctx = p,
-            .name = name_of_victim,
-            .on_locked = on_locked,
-            .on_unknown = on_unknown,
-            .on_done = on_locks,
-    };
-
-    p->locks = p->n_victims ? locks_start(p->core, &spec, e) : NULL;
-    if (p->n_victims)
-        return p->locks ? 0 : -1;
-    schedule(p, next_step);
-    return 0;
-}
-
 /* All, in the plan's order, with what would go, and what of that the store would not let go. */
-static void finish_dry_run(struct prune *p)
+static void tell_plan(struct prune *p)
 {
     struct victim *v = p->victims;
 
@@ -345,43 +173,42 @@ static void finish_dry_run(struct prune *p)
             count_gone(p, verdict->backup);
         v += verdict->goes;
     }
-    finish_all(p);
+}
+
+static void on_deleted(void *ctx, const struct err *err)
+{
+    struct prune *p = ctx;
+    struct err e = err ? *err : ERR_INIT; /* it is the deletion's own */
+
+    if (!err && p->request.dry_run)
+        tell_plan(p);
+    finish(p, err ? &e : NULL);
 }
 
 static void cancel_now(uv_timer_t *timer);
 
-/* From uploads to locks to dumps to keys to the end, past what has nothing to do. */
-static void next_step(uv_timer_t *timer)
+static void start_deleting(uv_timer_t *timer)
 {
     struct prune *p = CONTAINER_OF(timer, struct prune, timer);
+    struct deletion_spec spec = {
+            .backups = p->backups,
+            .n = p->n_victims,
+            .dry_run = p->request.dry_run,
+            .ctx = p,
+            .on_phase = on_phase,
+            .on_note = on_deletion_note,
+            .on_fate = on_fate,
+            .on_done = on_deleted,
+    };
     struct err e = ERR_INIT;
-    int r;
 
-    if (p->cancelled) { /* in the very turn in which a step ended, which set the timer anew */
+    if (p->cancelled) { /* in the very turn in which this was scheduled, which set the timer anew */
         cancel_now(timer);
         return;
     }
-    drop_keys(p);
-    if (p->state == LOCKS && p->request.dry_run) {
-        finish_dry_run(p);
-        return;
-    }
-    if (p->state >= KEYS) {
-        finish_all(p);
-        return;
-    }
-    set_state(p, p->state + 1);
-    if (p->state == LOCKS) {
-        if (look_for_locks(p, &e) < 0)
-            finish(p, &e);
-        return;
-    }
-    r = p->state == DUMPS ? collect_dumps(p, &e) : collect_keys(p, &e);
-    if (r == 0 && p->n_keys)
-        r = start_removing(p, &e);
-    else if (r == 0)
-        schedule(p, next_step);
-    if (r < 0)
+    p->state = DELETING;
+    p->deletion = deletion_start(p->core, &spec, &e);
+    if (!p->deletion)
         finish(p, &e);
 }
 
@@ -398,7 +225,7 @@ static void on_uploads(void *ctx, unsigned aborted, const struct err *err)
         (void)snprintf(note, sizeof(note), "unfinished uploads stay: %s", err->text);
         p->sink.note(p->sink.ctx, note);
     }
-    schedule(p, next_step);
+    schedule(p, start_deleting);
 }
 
 /* ---- deciding ---- */
@@ -438,16 +265,19 @@ static int make_plan(struct prune *p, struct err *e)
     if (check_clock(p, now, e) < 0 || !(p->plan = retain_plan_new(p->list, &p->request.policy, now, e)))
         return -1;
     p->victims = calloc(count ? count : 1, sizeof(*p->victims));
-    if (!p->victims)
+    p->backups = calloc(count ? count : 1, sizeof(*p->backups));
+    if (!p->victims || !p->backups)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     for (size_t i = 0; i < retain_plan_count(p->plan); i++) {
         const struct retain_verdict *v = retain_plan_at(p->plan, i);
 
-        if (v->goes)
+        if (v->goes) {
+            p->backups[p->n_victims] = v->backup;
             p->victims[p->n_victims++].verdict = v;
-        else
-            p->result.kept += v->backup->state != CATALOG_ORPHAN_KEY;
-        if (!p->request.dry_run && !v->goes)
+            continue;
+        }
+        p->result.kept += v->backup->state != CATALOG_ORPHAN_KEY;
+        if (!p->request.dry_run)
             tell(p, v, NULL);
     }
     count_complete(p);
@@ -466,8 +296,7 @@ static void decide(struct prune *p, const struct err *before)
     } else if (make_plan(p, &e) < 0) {
         finish(p, &e);
     } else if (p->request.dry_run) {
-        p->state = UPLOADS; /* of which a dry run says nothing */
-        schedule(p, next_step);
+        schedule(p, start_deleting); /* of uploads a dry run says nothing */
     } else {
         set_state(p, UPLOADS);
         p->uploads = uploads_abort(p->core, &uploads, &e);

@@ -1,15 +1,14 @@
 /*
  * prune.h: what is too old goes, and everybody can read why.
  *
- *     list => plan (catalog/retain.h, pure) => unfinished uploads => what is locked => dumps go, and lone keys => keys
- * of dumps that are gone
+ *     list => plan (catalog/retain.h, pure) => unfinished uploads => what is to go goes (deletion.h)
  *
- * A dump goes before its key, so that what is visible can always be decrypted. It refuses to begin when what it would
- * decide by cannot be trusted: the listing did not complete, our clock is more than PRUNE_SKEW_MAX off the store's, or
- * the newest backup lies in the future, or a backup is there that no configured master key opens (key_check.h), or when
- * whether the bucket has object lock cannot be found out (locks.h). A backup whose key does not open for another reason
- * (renamed, of a newer version) does not count, which is said; when those looked at are nearly all so, it refuses, too.
- * What the store does not let go (object lock, retention) is skipped and said.
+ * It refuses to begin when what it would decide by cannot be trusted: the listing did not complete, our clock is more
+ * than PRUNE_SKEW_MAX off the store's, or the newest backup lies in the future, or a backup is there that no configured
+ * master key opens (key_check.h), or when whether the bucket has object lock cannot be found out (locks.h). A backup
+ * whose key does not open for another reason (renamed, of a newer version) does not count, which is said; when those
+ * looked at are nearly all so, it refuses, too. What the store does not let go (object lock, retention) is skipped and
+ * said.
  */
 #pragma once
 
