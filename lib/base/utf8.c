@@ -1,5 +1,8 @@
 #include "base/utf8.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/cleanup.h"
 
 size_t utf8_len(const char *text)
@@ -30,4 +33,23 @@ size_t utf8_len(const char *text)
         return rows[i].len;
     }
     return 0;
+}
+
+size_t utf8_cut(const char *text, size_t max)
+{
+    size_t len = strnlen(text, max + 1);
+
+    if (len <= max)
+        return len;
+    for (len = max; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80; len--)
+        ;
+    return len;
+}
+
+char *utf8_quote(const char *text, char out[UTF8_QUOTE_MAX])
+{
+    size_t len = utf8_cut(text, UTF8_QUOTE_MAX - 8);
+
+    (void)snprintf(out, UTF8_QUOTE_MAX, "'%.*s%s'", (int)len, text, text[len] ? "..." : "");
+    return out;
 }

@@ -1,5 +1,5 @@
 /*
- * utf8.h: is this a character? (RFC 3629, section 4.) Pure.
+ * utf8.h: is this a character (RFC 3629, section 4), and where may a text be cut. Pure.
  */
 #pragma once
 
@@ -7,3 +7,11 @@
 
 /* Bytes of the UTF-8 character at the beginning of `s`, which ends with a NUL: 1 to 4; 0 if there is none. */
 size_t utf8_len(const char *s);
+
+/* How many of the first `max` bytes of a text are whole characters. */
+size_t utf8_cut(const char *text, size_t max);
+
+enum { UTF8_QUOTE_MAX = 80 };
+
+/* `text` in quotes, for a message; what is long is cut between two characters. Returns out. */
+char *utf8_quote(const char *text, char out[UTF8_QUOTE_MAX]);

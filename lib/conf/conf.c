@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/size.h"
-#include "conf/endpoint.h"
 #include "conf/parse.h"
 #include "conf/place.h"
 #include "conf/positions.h"
@@ -48,10 +48,11 @@ static void warn(const struct warner *w, const char *key, const char *text)
 
 static void warn_if_open(const struct warner *w, const char *key, const char *endpoint, bool etcd)
 {
-    struct conf_endpoint ep;
+    struct endpoint ep;
     struct err ignored;
 
-    if (conf_endpoint_parse(endpoint, etcd, &ep, &ignored) < 0 || ep.tls || conf_endpoint_is_loopback(&ep))
+    if (endpoint_parse(endpoint, etcd ? ENDPOINT_ETCD : ENDPOINT_S3, &ep, &ignored) < 0 || ep.tls ||
+            endpoint_is_loopback(&ep))
         return;
     warn(w, key,
             etcd ? "http:// is not encrypted: whoever is on the way can read and change the snapshot, and see the "
@@ -63,7 +64,7 @@ static void warn_if_open(const struct warner *w, const char *key, const char *en
 static void warn_of_s3(const struct warner *w)
 {
     const struct conf_s3 *s3 = &w->conf->s3;
-    struct conf_endpoint ep;
+    struct endpoint ep;
     struct err ignored;
 
     warn_if_open(w, "s3_client.endpoint", s3->endpoint, false);
@@ -75,7 +76,7 @@ static void warn_of_s3(const struct warner *w)
         warn(w, "s3_client.part_size", text);
     }
     if (s3->addressing == CONF_ADDRESSING_VIRTUAL && strchr(s3->bucket, '.') &&
-            conf_endpoint_parse(s3->endpoint, false, &ep, &ignored) == 0 && ep.tls)
+            endpoint_parse(s3->endpoint, ENDPOINT_S3, &ep, &ignored) == 0 && ep.tls)
         warn(w, "s3_client.bucket",
                 "has dots, which the store's certificate for *.HOST does not cover; use s3_client.addressing: path");
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "conf/endpoint.h"
+#include "base/endpoint.h"
 #include "conf/positions.h"
 #include "conf/raw.h"
 #include "conf/schema.h"
@@ -84,7 +84,7 @@ static int check_schedule(const struct conf *c, struct err *e)
 /* What no row of the schema can say alone. */
 static int check_together(const struct conf *c, struct err *e)
 {
-    struct conf_endpoint ep;
+    struct endpoint ep;
 
     if (check_schedule(c, e) < 0)
         return -1;
@@ -92,7 +92,7 @@ static int check_together(const struct conf *c, struct err *e)
         return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);
     if (c->etcd.client_key && !c->etcd.client_cert)
         return refuse_key(c, "etcd_client.auth.client_key", "needs client_cert beside it", e);
-    if (conf_endpoint_parse(c->s3.endpoint, false, &ep, e) < 0)
+    if (endpoint_parse(c->s3.endpoint, ENDPOINT_S3, &ep, e) < 0)
         return -1;
     if (c->s3.addressing == CONF_ADDRESSING_VIRTUAL && ep.is_address)
         return refuse_key(c, "s3_client.addressing",

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* A line has ERR_TEXT_MAX bytes, and what is wrong must fit in beside the name of the file: of a longer one, the end.
  */
 enum { FILE_SHOWN_MAX = 200, KEY_SHOWN_MAX = 100 };
@@ -26,23 +28,11 @@ static const char *end_of_name(const char *file)
     return file;
 }
 
-/* How many of the first `max` bytes are whole characters. */
-static size_t cut_length(const char *text, size_t max)
-{
-    size_t len = strnlen(text, max + 1);
-
-    if (len <= max)
-        return len;
-    for (len = max; len > 0 && is_continuation(text[len]); len--)
-        ;
-    return len;
-}
-
 int conf_place_prepend(struct err *e, const struct conf_place *at)
 {
     const char *file = end_of_name(at->file), *cut = file == at->file ? "" : "...";
     const char *key = at->key ? at->key : "";
-    size_t key_len = cut_length(key, KEY_SHOWN_MAX);
+    size_t key_len = utf8_cut(key, KEY_SHOWN_MAX);
 
     if (e->kind != ERR_RESOURCE)
         e->kind = ERR_CONFIG;
@@ -62,12 +52,4 @@ int conf_place_error(struct err *e, const struct conf_place *at, const char *fmt
     va_end(ap);
     err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s", text);
     return conf_place_prepend(e, at);
-}
-
-char *conf_place_quote(const char *text, char out[CONF_QUOTE_MAX])
-{
-    size_t len = cut_length(text, CONF_QUOTE_MAX - 8);
-
-    (void)snprintf(out, CONF_QUOTE_MAX, "'%.*s%s'", (int)len, text, text[len] ? "..." : "");
-    return out;
 }

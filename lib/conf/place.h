@@ -24,8 +24,3 @@ int conf_place_error(struct err *e, const struct conf_place *at, const char *fmt
 /* Puts the place in front of an error that was set without one. What is missing or wrong on this machine is a matter of
  * the configuration here, so all but ERR_RESOURCE becomes ERR_CONFIG. Returns -1. */
 int conf_place_prepend(struct err *e, const struct conf_place *at);
-
-enum { CONF_QUOTE_MAX = 80 };
-
-/* `text` in quotes, for a message; what is long is cut between two characters. Returns out. */
-char *conf_place_quote(const char *text, char out[CONF_QUOTE_MAX]);

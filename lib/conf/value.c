@@ -10,8 +10,9 @@
 
 #include "base/cron.h"
 #include "base/duration.h"
+#include "base/endpoint.h"
 #include "base/size.h"
-#include "conf/endpoint.h"
+#include "base/utf8.h"
 #include "conf/place.h"
 
 enum {
@@ -39,9 +40,9 @@ static void *member_of(struct conf *c, const struct conf_schema_key *key)
 
 static int objection(struct err *e, const char *text, const char *why)
 {
-    char shown[CONF_QUOTE_MAX];
+    char shown[UTF8_QUOTE_MAX];
 
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s %s", conf_place_quote(text, shown), why);
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s %s", utf8_quote(text, shown), why);
 }
 
 static int set_text(char **member, const char *text, struct err *e)
@@ -150,11 +151,11 @@ static int check_bucket(const char *text, struct err *e)
 /* An address of this machine and a port: no scheme, since it is plain HTTP for whoever may reach it. */
 static int check_listen(const char *text, struct err *e)
 {
-    struct conf_endpoint ep;
+    struct endpoint ep;
 
     if (strstr(text, "://") || !strchr(text, ':'))
         return objection(e, text, "is not HOST:PORT, such as 127.0.0.1:9379");
-    return conf_endpoint_parse(text, false, &ep, e);
+    return endpoint_parse(text, ENDPOINT_S3, &ep, e);
 }
 
 static int check_cron(const char *text, struct err *e)
@@ -166,12 +167,12 @@ static int check_cron(const char *text, struct err *e)
 
 static int set_string(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
-    struct conf_endpoint ep;
+    struct endpoint ep;
     int r;
 
     switch (key->kind) {
     case CONF_KIND_ENDPOINT:
-        r = conf_endpoint_parse(text, false, &ep, e);
+        r = endpoint_parse(text, ENDPOINT_S3, &ep, e);
         break;
     case CONF_KIND_BUCKET:
         r = check_bucket(text, e);
@@ -218,12 +219,12 @@ static struct list list_of(struct conf *c, const struct conf_schema_key *key)
 static int add_item(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
     struct list list = list_of(c, key);
-    struct conf_endpoint ep;
+    struct endpoint ep;
     char **more;
 
     if (*list.n == list.max)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %zu %s", list.max, list.what);
-    if (key->kind == CONF_KIND_ENDPOINTS ? conf_endpoint_parse(text, true, &ep, e) < 0
+    if (key->kind == CONF_KIND_ENDPOINTS ? endpoint_parse(text, ENDPOINT_ETCD, &ep, e) < 0
                                          : check_text(text, PATH_MAX - 1, NULL, e) < 0)
         return -1;
     more = reallocarray(*list.items, *list.n + 1, sizeof(*more));

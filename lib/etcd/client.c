@@ -4,8 +4,8 @@
 
 enum { WINDOW_DEFAULT = 4 << 20, WINDOW_MIN = 1 << 20 };
 
-struct endpoint {
-    struct h2_endpoint parsed;
+struct place {
+    struct endpoint parsed;
     unsigned blamed;
 };
 
@@ -13,7 +13,7 @@ struct etcd_client {
     uv_loop_t *loop;
     struct etcd_conf conf; /* its strings and arrays are ours */
     char **texts;          /* conf.endpoints */
-    struct endpoint *endpoints;
+    struct place *endpoints;
     unsigned blames; /* so far */
 };
 
@@ -32,7 +32,7 @@ static int copy_endpoints(struct etcd_client *c, const struct etcd_conf *conf, s
     if (!c->texts || !c->endpoints)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for a client of etcd");
     for (size_t i = 0; i < conf->n_endpoints; i++) {
-        if (h2_endpoint_parse(conf->endpoints[i], &c->endpoints[i].parsed, e) < 0)
+        if (endpoint_parse(conf->endpoints[i], ENDPOINT_ETCD, &c->endpoints[i].parsed, e) < 0)
             return -1;
         c->texts[i] = strdup(conf->endpoints[i]);
         if (!c->texts[i])
@@ -101,7 +101,7 @@ uv_loop_t *etcd_client_loop(const struct etcd_client *c)
     return c->loop;
 }
 
-const struct h2_endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i)
+const struct endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i)
 {
     return &c->endpoints[i].parsed;
 }

@@ -3,8 +3,8 @@
  */
 #pragma once
 
+#include "base/endpoint.h"
 #include "etcd/client.h"
-#include "h2/endpoint.h"
 
 enum { ETCD_CLIENT_ENDPOINTS_MAX = 64 };
 
@@ -14,7 +14,7 @@ const struct etcd_conf *etcd_client_conf(const struct etcd_client *c);
 uv_loop_t *etcd_client_loop(const struct etcd_client *c);
 
 /* Of endpoint i, i < conf->n_endpoints. */
-const struct h2_endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i);
+const struct endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i);
 
 /* Puts the text of endpoint i before the error's, and `doing` between them; but not where the connection has named its
  * address already. */

@@ -19,7 +19,7 @@ enum state { CONNECTING, READY, CLOSED };
 struct h2_conn {
     uv_loop_t *loop;
     struct h2_conn_spec spec; /* without the paths of certificates */
-    struct h2_endpoint endpoint;
+    struct endpoint endpoint;
     enum state state;
     struct h2_transport *transport;
     struct h2_session *session;
@@ -388,7 +388,7 @@ uint32_t h2_conn_window(const struct h2_conn *c)
     return c->spec.window;
 }
 
-const struct h2_endpoint *h2_conn_endpoint(const struct h2_conn *c)
+const struct endpoint *h2_conn_endpoint(const struct h2_conn *c)
 {
     return &c->endpoint;
 }

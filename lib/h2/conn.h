@@ -19,11 +19,11 @@
 #include <uv.h>
 
 #include "base/cleanup.h"
+#include "base/endpoint.h"
 #include "base/err.h"
-#include "h2/endpoint.h"
 
 struct h2_conn_spec {
-    const struct h2_endpoint *endpoint; /* copied */
+    const struct endpoint *endpoint; /* copied */
     const char *ca_cert;     /* PEM paths, read during h2_conn_open; ca_cert NULL: the system's /etc/ssl/certs */
     const char *client_cert; /* or NULL */
     const char *client_key;

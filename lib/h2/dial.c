@@ -20,7 +20,7 @@ struct attempt {
 
 struct h2_dial {
     uv_loop_t *loop;
-    struct h2_endpoint endpoint;
+    struct endpoint endpoint;
     struct h2_dial_spec spec;
     uv_getaddrinfo_t req;
     bool resolving;        /* the request belongs to the loop */
@@ -63,13 +63,13 @@ static int resolve(struct h2_dial *d, struct err *e)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     const struct addrinfo numeric = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    bool is_unix = d->endpoint.unix_path[0] != '\0';
-    char port[8];
+    bool is_unix = d->endpoint.is_unix;
+    char name[ENDPOINT_HOST_MAX + 1], port[8];
     int rc;
 
     (void)snprintf(port, sizeof(port), "%u", d->endpoint.port);
-    rc = uv_getaddrinfo(
-            d->loop, &d->req, on_resolved, is_unix ? "127.0.0.1" : d->endpoint.host, port, is_unix ? &numeric : &hints);
+    rc = uv_getaddrinfo(d->loop, &d->req, on_resolved, is_unix ? "127.0.0.1" : endpoint_to_resolve(&d->endpoint, name),
+            port, is_unix ? &numeric : &hints);
     if (rc < 0)
         return err_set(e, rc == UV_ENOMEM ? ERR_RESOURCE : ERR_CONFIG, ERR_DOMAIN_UV, rc, "cannot resolve '%s': %s",
                 d->endpoint.host, uv_strerror(rc));
@@ -96,7 +96,7 @@ struct h2_dial *h2_dial_start(uv_loop_t *loop, const struct h2_dial_spec *spec, 
 
 bool h2_dial_has_next(const struct h2_dial *d)
 {
-    return d->endpoint.unix_path[0] ? !d->unix_tried : d->next != NULL;
+    return d->endpoint.is_unix ? !d->unix_tried : d->next != NULL;
 }
 
 static void on_attempt_closed(uv_handle_t *handle)
@@ -175,8 +175,8 @@ static int begin_unix(struct h2_dial *d, struct attempt *a)
 {
     (void)uv_pipe_init(d->loop, &a->u.pipe, 0); /* the same */
     d->unix_tried = true;
-    (void)snprintf(d->address, sizeof(d->address), "%s", d->endpoint.unix_path);
-    uv_pipe_connect(&a->req, &a->u.pipe, d->endpoint.unix_path, on_connect);
+    (void)snprintf(d->address, sizeof(d->address), "%s", d->endpoint.path);
+    uv_pipe_connect(&a->req, &a->u.pipe, d->endpoint.path, on_connect);
     return 0;
 }
 
@@ -188,7 +188,7 @@ int h2_dial_next(struct h2_dial *d, struct err *e)
     if (!a)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for a connection");
     give_up(d);
-    rc = d->endpoint.unix_path[0] ? begin_unix(d, a) : begin_tcp(d, a);
+    rc = d->endpoint.is_unix ? begin_unix(d, a) : begin_tcp(d, a);
     if (rc < 0) {
         h2_dial_close_stream(&a->u.stream);
         return connect_error(rc, e);

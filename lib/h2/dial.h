@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "base/endpoint.h"
 #include "base/err.h"
-#include "h2/endpoint.h"
 
 enum { H2_ADDRESS_MAX = 128 };
 
 struct h2_dial_spec {
-    const struct h2_endpoint *endpoint; /* copied */
+    const struct endpoint *endpoint; /* copied */
     void *ctx;
     /* The addresses are known, one or more, or `err` says why not (ERR_TRANSIENT). Once. */
     void (*on_resolved)(void *ctx, const struct err *err);

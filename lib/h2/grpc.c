@@ -11,10 +11,10 @@
 
 struct grpc_call {
     struct grpc_call_spec spec;
-    const struct h2_endpoint *endpoint; /* the connection's, which outlives its calls */
-    struct h2_stream *stream;           /* NULL once the stream has ended */
-    struct secret *body;                /* prefix and message: it may hold a password */
-    struct secret *token;               /* or NULL */
+    const struct endpoint *endpoint; /* the connection's, which outlives its calls */
+    struct h2_stream *stream;        /* NULL once the stream has ended */
+    struct secret *body;             /* prefix and message: it may hold a password */
+    struct secret *token;            /* or NULL */
     struct grpc_framing *framing;
     struct grpc_answer answer;
     char timeout[16]; /* the value of grpc-timeout */

@@ -12,4 +12,4 @@ struct h2_session *h2_conn_session(struct h2_conn *c);
 /* Bytes. */
 uint32_t h2_conn_window(const struct h2_conn *c);
 
-const struct h2_endpoint *h2_conn_endpoint(const struct h2_conn *c);
+const struct endpoint *h2_conn_endpoint(const struct h2_conn *c);

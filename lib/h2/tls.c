@@ -10,9 +10,9 @@
 #include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/version.h>
 
+#include "base/endpoint.h"
 #include "h2/certs.h"
 #include "h2/chachapoly.h"
-#include "h2/endpoint.h"
 #include "h2/san.h"
 #include "h2/tls_words.h"
 
@@ -32,7 +32,7 @@ struct h2_tls {
     bool own_ca;
     bool has_client;
     bool established;
-    char host[H2_HOST_MAX];
+    char host[ENDPOINT_HOST_MAX];
     uint8_t ip[16]; /* the host, if it is an address */
     size_t ip_len;  /* 0, 4 or 16 */
     struct bytes in;
@@ -94,7 +94,7 @@ static int verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 
 static bool parse_ip(const char *host, uint8_t ip[16], size_t *len)
 {
-    char bare[H2_HOST_MAX];
+    char bare[ENDPOINT_HOST_MAX];
 
     (void)snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(host, "%"), host); /* a zone is not part of the name */
     *len = inet_pton(AF_INET, bare, ip) == 1 ? 4 : inet_pton(AF_INET6, bare, ip) == 1 ? 16 : 0;

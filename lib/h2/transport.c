@@ -90,7 +90,7 @@ static int start(struct h2_transport *t, const struct h2_transport_spec *spec, s
             .ca_cert = spec->ca_cert,
             .client_cert = spec->client_cert,
             .client_key = spec->client_key,
-            .host = spec->endpoint->unix_path[0] ? "localhost" : spec->endpoint->host,
+            .host = spec->endpoint->is_unix ? "localhost" : spec->endpoint->host,
     };
     const struct h2_dial_spec dial = {
             .endpoint = spec->endpoint,

@@ -11,14 +11,14 @@
 #include <uv.h>
 
 #include "base/bytes.h"
+#include "base/endpoint.h"
 #include "base/err.h"
-#include "h2/endpoint.h"
 #include "h2/wire.h"
 
 struct h2_transport_spec {
     uv_loop_t *loop;
-    const struct h2_endpoint *endpoint; /* outlives the transport */
-    const char *ca_cert;                /* as in conn.h; read during h2_transport_new */
+    const struct endpoint *endpoint; /* outlives the transport */
+    const char *ca_cert;             /* as in conn.h; read during h2_transport_new */
     const char *client_cert;
     const char *client_key;
 

@@ -2,74 +2,12 @@
 
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "s3/sign.h"
 
-enum { HOST_LEN_MAX = 255, PARAMS_MAX = 16 };
+enum { PARAMS_MAX = 16 };
 
-static const char digits[] = "0123456789";
-static const char host_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-
-/* The parts of an endpoint, pointing into it. */
-struct endpoint {
-    bool tls;
-    struct bytes host; /* with its brackets, if it is an IPv6 address */
-    unsigned port;     /* 0: the scheme's own */
-};
-
-static int bad_endpoint(struct err *e)
-{
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "the S3 endpoint is not HOST[:PORT], https://HOST[:PORT] or http://HOST[:PORT]");
-}
-
-/* Length of the host at `s`, 0 if there is none. */
-static size_t host_len(const char *s)
-{
-    size_t len;
-
-    if (*s != '[')
-        return strspn(s, host_characters);
-    len = strspn(s + 1, "0123456789abcdefABCDEF:.");
-    return s[1 + len] == ']' && len > 1 ? len + 2 : 0;
-}
-
-static int parse_port(const char *s, unsigned *port, struct err *e)
-{
-    const size_t len = strspn(s, digits);
-    unsigned n = 0;
-
-    if (len == 0 || len > 5 || s[len])
-        return bad_endpoint(e);
-    for (; *s; s++)
-        n = n * 10 + (unsigned)(*s - '0');
-    if (n == 0 || n > 65535)
-        return bad_endpoint(e);
-    *port = n;
-    return 0;
-}
-
-static int parse_endpoint(struct endpoint *out, const char *text, struct err *e)
-{
-    const char *s = text, *end;
-    size_t len;
-
-    out->tls = true;
-    if (strncmp(s, "https://", 8) == 0) {
-        s += 8;
-    } else if (strncmp(s, "http://", 7) == 0) {
-        out->tls = false;
-        s += 7;
-    }
-    len = host_len(s);
-    if (len == 0 || len > HOST_LEN_MAX)
-        return bad_endpoint(e);
-    out->host = (struct bytes){.data = (const uint8_t *)s, .len = len};
-    out->port = 0;
-    end = s + len;
-    if (*end == '\0')
-        return 0;
-    return *end == ':' ? parse_port(end + 1, &out->port, e) : bad_endpoint(e);
-}
+static const char bucket_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 
 /* One label of the DNS, so that it can stand before the host and below a wildcard certificate. */
 static bool is_label(const char *bucket)
@@ -80,28 +18,18 @@ static bool is_label(const char *bucket)
            bucket[len - 1] != '-';
 }
 
-static bool ends_with(struct bytes host, const char *suffix)
+static bool ends_with(const char *host, const char *suffix)
 {
-    const size_t len = strlen(suffix);
+    const size_t host_len = strlen(host), len = strlen(suffix);
 
-    return host.len >= len && memcmp(host.data + host.len - len, suffix, len) == 0;
-}
-
-static bool is_address(struct bytes host)
-{
-    if (host.data[0] == '[')
-        return true;
-    for (size_t i = 0; i < host.len; i++)
-        if (host.data[i] != '.' && (host.data[i] < '0' || host.data[i] > '9'))
-            return false;
-    return true;
+    return host_len >= len && strcmp(host + host_len - len, suffix) == 0;
 }
 
 static int check_bucket(const char *bucket, struct err *e)
 {
     const size_t len = strlen(bucket);
 
-    if (len < 3 || len > 255 || strspn(bucket, host_characters) != len || strspn(bucket, ".") == len)
+    if (len < 3 || len > 255 || strspn(bucket, bucket_characters) != len || strspn(bucket, ".") == len)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "\"%.80s\" cannot be the name of a bucket", bucket);
     return 0;
 }
@@ -109,7 +37,7 @@ static int check_bucket(const char *bucket, struct err *e)
 /* Whether the bucket goes into the host's name. */
 static int choose_addressing(bool *is_virtual, const struct s3_conf *conf, const struct endpoint *at, struct err *e)
 {
-    const bool possible = !is_address(at->host);
+    const bool possible = !at->is_address;
 
     if (conf->addressing == S3_ADDRESSING_VIRTUAL && !possible)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "addressing \"virtual\" needs a host name in the endpoint");
@@ -124,33 +52,38 @@ static int no_memory(struct err *e)
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
-static char *join_host(const struct endpoint *at, const char *bucket)
+/* A final dot of the name is for the resolver alone: it stands in the URL, and in no request, certificate or signature.
+ */
+static int join(struct s3_url_target *out, const struct endpoint *at, const char *bucket)
 {
-    const bool own = at->port == 0 || at->port == (at->tls ? 443U : 80U);
-    char port[8] = "", *host;
+    const size_t len = strlen(at->is_rooted ? at->host : at->authority);
+    const char *dot = bucket ? "." : "";
 
-    if (!own)
-        (void)snprintf(port, sizeof(port), ":%u", at->port);
-    if (asprintf(&host, "%s%s%.*s%s", bucket ? bucket : "", bucket ? "." : "", (int)at->host.len,
-                (const char *)at->host.data, port) < 0)
-        return NULL;
-    return host;
+    bucket = bucket ? bucket : "";
+    if (asprintf(&out->host, "%s%s%s", bucket, dot, at->authority) < 0) {
+        out->host = NULL;
+        return -1;
+    }
+    if (asprintf(&out->base, "%s://%s%s%.*s%s%s", at->tls ? "https" : "http", bucket, dot, (int)len, at->authority,
+                at->is_rooted ? "." : "", at->authority + len) < 0) {
+        out->base = NULL;
+        return -1;
+    }
+    return 0;
 }
 
 int s3_url_target(struct s3_url_target *out, const struct s3_conf *conf, struct err *e)
 {
-    struct endpoint at = {0};
+    struct endpoint at;
     bool is_virtual = false;
 
     *out = (struct s3_url_target){0};
-    if (parse_endpoint(&at, conf->endpoint, e) < 0 || check_bucket(conf->bucket, e) < 0 ||
+    if (endpoint_parse(conf->endpoint, ENDPOINT_S3, &at, e) < 0 || check_bucket(conf->bucket, e) < 0 ||
             choose_addressing(&is_virtual, conf, &at, e) < 0)
         return -1;
     out->tls = at.tls;
-    out->host = join_host(&at, is_virtual ? conf->bucket : NULL);
-    if (!out->host || asprintf(&out->base, "%s://%s", at.tls ? "https" : "http", out->host) < 0)
-        out->base = NULL;
-    if (!out->base || asprintf(&out->root, "%s%s", is_virtual ? "" : "/", is_virtual ? "" : conf->bucket) < 0)
+    if (join(out, &at, is_virtual ? conf->bucket : NULL) < 0 ||
+            asprintf(&out->root, "%s%s", is_virtual ? "" : "/", is_virtual ? "" : conf->bucket) < 0)
         out->root = NULL;
     if (out->root)
         return 0;

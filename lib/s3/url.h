@@ -13,14 +13,13 @@
 struct s3_url_target {
     bool tls;
     char *host; /* as in the Host header: with the port unless it is the scheme's own */
-    char *base; /* "https://host:port" */
+    char *base; /* "https://host:port", the host with its final dot, if it was written with one */
     char *root; /* path of the bucket, encoded: "/bucket", or "" when the host names it */
 };
 
 /*
- * Reads endpoint, bucket and addressing of `conf` into *out, which s3_url_target_reset releases. Strict: a scheme, a
- * host, a port and nothing else, so that a password or a path in there is noticed and not sent somewhere. Errors:
- * ERR_CONFIG (never quotes what may be a password), ERR_RESOURCE.
+ * Reads endpoint, bucket and addressing of `conf` into *out, which s3_url_target_reset releases. Errors:
+ * ERR_CONFIG (endpoint.h), ERR_RESOURCE.
  */
 int s3_url_target(struct s3_url_target *out, const struct s3_conf *conf, struct err *e);
 void s3_url_target_reset(struct s3_url_target *t);

@@ -182,7 +182,7 @@ static void on_go_on(uv_signal_t *handle, int number)
 
 static int run(struct probe *p, const char *endpoint)
 {
-    struct h2_endpoint ep;
+    struct endpoint ep;
     struct err e = ERR_INIT;
     const struct h2_conn_spec spec = {
             .endpoint = &ep,
@@ -197,7 +197,7 @@ static int run(struct probe *p, const char *endpoint)
             .on_closed = on_closed,
     };
 
-    if (h2_endpoint_parse(endpoint, &ep, &e) < 0 || !(p->conn = h2_conn_open(&p->loop, &spec, &e))) {
+    if (endpoint_parse(endpoint, ENDPOINT_ETCD, &ep, &e) < 0 || !(p->conn = h2_conn_open(&p->loop, &spec, &e))) {
         say_error("not opened", &e);
         return 1;
     }

@@ -270,7 +270,7 @@ def test_refused_configurations(bucket, folder):
     for options, text in [
             ({"ca": folder / "none"}, f"CA file {folder}/none: No such file or directory"),
             ({"ca": folder / "empty"}, f"CA file {folder}/empty: no PEM certificate in it"),
-            ({"endpoint": "ftp://x"}, "the S3 endpoint is not HOST[:PORT], https://HOST[:PORT] or http://HOST[:PORT]"),
+            ({"endpoint": "ftp://x"}, "'ftp://x' is not an endpoint: the scheme is neither https nor http, in small letters"),
             ({"bucket": "x"}, '"x" cannot be the name of a bucket'),
     ]:
         s3 = S3(**{"endpoint": bucket.ceph.https, "bucket": bucket.name, **options})

@@ -156,7 +156,7 @@ static void begin_world(struct world *w)
 
 static bool open_conn(struct world *w, struct err *e)
 {
-    struct h2_endpoint ep;
+    struct endpoint ep;
     char text[80];
     const struct h2_conn_spec spec = {
             .endpoint = &ep,
@@ -168,7 +168,7 @@ static bool open_conn(struct world *w, struct err *e)
     };
 
     (void)snprintf(text, sizeof(text), "unix://%s", w->path);
-    assert_int_equal(h2_endpoint_parse(text, &ep, e), 0);
+    assert_int_equal(endpoint_parse(text, ENDPOINT_ETCD, &ep, e), 0);
     w->in_call = true;
     w->conn = h2_conn_open(&w->loop, &spec, e);
     w->in_call = false;

@@ -1,4 +1,4 @@
-#include "conf/endpoint.h"
+#include "base/endpoint.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -6,18 +6,18 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
-#include "conf/place.h"
+#include "base/utf8.h"
 
-/* RFC 1035, section 2.3.4: what a name and its parts may have; sun_path has 108 bytes with the NUL. */
-enum { NAME_LEN_MAX = 253, LABEL_LEN_MAX = 63, SOCKET_PATH_MAX = 107 };
+/* RFC 1035, section 2.3.4: what a name and its parts may have. */
+enum { NAME_LEN_MAX = 253, LABEL_LEN_MAX = 63, PORT_ETCD = 2379, PORT_HTTPS = 443, PORT_HTTP = 80 };
 
 static const char digits[] = "0123456789";
 
 static int bad(const char *text, const char *why, struct err *e)
 {
-    char shown[CONF_QUOTE_MAX];
+    char shown[UTF8_QUOTE_MAX];
 
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s is not an endpoint: %s", conf_place_quote(text, shown), why);
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s is not an endpoint: %s", utf8_quote(text, shown), why);
 }
 
 /* Letters, digits, `-`, and `_`, which names in containers' networks have. */
@@ -56,7 +56,7 @@ static bool is_ipv6(const char *host)
            (host[len] == '\0' || is_label(host + len + 1, strlen(host + len + 1)));
 }
 
-static int read_port(const char *text, const char *port, struct conf_endpoint *ep, struct err *e)
+static int read_port(const char *text, const char *port, struct endpoint *ep, struct err *e)
 {
     unsigned long value;
     size_t len = strlen(port);
@@ -70,50 +70,69 @@ static int read_port(const char *text, const char *port, struct conf_endpoint *e
     return 0;
 }
 
-/* `rest` is what follows the scheme, and is taken to pieces. */
-static int read_host(const char *text, char *rest, struct conf_endpoint *ep, struct err *e)
+/* Takes the host at `rest` off, with its brackets or what follows up to the colon. *port becomes NULL without one. */
+static int split_host(const char *text, char *rest, char **host, char **port, struct err *e)
 {
     bool v6 = rest[0] == '[';
-    char *host = v6 ? rest + 1 : rest, *end = strchr(host, v6 ? ']' : ':'), *port = NULL;
-    struct in_addr v4;
+    char *end;
 
+    *host = v6 ? rest + 1 : rest;
+    *port = NULL;
+    end = strchr(*host, v6 ? ']' : ':');
     if (strpbrk(rest, "/?#"))
         return bad(text, "there is something after host and port; they stand alone", e);
     if (v6 && (!end || (end[1] != '\0' && end[1] != ':')))
         return bad(text, "an IPv6 address is written [address]:port", e);
     if (end) {
-        port = !v6 ? end + 1 : end[1] ? end + 2 : NULL;
+        *port = !v6 ? end + 1 : end[1] ? end + 2 : NULL;
         *end = '\0';
     }
-    if (!v6 && port && strchr(port, ':'))
+    if (!v6 && *port && strchr(*port, ':'))
         return bad(text, "an IPv6 address needs brackets around it", e);
-    if (*host == '\0')
-        return bad(text, "the host is missing", e);
+    return **host ? 0 : bad(text, "the host is missing", e);
+}
+
+/* `rest` is what follows the scheme, and is taken to pieces. */
+static int read_host(const char *text, char *rest, struct endpoint *ep, struct err *e)
+{
+    bool v6 = rest[0] == '[';
+    char *host, *port;
+    struct in_addr v4;
+    size_t len;
+
+    if (split_host(text, rest, &host, &port, e) < 0)
+        return -1;
     ep->is_address = v6 || inet_pton(AF_INET, host, &v4) == 1;
-    if (strlen(host) >= sizeof(ep->host) || (v6 ? !is_ipv6(host) : !ep->is_address && !is_name(host)))
+    len = strlen(host);
+    if (!ep->is_address && len > 1 && host[len - 1] == '.') {
+        ep->is_rooted = true;
+        host[--len] = '\0';
+    }
+    if (len >= sizeof(ep->host) || (v6 ? !is_ipv6(host) : !ep->is_address && !is_name(host)))
         return bad(text, v6 ? "no such IPv6 address" : "no such host name or IP address", e);
-    memcpy(ep->host, host, strlen(host) + 1);
+    memcpy(ep->host, host, len + 1);
     return port ? read_port(text, port, ep, e) : 0;
 }
 
-static int read_unix(const char *text, const char *path, struct conf_endpoint *ep, struct err *e)
+static int read_unix(const char *text, const char *path, struct endpoint *ep, struct err *e)
 {
-    ep->is_unix = true;
     if (*path == '\0')
         return bad(text, "the path of the socket is missing", e);
-    if (strlen(path) > SOCKET_PATH_MAX)
+    if (strlen(path) >= sizeof(ep->path))
         return bad(text, "the path of the socket is longer than 107 bytes", e);
+    memcpy(ep->path, path, strlen(path) + 1);
     return 0;
 }
 
 /* Reads the scheme into *ep. Returns what follows it, or all of the text if it has none that is known. */
-static const char *read_scheme(const char *text, bool etcd, struct conf_endpoint *ep)
+static const char *read_scheme(const char *text, enum endpoint_kind kind, struct endpoint *ep)
 {
     static const struct {
         const char *prefix;
         bool tls, is_unix;
     } schemes[] = {
             {"https://", true, false}, {"http://", false, false}, {"unix://", false, true}, {"unixs://", true, true}};
+    bool etcd = kind == ENDPOINT_ETCD;
 
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
         size_t len = strlen(schemes[i].prefix);
@@ -129,11 +148,31 @@ static const char *read_scheme(const char *text, bool etcd, struct conf_endpoint
     return text;
 }
 
-int conf_endpoint_parse(const char *text, bool etcd, struct conf_endpoint *out, struct err *e)
+/* The port that nobody gave, and host and port as a request names them. */
+static void complete(struct endpoint *ep, enum endpoint_kind kind)
 {
-    struct conf_endpoint ep = {.tls = true};
-    char rest[CONF_HOST_MAX + 16];
-    const char *p = read_scheme(text, etcd, &ep);
+    uint16_t own = kind == ENDPOINT_ETCD ? PORT_ETCD : ep->tls ? PORT_HTTPS : PORT_HTTP;
+    bool v6 = strchr(ep->host, ':') != NULL;
+    char port[8] = "";
+
+    if (ep->is_unix) {
+        (void)snprintf(ep->authority, sizeof(ep->authority), "localhost");
+        return;
+    }
+    if (!ep->port)
+        ep->port = own;
+    if (kind == ENDPOINT_ETCD || ep->port != own)
+        (void)snprintf(port, sizeof(port), ":%u", ep->port);
+    (void)snprintf(ep->authority, sizeof(ep->authority), v6 ? "[%.*s]%s" : "%.*s%s", (int)strcspn(ep->host, "%"),
+            ep->host, port);
+}
+
+int endpoint_parse(const char *text, enum endpoint_kind kind, struct endpoint *out, struct err *e)
+{
+    struct endpoint ep = {.tls = true};
+    char rest[ENDPOINT_HOST_MAX + 16];
+    const char *p = read_scheme(text, kind, &ep);
+    bool etcd = kind == ENDPOINT_ETCD;
 
     if (!ep.is_unix && strchr(p, '@')) /* may be a password, so it is not quoted */
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is not an endpoint: a user name does not belong here");
@@ -151,11 +190,18 @@ int conf_endpoint_parse(const char *text, bool etcd, struct conf_endpoint *out, 
         return -1;
     if (!etcd && strchr(ep.host, '%'))
         return bad(text, "an address of S3 cannot name an interface", e);
+    complete(&ep, kind);
     *out = ep;
     return 0;
 }
 
-bool conf_endpoint_is_loopback(const struct conf_endpoint *ep)
+char *endpoint_to_resolve(const struct endpoint *ep, char out[ENDPOINT_HOST_MAX + 1])
+{
+    (void)snprintf(out, ENDPOINT_HOST_MAX + 1, "%s%s", ep->host, ep->is_rooted ? "." : "");
+    return out;
+}
+
+bool endpoint_is_loopback(const struct endpoint *ep)
 {
     struct in_addr v4;
     struct in6_addr v6;
