@@ -156,6 +156,7 @@ static void set_connection(struct s3_request *r)
     (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->curl_error);
+    s3_connect_set(r);
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "etcd-backupd");
 }
 
@@ -201,6 +202,10 @@ static void forget_last(struct s3_request *r)
     r->answer_body.len = 0;
     r->curl_error[0] = '\0';
     r->stopped = ERR_INIT;
+    /* A kept connection that broke after it was used: curl wanted another, and all is sent again. */
+    if (r->dialed && r->connected)
+        r->resent++;
+    r->addresses.n = 0;
     r->connected = false;
     r->sent = 0;
     r->moved = r->seen_moved = 0;
@@ -262,7 +267,7 @@ bool s3_attempt_stalled(struct s3_request *r)
     if (now - r->seen_change_ms < limit)
         return false;
     (void)err_set(&r->stopped, ERR_TRANSIENT, ERR_DOMAIN_CURL, CURLE_OPERATION_TIMEDOUT,
-            "no byte to or from %s for %llu s", s3_client_target(r->client)->host,
+            "no byte to or from %s for %llu s", s3_client_shown(r->client),
             (unsigned long long)((now - r->seen_change_ms + 500) / 1000));
     return true;
 }

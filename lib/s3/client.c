@@ -13,8 +13,10 @@ enum { SKEW_THAT_MATTERS_S = 300 };
 struct s3_client {
     uv_loop_t *loop;
     struct s3_conf conf; /* its strings are these */
-    char *bucket, *region, *ca_cert;
+    char *bucket, *region, *ca_cert, *shown;
     struct s3_url_target target;
+    struct s3_proxy proxy;
+    union s3_address good, bad; /* the family 0: not known */
     struct s3_multi *multi;
     struct sign_cache *sign;
     unsigned slots;
@@ -28,9 +30,11 @@ static void release(struct s3_client *c)
     s3_multi_free(c->multi);
     sign_cache_free(c->sign);
     s3_url_target_reset(&c->target);
+    s3_proxy_reset(&c->proxy);
     free(c->bucket);
     free(c->region);
     free(c->ca_cert);
+    free(c->shown);
     free(c);
 }
 CLEANUP_FUNC(struct s3_client *, release)
@@ -66,8 +70,13 @@ static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err
     c->ca_cert = conf->ca_cert ? strdup(conf->ca_cert) : NULL;
     if (!c->bucket || !c->region || (conf->ca_cert && !c->ca_cert))
         return no_memory(e);
-    if (s3_url_target(&c->target, conf, e) < 0)
+    if (s3_url_target(&c->target, conf, e) < 0 || s3_proxy_find(&c->proxy, c->target.tls, c->target.host, e) < 0)
         return -1;
+    if (asprintf(&c->shown, "%s%s%s", c->target.host, c->proxy.name ? " through the proxy " : "",
+                c->proxy.name ? c->proxy.name : "") < 0)
+        c->shown = NULL;
+    if (!c->shown)
+        return no_memory(e);
     c->conf = *conf;
     c->conf.endpoint = c->target.host;
     c->conf.bucket = c->bucket;
@@ -159,6 +168,30 @@ struct s3_multi *s3_client_multi(struct s3_client *c)
 const struct s3_url_target *s3_client_target(const struct s3_client *c)
 {
     return &c->target;
+}
+
+const struct s3_proxy *s3_client_proxy(const struct s3_client *c)
+{
+    return &c->proxy;
+}
+
+const char *s3_client_shown(const struct s3_client *c)
+{
+    return c->shown;
+}
+
+void s3_client_saw_address(struct s3_client *c, const union s3_address *a, bool answered)
+{
+    union s3_address *known = answered ? &c->good : &c->bad, *other = answered ? &c->bad : &c->good;
+
+    *known = *a;
+    if (s3_address_is(known, other))
+        other->sa.sa_family = AF_UNSPEC;
+}
+
+void s3_client_sort_addresses(const struct s3_client *c, struct s3_addresses *a)
+{
+    s3_addresses_sort(a, &c->good, &c->bad);
 }
 
 bool s3_client_take_slot(struct s3_client *c, struct s3_client_waiter *w)

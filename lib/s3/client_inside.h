@@ -9,7 +9,9 @@
 #include <sys/queue.h>
 
 #include "s3/client.h"
+#include "s3/dial.h"
 #include "s3/multi.h"
+#include "s3/proxy.h"
 #include "s3/sign.h"
 #include "s3/url.h"
 
@@ -17,6 +19,14 @@ uv_loop_t *s3_client_loop(struct s3_client *c);
 const struct s3_conf *s3_client_conf(const struct s3_client *c);
 struct s3_multi *s3_client_multi(struct s3_client *c);
 const struct s3_url_target *s3_client_target(const struct s3_client *c);
+const struct s3_proxy *s3_client_proxy(const struct s3_client *c); /* its url is NULL where there is none */
+/* The host for people, with the proxy that stands before it. */
+const char *s3_client_shown(const struct s3_client *c);
+
+/* What is known of the addresses: one that answered is tried first from then on, one that did not, though it could be
+ * connected to, last. */
+void s3_client_saw_address(struct s3_client *c, const union s3_address *a, bool answered);
+void s3_client_sort_addresses(const struct s3_client *c, struct s3_addresses *a);
 
 /* Embedded in who waits for a slot. */
 struct s3_client_waiter {

@@ -8,18 +8,24 @@ static bool is_success(int status)
     return status >= 200 && status < 300;
 }
 
-static struct s3_verdict_place place(const struct s3_request *r)
+struct s3_verdict_place s3_outcome_place(const struct s3_request *r)
 {
     const struct s3_conf *conf = s3_client_conf(r->client);
+    const struct s3_proxy *proxy = s3_client_proxy(r->client);
 
     return (struct s3_verdict_place){
-            .host = s3_client_target(r->client)->host, .bucket = conf->bucket, .ca_cert = conf->ca_cert};
+            .host = s3_client_shown(r->client),
+            .bucket = conf->bucket,
+            .ca_cert = conf->ca_cert,
+            .proxy = proxy->name,
+            .proxy_variable = proxy->variable,
+    };
 }
 
 static enum s3_attempt_end end_by_curl(struct s3_request *r, CURLcode code, struct err *e)
 {
     struct s3_verdict_failure f = {.code = code, .detail = r->curl_error};
-    const struct s3_verdict_place at = place(r);
+    const struct s3_verdict_place at = s3_outcome_place(r);
     long new_connections = 1, proxy_status = 0;
 
     if (r->stopped.kind != ERR_NONE) {
@@ -94,7 +100,7 @@ static bool is_for_want_of_md5(const struct s3_request *r, const struct xml_erro
 
 static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
 {
-    const struct s3_verdict_place at = place(r);
+    const struct s3_verdict_place at = s3_outcome_place(r);
     const bool skewed = strcmp(error->code, "RequestTimeTooSkewed") == 0;
     const int status = r->answer.status;
     bool again;
@@ -164,6 +170,8 @@ enum s3_attempt_end s3_attempt_end(struct s3_request *r, CURLcode code, struct e
 {
     enum s3_attempt_end end;
 
+    if (r->address.sa.sa_family != AF_UNSPEC)
+        s3_client_saw_address(r->client, &r->address, r->answer.status != 0);
     if (r->answer.date != 0)
         s3_client_saw_date(r->client, r->answer.date);
     if (code == CURLE_OK || is_settled(r))

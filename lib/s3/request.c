@@ -63,6 +63,7 @@ static void give_slot(struct s3_request *r)
 static void end(struct s3_request *r)
 {
     s3_multi_remove(&r->transfer);
+    s3_connect_forget(r);
     s3_client_leave(r->client, &r->waiter);
     give_slot(r);
     uv_close((uv_handle_t *)&r->timer, on_closed);
@@ -144,6 +145,7 @@ static void wait_or_fail(struct s3_request *r, const struct err *why)
 static void conclude(struct s3_request *r, enum s3_attempt_end what, const struct err *why)
 {
     (void)uv_timer_stop(&r->timer);
+    s3_connect_forget(r);
     give_slot(r);
     switch (what) {
     case S3_ATTEMPT_DONE:
@@ -166,7 +168,20 @@ static void on_curl_done(struct s3_multi_transfer *t, CURLcode code)
     struct s3_request *r = CONTAINER_OF(t, struct s3_request, transfer);
     struct err e = ERR_INIT;
 
-    conclude(r, s3_attempt_end(r, code, &e), &e);
+    if (!s3_connect_is_wanted(r, code))
+        conclude(r, s3_attempt_end(r, code, &e), &e);
+    else if (s3_connect_start(r, &e) < 0)
+        conclude(r, S3_ATTEMPT_FAILED, &e);
+}
+
+void s3_request_connected(struct s3_request *r, const struct err *err)
+{
+    struct err e = ERR_INIT;
+
+    if (err)
+        conclude(r, S3_ATTEMPT_AGAIN, err);
+    else if (s3_attempt_start(r, &e) < 0)
+        conclude(r, S3_ATTEMPT_FAILED, &e);
 }
 
 static void on_curl_progress(struct s3_multi_transfer *t)
@@ -197,6 +212,8 @@ static void attempt(struct s3_request *r)
     struct err e = ERR_INIT;
 
     r->attempts++;
+    r->dialed = false;
+    r->address.sa.sa_family = AF_UNSPEC;
     if (s3_attempt_start(r, &e) < 0) {
         fail(r, &e);
         return;
@@ -318,6 +335,7 @@ struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request
         return NULL;
     }
     r->client = c;
+    r->ready_fd = -1;
     r->answer_body = BUF_INIT(S3_BODY_LIMIT);
     if (copy_spec(r, spec, e) < 0)
         return NULL;

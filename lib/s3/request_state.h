@@ -3,6 +3,7 @@
  *
  *     request.c   the life of a request: waiting for a slot, attempts, waits between them, its end
  *     attempt.c   one attempt: curl's options and callbacks, and the watch over it
+ *     connect.c   the connection of an attempt, where curl has none that is kept
  *     outcome.c   what came of it
  *     headers.c   what is sent in an attempt's head, and its signature
  */
@@ -51,6 +52,13 @@ struct s3_request {
     struct s3_client_waiter waiter;
     bool has_slot;
 
+    /* The connection, see connect.c. */
+    struct s3_addresses addresses; /* that curl was about to connect to in this pass */
+    struct s3_dial *dial;
+    union s3_address address; /* of the connection that was made for this attempt; the family 0: of none */
+    int ready_fd;             /* connected, for curl to take; or -1 */
+    bool dialed;              /* in this attempt */
+
     /* The attempt. */
     CURL *easy;
     struct s3_multi_transfer transfer;
@@ -88,8 +96,17 @@ enum s3_attempt_end {
     S3_ATTEMPT_AT_ONCE, /* the connection was dead, or the clock is corrected */
 };
 
-/* Signs and starts an attempt. Errors: ERR_RESOURCE, ERR_CONFIG, those of the credentials. */
+/* Signs and starts an attempt, or with dialed set its second pass. Errors: ERR_RESOURCE, ERR_CONFIG, those of the
+ * credentials. */
 int s3_attempt_start(struct s3_request *r, struct err *e);
+
+/* connect.c: curl's options; whether curl has ended because it needs a connection, which then is made: `on_connected`
+ * follows, err NULL or why not, unless s3_connect_forget comes first. */
+void s3_connect_set(struct s3_request *r);
+bool s3_connect_is_wanted(const struct s3_request *r, CURLcode code);
+int s3_connect_start(struct s3_request *r, struct err *e);
+void s3_connect_forget(struct s3_request *r);
+void s3_request_connected(struct s3_request *r, const struct err *err);
 
 /* curl is done with it: what that means. Unless DONE, *e says why. */
 enum s3_attempt_end s3_attempt_end(struct s3_request *r, CURLcode code, struct err *e);
@@ -112,3 +129,6 @@ void s3_headers_free(struct s3_request *r);
 void s3_headers_redact(const struct s3_request *r, char *text);
 
 const char *s3_headers_method(enum s3_method method);
+
+/* Where it goes, for what is told of a failure. */
+struct s3_verdict_place s3_outcome_place(const struct s3_request *r);

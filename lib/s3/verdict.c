@@ -184,7 +184,6 @@ static const struct failure {
     const char *words;
 } failures[] = {
         {CURLE_COULDNT_RESOLVE_HOST, ERR_TRANSIENT, true, "cannot resolve the name of"},
-        {CURLE_COULDNT_RESOLVE_PROXY, ERR_TRANSIENT, true, "cannot resolve the name of the proxy to"},
         {CURLE_COULDNT_CONNECT, ERR_TRANSIENT, true, "cannot connect to"},
         {CURLE_OPERATION_TIMEDOUT, ERR_TRANSIENT, true, "no connection in time to"},
         {CURLE_GOT_NOTHING, ERR_TRANSIENT, true, "the connection was closed without an answer by"},
@@ -209,6 +208,11 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
         certificate(at, f, e);
         return false;
     }
+    if (f->code == CURLE_COULDNT_RESOLVE_PROXY && at->proxy) {
+        (void)err_set(e, ERR_TRANSIENT, ERR_DOMAIN_CURL, f->code, "cannot resolve the name of the proxy %s (%s)",
+                at->proxy, at->proxy_variable);
+        return true;
+    }
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
         if (failures[i].code == f->code)
             known = failures[i];
@@ -218,6 +222,18 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
     return known.again;
 }
 
+void s3_verdict_dial(const struct s3_verdict_place *at, const struct err *why, struct err *e)
+{
+    const char *verb = why->kind == ERR_RESOURCE ? "watch a connection" : "connect";
+    const CURLcode code = why->kind == ERR_RESOURCE ? CURLE_ABORTED_BY_CALLBACK : CURLE_COULDNT_CONNECT;
+
+    if (at->proxy)
+        (void)err_set(e, why->kind, ERR_DOMAIN_CURL, code, "cannot %s to the proxy %s (%s): %s", verb, at->proxy,
+                at->proxy_variable, why->text);
+    else
+        (void)err_set(e, why->kind, ERR_DOMAIN_CURL, code, "cannot %s to %s: %s", verb, at->host, why->text);
+}
+
 /* Of what a proxy refuses only 407 asks for credentials (RFC 9110, 15.5.8); the rest is its address or its rules. */
 bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err *e)
 {
@@ -225,7 +241,8 @@ bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err 
     const bool is_rule = known.kind == ERR_NOT_FOUND || (known.kind == ERR_AUTH && status != 407);
 
     (void)err_set(e, is_rule ? ERR_CONFIG : known.kind, ERR_DOMAIN_CURL, CURLE_RECV_ERROR,
-            "HTTP %d%s%s from the proxy to %s", status, known.name[0] ? " " : "", known.name, at->host);
+            "HTTP %d%s%s from the proxy %s (%s)", status, known.name[0] ? " " : "", known.name, at->proxy,
+            at->proxy_variable);
     return known.again;
 }
 

@@ -12,9 +12,11 @@
 
 /* Where the attempt went, for the text. */
 struct s3_verdict_place {
-    const char *host;
+    const char *host; /* with the proxy before it, if there is one */
     const char *bucket;
-    const char *ca_cert; /* or NULL */
+    const char *ca_cert;        /* or NULL */
+    const char *proxy;          /* its name without a password, or NULL */
+    const char *proxy_variable; /* of the environment, that names it */
 };
 
 /* An answer that is not the one wanted. `error` holds what the <Error> said, "" where there was none. Sets *e, returns
@@ -39,6 +41,9 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
 /* A proxy's answer to CONNECT, CURLINFO_HTTP_CONNECTCODE, that is not 2xx. Never ERR_NOT_FOUND, and not of
  * ERR_DOMAIN_HTTP: it says nothing about what the store has. Sets *e, returns whether another attempt may help. */
 bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err *e);
+
+/* No connection: `why` is dial.h's. Sets *e, of ERR_DOMAIN_CURL. */
+void s3_verdict_dial(const struct s3_verdict_place *at, const struct err *why, struct err *e);
 
 /* Whether it can be the fate of a connection that was kept too long, whose other end went while nobody looked. */
 bool s3_verdict_is_stale(CURLcode code);

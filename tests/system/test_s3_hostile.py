@@ -228,9 +228,29 @@ def test_refusal_of_a_proxy(status, kind, attempts):
     with Peer(forever(script)) as peer:
         with S3("https://s3.example.com", attempts=3, environment={"HTTPS_PROXY": peer.url}) as s3:
             event = s3("abort", "key", "id")
-            failed(event, kind, f"HTTP {status} {name} from the proxy to s3.example.com{tried}")
+            failed(event, kind, f"HTTP {status} {name} from the proxy {peer.url} (HTTPS_PROXY){tried}")
             assert s3("look")["skew"] == 0
         assert len(peer.requests) == attempts
+
+
+def test_dead_proxy():
+    """Is told as the proxy, not as the store; without the password that is in its address."""
+    with socket.socket() as kept:  # nobody else listens there either
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        environment = {"HTTPS_PROXY": f"http://u:secret@127.0.0.1:{port}"}
+        with S3("https://s3.example.com", attempts=1, environment=environment) as s3:
+            failed(s3("head", "k"), "transient",
+                   f"cannot connect to the proxy http://127.0.0.1:{port} (HTTPS_PROXY): Connection refused")
+    with Peer(forever(lambda c, r: c.answer(404))) as peer:
+        with S3("http://s3.example.com", environment={"http_proxy": peer.url}) as s3:
+            failed(s3("head", "k"), "not-found", f"HTTP 404 Not Found from s3.example.com through the proxy {peer.url}")
+
+
+def test_no_proxy_for_some():
+    with Peer(forever(lambda c, r: c.answer())) as peer:
+        with S3(peer.url, environment={"http_proxy": "http://127.0.0.1:1", "no_proxy": "example.com,127.0.0.0/8"}) as s3:
+            assert s3("head", "key")["event"] == "done"
 
 
 def test_tunnel_of_a_proxy(ca):
@@ -257,7 +277,8 @@ def test_tunnel_of_a_proxy(ca):
     with Peer(store, (ca("server"), ca.key("server"))) as peer, Peer(proxy) as between:
         with S3(peer.url, ca=ca("ca"), environment={"HTTPS_PROXY": between.url}) as s3:
             assert s3("head", "k")["event"] == "done" and s3("look")["skew"] == 0
-            failed(s3("head", "gone"), "not-found", f"HTTP 404 Not Found from 127.0.0.1:{peer.port}")
+            failed(s3("head", "gone"), "not-found",
+                   f"HTTP 404 Not Found from 127.0.0.1:{peer.port} through the proxy {between.url}")
         assert [r.method for r in between.requests] == ["CONNECT"] and len(peer.requests) == 2
 
 

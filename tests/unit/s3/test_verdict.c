@@ -126,6 +126,34 @@ static void test_curl(void **state)
     }
 }
 
+static const struct s3_verdict_place behind = {
+        .host = "s3.example.com through the proxy http://p:3128",
+        .bucket = "bucket",
+        .proxy = "http://p:3128",
+        .proxy_variable = "HTTPS_PROXY",
+};
+
+/* The proxy is what is dead, not the store. */
+static void test_no_connection(void **state)
+{
+    const struct err refused = {.kind = ERR_TRANSIENT, .text = "Connection refused"};
+    const struct err full = {.kind = ERR_RESOURCE, .text = "No space left on device"};
+    const struct s3_verdict_failure unknown = {CURLE_COULDNT_RESOLVE_PROXY, 0, 0, "Could not resolve proxy: p"};
+    struct err e;
+
+    (void)state;
+    s3_verdict_dial(&at, &refused, &e);
+    expect_error(&e, ERR_TRANSIENT, "cannot connect to s3.example.com: Connection refused");
+    assert_int_equal(e.domain, ERR_DOMAIN_CURL);
+    assert_int_equal(e.code, CURLE_COULDNT_CONNECT);
+    s3_verdict_dial(&behind, &refused, &e);
+    expect_error(&e, ERR_TRANSIENT, "cannot connect to the proxy http://p:3128 (HTTPS_PROXY): Connection refused");
+    s3_verdict_dial(&at, &full, &e);
+    expect_error(&e, ERR_RESOURCE, "cannot watch a connection to s3.example.com: No space left on device");
+    assert_true(s3_verdict_curl(&behind, &unknown, &e));
+    expect_error(&e, ERR_TRANSIENT, "cannot resolve the name of the proxy http://p:3128 (HTTPS_PROXY)");
+}
+
 static void test_proxy(void **state)
 {
     static const struct {
@@ -134,20 +162,20 @@ static void test_proxy(void **state)
         bool again;
         const char *text;
     } rows[] = {
-            {404, ERR_CONFIG, false, "HTTP 404 Not Found from the proxy to s3.example.com"},
-            {403, ERR_CONFIG, false, "HTTP 403 Forbidden from the proxy to s3.example.com"},
-            {401, ERR_CONFIG, false, "HTTP 401 Unauthorized from the proxy to s3.example.com"},
-            {407, ERR_AUTH, false, "HTTP 407 Proxy Authentication Required from the proxy to s3.example.com"},
-            {302, ERR_CONFIG, false, "HTTP 302 from the proxy to s3.example.com"},
-            {502, ERR_TRANSIENT, true, "HTTP 502 Bad Gateway from the proxy to s3.example.com"},
-            {504, ERR_TRANSIENT, true, "HTTP 504 Gateway Timeout from the proxy to s3.example.com"},
+            {404, ERR_CONFIG, false, "HTTP 404 Not Found from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {403, ERR_CONFIG, false, "HTTP 403 Forbidden from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {401, ERR_CONFIG, false, "HTTP 401 Unauthorized from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {407, ERR_AUTH, false, "HTTP 407 Proxy Authentication Required from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {302, ERR_CONFIG, false, "HTTP 302 from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {502, ERR_TRANSIENT, true, "HTTP 502 Bad Gateway from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {504, ERR_TRANSIENT, true, "HTTP 504 Gateway Timeout from the proxy http://p:3128 (HTTPS_PROXY)"},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct err e = ERR_INIT;
 
-        assert_int_equal(s3_verdict_proxy(&at, rows[i].status, &e), rows[i].again);
+        assert_int_equal(s3_verdict_proxy(&behind, rows[i].status, &e), rows[i].again);
         expect_error(&e, rows[i].kind, rows[i].text);
         assert_int_equal(e.domain, ERR_DOMAIN_CURL);
     }
@@ -170,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_http),
             cmocka_unit_test(test_curl),
+            cmocka_unit_test(test_no_connection),
             cmocka_unit_test(test_proxy),
             cmocka_unit_test(test_system_cas),
     };
