@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/duration.h"
+#include "base/inherited.h"
 #include "base/timestamp.h"
 #include "conf/conf.h"
 #include "control/activation.h"
@@ -42,7 +43,8 @@
 #include "version.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-enum { STOP_MS = 80000 }; /* within the TimeoutStopSec= of our unit */
+enum { STOP_MS = 80000 };      /* within the TimeoutStopSec= of our unit */
+enum { LAST_LINES_MS = 1000 }; /* for the end of the log, where nobody reads it */
 
 /* What the daemon hears. The last two may come from a terminal, and reach the whole foreground group: of a private
  * daemon's, etcd-backupctl is the one to react, and its end is ours. */
@@ -97,6 +99,7 @@ static void on_stopped_too_slowly(uv_timer_t *timer)
 
     log_error("the %s did not end within %d s: leaving at once; what it left in the bucket goes with a later prune",
             jobs_state(d->jobs)->running, STOP_MS / 1000);
+    log_flush(LAST_LINES_MS);
     _exit(EXIT_FAILED);
 }
 
@@ -237,6 +240,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     if (d->is_stopping) {
         log_warning("%s again: leaving at once", signal_name(number));
+        log_flush(LAST_LINES_MS);
         _exit(EXIT_FAILED);
     }
     log_info("%s: stopping%s", signal_name(number),
@@ -422,7 +426,7 @@ int main(int argc, char **argv)
 {
     struct daemon d = {0};
     struct options o;
-    int status = options_parse(argc, argv, &o);
+    int status = inherited_clean() < 0 ? EXIT_FAILED : options_parse(argc, argv, &o);
 
     if (status >= 0)
         return status;
@@ -442,7 +446,9 @@ int main(int argc, char **argv)
         status = EXIT_FAILED;
     } else {
         log_set_threshold(threshold_of(d.conf, o.control_fd >= 0));
+        log_start();
         status = run(&d, &o);
+        log_flush(LAST_LINES_MS);
         (void)uv_loop_close(&d.loop);
     }
     conf_free(d.conf);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/inherited.h"
 #include "ctl/command.h"
 #include "ctl/ctl.h"
 #include "version.h"
@@ -117,7 +118,7 @@ int main(int argc, char **argv)
 {
     struct ctl ctl = {.socket = DEFAULT_SOCKET};
     const struct command *command;
-    int status = read_options(argc, argv, NULL, &ctl);
+    int status = inherited_clean() < 0 ? CTL_FAILED : read_options(argc, argv, NULL, &ctl);
 
     if (status >= 0)
         return status;

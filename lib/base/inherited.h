@@ -1,0 +1,14 @@
+/*
+ * inherited.h: what a program gets from whoever started it without having asked for it. Called first thing in main.
+ *
+ * - Descriptors 0, 1 and 2 that are closed would be taken by the next files, sockets and pipes that are opened, and a
+ *   line for a person would go there. Each gets /dev/null.
+ * - The signal mask and SIGCHLD that is ignored outlive exec(2) (POSIX, exec): a blocked SIGTERM is never heard, and a
+ *   child whose parent ignores SIGCHLD leaves no status. Nothing is blocked afterwards, and what is ignored has its
+ *   default again, but for what nohup(1) and shells ignore on purpose: SIGHUP, SIGINT, SIGQUIT, and those of job
+ * control.
+ */
+#pragma once
+
+/* Returns -1 with errno if a descriptor that is missing could not be made; there may be nowhere to tell it. */
+int inherited_clean(void);
