@@ -158,6 +158,11 @@ static void on_idle(void *ctx)
 static enum log_level threshold_of(const struct conf *conf, bool is_private);
 static void warn(void *ctx, const char *text);
 
+static const char *source_of(const struct conf *conf)
+{
+    return conf->etcd.n_endpoints ? conf->etcd.endpoints[0] : "no backups (no etcd_client.endpoints)";
+}
+
 /* What cannot change while the daemon runs. */
 static void warn_of_restart(const struct conf *old, const struct conf *new)
 {
@@ -178,7 +183,7 @@ static void on_conf_taken(void *ctx, struct conf *unused)
         warn_of_restart(unused, d->conf);
         conf_warnings(d->conf, warn, NULL);
         log_set_threshold(threshold_of(d->conf, false));
-        log_info("the configuration was read anew: %s to %s", d->conf->etcd.endpoints[0], core_bucket_url(d->core));
+        log_info("the configuration was read anew: %s to %s", source_of(d->conf), core_bucket_url(d->core));
         if (d->is_refused)
             notify_status(d->notify, "ready");
         d->is_refused = false;
@@ -304,10 +309,17 @@ static void print_objection(void *ctx, const struct err *why)
  * frees. */
 static struct conf *load(const struct options *o)
 {
-    enum conf_scope scope = o->without_etcd ? CONF_SCOPE_BUCKET : CONF_SCOPE_ALL;
+    static const enum conf_scope scopes[] = {
+            [PURPOSE_BACKUP] = CONF_SCOPE_BACKUP,
+            [PURPOSE_CHANGE] = CONF_SCOPE_BUCKET,
+            [PURPOSE_READ] = CONF_SCOPE_BUCKET,
+    };
+    enum conf_scope scope = o->control_fd >= 0 ? scopes[o->purpose] : CONF_SCOPE_ALL;
     struct err e = ERR_INIT;
     struct conf *conf = conf_load(o->config, &e);
 
+    if (o->control_fd >= 0 && o->purpose == PURPOSE_READ)
+        secret_allow_open_files();
     if (!conf) {
         print_objection(NULL, &e);
     } else if (conf_check_files(conf, scope, print_objection, NULL) > 0) {
@@ -320,7 +332,12 @@ static struct conf *load(const struct options *o)
 static int check_config(const struct conf *conf)
 {
     conf_warnings(conf, print_warning, NULL);
-    (void)printf("%s: the configuration is good\n", conf->file);
+    if (conf->etcd.n_endpoints)
+        (void)printf("%s: the configuration is good\n", conf->file);
+    else
+        (void)printf("%s: the configuration is good for list, verify, restore, prune and rotate-key; a backup needs "
+                     "etcd_client.endpoints, too\n",
+                conf->file);
     return EXIT_OK;
 }
 
@@ -384,7 +401,7 @@ static int set_up(struct daemon *d, const struct options *o, struct err *e)
 
 static void tell_ready(struct daemon *d)
 {
-    log_info("etcd-backupd " VERSION " is ready: %s to %s, control socket %s", d->conf->etcd.endpoints[0],
+    log_info("etcd-backupd " VERSION " is ready: %s to %s, control socket %s", source_of(d->conf),
             core_bucket_url(d->core), d->is_activated ? "of the service manager" : d->conf->control.socket);
     notify_ready(d->notify);
     notify_status(d->notify, "ready");

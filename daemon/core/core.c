@@ -139,14 +139,19 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
             .connect_timeout_ms = etcd->connection_timeout_ms,
             .request_timeout_ms = etcd->request_timeout_ms,
             .ca_cert = etcd->ca_cert,
-            .client_cert = etcd->client_cert,
-            .client_key = etcd->client_key,
+            .client_cert = conf_uses_client_cert(c->conf) ? etcd->client_cert : NULL,
+            .client_key = conf_uses_client_cert(c->conf) ? etcd->client_key : NULL,
             .password_ctx = c,
             .password = etcd->password_auth ? etcd_password : NULL,
     };
 
     if (c->etcd)
         return c->etcd;
+    if (!etcd->n_endpoints) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: etcd_client.endpoints is missing: nothing says where etcd is",
+                c->conf->file);
+        return NULL;
+    }
     if (etcd->password_auth) {
         if (!c->etcd_password && !(c->etcd_password = credentials_new(etcd->password_auth, CONF_CREDENTIALS_ETCD, e)))
             return NULL;

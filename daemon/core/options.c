@@ -5,12 +5,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "version.h"
 
-enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_WITHOUT_ETCD, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
+enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_FOR, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
 
 static const char usage[] =
         "usage: etcd-backupd [-c FILE] [--check-config] [--idle-exit DURATION]\n"
@@ -40,6 +41,19 @@ static int read_fd(const char *text, int *fd)
     return 0;
 }
 
+static int read_purpose(const char *text, enum purpose *purpose)
+{
+    static const char *const words[] = PURPOSE_WORDS;
+
+    for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(text, words[i]) == 0) {
+            *purpose = (enum purpose)i;
+            return 0;
+        }
+    (void)fprintf(stderr, "etcd-backupd: --for %s: none of backup, change, read\n", text);
+    return -1;
+}
+
 static int read_idle_exit(const char *text, uint64_t *ms)
 {
     struct err e = ERR_INIT;
@@ -56,7 +70,7 @@ int options_parse(int argc, char **argv, struct options *o)
             {"config", required_argument, NULL, 'c'},
             {"check-config", no_argument, NULL, OPT_CHECK},
             {"control-fd", required_argument, NULL, OPT_CONTROL_FD}, /* for etcd-backupctl -c alone, as is the next */
-            {"without-etcd", no_argument, NULL, OPT_WITHOUT_ETCD},
+            {"for", required_argument, NULL, OPT_FOR},
             {"idle-exit", required_argument, NULL, OPT_IDLE_EXIT},
             {"help", no_argument, NULL, 'h'},
             {"version", no_argument, NULL, 'V'},
@@ -77,8 +91,9 @@ int options_parse(int argc, char **argv, struct options *o)
             if (read_fd(optarg, &o->control_fd) < 0)
                 return 2;
             break;
-        case OPT_WITHOUT_ETCD:
-            o->without_etcd = true;
+        case OPT_FOR:
+            if (read_purpose(optarg, &o->purpose) < 0)
+                return 2;
             break;
         case OPT_IDLE_EXIT:
             if (read_idle_exit(optarg, &o->idle_exit_ms) < 0)

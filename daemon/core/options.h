@@ -6,11 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/purpose.h"
+
+/* The words that etcd-backupctl has for them stand in core/purpose.h. */
 struct options {
     const char *config;
     bool check_config;     /* look at the configuration and leave */
     int control_fd;        /* serve one client on this descriptor and leave with it; -1: listen on the socket */
-    bool without_etcd;     /* with control_fd: that client asks for nothing that etcd or its files are needed for */
+    enum purpose purpose;  /* with control_fd: what that client is going to ask for */
     uint64_t idle_exit_ms; /* of one that was started by its socket and has no schedule */
 };
 

@@ -52,8 +52,9 @@ static void find_daemon(char path[PATH_MAX])
     (void)snprintf(path, PATH_MAX, "%s", SBINDIR "/etcd-backupd");
 }
 
-static int start_private(const char *config, bool needs_etcd, struct connection *c, struct err *e)
+static int start_private(const char *config, enum purpose purpose, struct connection *c, struct err *e)
 {
+    static const char *const words[] = PURPOSE_WORDS;
     char path[PATH_MAX], fd_text[16];
     int pair[2];
 
@@ -65,8 +66,7 @@ static int start_private(const char *config, bool needs_etcd, struct connection 
         int inherited = dup(pair[1]); /* the copy is not close-on-exec */
 
         (void)snprintf(fd_text, sizeof(fd_text), "%d", inherited);
-        (void)execl(path, "etcd-backupd", "-c", config, "--control-fd", fd_text,
-                needs_etcd ? (char *)NULL : "--without-etcd", (char *)NULL);
+        (void)execl(path, "etcd-backupd", "-c", config, "--control-fd", fd_text, "--for", words[purpose], (char *)NULL);
         (void)fprintf(stderr, "etcd-backupctl: cannot run %s: %s\n", path, strerror(errno));
         _exit(127);
     }
@@ -79,11 +79,11 @@ static int start_private(const char *config, bool needs_etcd, struct connection 
     return 0;
 }
 
-int connect_daemon(const struct ctl *ctl, bool needs_etcd, struct connection *c, struct err *e)
+int connect_daemon(const struct ctl *ctl, enum purpose purpose, struct connection *c, struct err *e)
 {
     *c = (struct connection){.fd = -1};
     if (ctl->config)
-        return start_private(ctl->config, needs_etcd, c, e);
+        return start_private(ctl->config, purpose, c, e);
     return connect_socket(ctl->socket, c, e);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "core/purpose.h"
 #include "ctl/ctl.h"
 
 struct connection {
@@ -14,10 +15,10 @@ struct connection {
     pid_t private; /* the private daemon's, or 0 */
 };
 
-/* Unless the request `needs_etcd`, a private daemon starts without etcd's certificates and password, too: on a machine
- * that lost everything they may come back last. Errors: ERR_NOT_FOUND (no daemon listens there), ERR_AUTH (may not use
+/* A private daemon starts with what `purpose` needs: on a machine that lost everything etcd's certificates and password
+ * may come back last. Errors: ERR_NOT_FOUND (no daemon listens there), ERR_AUTH (may not use
  * the socket), ERR_RESOURCE. */
-int connect_daemon(const struct ctl *ctl, bool needs_etcd, struct connection *c, struct err *e);
+int connect_daemon(const struct ctl *ctl, enum purpose purpose, struct connection *c, struct err *e);
 
 /* Closes it and waits for a private daemon to end. Returns that one's exit status, or CONNECT_SIGNAL and the number of
  * the signal that ended it; 0 for a running daemon. */

@@ -265,13 +265,26 @@ static int converse(struct session *s, const Control__Request *request, struct e
     return 0;
 }
 
+static enum purpose purpose_of(const Control__Request *request)
+{
+    switch (request->body_case) {
+    case CONTROL__REQUEST__BODY_BACKUP:
+        return PURPOSE_BACKUP;
+    case CONTROL__REQUEST__BODY_PRUNE:
+    case CONTROL__REQUEST__BODY_ROTATE_KEY:
+        return PURPOSE_CHANGE;
+    default:
+        return PURPOSE_READ;
+    }
+}
+
 int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t)
 {
     struct session s = {.ctl = ctl, .talk = t, .status = CTL_FAILED, .in = BUF_INIT(1 << 20)};
     struct err e = ERR_INIT;
     int left;
 
-    if (connect_daemon(ctl, request->body_case == CONTROL__REQUEST__BODY_BACKUP, &s.connection, &e) < 0) {
+    if (connect_daemon(ctl, purpose_of(request), &s.connection, &e) < 0) {
         tell_failure(&s, err_kind_name(e.kind), e.text);
         return e.kind == ERR_NOT_FOUND ? CTL_NO_DAEMON : CTL_FAILED;
     }

@@ -7,10 +7,16 @@
 
 #include "base/cleanup.h"
 
-static const struct unit {
+__extension__ typedef unsigned __int128 uint128;
+
+#define NS_PER_MS UINT64_C(1000000)
+
+struct unit {
     const char *name;
     uint64_t ms;
-} units[] = {
+};
+
+static const struct unit units[] = {
         {"ms", 1},
         {"s", 1000},
         {"m", 60 * UINT64_C(1000)},
@@ -20,29 +26,43 @@ static const struct unit {
         {"y", 365 * 86400 * UINT64_C(1000)},
 };
 
+/* Go's, too; of micro there are two signs in Unicode. */
+static const struct {
+    const char *name;
+    uint64_t ns;
+} fine_units[] = {
+        {"ns", 1},
+        {"us", 1000},
+        {"\xc2\xb5s", 1000},
+        {"\xce\xbcs", 1000},
+};
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static const struct unit *read_unit(const char **p)
+/* The nanoseconds of the unit at *p, or 0. */
+static uint64_t read_unit(const char **p)
 {
-    const struct unit *best = NULL;
+    size_t len = 0;
+    uint64_t ns = 0;
 
+    for (size_t i = 0; i < ARRAY_LEN(fine_units) && !ns; i++)
+        if (strncmp(*p, fine_units[i].name, len = strlen(fine_units[i].name)) == 0)
+            ns = fine_units[i].ns;
     /* "ms" comes before "m" in the table, so the first match is the longest. */
-    for (size_t i = 0; i < ARRAY_LEN(units) && !best; i++)
-        if (strncmp(*p, units[i].name, strlen(units[i].name)) == 0)
-            best = &units[i];
-    if (best)
-        *p += strlen(best->name);
-    return best;
+    for (size_t i = 0; i < ARRAY_LEN(units) && !ns; i++)
+        if (strncmp(*p, units[i].name, len = strlen(units[i].name)) == 0)
+            ns = units[i].ms * NS_PER_MS;
+    *p += ns ? len : 0;
+    return ns;
 }
 
 /* One number with its unit. Returns false when the text is not one, or too large. */
-static bool read_term(const char **p, uint64_t *ms)
+static bool read_term(const char **p, uint128 *ns)
 {
-    uint64_t whole = 0, fraction = 0, scale = 1;
-    const struct unit *unit;
+    uint64_t whole = 0, fraction = 0, scale = 1, unit;
     bool digits = false;
 
     for (; is_digit(**p); (*p)++, digits = true)
@@ -50,31 +70,44 @@ static bool read_term(const char **p, uint64_t *ms)
             return false;
     if (**p == '.')
         for ((*p)++; is_digit(**p); (*p)++, digits = true)
-            if (scale < 1000000) { /* finer than a millionth of a unit does not matter */
+            if (scale < UINT64_C(1000000000000000000)) { /* finer than that is less than a nanosecond of any unit */
                 fraction = fraction * 10 + (uint64_t)(**p - '0');
                 scale *= 10;
             }
     unit = read_unit(p);
-    if (!digits || !unit || __builtin_mul_overflow(whole, unit->ms, ms))
-        return false;
-    return !__builtin_add_overflow(*ms, fraction * unit->ms / scale, ms);
+    *ns = (uint128)whole * unit + (uint128)fraction * unit / scale;
+    return digits && unit;
+}
+
+/* All of it, at least one term. Returns false when it is none, or does not fit. */
+static bool read_terms(const char *p, uint64_t *ms)
+{
+    uint128 total = 0, term;
+
+    do {
+        if (!read_term(&p, &term))
+            return false;
+        total += term; /* two such terms fit: each is below 2^64 years */
+        if (total / NS_PER_MS > INT64_MAX)
+            return false;
+    } while (*p);
+    *ms = (uint64_t)(total / NS_PER_MS);
+    if (*ms == 0 && total > 0)
+        *ms = 1;
+    return true;
 }
 
 int duration_parse(const char *text, uint64_t *ms, struct err *e)
 {
-    const char *p = text;
-    uint64_t total = 0, term;
+    const char *p = text + (*text == '-' || *text == '+');
+    uint64_t value = 0;
 
-    if (strcmp(text, "0") == 0) {
-        *ms = 0;
-        return 0;
-    }
-    do {
-        if (!read_term(&p, &term) || __builtin_add_overflow(total, term, &total) || total > INT64_MAX)
-            return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                    "'%.40s' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)", text);
-    } while (*p);
-    *ms = total;
+    if (strcmp(p, "0") != 0 && !read_terms(p, &value))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "'%.40s' is not a duration (examples: 90s, 1m, 1h30m, 15d, 10w, 1y)", text);
+    if (*text == '-' && value > 0)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%.40s' is less than nothing", text);
+    *ms = value;
     return 0;
 }
 

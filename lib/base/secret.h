@@ -31,6 +31,10 @@ struct secret *secret_copy(const void *data, size_t len, struct err *e);
  */
 struct secret *secret_read_file(const char *path, size_t max, bool private_only, struct err *e);
 
+/* From here on files that are open to all users are read all the same, with private_only, too: for a process that reads
+ * for the person who has started it, and tells them. */
+void secret_allow_open_files(void);
+
 /* Valid until secret_free; writable for whoever fills it. */
 uint8_t *secret_data(struct secret *s);
 const uint8_t *secret_const_data(const struct secret *s);

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cron.h"
 #include "base/endpoint.h"
 #include "base/size.h"
 #include "conf/parse.h"
@@ -18,6 +20,9 @@ enum { FILE_LEN_MAX = 1 << 20 };
 
 /* What is worth a word: the parts of one upload that are in memory at the same time. */
 #define PARTS_MEMORY_NOTEWORTHY ((uint64_t)1 << 30)
+
+#define ALL_MINUTES ((UINT64_C(1) << 60) - 1)
+#define ALL_HOURS   ((UINT32_C(1) << 24) - 1)
 
 struct conf *conf_load(const char *path, struct err *e)
 {
@@ -96,6 +101,39 @@ static void warn_of_spool(const struct warner *w)
                           "wait for a slow S3");
 }
 
+/* A star in the field of minutes is most often one that was meant to be a 0. */
+static void warn_of_cron(const struct warner *w)
+{
+    struct cron cron;
+    struct err ignored;
+
+    if (w->conf->schedule.cron && cron_parse(w->conf->schedule.cron, &cron, &ignored) == 0 &&
+            cron.minutes == ALL_MINUTES && cron.hours != ALL_HOURS)
+        warn(w, "schedule.cron",
+                "makes a backup in each minute of these hours, since its first field is a star; write 0 for one at the "
+                "full hour");
+}
+
+static bool holds_secret(const char *key)
+{
+    const struct conf_schema_key *row = conf_schema_find(key);
+
+    return !row || (row->kind != CONF_KIND_CERTIFICATES); /* there is no row for one of a list: master keys */
+}
+
+/* Where this is no objection, because the file is only read for a person who is here. */
+static void warn_of_open_file(void *ctx, const char *key, const char *path)
+{
+    struct stat st;
+    char text[96];
+
+    if (!holds_secret(key) || stat(path, &st) < 0 || (st.st_mode & 0007) == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "the file holds a secret but is open to all users (mode %04o); use chmod o-rwx",
+            (unsigned)st.st_mode & 07777);
+    warn(ctx, key, text);
+}
+
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx)
 {
     const struct warner w = {.conf = c, .each = each, .ctx = ctx};
@@ -117,9 +155,18 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
     }
     if (!c->encryption_key_path)
         warn(&w, "encryption_key_path",
-                "is left out: backups are NOT encrypted, and whoever can read the bucket can read the whole cluster");
+                c->positions && conf_positions_find(c->positions, "encryption_key_path")
+                        ? "has no value: backups are NOT encrypted, and whoever can read the bucket can read the whole "
+                          "cluster"
+                        : "is left out: backups are NOT encrypted, and whoever can read the bucket can read the whole "
+                          "cluster");
+    if (c->etcd.client_cert && !conf_uses_client_cert(c))
+        warn(&w, "etcd_client.auth.client_cert",
+                "there is no such file, nor that of client_key: password_auth goes alone");
     warn_of_s3(&w);
     warn_of_spool(&w);
+    warn_of_cron(&w);
+    conf_files_each(c, warn_of_open_file, (void *)(uintptr_t)&w);
 }
 
 void conf_free(struct conf *c)

@@ -3,11 +3,12 @@
  *
  * The keys and their meanings are those of the Go tool `etcd-backup`, whose config.yml must work unchanged, and ours
  * beside them; etcd-backupd.conf.example lists them all at their defaults, and a test keeps the three in step. Strict:
- * an unknown key, a duplicate, a wrong type, `15x`, an empty value: each is an ERR_CONFIG whose text is
+ * an unknown key, a duplicate, a wrong type, `15x`: each is an ERR_CONFIG whose text is
  *
  *     FILE:LINE:COLUMN: s3_client.region: what is wrong
  *
- * with the position of the key or value that is wrong. Loading reads the one file; conf_check_files looks at the files
+ * with the position of the key or value that is wrong. An optional key without a value ("", null, nothing) means its
+ * default, as in the Go tool. Loading reads the one file; conf_check_files looks at the files
  * that it names, and conf_read_credentials reads one of them. A struct conf never changes after it was loaded.
  */
 #pragma once
@@ -24,7 +25,7 @@ enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARNING, CONF_LOG_INFO, CONF_LOG_
 enum conf_addressing { CONF_ADDRESSING_AUTO, CONF_ADDRESSING_PATH, CONF_ADDRESSING_VIRTUAL };
 
 struct conf_etcd {
-    char **endpoints; /* at least one, as written: "host:port" (TLS), "https://...", "http://...", "unix://PATH" */
+    char **endpoints; /* as written: "host:port" (TLS), "https://...", "http://...", "unix://PATH"; there may be none */
     size_t n_endpoints;
     uint64_t connection_timeout_ms; /* default 1m; connecting and the TLS handshake, for each address */
     uint64_t request_timeout_ms;    /* default 1m; time without progress */
@@ -32,7 +33,7 @@ struct conf_etcd {
     bool use_learner;               /* always false for now: a learner is read only if configured */
     char *ca_cert;                  /* NULL: the system's CAs */
     char *password_auth;            /* path of a YAML file with username and password, or NULL */
-    char *client_cert;              /* both or neither */
+    char *client_cert;              /* both or neither; see conf_uses_client_cert */
     char *client_key;
 };
 
@@ -125,15 +126,21 @@ void conf_schema_each(void (*each)(void *ctx, const struct conf_schema_entry *en
 
 /*
  * What is legal and yet worth a word at start, each one line with the place: `http://` to other than loopback, no
- * encryption, a previous key that is gone, parts that need a lot of memory, a bucket whose name TLS cannot check. Calls
+ * encryption, a previous key that is gone, parts that need a lot of memory, a bucket whose name TLS cannot check, a
+ * schedule that means more backups than it seems to, secrets that all can read (where that is no objection). Calls
  * `each` with a text valid during the call.
  */
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx);
 
+/* The Go tool uses either a password or a client certificate, and its users have written down paths of certificates
+ * that they never made: beside password_auth whose file is there, and where neither of the two is, there is none. */
+bool conf_uses_client_cert(const struct conf *c);
+
 /* What a configuration is going to be used for. */
 enum conf_scope {
     CONF_SCOPE_ALL,
-    CONF_SCOPE_BUCKET, /* for reading the bucket, on a machine that may have lost the rest: the files of etcd_client,
+    CONF_SCOPE_BACKUP, /* the same, and etcd_client.endpoints must be there */
+    CONF_SCOPE_BUCKET, /* for the bucket alone, on a machine that may have lost the rest: the files of etcd_client,
                           control.group and the directory of snapshot_path are left to whoever uses them */
 };
 
@@ -146,6 +153,9 @@ enum conf_scope {
  */
 unsigned conf_check_files(
         const struct conf *c, enum conf_scope scope, void (*each)(void *ctx, const struct err *why), void *ctx);
+
+/* Calls `each` for every file that the configuration names and that is read: key, and path; valid during the call. */
+void conf_files_each(const struct conf *c, void (*each)(void *ctx, const char *key, const char *path), void *ctx);
 
 /* Name and secret of a credentials file. Owned by whoever called conf_read_credentials. */
 struct conf_credentials {

@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 
 #include "conf/conf.h"
+#include "conf/named.h"
 #include "conf/pem.h"
 #include "conf/place.h"
 #include "conf/positions.h"
 #include "conf/schema.h"
+#include "conf/structure.h"
 #include "conf/text.h"
 
 enum {
@@ -138,16 +140,10 @@ static int check_value(const struct conf_schema_key *key, const char *value, str
     }
 }
 
-/* The kinds whose values, strings all of them, name something on this machine. */
-static bool names_something(const struct conf_schema_key *key)
-{
-    return key->kind >= CONF_KIND_GROUP && !conf_schema_is_list(key->kind);
-}
-
 static bool is_in_scope(const struct conf_schema_key *key, enum conf_scope scope)
 {
-    return scope == CONF_SCOPE_ALL || (strncmp(key->key, "etcd_client.", strlen("etcd_client.")) != 0 &&
-                                              key->kind != CONF_KIND_GROUP && key->kind != CONF_KIND_OUTPUT);
+    return scope != CONF_SCOPE_BUCKET || (strncmp(key->key, "etcd_client.", strlen("etcd_client.")) != 0 &&
+                                                 key->kind != CONF_KIND_GROUP && key->kind != CONF_KIND_OUTPUT);
 }
 
 struct listener {
@@ -183,22 +179,36 @@ static void check_previous_keys(const struct conf *c, struct listener *l)
     }
 }
 
+static void check_endpoints(const struct conf *c, enum conf_scope scope, struct listener *l)
+{
+    struct err why = ERR_INIT;
+
+    if (scope != CONF_SCOPE_BACKUP || c->etcd.n_endpoints || !c->positions)
+        return;
+    (void)conf_structure_missing(c->positions, conf_schema_find("etcd_client.endpoints"), &why);
+    l->told++;
+    l->each(l->ctx, &why);
+}
+
 unsigned conf_check_files(
         const struct conf *c, enum conf_scope scope, void (*each)(void *ctx, const struct err *why), void *ctx)
 {
     size_t n;
     const struct conf_schema_key *keys = conf_schema_keys(&n);
     struct listener listener = {.each = each, .ctx = ctx};
+    bool with_client_cert = conf_uses_client_cert(c);
 
+    check_endpoints(c, scope, &listener);
     for (size_t i = 0; i < n; i++) {
-        const char *value =
-                names_something(&keys[i]) ? *(char *const *)(const void *)((const char *)c + keys[i].offset) : NULL;
+        const char *value = conf_named_string(c, &keys[i]);
         const struct conf_node *node = c->positions ? conf_positions_find(c->positions, keys[i].key) : NULL;
         struct conf_place at = {.file = c->file, .line = 1, .column = 1, .key = keys[i].key};
         struct err why = ERR_INIT;
 
         if (node)
             at = conf_positions_of_key(c->positions, node);
+        if (!with_client_cert && conf_named_is_client_cert(&keys[i]))
+            continue;
         if (value && is_in_scope(&keys[i], scope) && check_value(&keys[i], value, &why) < 0)
             tell(&listener, &why, &at);
     }

@@ -38,7 +38,7 @@ static int set_values(struct conf *c, const struct conf_raw *raw, struct err *e)
 
     for (size_t i = 0; i < n; i++) {
         const struct conf_raw_value *value = conf_raw_value(raw, i);
-        const struct conf_node *node = conf_positions_find(c->positions, keys[i].key);
+        const struct conf_node *node = conf_positions_find_value(c->positions, keys[i].key);
         int r = 0;
 
         if (!node && keys[i].by_default)
@@ -63,11 +63,25 @@ static int refuse_key(const struct conf *c, const char *key, const char *why, st
 
 static bool is_there(const struct conf *c, const char *key)
 {
-    return conf_positions_find(c->positions, key) != NULL;
+    return conf_positions_find_value(c->positions, key) != NULL;
+}
+
+/* Whether any key of this section has a value. */
+static bool has_values_below(const struct conf *c, const char *section)
+{
+    size_t n, len = strlen(section);
+    const struct conf_schema_key *keys = conf_schema_keys(&n);
+
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(keys[i].key, section, len) == 0 && keys[i].key[len] == '.' && is_there(c, keys[i].key))
+            return true;
+    return false;
 }
 
 static int check_schedule(const struct conf *c, struct err *e)
 {
+    if ((c->schedule.cron || c->schedule.interval_ms) && !c->etcd.n_endpoints)
+        return refuse_key(c, "schedule", "needs etcd_client.endpoints: what would be backed up?", e);
     if (c->schedule.cron && c->schedule.interval_ms)
         return refuse_key(c, "schedule.cron", "and interval: give one of them", e);
     if (c->schedule.interval_ms && c->schedule.jitter_ms > c->schedule.interval_ms)
@@ -76,7 +90,7 @@ static int check_schedule(const struct conf *c, struct err *e)
         return refuse_key(c, is_there(c, "schedule.retry.max") ? "schedule.retry.max" : "schedule.retry.initial",
                 "retry.initial is longer than retry.max", e);
     /* Who wrote down what to keep believes that the rest goes. */
-    if (is_there(c, "prune") && !c->prune.max_age_ms)
+    if (has_values_below(c, "prune") && !c->prune.max_age_ms)
         return refuse_key(c, "prune", "needs max_age: without it nothing is ever deleted", e);
     return 0;
 }
@@ -117,7 +131,7 @@ struct conf *conf_parse(const char *file, struct bytes text, struct err *e)
     c->positions = conf_positions_scan(file, text, e);
     if (!c->positions || conf_structure_check(c->positions, e) < 0)
         return NULL;
-    raw = conf_raw_load(file, text, e);
+    raw = conf_raw_load(file, text, c->positions, e);
     if (!raw || set_values(c, raw, e) < 0 || check_together(c, e) < 0)
         return NULL;
     return TAKE_PTR(c);

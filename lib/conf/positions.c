@@ -300,6 +300,13 @@ const struct conf_node *conf_positions_find(const struct conf_positions *p, cons
     return NULL;
 }
 
+const struct conf_node *conf_positions_find_value(const struct conf_positions *p, const char *path)
+{
+    const struct conf_node *node = conf_positions_find(p, path);
+
+    return node && !node->empty ? node : NULL;
+}
+
 struct conf_place conf_positions_of_key(const struct conf_positions *p, const struct conf_node *node)
 {
     return place_at(p, node->key, node->path);

@@ -48,6 +48,9 @@ const struct conf_node *conf_positions_nodes(const struct conf_positions *p, siz
 /* The node of a path, or NULL. */
 const struct conf_node *conf_positions_find(const struct conf_positions *p, const char *path);
 
+/* The same, if something stands there: a key without a value means its default, as does one that is left out. */
+const struct conf_node *conf_positions_find_value(const struct conf_positions *p, const char *path);
+
 /* The places of a node's key and value; they point into *p. */
 struct conf_place conf_positions_of_key(const struct conf_positions *p, const struct conf_node *node);
 struct conf_place conf_positions_of_value(const struct conf_positions *p, const struct conf_node *node);

@@ -9,12 +9,13 @@
 #include "conf/place.h"
 #include "conf/schema.h"
 
-enum { SECTIONS_MAX = 24, FIELDS_MAX = 64, NAME_LEN_MAX = 32 };
+enum { SECTIONS_MAX = 24, FIELDS_MAX = 64, NAME_LEN_MAX = 32, PATH_LEN_MAX = 96 };
 
 /* One array of fields for each section, made once a load. */
 struct conf_raw {
     cyaml_schema_field_t fields[SECTIONS_MAX][FIELDS_MAX + 1]; /* each ends with a key that is NULL */
     char names[SECTIONS_MAX][NAME_LEN_MAX];
+    const struct conf_positions *positions; /* while it loads */
     size_t n_sections;
     cyaml_schema_value_t top;
     struct conf_raw_value *values; /* libcyaml's: one for each row of the schema */
@@ -53,6 +54,23 @@ static cyaml_schema_field_t field_of_key(const struct conf_schema_key *key, cons
     return f;
 }
 
+/* What stands there has no value: libcyaml would object to nothing where a list or a section should be. `path` is the
+ * first `len` bytes. */
+static bool is_empty(const struct conf_raw *raw, const char *path, size_t len)
+{
+    char whole[PATH_LEN_MAX];
+    const struct conf_node *node;
+
+    (void)snprintf(whole, sizeof(whole), "%.*s", (int)len, path);
+    node = conf_positions_find(raw->positions, whole);
+    return node && node->empty;
+}
+
+static cyaml_schema_field_t field_to_ignore(const char *name)
+{
+    return (cyaml_schema_field_t){.key = name, .value = {.type = CYAML_IGNORE, .flags = CYAML_FLAG_OPTIONAL}};
+}
+
 /* How many rows from `first` on lie in the section that is the first `len` bytes of their keys. */
 static size_t rows_of(const struct conf_schema_key *keys, size_t first, size_t n, size_t len)
 {
@@ -80,7 +98,8 @@ static const cyaml_schema_field_t *build(struct conf_raw *raw, size_t first, siz
 
         rows = 1;
         if (name[len] == '\0') {
-            fields[n++] = field_of_key(&keys[i], name, offset);
+            fields[n++] = is_empty(raw, keys[i].key, prefix + len) ? field_to_ignore(name)
+                                                                   : field_of_key(&keys[i], name, offset);
         } else {
             char *copy = raw->names[raw->n_sections];
             cyaml_schema_field_t *f = &fields[n++];
@@ -92,12 +111,15 @@ static const cyaml_schema_field_t *build(struct conf_raw *raw, size_t first, siz
             f->value.flags = CYAML_FLAG_OPTIONAL;
             f->value.data_size = (uint32_t)(rows * sizeof(struct conf_raw_value));
             f->value.mapping.fields = build(raw, i, i + rows, prefix + len + 1);
+            if (is_empty(raw, keys[i].key, prefix + len))
+                *f = field_to_ignore(copy);
         }
     }
     return fields;
 }
 
-struct conf_raw *conf_raw_load(const char *file, struct bytes text, struct err *e)
+struct conf_raw *conf_raw_load(
+        const char *file, struct bytes text, const struct conf_positions *positions, struct err *e)
 {
     _cleanup_(cleanup_conf_raw_free) struct conf_raw *raw = calloc(1, sizeof(*raw));
     cyaml_err_t result = CYAML_ERR_OOM;
@@ -105,6 +127,7 @@ struct conf_raw *conf_raw_load(const char *file, struct bytes text, struct err *
 
     (void)conf_schema_keys(&n);
     if (raw) {
+        raw->positions = positions;
         raw->top = (cyaml_schema_value_t){.type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER};
         raw->top.data_size = (uint32_t)(n * sizeof(struct conf_raw_value));
         raw->top.mapping.fields = build(raw, 0, n, 0);

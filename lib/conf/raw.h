@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "conf/positions.h"
 
 /* What stands at one key: a text, or a list of them. */
 struct conf_raw_value {
@@ -23,8 +24,10 @@ struct conf_raw_value {
 
 struct conf_raw;
 
-/* Loads `text`. The caller frees. Errors: ERR_RESOURCE, ERR_CONFIG naming `file`. */
-struct conf_raw *conf_raw_load(const char *file, struct bytes text, struct err *e);
+/* Loads `text`, whose keys are `positions`: those without a value are passed over. The caller frees. Errors:
+ * ERR_RESOURCE, ERR_CONFIG naming `file`. */
+struct conf_raw *conf_raw_load(
+        const char *file, struct bytes text, const struct conf_positions *positions, struct err *e);
 
 /* The value of row `i` of the schema. Valid until conf_raw_free. */
 const struct conf_raw_value *conf_raw_value(const struct conf_raw *raw, size_t i);

@@ -12,11 +12,10 @@
 #define KEEP_MAX    1000000
 
 static const struct conf_schema_key keys[] = {
-        {"etcd_client.endpoints", CONF_KIND_ENDPOINTS, .mandatory = true, .sample = "[\"127.0.0.1:2379\"]",
-                TO(etcd.endpoints),
+        {"etcd_client.endpoints", CONF_KIND_ENDPOINTS, .sample = "[\"127.0.0.1:2379\"]", TO(etcd.endpoints),
                 .help = "The members of the cluster, host:port each (TLS) or with https://, http:// or unix:// in "
                         "front; "
-                        "port 2379 if none is given."},
+                        "port 2379 if none is given. A backup needs them; what reads the bucket alone does not."},
         {"etcd_client.connection_timeout", CONF_KIND_DURATION, .by_default = "1m", .min = TIMEOUT_MIN,
                 .max = TIMEOUT_MAX, TO(etcd.connection_timeout_ms),
                 .help = "How long connecting and the TLS handshake may take, for each member."},

@@ -105,12 +105,10 @@ static int check_key(
     bool list = conf_schema_is_list(key->kind);
 
     if (node->kind == CONF_NODE_VALUE && node->empty)
-        return conf_place_error(e, &at, "has no value; give it one or remove the key");
+        return key->mandatory ? conf_place_error(e, &at, "has no value: %s", key->help) : 0;
     if (list && node->kind != CONF_NODE_LIST)
         return conf_place_error(
                 e, &at, "must be a list: [\"%s\", ...]", key->kind == CONF_KIND_ENDPOINTS ? "host:port" : "/path");
-    if (list && node->empty)
-        return conf_place_error(e, &at, "the list is empty");
     if (!list && node->kind != CONF_NODE_VALUE)
         return conf_place_error(e, &at, "must be a single value (%s), not a %s", conf_schema_kind_name(key->kind),
                 node->kind == CONF_NODE_LIST ? "list" : "section");
@@ -135,9 +133,7 @@ static int check_section(const struct conf_positions *p, const struct conf_node 
 {
     struct conf_place at = conf_positions_of_value(p, node);
 
-    if (node->empty)
-        return conf_place_error(e, &at, "the section is empty; give it keys or remove it");
-    if (node->kind != CONF_NODE_SECTION)
+    if (!node->empty && node->kind != CONF_NODE_SECTION)
         return conf_place_error(e, &at, "must be a section: keys, indented, below its name");
     return 0;
 }
@@ -159,8 +155,7 @@ static int check_node(
     return conf_schema_is_section(node->path) ? check_section(p, node, e) : refuse_unknown(p, node, parent->path, e);
 }
 
-/* At the innermost section that is there. */
-static int refuse_missing(const struct conf_positions *p, const struct conf_schema_key *key, struct err *e)
+int conf_structure_missing(const struct conf_positions *p, const struct conf_schema_key *key, struct err *e)
 {
     const struct conf_node *section = NULL;
     char path[PATH_MAX_LEN];
@@ -195,6 +190,6 @@ int conf_structure_check(const struct conf_positions *p, struct err *e)
             return -1;
     for (size_t i = 0; i < n_keys; i++)
         if (keys[i].mandatory && !conf_positions_find(p, keys[i].key))
-            return refuse_missing(p, &keys[i], e);
+            return conf_structure_missing(p, &keys[i], e);
     return 0;
 }

@@ -6,7 +6,11 @@
 
 #include "base/err.h"
 #include "conf/positions.h"
+#include "conf/schema.h"
 
 /* Errors: ERR_CONFIG with the place of the first that is wrong, in the order of the file; what is missing comes last.
  */
 int conf_structure_check(const struct conf_positions *p, struct err *e);
+
+/* Refuses the absence of `key`, at the innermost section that is there. Returns -1. */
+int conf_structure_missing(const struct conf_positions *p, const struct conf_schema_key *key, struct err *e);

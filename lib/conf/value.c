@@ -120,7 +120,8 @@ static int set_number(struct conf *c, const struct conf_schema_key *key, const c
     return 0;
 }
 
-/* Words in the order of the enum; in any case, as in the Go tool. */
+/* Words in the order of the enum; in any case, as in the Go tool. Of the levels "warn" is one of many other programs.
+ */
 static int set_word(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
@@ -128,6 +129,8 @@ static int set_word(struct conf *c, const struct conf_schema_key *key, const cha
     bool level = key->kind == CONF_KIND_LOG_LEVEL;
     const char *const *words = level ? levels : addressings;
 
+    if (level && strcasecmp(text, "warn") == 0)
+        text = "warning";
     for (unsigned i = 0; words[i]; i++) {
         if (strcasecmp(words[i], text) != 0)
             continue;

@@ -98,7 +98,7 @@ def test_every_way_of_passing_the_options(config):
     ("  retries: 10", "  retrys: 10", "7:3: etcd_client.retrys: unknown key; did you mean etcd_client.retries?"),
     ("  retries: 10", "  retries: 1\n  retries: 2",
      "8:3: etcd_client.retries: is there a second time; the first is in line 7, column 3"),
-    ("  retries: 10", "  retries:", "7:3: etcd_client.retries: has no value; give it one or remove the key"),
+    ("  bucket: backups", "  bucket:", "17:3: s3_client.bucket: has no value: The bucket that holds the backups; it must exist."),
     ("  retries: 10", "\tretries: 10", "7:1: a tab; YAML is indented with spaces alone"),
     ("  request_timeout: 1m", "  request_timeout: 15x", "6:20: etcd_client.request_timeout: '15x' is not a duration "
      "(examples: 90s, 1m, 1h30m, 15d, 10w, 1y)"),
@@ -169,6 +169,25 @@ def test_key_and_certificate_mixed_up(config, ca):
     config.replace(f"client_cert: {ca.dir}/root.crt", f"client_cert: {ca.dir}/root.key")
     config.is_refused(f"10:5: etcd_client.auth.client_cert: {ca.dir}/root.key:1: holds no certificate in PEM "
                       "(-----BEGIN CERTIFICATE-----)")
+
+
+def test_without_etcd(config):
+    """As the Go tool's templates have it for a machine that only restores: it is said what this is good for."""
+    start, end = config.text.index("etcd_client:"), config.text.index("snapshot_path:")
+    whole = config.text
+    config.text = config.text[:start] + config.text[end:].replace("region: us-east-1", 'region: ""') + "etcd_client:\n"
+    done = config.run("--check-config")
+    assert (done.stdout, done.stderr, done.returncode) == (
+        "config.yml: the configuration is good for list, verify, restore, prune and rotate-key; a backup needs "
+        "etcd_client.endpoints, too\n", "", 0)
+    done = subprocess.run([config.programs.ctl, "-c", "config.yml", "backup"], cwd=config.folder, capture_output=True,
+                          env=config.programs.environment, text=True)
+    assert done.returncode == 2 and re.fullmatch(
+        r"config\.yml:14:1: etcd_client\.endpoints: is missing: .*\n", done.stderr), done
+    config.text += "schedule: {interval: 1h}\n"
+    config.is_refused("15:1: schedule: needs etcd_client.endpoints: what would be backed up?")
+    config.text = whole
+    config.is_good()
 
 
 def test_warnings_are_no_errors(config):

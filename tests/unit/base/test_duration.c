@@ -27,7 +27,23 @@ static void what_people_write(void **state)
             {".5s", 500},
             {"1.s", SECOND},
             {"1.0009s", SECOND}, /* finer than a millisecond: down */
-            {"0.0000001y", 0},   /* finer than a millionth of a unit */
+            {"0.0000001y", 3153},
+            /* All that Go takes. */
+            {"+1s", SECOND},
+            {"+0", 0},
+            {"-0", 0},
+            {"-0s", 0},
+            {"1500us", 1},
+            {"1\xc2\xb5s", 1}, /* what is not nothing is no nothing */
+            {"1\xce\xbcs", 1},
+            {"1ns", 1},
+            {"0ns", 0},
+            {"999999ns", 1},
+            {"600000us400000000ns", SECOND},
+            {"1h0.5m0.25s10ms", HOUR + 30 * SECOND + 260},
+            {"0.000000001s", 1},
+            {"0.333333333333333333333333h", 20 * MINUTE - 1},
+            {"9223372036854775807.9ms", INT64_MAX},
             {"15d", 15 * DAY},
             {"10w", 70 * DAY},
             {"1y", 365 * DAY},
@@ -60,8 +76,12 @@ static void what_is_none(void **state)
             "s",
             ".s",
             ".",
-            "-1s",
-            "+1s",
+            "+-1s",
+            "+",
+            "-",
+            "1n",
+            "1u",
+            "1\xc2\xb5",
             "1 s",
             " 1s",
             "1s ",
@@ -73,7 +93,6 @@ static void what_is_none(void **state)
             "1e3s",
             "0x1s",
             "00",
-            "1\xc2\xb5s",
             "9223372036854775808ms",
             "18446744073709551616ms",
             "99999999999999999999s",
@@ -95,6 +114,17 @@ static void what_is_none(void **state)
         expect_error(&e, ERR_CONFIG, text);
         assert_int_equal(ms, 42);
     }
+}
+
+static void what_is_less_than_nothing(void **state)
+{
+    struct err e = ERR_INIT;
+    uint64_t ms = 42;
+
+    (void)state;
+    assert_int_equal(duration_parse("-1m", &ms, &e), -1);
+    expect_error(&e, ERR_CONFIG, "'-1m' is less than nothing");
+    assert_int_equal(ms, 42);
 }
 
 static void a_long_text_does_not_push_out_the_message(void **state)
@@ -148,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(what_people_write),
             cmocka_unit_test(what_is_none),
+            cmocka_unit_test(what_is_less_than_nothing),
             cmocka_unit_test(a_long_text_does_not_push_out_the_message),
             cmocka_unit_test(how_they_are_shown),
     };

@@ -366,6 +366,103 @@ static void no_waiting_for_fifos(void **state)
     conf_free(c);
 }
 
+static struct {
+    char text[4096];
+} warnings;
+
+static void on_warning(void *ctx, const char *text)
+{
+    size_t used = strlen(warnings.text);
+
+    (void)ctx;
+    (void)snprintf(warnings.text + used, sizeof(warnings.text) - used, "%s\n", text);
+}
+
+static const char *warnings_of(const struct conf *c)
+{
+    warnings.text[0] = '\0';
+    conf_warnings(c, on_warning, NULL);
+    return warnings.text;
+}
+
+/* Paths of certificates that were never made, beside a password, as the Go tool does not mind. */
+static void client_certificates_that_nothing_asks_for(void **state)
+{
+    struct conf *c = scratch_load(config);
+
+    (void)state;
+    write_good();
+    assert_true(conf_uses_client_cert(c));
+    assert_string_equal(warnings_of(c), "");
+    assert_int_equal(unlink("client.crt"), 0);
+    assert_true(conf_uses_client_cert(c)); /* half of a pair is a mistake */
+    check(c, "test.yml:6:5: etcd_client.auth.client_cert: client.crt: No such file or directory");
+    assert_int_equal(unlink("client.key"), 0);
+    assert_false(conf_uses_client_cert(c));
+    check(c, NULL);
+    assert_string_equal(warnings_of(c),
+            "test.yml:6:18: etcd_client.auth.client_cert: there is no such file, nor that of "
+            "client_key: password_auth goes alone\n");
+    assert_int_equal(unlink("password.yml"), 0);
+    assert_true(conf_uses_client_cert(c));
+    assert_int_equal(objections_of(c, CONF_SCOPE_ALL), 3);
+    conf_free(c);
+}
+
+/* What its authors' own templates of cloud-init write for a machine that only restores. */
+static void without_etcd(void **state)
+{
+    struct conf *c = scratch_load("snapshot_path: \"dir/snapshot\"\n"
+                                  "encryption_key_path: \"master.key\"\n"
+                                  "s3_client:\n"
+                                  "  objects_prefix: \"backup\"\n"
+                                  "  endpoint: \"e\"\n"
+                                  "  bucket: \"bbb\"\n"
+                                  "  region: \"\"\n"
+                                  "  auth:\n"
+                                  "    ca_cert: \"s3-ca.crt\"\n"
+                                  "    key_auth: \"keys.yml\"\n"
+                                  "  connection_timeout: \"300s\"\n"
+                                  "  request_timeout: \"300s\"\n"
+                                  "log_level: warn\n");
+
+    (void)state;
+    write_good();
+    assert_int_equal(chmod("master.key", 0400), 0);
+    assert_int_equal(chown("master.key", 65534, 65534), geteuid() ? -1 : 0);
+    assert_int_equal(c->etcd.n_endpoints, 0);
+    assert_string_equal(c->s3.region, "us-east-1");
+    assert_int_equal(c->log_level, CONF_LOG_WARNING);
+    assert_true(c->s3.connection_timeout_ms == 300000);
+    check(c, NULL);
+    assert_int_equal(objections_of(c, CONF_SCOPE_BUCKET), 0);
+    assert_int_equal(objections_of(c, CONF_SCOPE_BACKUP), 1);
+    assert_non_null(strstr(objections[0].text, "test.yml:1:1: etcd_client.endpoints: is missing: The members of"));
+    assert_int_equal(unlink("master.key"), 0);
+    conf_free(c);
+}
+
+/* For a person who reads: told, and read. The last test, for it cannot be taken back. */
+static void open_secrets_that_are_only_read(void **state)
+{
+    struct conf *c = scratch_load(config);
+
+    (void)state;
+    write_good();
+    assert_int_equal(chmod("keys.yml", 0644), 0);
+    assert_int_equal(chmod("older.key", 0604), 0);
+    assert_int_equal(objections_of(c, CONF_SCOPE_BUCKET), 2);
+    secret_allow_open_files();
+    assert_int_equal(objections_of(c, CONF_SCOPE_BUCKET), 0);
+    assert_string_equal(warnings_of(c),
+            "test.yml:15:15: s3_client.auth.key_auth: the file holds a secret but is open to all users (mode 0644); "
+            "use "
+            "chmod o-rwx\n"
+            "test.yml:19:3: previous_key_paths[1]: the file holds a secret but is open to all users (mode 0604); use "
+            "chmod o-rwx\n");
+    conf_free(c);
+}
+
 static void out_of_memory_anywhere(void **state)
 {
     struct conf *c = scratch_load(config);
@@ -397,7 +494,10 @@ int main(void)
             cmocka_unit_test(missing_and_bad_previous_keys),
             cmocka_unit_test(long_master_keys),
             cmocka_unit_test(no_waiting_for_fifos),
+            cmocka_unit_test(client_certificates_that_nothing_asks_for),
+            cmocka_unit_test(without_etcd),
             cmocka_unit_test(out_of_memory_anywhere),
+            cmocka_unit_test(open_secrets_that_are_only_read),
     };
 
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

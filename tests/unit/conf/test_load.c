@@ -155,6 +155,37 @@ static void the_file_of_the_go_tool(void **state)
 }
 
 /* Line ends of Windows and the mark that its editors put in front. */
+/* As the Go tool reads them: what is optional and has no value is left out, in each way of saying nothing. */
+static void without_a_value(void **state)
+{
+    static const char *const nothing[] = {"", " ''", " \"\"", " ~", " null", " # nothing"};
+    char text[2000];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(nothing); i++) {
+        const char *x = nothing[i];
+        struct conf *c;
+
+        (void)snprintf(text, sizeof(text),
+                "etcd_client:\n  endpoints:%s\n  connection_timeout:%s\n  retries:%s\n  auth:%s\n"
+                "snapshot_path:%s\nencryption_key_path:%s\nprevious_key_paths:%s\n"
+                "s3_client:\n  endpoint: e\n  bucket: bbb\n  region:%s\n  objects_prefix:%s\n  part_size:%s\n"
+                "  addressing:%s\n  auth:\n    key_auth: k\n    ca_cert:%s\n"
+                "control:%s\nschedule:%s\nprune:\n  max_age:%s\n  keep_daily:%s\nlog_level:%s\n",
+                x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x);
+        c = scratch_load(text);
+        assert_int_equal(c->etcd.n_endpoints, 0);
+        assert_true(c->etcd.connection_timeout_ms == MINUTE && c->etcd.retries == 10);
+        assert_true(!c->snapshot_path && !c->encryption_key_path && !c->n_previous_key_paths && !c->s3.ca_cert);
+        assert_string_equal(c->s3.region, "us-east-1");
+        assert_string_equal(c->s3.objects_prefix, "backup");
+        assert_string_equal(c->control.socket, "/run/etcd-backupd/control.sock");
+        assert_true(c->prune.max_age_ms == 0 && c->log_level == CONF_LOG_INFO);
+        conf_free(c);
+    }
+    conf_free(scratch_load("etcd_client: {endpoints: [], auth: {}}\nprevious_key_paths: []\nprune: {}\n" S3));
+}
+
 static void from_windows(void **state)
 {
     struct conf *c = scratch_load("\xef\xbb\xbf"
@@ -320,6 +351,41 @@ static void a_spool_that_cannot_be(void **state)
     }
 }
 
+static void a_star_for_the_minute(void **state)
+{
+    static const struct {
+        const char *cron;
+        bool is_told;
+    } rows[] = {
+            {"* */5 * * *", true},
+            {"*/1 3 * * *", true},
+            {"0-59 0-22 * * 1", true},
+            {"0 */5 * * *", false},
+            {"*/5 */5 * * *", false},
+            {"* * * * *", false}, /* each minute, and nothing else can be meant */
+            {"* * 1 * *", false},
+            {"@daily", false},
+    };
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct lines lines = {""};
+        struct conf *c;
+
+        (void)snprintf(
+                text, sizeof(text), ETCD "encryption_key_path: k\n" S3 "schedule: {cron: \"%s\"}\n", rows[i].cron);
+        c = scratch_load(text);
+        conf_warnings(c, collect, &lines);
+        assert_string_equal(
+                lines.text, !rows[i].is_told ? ""
+                                             : "test.yml:4:18: schedule.cron: makes a backup in each minute of these "
+                                               "hours, since its first field is a star; write 0 for one at the full "
+                                               "hour\n");
+        conf_free(c);
+    }
+}
+
 static void dots_in_a_virtual_bucket(void **state)
 {
     struct conf *c = scratch_load("etcd_client: {endpoints: [a]}\n"
@@ -396,12 +462,14 @@ int main(void)
             cmocka_unit_test(left_out_is_the_default),
             cmocka_unit_test(every_key_goes_to_its_place),
             cmocka_unit_test(the_file_of_the_go_tool),
+            cmocka_unit_test(without_a_value),
             cmocka_unit_test(from_windows),
             cmocka_unit_test(the_levels),
             cmocka_unit_test(previous_keys),
             cmocka_unit_test(warnings_name_what_is_unwise),
             cmocka_unit_test(warnings_of_previous_keys),
             cmocka_unit_test(no_warning_without_need),
+            cmocka_unit_test(a_star_for_the_minute),
             cmocka_unit_test(dots_in_a_virtual_bucket),
             cmocka_unit_test(a_spool_that_cannot_be),
             cmocka_unit_test(out_of_memory_anywhere),

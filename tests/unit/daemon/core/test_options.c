@@ -69,9 +69,11 @@ static void test_good(void **state)
     assert_int_equal(PARSE(&o, "--config=other", "--control-fd", "0", NULL), -1);
     assert_string_equal(o.config, "other");
     assert_int_equal(o.control_fd, 0);
-    assert_false(o.without_etcd);
-    assert_int_equal(PARSE(&o, "--control-fd", "0", "--without-etcd", NULL), -1);
-    assert_true(o.without_etcd);
+    assert_int_equal(o.purpose, PURPOSE_BACKUP);
+    assert_int_equal(PARSE(&o, "--control-fd", "0", "--for", "change", NULL), -1);
+    assert_int_equal(o.purpose, PURPOSE_CHANGE);
+    assert_int_equal(PARSE(&o, "--control-fd", "0", "--for", "read", NULL), -1);
+    assert_int_equal(o.purpose, PURPOSE_READ);
     assert_int_equal(printed.len, 1);
 }
 
@@ -85,7 +87,7 @@ static void test_told(void **state)
     assert_int_equal(PARSE(&o, "-h", NULL), 0);
     assert_true(has_printed("--config FILE") && has_printed("--check-config") && has_printed("--version"));
     assert_true(has_printed(DEFAULT_CONFIG));
-    assert_false(has_printed("control-fd") || has_printed("without-etcd")); /* etcd-backupctl's alone */
+    assert_false(has_printed("control-fd") || has_printed("--for")); /* etcd-backupctl's alone */
 }
 
 /* A descriptor that is none must not become descriptor 0, or a daemon that listens. */
@@ -105,6 +107,8 @@ static void test_mistakes(void **state)
     assert_true(has_printed("--idle-exit 0s: "));
     assert_int_equal(PARSE(&o, "--idle-exit", "soon", NULL), 2);
     assert_true(has_printed("--idle-exit soon: "));
+    assert_int_equal(PARSE(&o, "--for", "fun", NULL), 2);
+    assert_true(has_printed("--for fun: none of backup, change, read"));
     assert_int_equal(PARSE(&o, "--nonsense", NULL), 2);
     assert_true(has_printed("--help"));
     assert_int_equal(PARSE(&o, "-c", NULL), 2);

@@ -161,11 +161,11 @@ static struct {
     pid_t child;
 } other;
 
-int connect_daemon(const struct ctl *ctl, bool needs_etcd, struct connection *c, struct err *e)
+int connect_daemon(const struct ctl *ctl, enum purpose purpose, struct connection *c, struct err *e)
 {
     int pair[2];
 
-    (void)ctl, (void)needs_etcd;
+    (void)ctl, (void)purpose;
     if (!other.daemon)
         return err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "nobody is there");
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
