@@ -22,10 +22,30 @@ def schema():
     return {key: (default, words) for key, _, default, words in rows}
 
 
-def test_readme_has_every_key_at_its_default():
-    text = (TOP / "README.md").read_text()
-    rows = re.findall(r"^\| `([a-z0-9_.]+)` \| `?([^|`]+)`? \| (.+) \|$", text, re.M)
-    assert {key: (default.strip(), words) for key, default, words in rows} == schema()
+DOCUMENTS = [TOP / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "contrib/README.md")] + \
+    sorted((TOP / "docs").glob("*.md"))
+
+
+def anchors(document):
+    """What a link to a heading of it may name, as the usual renderers make it of the heading."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^    .*$", "", document.read_text(), flags=re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\[[^]\n]*\]\(([^)\s]+)\)", document.read_text())
+    for link in links:
+        if re.match(r"https://", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        assert target.exists() and TOP in (target, *target.parents), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_readme_is_for_an_evening():
+    assert len((TOP / "README.md").read_text().splitlines()) <= 150
 
 
 def test_readme_names_every_command_and_exit_status():
