@@ -98,6 +98,12 @@ static bool is_for_want_of_md5(const struct s3_request *r, const struct xml_erro
            (strcmp(error->code, "InvalidRequest") == 0 && strstr(error->message, "Content-MD5"));
 }
 
+/* An answer to a HEAD has no code. */
+static bool is_refusal(int status, const struct xml_error *error)
+{
+    return status == 403 && (!error->code[0] || strcmp(error->code, "AccessDenied") == 0);
+}
+
 static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
 {
     const struct s3_verdict_place at = s3_outcome_place(r);
@@ -108,6 +114,8 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
     if (is_fine(r->fine_code, error->code))
         return S3_ATTEMPT_DONE;
     again = s3_verdict_http(&at, status, error, e);
+    if (is_refusal(status, error))
+        s3_right_tell(&r->right, r->key, e);
     if (r->into && (status == 412 || status == 416))
         e->kind = ERR_INTEGRITY;
     if ((status == 403 || skewed) && !r->corrected_clock && r->answer.date != 0 &&

@@ -9,6 +9,7 @@
 
 #include "s3/remove_batch.h"
 #include "s3/request.h"
+#include "s3/right.h"
 
 /* The singles in flight, and how many keys in succession the store may fail for. */
 enum { SINGLES_MAX = 4, FAILURES_MAX = 8 };
@@ -78,12 +79,15 @@ static void pump(struct s3_remove *r);
 /* What became of one key of a batch. False when the owner has cancelled. */
 static bool settle(struct s3_remove *r, const struct remove_batch_key *k)
 {
+    const struct s3_right right = s3_right_of(S3_DELETE, false, NULL, 0);
     struct err silent = ERR_INIT;
 
     switch (k->answer) {
     case REMOVE_BATCH_GONE:
         return tell(r, k->index, NULL);
     case REMOVE_BATCH_REFUSED:
+        if (k->err->kind == ERR_AUTH)
+            s3_right_tell(&right, k->key, k->err);
         return tell(r, k->index, k->err);
     case REMOVE_BATCH_AGAIN:
         r->single[k->index] = true;

@@ -42,6 +42,7 @@ static void destroy(struct s3_request *r)
     free_headers(r);
     free(r->if_match);
     free(r->fine_code);
+    free(r->key);
     free(r);
 }
 CLEANUP_FUNC(struct s3_request *, destroy)
@@ -314,6 +315,7 @@ static int copy_spec(struct s3_request *r, const struct s3_request_spec *spec, s
     r->range_start = spec->range_start;
     r->patience_ms = spec->into ? spec->patience_ms : 0;
     r->is_bucket = !spec->key;
+    r->right = s3_right_of(spec->method, r->is_bucket, spec->query, spec->n_query);
     r->body_limit_is_integrity = spec->body_limit > 0;
     r->body_limit = spec->body_limit > 0 && spec->body_limit < S3_BODY_LIMIT ? spec->body_limit : S3_BODY_LIMIT;
     r->ctx = spec->ctx;
@@ -322,7 +324,7 @@ static int copy_spec(struct s3_request *r, const struct s3_request_spec *spec, s
     r->on_progress = spec->on_progress;
     if (make_url(r, spec, e) < 0 || copy_headers(r, spec, e) < 0 || copy_text(&r->if_match, spec->if_match, e) < 0)
         return -1;
-    return copy_text(&r->fine_code, spec->fine_code, e);
+    return copy_text(&r->key, spec->key, e) < 0 ? -1 : copy_text(&r->fine_code, spec->fine_code, e);
 }
 
 struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request_spec *spec, struct err *e)

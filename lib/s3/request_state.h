@@ -17,6 +17,7 @@
 #include "s3/body_digest.h"
 #include "s3/client_inside.h"
 #include "s3/request.h"
+#include "s3/right.h"
 #include "s3/verdict.h"
 
 struct s3_request_header {
@@ -39,7 +40,9 @@ struct s3_request {
     uint64_t range_start;
     uint64_t patience_ms; /* 0: max_attempts counts */
     char *if_match, *fine_code;
-    bool is_bucket; /* not an object: its answers are XML */
+    bool is_bucket;        /* not an object: its answers are XML */
+    char *key;             /* as it was given, for people; NULL: the bucket */
+    struct s3_right right; /* that it needs */
     size_t body_limit;
     bool body_limit_is_integrity;
     void *ctx;

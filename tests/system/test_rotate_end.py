@@ -84,7 +84,7 @@ def test_keys_that_cannot_be_listed_once_more(ceph, etcd, proxied):
 
 
 @pytest.mark.parametrize("answer, kind, words", [
-    (DENIED, "auth", "(the access key needs s3:ListBucketMultipartUploads)"),
+    (DENIED, "auth", "(ListMultipartUploads, which needs s3:ListBucketMultipartUploads)"),
     (BUSY, "transient", "could not be seen: keep the previous key, and run this again: "),
     (Answer(200, b"<Nonsense/>"), "protocol", "could not be seen: keep the previous key, and run this again: "),
 ], ids=["denied", "busy", "nonsense"])

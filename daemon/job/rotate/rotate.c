@@ -310,9 +310,8 @@ static void on_underway(void *ctx, const char *upload, int64_t began, const stru
     }
     if (err && !is_not_implemented(err)) {
         err_prepend(&e,
-                "all keys are rotated, but whether a backup is under way could not be seen%s: keep the previous key, "
-                "and run this again: ",
-                err->kind == ERR_AUTH ? " (the access key needs s3:ListBucketMultipartUploads)" : "");
+                "all keys are rotated, but whether a backup is under way could not be seen: keep the previous key, and "
+                "run this again: ");
         finish(r, &e);
         return;
     }
