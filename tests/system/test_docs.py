@@ -14,12 +14,19 @@ import servers
 TOP = Path(__file__).resolve().parent.parent.parent
 
 
+def print_schema():
+    return Path(servers.Programs().daemon).parent.parent / "tests" / "unit" / "conf" / "print_schema"
+
+
 def schema():
-    """Key to (default, help), as the program has them."""
-    build = Path(servers.Programs().daemon).parent.parent
-    text = subprocess.run([build / "tests" / "unit" / "conf" / "print_schema"], check=True, stdout=subprocess.PIPE).stdout
-    rows = [line.split("\t") for line in text.decode().splitlines()]
-    return {key: (default, words) for key, _, default, words in rows}
+    """Key to its default, as the program has them."""
+    rows = [line.split("\t") for line in told(print_schema()).splitlines()]
+    return {key: default for key, _, default, _ in rows}
+
+
+def test_example_is_made_of_the_manual():
+    made = told("python3", TOP / "man" / "example.py", print_schema())
+    assert made == (TOP / "etcd-backupd.conf.example").read_text(), "python3 man/example.py .../print_schema makes it anew"
 
 
 DOCUMENTS = [TOP / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "contrib/README.md")] + \
@@ -128,7 +135,7 @@ def test_man_page_has_every_key_at_its_default():
         assert key not in found
         found[key] = default[1] if default else "mandatory" if re.search("^Mandatory[.]$", words, re.M) else \
             "optional" if re.search("^No default", words, re.M) else None
-    assert found == {key: default for key, (default, _) in schema().items()}
+    assert found == schema()
 
 
 def test_man_pages_have_every_command_and_option():
