@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/path.h"
 #include "conf/conf.h"
 #include "conf/named.h"
 #include "conf/pem.h"
@@ -83,17 +84,14 @@ static int check_credentials(const char *path, enum conf_credentials_kind kind, 
 /* A file that will be written: it may be missing, its directory not. */
 static int check_output(const char *path, struct err *e)
 {
-    _cleanup_free_ char *dir = strdup(path);
-    char *slash = dir ? strrchr(dir, '/') : NULL;
+    _cleanup_free_ char *dir = path_dir(path);
     struct stat st;
 
     if (!dir)
         return err_errno(e, ENOMEM, "%s", path);
     if (path[strlen(path) - 1] == '/' || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
         return objection(e, path, "is a directory, not a file");
-    if (slash)
-        slash[slash == dir] = '\0'; /* of "/name" the slash stays */
-    if (stat(slash ? dir : ".", &st) < 0)
+    if (stat(dir, &st) < 0)
         return errno == ENOENT ? err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, ENOENT,
                                          "directory %s does not exist: mkdir -p %s", dir, dir)
                                : err_errno(e, errno, "directory %s", dir);

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "base/timestamp.h"
 #include "seal/nonce.h"
 
@@ -105,10 +105,9 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 }
 
 /* So that the name survives a loss of power, too. */
-static int sync_directory_of(const char *path)
+static int sync_directory(int dir_fd)
 {
-    _cleanup_free_ char *copy = strdup(path);
-    _cleanup_close_ int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    _cleanup_close_ int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     /* A file system that cannot sync a directory says EINVAL: there is no more to be done there. */
     return fd < 0 || (fsync(fd) < 0 && errno != EINVAL) ? -1 : 0;
@@ -118,23 +117,25 @@ int key_write_master(const char *path, const struct secret *master, struct err *
 {
     enum { TEXT_LEN = MASTER_DIGITS + 1 }; /* with a line's end, which is where sodium_bin2hex puts its 0 */
     _cleanup_secret_ struct secret *text = secret_new(TEXT_LEN, e);
+    _cleanup_place_ struct path_place place = PATH_PLACE_INIT;
     _cleanup_close_ int fd = -1;
 
     assert(secret_len(master) == KEY_LEN);
-    if (!text)
+    if (!text || path_find(path, &place, e) < 0)
         return -1;
     (void)sodium_bin2hex((char *)secret_data(text), TEXT_LEN, secret_const_data(master), KEY_LEN);
     secret_data(text)[MASTER_DIGITS] = '\n';
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 && errno == EEXIST)
+    if (!place.is_linked)
+        fd = openat(place.dir_fd, place.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (place.is_linked || (fd < 0 && errno == EEXIST))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, EEXIST, "%s: exists already, and stays as it is", path);
     if (fd < 0)
         return err_errno(e, errno, "%s", path);
     (void)fchmod(fd, 0600); /* whatever the umask took away; a medium without modes may refuse */
-    if (write_all(fd, secret_const_data(text), TEXT_LEN) == 0 && fsync(fd) == 0 && sync_directory_of(path) == 0)
+    if (write_all(fd, secret_const_data(text), TEXT_LEN) == 0 && fsync(fd) == 0 && sync_directory(place.dir_fd) == 0)
         return 0;
     err_errno(e, errno, "%s", path);
-    (void)unlink(path);
+    (void)unlinkat(place.dir_fd, place.name, 0);
     return -1;
 }
 

@@ -218,7 +218,7 @@ def owner_of(path):
 
 @needs_root
 def test_whose(backed_up, folder):
-    """Owner and mode of the directory above, or those of the empty directory that was there, or --owner's."""
+    """The owner of the directory above, or owner and mode of the empty directory that was there, or --owner's."""
     site = backed_up()
     above = folder / "above"
     above.mkdir()
@@ -226,7 +226,7 @@ def test_whose(backed_up, folder):
     above.chmod(0o2750)
     done = unpack(site, above / "data", "-e", site.tool)
     assert done.status == 0 and done.json["owner"] == f"{name_of(pwd.getpwuid, 12)}:{name_of(grp.getgrgid, 34)}", done
-    assert owner_of(above / "data") == (12, 34) and stat.S_IMODE((above / "data").stat().st_mode) == 0o750
+    assert owner_of(above / "data") == (12, 34) and stat.S_IMODE((above / "data").stat().st_mode) == 0o700
     assert (above / "data" / "member").stat().st_mode & 0o777 == 0o700
     own = above / "own"
     own.mkdir()

@@ -550,7 +550,7 @@ def test_killed_while_unpacking(backed_up, folder, moment, who):
 
 @needs_root
 @pytest.mark.parametrize("calls", [
-    "mkdir,mkdirat", "chmod,fchmodat", "fsync", "rename,renameat,renameat2", "rmdir,unlinkat"], ids=lambda calls: calls.split(",")[0])
+    "mkdir,mkdirat", "fchmod", "fsync", "rename,renameat,renameat2", "rmdir,unlinkat"], ids=lambda calls: calls.split(",")[0])
 @pytest.mark.parametrize("where", ["beside", "mount"])
 def test_killed_while_putting_into_place(backed_up, folder, mounted, calls, where):
     """At a system call of the daemon: making the scratch directory, syncing it, moving it, removing what is left of it."""
@@ -599,16 +599,20 @@ def test_others_at_work_are_left_alone(backed_up, folder):
     left.mkdir(mode=0o700)
     (left / "data" / "member").mkdir(parents=True)
     (left / "data" / "member" / "file").write_text("left behind")
+    (left / "etcd-backupd.scratch").touch()
     others = folder / ".etcd-backupd-other"
     others.mkdir()
     link = folder / ".etcd-backupd-unpack.link"
     link.symlink_to(others)
     # What others could have made, or can change, root does not follow into.
     open_one, strange = folder / ".etcd-backupd-unpack.0000open", folder / ".etcd-backupd-unpack.nobodys"
+    unmarked = folder / ".etcd-backupd-unpack.unmarked"
+    (unmarked / "data").mkdir(parents=True)
+    unmarked.chmod(0o700)
     open_one.mkdir(mode=0o755)
     strange.mkdir(mode=0o700)
     os.chown(strange, 65534, 65534)
-    kept = (others, link, open_one, strange)
+    kept = (others, link, open_one, strange, unmarked)
     mine, = [path for path in hidden(folder) if path not in map(str, (left, *kept))]
     works(site, folder / "second", "-e", site.tool)
     assert not left.exists() and all(path.exists() for path in kept) and Path(mine).exists()

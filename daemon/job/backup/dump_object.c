@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "job/bucket/dump_metadata.h"
 
 /* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
@@ -13,13 +14,7 @@ enum { S3_PATIENCE_MS = 2000 };
 /* The directory of snapshot_path. The caller frees; NULL: nowhere. */
 static char *spool_directory(const struct conf *conf)
 {
-    const char *path = conf->snapshot_path, *slash = path ? strrchr(path, '/') : NULL;
-
-    if (!path || conf->s3.spool_size == 0)
-        return NULL;
-    if (!slash)
-        return strdup(".");
-    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+    return conf->snapshot_path && conf->s3.spool_size ? path_dir(conf->snapshot_path) : NULL;
 }
 
 struct s3_upload *dump_object_start(

@@ -3,32 +3,30 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
-#include <libgen.h>
 #include <limits.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "job/restore/owner.h"
+#include "job/restore/scratch_dir.h"
+#include "job/restore/tree.h"
 
-#define SCRATCH_PREFIX ".etcd-backupd-unpack."
+enum { MOVED_MAX = 64, NEW_MODE = 0700 };
 
-enum { MOVED_MAX = 64, SCRATCH_TRIES = 8 };
+#define FILLED "data" /* in the scratch directory */
 
 struct data_dir {
-    char *path; /* resolved */
-    char *base; /* the directory that the scratch directory is made in: above the place, or itself if it is a mount */
-    char *scratch;
-    char *inside; /* scratch/data, by the descriptor: whoever owns the base could put another in the place of its name
-                   */
+    struct path_place place;
+    int base_fd; /* the directory that the scratch directory is made in: above the place, or itself if it is a mount */
+    char *base;
+    struct scratch_dir scratch;
+    char *inside; /* what is filled, by the scratch directory's descriptor */
     char *handed; /* the same for a program that inherits the descriptor */
-    bool exists;
     bool is_mount;
     uid_t uid;
     gid_t gid;
@@ -36,35 +34,35 @@ struct data_dir {
     bool owner_chosen; /* not just what we found */
     uid_t old_uid;     /* of the empty directory that is there */
     gid_t old_gid;
-    bool root_given; /* of a mount, to the owner */
-    int base_fd;
-    int lock_fd; /* of the scratch directory */
-    bool settled;
+    mode_t old_mode;
+    bool prepared;
+    bool settled;           /* in place, and not the entries of a mount alone */
     char *moved[MOVED_MAX]; /* names of the entries that have moved up, of a mount */
     unsigned n_moved;
 };
 
 /* ---- looking ---- */
 
-static bool is_ours(const char *name)
-{
-    return strncmp(name, SCRATCH_PREFIX, strlen(SCRATCH_PREFIX)) == 0;
-}
-
 /* The name of something in it that is not to be passed over: "" if it is as good as empty. */
-static int find_content(const struct data_dir *p, char found[NAME_MAX + 1], struct err *e)
+static int find_content(const struct data_dir *p, int fd, char found[NAME_MAX + 1], struct err *e)
 {
-    DIR *dir = opendir(p->path);
+    int again = tree_reopen(fd);
+    DIR *dir = again < 0 ? NULL : fdopendir(again);
     const struct dirent *entry;
 
     found[0] = '\0';
-    if (!dir)
-        return owner_errno(e, errno, p->path);
+    if (!dir) {
+        int number = errno;
+
+        if (again >= 0)
+            close(again);
+        return owner_errno(e, number, p->place.text);
+    }
     while (!found[0] && (entry = readdir(dir))) {
         const char *name = entry->d_name;
 
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-                !(p->is_mount && (is_ours(name) || strcmp(name, "lost+found") == 0)))
+                !(p->is_mount && (scratch_dir_has_name(name) || strcmp(name, "lost+found") == 0)))
             (void)snprintf(found, NAME_MAX + 1, "%s", name);
     }
     (void)closedir(dir);
@@ -72,83 +70,79 @@ static int find_content(const struct data_dir *p, char found[NAME_MAX + 1], stru
 }
 
 /* Linux says it from 5.8 on; before, another device than that of the directory above does, bind mounts excepted. */
-static bool is_mount_root(const char *path)
+static bool is_mount_root(int fd, int above)
 {
-    _cleanup_free_ char *above = NULL;
     struct stat here, there;
     struct statx st;
 
-    if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &st) == 0 && (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) == 0 && (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
         return st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
-    if (asprintf(&above, "%s/..", path) < 0)
-        above = NULL;
-    return above && stat(path, &here) == 0 && stat(above, &there) == 0 && here.st_dev != there.st_dev;
+    return fstat(fd, &here) == 0 && fstat(above, &there) == 0 && here.st_dev != there.st_dev;
 }
 
 static int resolve(struct data_dir *p, const char *path, struct err *e)
 {
-    struct stat st;
-    size_t len;
+    _cleanup_free_ char *above = path_dir(path);
 
-    p->path = realpath(path, NULL);
-    p->exists = p->path != NULL;
-    if (p->exists)
+    if (!above)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (path_find(path, &p->place, e) == 0) {
+        if (p->place.is_linked && !p->place.exists)
+            return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: a symbolic link to nothing", path);
         return 0;
-    if (errno != ENOENT)
-        return owner_errno(e, errno, path);
-    if (lstat(path, &st) == 0)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: a symbolic link to nothing", path);
-    p->path = strdup(path);
-    for (len = p->path ? strlen(p->path) : 0; len > 1 && p->path[len - 1] == '/'; len--)
-        p->path[len - 1] = '\0';
-    return p->path ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    }
+    if (e->domain != ERR_DOMAIN_ERRNO)
+        return -1;
+    if (e->code == ENOENT)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: the directory above it does not exist: mkdir -p %s",
+                path, above);
+    if (e->code == ENOTDIR)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: %s is not a directory", path, above);
+    return owner_errno(e, (int)e->code, path);
 }
 
 static int look_at_base(struct data_dir *p, struct err *e)
 {
-    _cleanup_free_ char *copy = strdup(p->path);
-    const char *base = p->is_mount ? p->path : copy ? dirname(copy) : NULL;
     struct stat st;
 
-    p->base = base ? strdup(base) : NULL;
+    p->base = p->is_mount ? strdup(p->place.text) : path_dir(p->place.text);
     if (!p->base)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    if (stat(p->base, &st) < 0)
-        return errno == ENOENT ? err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                                         "%s: the directory above it does not exist: mkdir -p %s", p->path, p->base)
-                               : owner_errno(e, errno, p->base);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: %s is not a directory", p->path, p->base);
-    if (faccessat(AT_FDCWD, p->base, W_OK | X_OK, AT_EACCESS) < 0)
+    if (p->base_fd < 0)
+        p->base_fd = tree_reopen(p->place.dir_fd);
+    if (p->base_fd < 0 || fstat(p->base_fd, &st) < 0 || faccessat(p->base_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
         return owner_errno(e, errno, p->base);
-    if (!p->exists) {
+    if (!p->place.exists) {
         p->uid = st.st_uid;
         p->gid = st.st_gid;
-        p->mode = st.st_mode & 0775; /* what is like /tmp does not make the data everybody's */
     }
     return 0;
 }
 
 static int look_at_existing(struct data_dir *p, struct err *e)
 {
+    _cleanup_close_ int fd =
+            openat(p->place.dir_fd, p->place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     char found[NAME_MAX + 1];
     struct stat st;
 
-    if (stat(p->path, &st) < 0)
-        return owner_errno(e, errno, p->path);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a directory", p->path);
-    p->is_mount = is_mount_root(p->path);
+    if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: exists and is not a directory", p->place.text);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return owner_errno(e, errno, p->place.text);
+    p->is_mount = is_mount_root(fd, p->place.dir_fd);
     p->uid = p->old_uid = st.st_uid;
     p->gid = p->old_gid = st.st_gid;
-    p->mode = st.st_mode & 0777;
-    if (find_content(p, found, e) < 0)
+    p->mode = p->old_mode = st.st_mode & 0777;
+    if (find_content(p, fd, found, e) < 0)
         return -1;
     if (found[0])
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "%s: is not empty (there is %s in it) and stays as it is: move it away first, or name another "
                 "directory",
-                p->path, found);
+                p->place.text, found);
+    if (p->is_mount)
+        p->base_fd = TAKE_FD(fd);
     return 0;
 }
 
@@ -160,12 +154,14 @@ struct data_dir *data_dir_plan(const char *path, struct err *e)
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    p->base_fd = p->lock_fd = -1;
+    p->place = PATH_PLACE_INIT;
+    p->base_fd = p->scratch.fd = -1;
+    p->mode = NEW_MODE;
     if (path[0] != '/' || path[strspn(path, "/")] == '\0') {
         err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "'%s' is no absolute path of a directory to make", path);
         return NULL;
     }
-    if (resolve(p, path, e) < 0 || (p->exists && look_at_existing(p, e) < 0) || look_at_base(p, e) < 0)
+    if (resolve(p, path, e) < 0 || (p->place.exists && look_at_existing(p, e) < 0) || look_at_base(p, e) < 0)
         return NULL;
     if (data_dir_set_owner(p, NULL, e) < 0)
         return NULL;
@@ -192,14 +188,15 @@ int data_dir_set_owner(struct data_dir *p, const char *owner, struct err *e)
 
 const char *data_dir_path(const struct data_dir *p)
 {
-    return p->path;
+    return p->place.text;
 }
 
 bool data_dir_lies_in(const struct data_dir *inner, const struct data_dir *outer)
 {
-    size_t len = strlen(outer->path);
+    size_t len = strlen(outer->place.text);
 
-    return strncmp(inner->path, outer->path, len) == 0 && (inner->path[len] == '/' || inner->path[len] == '\0');
+    return strncmp(inner->place.text, outer->place.text, len) == 0 &&
+           (inner->place.text[len] == '/' || inner->place.text[len] == '\0');
 }
 
 const char *data_dir_owner(const struct data_dir *p, char *out)
@@ -212,150 +209,27 @@ int data_dir_room(const struct data_dir *p, dev_t *dev, uint64_t *bytes, struct 
     struct statvfs fs;
     struct stat st;
 
-    if (statvfs(p->base, &fs) < 0 || stat(p->base, &st) < 0)
+    if (fstatvfs(p->base_fd, &fs) < 0 || fstat(p->base_fd, &st) < 0)
         return err_errno(e, errno, "%s", p->base);
     *dev = st.st_dev;
     *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     return 0;
 }
 
-/* ---- trees ---- */
-
-/* Calls `each` for every file, and for every directory after what is in it. */
-static int walk(const char *path, int (*each)(const struct data_dir *, const FTSENT *, struct err *),
-        const struct data_dir *p, struct err *e)
-{
-    char *paths[] = {(char *)(uintptr_t)path, NULL};
-    FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR | FTS_XDEV, NULL);
-    const FTSENT *entry;
-    int r = 0;
-
-    if (!fts)
-        return err_errno(e, errno, "%s", path);
-    while (r == 0 && (entry = fts_read(fts))) {
-        if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS)
-            r = err_errno(e, entry->fts_errno, "%s", entry->fts_path);
-        else if (entry->fts_info != FTS_D)
-            r = each(p, entry, e);
-    }
-    (void)fts_close(fts);
-    return r;
-}
-
-static int remove_entry(const struct data_dir *p, const FTSENT *entry, struct err *e)
-{
-    (void)p;
-    (void)e;
-    if (entry->fts_level > 0)
-        (void)remove(entry->fts_accpath); /* what cannot go, stays */
-    return 0;
-}
+/* ---- the scratch directory ---- */
 
 static bool has_proc(void)
 {
     return access("/proc/self/fd", X_OK) == 0;
 }
 
-/* The directory `path` that is open as `fd`. Below it by the descriptor, and the name itself only if it is empty. */
-static void remove_tree(const char *path, int fd)
-{
-    char by_descriptor[32];
-    struct err e = ERR_INIT;
-
-    (void)snprintf(by_descriptor, sizeof(by_descriptor), "/proc/self/fd/%d/", fd);
-    (void)walk(has_proc() ? by_descriptor : path, remove_entry, NULL, &e);
-    (void)rmdir(path);
-}
-
-/* Nobody else could make it, or change what is in it: root would follow links that others lay. */
-static bool is_only_ours(int fd)
+/* Nobody else can rename what is ours in it, or put something in its place. */
+static bool is_base_safe(const struct data_dir *p)
 {
     struct stat st;
 
-    return fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0 && st.st_nlink > 0;
-}
-
-/* Whether nothing is in the directory but, `with_data`, what is made in a scratch directory: "data", and what etcdutl
- * has beside it while it works ("data.tmp": etcd, server/wal/wal.go). Whoever owns the base could give another
- * directory of ours the name of a scratch directory. */
-static bool has_nothing_else(int fd, bool with_data)
-{
-    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = again < 0 ? NULL : fdopendir(again);
-    const struct dirent *entry;
-    bool nothing = dir != NULL;
-
-    while (nothing && (errno = 0, entry = readdir(dir))) {
-        const char *name = entry->d_name;
-
-        nothing = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-                  (with_data && (strcmp(name, "data") == 0 || strncmp(name, "data.", 5) == 0));
-    }
-    nothing = nothing && errno == 0;
-    if (dir)
-        (void)closedir(dir);
-    else if (again >= 0)
-        close(again);
-    return nothing;
-}
-
-static int finish_entry(const struct data_dir *p, const FTSENT *entry, struct err *e)
-{
-    _cleanup_close_ int fd = -1;
-    const struct stat *st = entry->fts_statp;
-
-    if ((st->st_uid != p->uid || st->st_gid != p->gid) && lchown(entry->fts_accpath, p->uid, p->gid) < 0)
-        return err_errno(e, errno, "giving %s to its owner", entry->fts_path);
-    if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-        return 0;
-    fd = open(entry->fts_accpath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
-        return err_errno(e, errno, "syncing %s", entry->fts_path);
-    return 0;
-}
-
-/* ---- the scratch directory ---- */
-
-static void sweep(const struct data_dir *p)
-{
-    DIR *dir = opendir(p->base);
-    const struct dirent *entry;
-
-    while (dir && (entry = readdir(dir))) {
-        _cleanup_free_ char *path = NULL;
-        _cleanup_close_ int fd = -1;
-
-        if (!is_ours(entry->d_name) || asprintf(&path, "%s/%s", p->base, entry->d_name) < 0)
-            continue;
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && is_only_ours(fd) && flock(fd, LOCK_EX | LOCK_NB) == 0 && has_nothing_else(fd, true))
-            remove_tree(path, fd);
-    }
-    if (dir)
-        (void)closedir(dir);
-}
-
-/* Somebody's sweep may come between making and locking: then once more. */
-static int make_scratch(struct data_dir *p, struct err *e)
-{
-    for (unsigned i = 0; i < SCRATCH_TRIES; i++) {
-        free(TAKE_PTR(p->scratch));
-        if (asprintf(&p->scratch, "%s/" SCRATCH_PREFIX "%08x", p->base, randombytes_random()) < 0)
-            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        if (mkdir(p->scratch, 0700) < 0) {
-            err_errno(e, errno, "%s", p->scratch);
-            free(TAKE_PTR(p->scratch));
-            return -1;
-        }
-        p->lock_fd = open(p->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 && is_only_ours(p->lock_fd) &&
-                has_nothing_else(p->lock_fd, false))
-            return 0;
-        if (p->lock_fd >= 0)
-            close(TAKE_FD(p->lock_fd));
-        (void)rmdir(p->scratch);
-    }
-    return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: cannot be locked", p->scratch);
+    return fstat(p->base_fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+           ((st.st_mode & 022) == 0 || (st.st_mode & S_ISVTX));
 }
 
 /* What is filled, for a process in which the scratch directory is open as `fd`. The caller frees; NULL without memory.
@@ -363,30 +237,21 @@ static int make_scratch(struct data_dir *p, struct err *e)
 static char *path_of_data(const struct data_dir *p, int fd)
 {
     char *path;
-    int r = has_proc() ? asprintf(&path, "/proc/self/fd/%d/data", fd) : asprintf(&path, "%s/data", p->scratch);
-
-    return r < 0 ? NULL : path;
-}
-
-/* A name in the base directory, by its descriptor where that can be. */
-static char *path_in_base(const struct data_dir *p, const char *name)
-{
-    char *path;
-    int r = has_proc() ? asprintf(&path, "/proc/self/fd/%d/%s", p->base_fd, name)
-                       : asprintf(&path, "%s/%s", p->base, name);
+    int r = has_proc() ? asprintf(&path, "/proc/self/fd/%d/" FILLED, fd)
+                       : asprintf(&path, "%s/%s/" FILLED, p->base, p->scratch.name);
 
     return r < 0 ? NULL : path;
 }
 
 int data_dir_open(struct data_dir *p, struct err *e)
 {
-    sweep(p);
-    p->base_fd = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (p->base_fd < 0)
-        return err_errno(e, errno, "%s", p->base);
-    if (make_scratch(p, e) < 0)
+    if (!has_proc() && !is_base_safe(p))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "%s: others may write there, and without /proc it cannot be filled safely", p->base);
+    scratch_dir_sweep(p->base_fd);
+    if (scratch_dir_make(&p->scratch, p->base_fd, p->base, e) < 0)
         return -1;
-    if (!(p->inside = path_of_data(p, p->lock_fd)))
+    if (!(p->inside = path_of_data(p, p->scratch.fd)))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     return 0;
 }
@@ -395,7 +260,7 @@ const char *data_dir_hand_over(struct data_dir *p, int child_fd, int *fd)
 {
     free(p->handed);
     p->handed = path_of_data(p, child_fd);
-    *fd = has_proc() ? p->lock_fd : -1;
+    *fd = has_proc() ? p->scratch.fd : -1;
     return p->handed;
 }
 
@@ -404,147 +269,198 @@ const char *data_dir_inside(const struct data_dir *p)
     return p->inside;
 }
 
-/* ---- the end ---- */
+/* ---- into place ---- */
+
+static int open_filled(const struct data_dir *p, struct err *e)
+{
+    int fd = openat(p->scratch.fd, FILLED, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? err_errno(e, errno, "%s", p->inside) : fd;
+}
+
+int data_dir_prepare(struct data_dir *p, struct err *e)
+{
+    _cleanup_close_ int fd = open_filled(p, e);
+
+    if (fd < 0)
+        return -1;
+    if (fchmod(fd, p->mode) < 0)
+        return err_errno(e, errno, "%s", p->inside);
+    if (tree_give(fd, p->uid, p->gid, p->place.text, e) < 0)
+        return -1;
+    p->prepared = true;
+    return 0;
+}
 
 /* rename(2) would take the place of a file that came meanwhile, and etcd's first log has the same name everywhere.
  * Where the file system (NFS) or the kernel cannot leave such a file alone in one step, a link of files can, and a
  * directory only ever takes the place of an empty one. */
-static int move_without_replacing(const char *from, const char *to)
+static int move_without_replacing(int from, int to, const char *name)
 {
     struct stat st;
 
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    if (renameat2(from, name, to, name, RENAME_NOREPLACE) == 0)
         return 0;
-    if ((errno != EINVAL && errno != ENOSYS) || lstat(from, &st) < 0)
+    if ((errno != EINVAL && errno != ENOSYS) || fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
     if (S_ISDIR(st.st_mode))
-        return rename(from, to);
-    if (link(from, to) < 0)
+        return renameat(from, name, to, name);
+    if (linkat(from, name, to, name, 0) < 0)
         return -1;
-    (void)unlink(from); /* else it goes with the scratch directory */
+    (void)unlinkat(from, name, 0); /* else it goes with the scratch directory */
     return 0;
 }
 
-static int move_up(struct data_dir *p, const char *name, struct err *e)
+static int has_come_there(const struct data_dir *p, const char *name, int number, struct err *e)
 {
-    _cleanup_free_ char *from = NULL, *to = NULL;
-    int number;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, number,
+            "%s/%s: has come there meanwhile and stays as it is (is another restore, or an etcd, at work there?)",
+            p->place.text, name);
+}
 
+static int move_up(struct data_dir *p, int from, const char *name, struct err *e)
+{
     if (p->n_moved == MOVED_MAX)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "%s: more files than can be moved into place", p->inside);
-    if (asprintf(&from, "%s/%s", p->inside, name) < 0 || !(to = path_in_base(p, name)) ||
-            !(p->moved[p->n_moved] = strdup(name)))
+    if (!(p->moved[p->n_moved] = strdup(name)))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    if (move_without_replacing(from, to) == 0) {
+    if (move_without_replacing(from, p->base_fd, name) == 0) {
         p->n_moved++;
         return 0;
     }
-    number = errno;
     free(TAKE_PTR(p->moved[p->n_moved]));
-    if (number != EEXIST && number != ENOTEMPTY)
-        return err_errno(e, number, "%s/%s", p->path, name);
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, number,
-            "%s/%s: has come there meanwhile and stays as it is (is another restore, or an etcd, at work there?)",
-            p->path, name);
+    if (errno == EEXIST || errno == ENOTEMPTY)
+        return has_come_there(p, name, errno, e);
+    return err_errno(e, errno, "%s/%s", p->place.text, name);
 }
 
-static int move_all_up(struct data_dir *p, struct err *e)
+/* Nothing is begun that is known not to end well: what has moved up may not be ours to take down again. */
+static int look_up(struct data_dir *p, int from, const char *name, struct err *e)
 {
-    DIR *dir = opendir(p->inside);
+    struct stat st;
+
+    (void)from;
+    return fstatat(p->base_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : has_come_there(p, name, EEXIST, e);
+}
+
+static int for_each_filled(
+        struct data_dir *p, int (*each)(struct data_dir *, int, const char *, struct err *), struct err *e)
+{
+    int fd = open_filled(p, e);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
     int r = 0;
 
-    if (!dir)
-        return err_errno(e, errno, "%s", p->inside);
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return fd < 0 ? -1 : err_errno(e, errno, "%s", p->inside);
+    }
     while (r == 0 && (entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            r = move_up(p, entry->d_name, e);
+            r = each(p, fd, entry->d_name, e);
     (void)closedir(dir);
     return r;
 }
 
-void data_dir_take_back(struct data_dir *p)
-{
-    while (p->n_moved) {
-        char *name = p->moved[--p->n_moved];
-        _cleanup_free_ char *from = NULL, *to = NULL;
-
-        if (asprintf(&from, "%s/%s", p->path, name) >= 0 && asprintf(&to, "%s/%s", p->inside, name) >= 0)
-            (void)rename(from, to);
-        free(name);
-    }
-    if (p->settled && !p->is_mount && rename(p->path, p->inside) == 0 && p->exists && mkdir(p->path, 0700) < 0)
-        p->exists = false; /* nobody is left to be told */
-    if (p->root_given || (p->exists && !p->is_mount && p->settled))
-        (void)!lchown(p->path, p->old_uid, p->old_gid);
-    if (p->exists && !p->is_mount && p->settled)
-        (void)chmod(p->path, p->mode);
-    p->settled = p->root_given = false;
-}
-
-/* etcd must be able to write into the root of the file system, too. Another restore may have given it away since the
- * plan, to whom a failure of ours leaves it. */
+/* etcd must be able to write into the root of the file system, too. */
 static int give_root(struct data_dir *p, struct err *e)
 {
-    struct stat st;
-
-    if (stat(p->path, &st) < 0)
-        return err_errno(e, errno, "%s", p->path);
-    p->old_uid = st.st_uid;
-    p->old_gid = st.st_gid;
-    if (lchown(p->path, p->uid, p->gid) < 0)
-        return err_errno(e, errno, "giving %s to its owner", p->path);
-    p->root_given = true;
-    return 0;
+    return fchown(p->base_fd, p->uid, p->gid) < 0 ? err_errno(e, errno, "giving %s to its owner", p->place.text) : 0;
 }
 
 static int put_in_place(struct data_dir *p, struct err *e)
 {
-    _cleanup_free_ char *to = NULL;
-
     if (p->is_mount)
-        return p->owner_chosen && give_root(p, e) < 0 ? -1 : move_all_up(p, e);
-    to = path_in_base(p, strrchr(p->path, '/') + 1);
-    if (!to)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    return rename(p->inside, to) < 0 ? err_errno(e, errno, "%s", p->path) : 0;
+        return for_each_filled(p, look_up, e) < 0 || for_each_filled(p, move_up, e) < 0 ||
+                               (p->owner_chosen && give_root(p, e) < 0)
+                       ? -1
+                       : 0;
+    if (renameat(p->scratch.fd, FILLED, p->base_fd, p->place.name) < 0)
+        return err_errno(e, errno, "%s", p->place.text);
+    p->settled = true;
+    return 0;
 }
 
 int data_dir_settle(struct data_dir *p, struct err *e)
 {
-    if (chmod(p->inside, p->mode) < 0)
-        return err_errno(e, errno, "%s", p->inside);
-    if (walk(p->inside, finish_entry, p, e) < 0)
+    if (!p->prepared && data_dir_prepare(p, e) < 0)
         return -1;
-    if (put_in_place(p, e) < 0) {
-        data_dir_take_back(p);
-        return -1;
-    }
-    p->settled = true;
-    if (fsync(p->base_fd) < 0 && errno != EINVAL) {
+    if (put_in_place(p, e) == 0) {
+        if (fsync(p->base_fd) == 0 || errno == EINVAL)
+            return 0;
         err_errno(e, errno, "syncing %s", p->base);
-        data_dir_take_back(p);
-        return -1;
     }
-    return 0;
+    data_dir_take_back(p);
+    return -1;
+}
+
+bool data_dir_is_in_place(const struct data_dir *p)
+{
+    return p->settled || p->n_moved;
+}
+
+/* ---- and back ---- */
+
+static void take_down(struct data_dir *p)
+{
+    _cleanup_close_ int to = openat(p->scratch.fd, FILLED, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    while (to >= 0 && p->n_moved) {
+        char *name = p->moved[p->n_moved - 1];
+
+        if (renameat(p->base_fd, name, to, name) < 0)
+            return;
+        free(name);
+        p->n_moved--;
+    }
+}
+
+/* The empty directory that was there, as it was. */
+static void make_old_one(const struct data_dir *p)
+{
+    _cleanup_close_ int fd = -1;
+
+    if (mkdirat(p->base_fd, p->place.name, 0700) < 0)
+        return; /* nobody is left to be told */
+    fd = openat(p->base_fd, p->place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        (void)!(fchown(fd, p->old_uid, p->old_gid) == 0 && fchmod(fd, p->old_mode) == 0);
+}
+
+bool data_dir_take_back(struct data_dir *p)
+{
+    if (!data_dir_is_in_place(p))
+        return true;
+    if (p->uid != geteuid() || !is_base_safe(p))
+        return false;
+    take_down(p);
+    if (p->settled && renameat(p->base_fd, p->place.name, p->scratch.fd, FILLED) == 0) {
+        p->settled = false;
+        if (p->place.exists)
+            make_old_one(p);
+    }
+    return !data_dir_is_in_place(p);
+}
+
+void data_dir_clean(struct data_dir *p)
+{
+    if (p)
+        scratch_dir_remove(&p->scratch, p->base_fd);
 }
 
 void data_dir_free(struct data_dir *p)
 {
     if (!p)
         return;
-    if (p->scratch && p->lock_fd >= 0)
-        remove_tree(p->scratch, p->lock_fd);
+    data_dir_clean(p);
     while (p->n_moved)
         free(p->moved[--p->n_moved]);
-    if (p->lock_fd >= 0)
-        close(p->lock_fd);
     if (p->base_fd >= 0)
         close(p->base_fd);
+    path_place_clear(&p->place);
     free(p->handed);
     free(p->inside);
-    free(p->scratch);
     free(p->base);
-    free(p->path);
     free(p);
 }

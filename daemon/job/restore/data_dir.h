@@ -3,14 +3,19 @@
  *
  *     plan      looks, and says everything that would be in the way; touches nothing
  *     open      makes a scratch directory beside the place (mode 0700), in which somebody fills data_dir_inside
- *     settle    syncs what was filled, gives it its owner and mode, and renames it into place
+ *     prepare   syncs what was filled, and gives it its owner and mode
+ *     settle    renames it into place
  *     free      removes what did not settle
  *
  * The place must be absent or an empty directory. Where it is the root of a file system of its own nothing can be
  * renamed onto it: the scratch directory is then inside, and its entries move up one by one (etcd's data directory has
  * just one: member), replacing nothing that came there meanwhile. Killed at any moment the place is absent, empty but
  * for a hidden scratch directory, or whole; the next open beside it removes scratch directories that nobody holds the
- * lock (flock) of.
+ * lock of (scratch_dir.h).
+ *
+ * The directory above may be somebody else's, who can swap what is in it for links at any moment: the plan finds it
+ * once (path.h), and all that follows goes by descriptors. What was put into place for another owner is his, and he may
+ * have changed it: it is never taken back.
  */
 #pragma once
 
@@ -23,15 +28,16 @@
 
 struct data_dir;
 
-/* `path` is absolute; symbolic links are followed. The caller frees. Errors: ERR_CONFIG (not empty, no directory, the
- * directory above does not exist or may not be written), ERR_RESOURCE. */
+/* `path` is absolute; symbolic links are followed if root or we laid them. The caller frees. Errors: ERR_CONFIG (not
+ * empty, no directory, the directory above does not exist or may not be written, another user's link), ERR_RESOURCE. */
 struct data_dir *data_dir_plan(const char *path, struct err *e);
 
 /* Who it will belong to: as owner_parse takes it; NULL or "": an empty directory's own owner, else that of the
- * directory above; which, if that may not be done, becomes us, or our group alone. The mode comes from there too, but
- * what is made anew is never everybody's to write. Errors: ERR_CONFIG. */
+ * directory above; which, if that may not be done, becomes us, or our group alone. The mode is that of the empty
+ * directory, or 0700. Errors: ERR_CONFIG. */
 int data_dir_set_owner(struct data_dir *p, const char *owner, struct err *e);
 
+/* Resolved: without links. */
 const char *data_dir_path(const struct data_dir *p);
 
 /* Whether `inner` is `outer` or below it. */
@@ -56,12 +62,24 @@ const char *data_dir_inside(const struct data_dir *p);
  */
 const char *data_dir_hand_over(struct data_dir *p, int child_fd, int *fd);
 
-/* Blocks; for the thread pool. Errors: ERR_RESOURCE, ERR_CONFIG: nothing of it is in place then. */
+/* All that can fail and leaves nothing in place: of several directories, do this for all before the first settles.
+ * Blocks; for the thread pool. Errors: ERR_NOT_FOUND (nothing was filled), ERR_RESOURCE, ERR_CONFIG. */
+int data_dir_prepare(struct data_dir *p, struct err *e);
+
+/* Prepares, if that was not done. Blocks; for the thread pool. Errors: ERR_RESOURCE, ERR_CONFIG: nothing of it is in
+ * place then, unless data_dir_is_in_place says so. */
 int data_dir_settle(struct data_dir *p, struct err *e);
 
-/* After data_dir_settle and before data_dir_free: away with it again. Blocks. */
-void data_dir_take_back(struct data_dir *p);
+/* Whether something of it has its name, also when settling failed after that. */
+bool data_dir_is_in_place(const struct data_dir *p);
+
+/* After data_dir_settle and before data_dir_free: away with it again. False: it stays, since it was given to another
+ * owner, or lies where others may write. Blocks. */
+bool data_dir_take_back(struct data_dir *p);
 
 /* Removes the scratch directory and all in it. Blocks when something was filled and not settled. NULL is fine. */
+void data_dir_clean(struct data_dir *p);
+
+/* Cleans, and frees. NULL is fine. */
 void data_dir_free(struct data_dir *p);
 CLEANUP_FUNC(struct data_dir *, data_dir_free)

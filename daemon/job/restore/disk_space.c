@@ -1,12 +1,7 @@
 #include "job/restore/disk_space.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "base/size.h"
 
@@ -27,16 +22,14 @@ static void add(struct disk_space *r, dev_t dev, uint64_t available, const char 
     r->count++;
 }
 
-int disk_space_need_beside(struct disk_space *r, const char *path, uint64_t bytes, struct err *e)
+int disk_space_need_beside(struct disk_space *r, const struct output_file *t, uint64_t bytes, struct err *e)
 {
-    _cleanup_free_ char *copy = strdup(path);
-    const char *dir = copy ? dirname(copy) : "/";
-    struct statvfs fs;
-    struct stat st;
+    uint64_t available;
+    dev_t dev;
 
-    if (stat(dir, &st) < 0 || statvfs(dir, &fs) < 0)
-        return err_errno(e, errno, "%s", dir);
-    add(r, st.st_dev, (uint64_t)fs.f_bavail * fs.f_frsize, dir, bytes);
+    if (output_file_room(t, &dev, &available, e) < 0)
+        return -1;
+    add(r, dev, available, output_file_path(t), bytes);
     return 0;
 }
 

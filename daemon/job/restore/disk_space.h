@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "job/restore/data_dir.h"
+#include "job/restore/output_file.h"
 
 enum { ROOM_MAX = 4 };
 
@@ -23,8 +24,8 @@ struct disk_space {
 
 #define ROOM_INIT ((struct disk_space){.count = 0})
 
-/* So many bytes more, in the directory of `path` or in a place. Errors: ERR_RESOURCE (cannot be asked). */
-int disk_space_need_beside(struct disk_space *r, const char *path, uint64_t bytes, struct err *e);
+/* So many bytes more, for a file or in a place. Errors: ERR_RESOURCE (cannot be asked). */
+int disk_space_need_beside(struct disk_space *r, const struct output_file *t, uint64_t bytes, struct err *e);
 int disk_space_need(struct disk_space *r, const struct data_dir *p, uint64_t bytes, struct err *e);
 
 /* Errors: ERR_RESOURCE (too little), naming the first disk that is too small, what is needed and what there is. */

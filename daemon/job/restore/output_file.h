@@ -7,10 +7,15 @@
  *
  * A transient target never gets a name: it is for another program to read (output_file_hand_over) and gone when it is
  * closed, however we end.
+ *
+ * The directory is found once (path.h) and then held by its descriptor: whoever owns one on the way cannot have the
+ * file written elsewhere. A target that is a link is refused, since it would be replaced and not what it leads to.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -21,6 +26,20 @@ struct output_file;
 /* `path` is copied; its directory must exist. The caller frees. Errors: ERR_NOT_FOUND, ERR_CONFIG (no name of a file,
  * or of something else than a file; a directory that may not be read or written), ERR_RESOURCE. */
 struct output_file *output_file_open(const char *path, struct err *e);
+
+/* Where it will be, without links. */
+const char *output_file_path(const struct output_file *t);
+
+/* The file that has the name now. */
+struct output_file_old {
+    bool exists;
+    uint64_t size;   /* bytes */
+    int64_t changed; /* seconds since the epoch */
+};
+const struct output_file_old *output_file_replaces(const struct output_file *t);
+
+/* The file system that takes it: its device number, and the bytes free for us. Errors: ERR_RESOURCE. */
+int output_file_room(const struct output_file *t, dev_t *dev, uint64_t *bytes, struct err *e);
 
 /* A transient one, in the directory of `path`. Errors as above. */
 struct output_file *output_file_open_transient(const char *path, struct err *e);
@@ -43,6 +62,9 @@ int output_file_commit(struct output_file *t, struct err *e);
 /* Whether it has its name, also when the commit failed after that. */
 bool output_file_is_in_place(const struct output_file *t);
 
-/* Without a commit nothing is left of it. NULL is fine. */
+/* Without a commit nothing is left of it on disk. NULL is fine. */
+void output_file_clean(struct output_file *t);
+
+/* Cleans, and frees. NULL is fine. */
 void output_file_free(struct output_file *t);
 CLEANUP_FUNC(struct output_file *, output_file_free)

@@ -1,6 +1,7 @@
 #include "job/restore/restore.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/size.h"
+#include "base/timestamp.h"
 #include "job/bucket/listing.h"
 #include "job/objections.h"
 #include "job/restore/disk_space.h"
@@ -95,12 +98,15 @@ static void finish(struct restore *r, const struct err *err)
 
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
-    data_dir_free(TAKE_PTR(r->data));
-    data_dir_free(TAKE_PTR(r->wal));
-    output_file_free(TAKE_PTR(r->target));
+    data_dir_clean(r->data); /* before anybody hears of the end */
+    data_dir_clean(r->wal);
+    output_file_clean(r->target);
     r->result.elapsed_ms = uv_now(core_loop(r->core)) - r->started_ms;
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
     sink.done(sink.ctx, err ? NULL : &(struct job_result){.restore = &r->result}, err);
+    data_dir_free(TAKE_PTR(r->data));
+    data_dir_free(TAKE_PTR(r->wal));
+    output_file_free(TAKE_PTR(r->target));
     opened_backup_free(TAKE_PTR(r->source));
     etcdutl_free(TAKE_PTR(r->tool));
 }
@@ -114,6 +120,18 @@ static void on_line(void *ctx, const char *line)
     r->sink.output(r->sink.ctx, line);
 }
 
+/* What was given to its owner is his: root does not go back into it. */
+static void tell_what_stays(const struct restore *r, struct err *e)
+{
+    bool has_data = data_dir_is_in_place(r->data), has_wal = r->wal && data_dir_is_in_place(r->wal);
+    char owner[OWNER_TEXT_MAX];
+
+    err_set(e, e->kind, e->domain, e->code,
+            "%.300s; what is in %s%s%s has been given to %s and stays: remove it before you try again", e->text,
+            has_data ? data_dir_path(r->data) : "", has_data && has_wal ? " and " : "",
+            has_wal ? data_dir_path(r->wal) : "", data_dir_owner(r->data, owner));
+}
+
 static void on_unpacked(void *ctx, const struct unpack_status *status, const struct err *err)
 {
     struct restore *r = ctx;
@@ -124,7 +142,9 @@ static void on_unpacked(void *ctx, const struct unpack_status *status, const str
     if (err) {
         e = *err;
         err_prepend(&e, "unpacking %s into %s: ", r->result.name, data_dir_path(r->data));
-        if (e.kind == ERR_CANCELLED)
+        if (data_dir_is_in_place(r->data) || (r->wal && data_dir_is_in_place(r->wal)))
+            tell_what_stays(r, &e);
+        else if (e.kind == ERR_CANCELLED)
             err_set(&e, e.kind, e.domain, e.code, "%s; nothing was changed on disk", e.text);
         else
             err_set(&e, e.kind, e.domain, e.code,
@@ -264,7 +284,7 @@ static void look_at_room(struct restore *r)
 
     if (size == UINT64_MAX)
         return;
-    if ((r->target && disk_space_need_beside(&room, r->output, size, &e) < 0) ||
+    if ((r->target && disk_space_need_beside(&room, r->target, size, &e) < 0) ||
             (r->data && disk_space_need(&room, r->data, size, &e) < 0) ||
             (r->data && !r->request.unpack.wal_dir && disk_space_need(&room, r->data, UNPACK_LOG_BYTES, &e) < 0) ||
             (r->wal && disk_space_need(&room, r->wal, UNPACK_LOG_BYTES, &e) < 0)) {
@@ -327,14 +347,30 @@ static void look_around(struct restore *r)
     look_at_room(r);
 }
 
+/* snapshot_path is written again by each restore; who mistyped --output hears of it before it is too late. */
+static void tell_what_is_replaced(struct restore *r)
+{
+    const struct output_file_old *old = output_file_replaces(r->target);
+    char note[PATH_MAX + 160], size[SIZE_TEXT_MAX], changed[TIMESTAMP_TEXT_MAX];
+
+    if (!old->exists)
+        return;
+    (void)snprintf(note, sizeof(note), "%s is there already (%s, of %s) and is replaced when the new one is whole",
+            output_file_path(r->target), size_format(old->size, size), timestamp_format(old->changed, changed));
+    r->sink.note(r->sink.ctx, note);
+}
+
 static void fill_result(struct restore *r)
 {
     r->result.snapshot_size = opened_backup_snapshot_size(r->source);
-    if (!r->request.unpacks)
+    r->result.output = output_file_path(r->target); /* without links */
+    if (!r->request.unpacks) {
+        tell_what_is_replaced(r);
         return;
+    }
     r->result.output = NULL;
-    r->result.data_dir = r->request.unpack.data_dir;
-    r->result.wal_dir = r->request.unpack.wal_dir;
+    r->result.data_dir = data_dir_path(r->data); /* without links */
+    r->result.wal_dir = r->wal ? data_dir_path(r->wal) : NULL;
     r->result.owner = data_dir_owner(r->data, r->owner);
     r->result.member = r->request.unpack.name;
     r->result.initial_cluster = r->request.unpack.initial_cluster;

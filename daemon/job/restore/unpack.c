@@ -142,13 +142,15 @@ static int check_made(const struct unpack *u, struct err *e)
 static void settle(uv_work_t *work)
 {
     struct unpack *u = CONTAINER_OF(work, struct unpack, work);
+    struct data_dir *data = u->spec.data, *wal = u->spec.wal;
+    struct err *e = &u->settling;
 
-    if (check_made(u, &u->settling) < 0)
+    if (check_made(u, e) < 0 || (wal && data_dir_prepare(wal, e) < 0) || data_dir_prepare(data, e) < 0)
         return;
-    if (u->spec.wal && data_dir_settle(u->spec.wal, &u->settling) < 0)
+    if (wal && data_dir_settle(wal, e) < 0)
         return;
-    if (data_dir_settle(u->spec.data, &u->settling) < 0 && u->spec.wal)
-        data_dir_take_back(u->spec.wal);
+    if (data_dir_settle(data, e) < 0 && wal && !data_dir_is_in_place(data))
+        (void)data_dir_take_back(wal); /* else who asked tells that it stays */
 }
 
 static void after_settling(uv_work_t *work, int status)

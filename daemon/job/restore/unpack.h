@@ -57,8 +57,8 @@ struct unpack_spec {
     bool drill;                           /* look into it instead of putting it into place */
     void *ctx;
     void (*on_line)(void *ctx, const char *line); /* what the tool says */
-    /* Once, never inside the start; frees itself before. `status` when it was a drill. On an error nothing is in place.
-     */
+    /* Once, never inside the start; frees itself before. `status` when it was a drill. On an error nothing is in place,
+     * unless data_dir_is_in_place says so. */
     void (*on_done)(void *ctx, const struct unpack_status *status, const struct err *err);
 };
 

@@ -1,12 +1,12 @@
 #include "job/verify/verify.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "job/bucket/listing.h"
 #include "job/objections.h"
 #include "job/restore/disk_space.h"
@@ -334,35 +334,28 @@ static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
         start_unpacking(v);
 }
 
-/* The path of a directory beside snapshot_path that is not there: a drill never makes it, only a scratch directory
- * beside it. The caller frees. */
-static char *drill_path(const char *snapshot_path, struct err *e)
+/* A place beside the target that is not there: a drill never makes it, only a scratch directory beside it. */
+static struct data_dir *plan_drill(const struct output_file *target, struct err *e)
 {
-    _cleanup_free_ char *copy = strdup(snapshot_path);
-    _cleanup_free_ char *dir = copy ? realpath(dirname(copy), NULL) : NULL;
-    char *path;
+    _cleanup_free_ char *dir = path_dir(output_file_path(target)), *path = NULL;
 
-    if (copy && !dir)
-        err_errno(e, errno, "the directory of snapshot_path, %s", copy);
-    else if (!dir || asprintf(&path, "%s/.etcd-backupd-drill", dir) < 0)
+    if (!dir || asprintf(&path, "%s/.etcd-backupd-drill", dir) < 0) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    else
-        return path;
-    return NULL;
+        return NULL;
+    }
+    return data_dir_plan(path, e);
 }
 
 static int prepare_drill(struct verify *v, struct err *e)
 {
-    const char *beside = core_conf(v->core)->snapshot_path;
-    _cleanup_free_ char *path = drill_path(beside, e);
     uint64_t size = opened_backup_snapshot_size(v->source);
     struct disk_space room = ROOM_INIT;
 
     if (size == UINT64_MAX)
         return 0; /* the download will say why */
-    v->target = path ? output_file_open_transient(beside, e) : NULL;
-    v->place = v->target ? data_dir_plan(path, e) : NULL;
-    if (!v->place || disk_space_need_beside(&room, beside, size, e) < 0 ||
+    v->target = output_file_open_transient(core_conf(v->core)->snapshot_path, e);
+    v->place = v->target ? plan_drill(v->target, e) : NULL;
+    if (!v->place || disk_space_need_beside(&room, v->target, size, e) < 0 ||
             disk_space_need(&room, v->place, size + UNPACK_LOG_BYTES, e) < 0)
         return -1;
     return disk_space_verdict(&room, e);

@@ -339,6 +339,25 @@ static void a_key_that_cannot_be_written_leaves_no_file(void **state)
     }
 }
 
+/* Neither is a key written to where another user's link leads, nor taken away there. */
+static void a_link_of_another_user_is_not_followed(void **state)
+{
+    struct folder *f = *state;
+    _cleanup_secret_ struct secret *key = new_master();
+    char link[80], path[96];
+    struct err e = ERR_INIT;
+
+    if (geteuid() != 0)
+        skip();
+    (void)snprintf(link, sizeof(link), "%s.link", f->file);
+    (void)snprintf(path, sizeof(path), "%s/key", link);
+    assert_int_equal(symlink("/tmp", link) | lchown(link, 75000, 75000), 0);
+    assert_int_equal(key_write_master(path, key, &e), -1);
+    assert_non_null(strstr(e.text, " is a symbolic link of user 75000, who could make it lead anywhere"));
+    assert_int_equal(access("/tmp/key", F_OK), -1);
+    assert_int_equal(unlink(link), 0);
+}
+
 static void writing_fails_cleanly_at_each_allocation(void **state)
 {
     struct folder *f = *state;
@@ -357,7 +376,7 @@ static void writing_fails_cleanly_at_each_allocation(void **state)
         assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
         assert_int_equal(access(f->file, F_OK), reached ? -1 : 0);
     } while (reached);
-    assert_int_equal(n, 5); /* three for the text, one for the folder's name */
+    assert_int_equal(n, 6); /* three for the text, two for the place */
 }
 
 int main(void)
@@ -372,6 +391,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_written_key_is_a_line_of_digits, make_folder, remove_folder),
             cmocka_unit_test_setup_teardown(what_exists_stays_as_it_is, make_folder, remove_folder),
             cmocka_unit_test_setup_teardown(a_key_without_a_folder_is_not_written, make_folder, remove_folder),
+            cmocka_unit_test_setup_teardown(a_link_of_another_user_is_not_followed, make_folder, remove_folder),
             cmocka_unit_test_setup_teardown(a_key_that_cannot_be_written_leaves_no_file, make_folder, remove_folder),
             cmocka_unit_test_setup_teardown(writing_fails_cleanly_at_each_allocation, make_folder, remove_folder),
     };

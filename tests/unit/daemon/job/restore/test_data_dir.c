@@ -17,9 +17,10 @@
 #include "folder.h"
 #include "job/restore/data_dir.h"
 #include "job/restore/disk_space.h"
+#include "job/restore/output_file.h"
 #include "job/restore/owner.h"
 
-#define _cleanup_place_ _cleanup_(cleanup_data_dir_free)
+#define _cleanup_data_dir_ _cleanup_(cleanup_data_dir_free)
 
 /* An absolute path in the folder; valid until the next call but three. */
 static const char *path_of(const char *name)
@@ -101,17 +102,31 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
     return -1;
 }
 
+/* What the renaming of the filled directory into place says; 0: it works. */
+static int renameat_errno;
+static const char *renameat_fails_for = "";
+
+int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    if (!renameat_errno || strcmp(to, renameat_fails_for) != 0)
+        return __real_renameat(from_dir, from, to_dir, to);
+    errno = renameat_errno;
+    return -1;
+}
+
 /* The owner of the base puts this directory in the place of the next scratch directory, once. */
 static const char *slipped_in;
 
-int __real_mkdir(const char *path, mode_t mode);
-int __wrap_mkdir(const char *path, mode_t mode);
-int __wrap_mkdir(const char *path, mode_t mode)
+int __real_mkdirat(int dir, const char *path, mode_t mode);
+int __wrap_mkdirat(int dir, const char *path, mode_t mode);
+int __wrap_mkdirat(int dir, const char *path, mode_t mode)
 {
     const char *other = slipped_in;
 
     if (!other || !strstr(path, ".etcd-backupd-unpack."))
-        return __real_mkdir(path, mode);
+        return __real_mkdirat(dir, path, mode);
     slipped_in = NULL;
     assert_int_equal(rename(other, path) | symlink(path, "slipped"), 0);
     return 0;
@@ -119,7 +134,7 @@ int __wrap_mkdir(const char *path, mode_t mode)
 
 /* ---- the way it should go ---- */
 
-/* Absent: it gets the mode of the directory above, and nothing else is left there. */
+/* Absent: only its owner may enter it, whatever is above, and nothing else is left there. */
 static void test_absent(void **state)
 {
     struct data_dir *p;
@@ -139,7 +154,7 @@ static void test_absent(void **state)
     free(inside);
     settle(p);
     expect_file("data/member/file");
-    assert_int_equal(mode_of("data"), 0751);
+    assert_int_equal(mode_of("data"), 0700);
     assert_int_equal(mode_of("data/member"), 0700);
     data_dir_free(p);
     assert_int_equal(folder_count(), 1);
@@ -183,7 +198,7 @@ static void test_nothing_stays(void **state)
             if (step == 3) {
                 settle(p);
                 expect_file("data/member/file");
-                data_dir_take_back(p);
+                assert_true(data_dir_is_in_place(p) && data_dir_take_back(p) && !data_dir_is_in_place(p));
             }
             data_dir_free(p);
             assert_int_equal(folder_count(), exists);
@@ -276,6 +291,7 @@ static void test_sweep(void **state)
                              mkdir(".etcd-backupd-unpack.00000001/data", 0000) | mkdir(".etcd-backupd-other", 0700) |
                              mkdir("elsewhere", 0700) | symlink("elsewhere", ".etcd-backupd-unpack.00000003"),
             0);
+    folder_write(".etcd-backupd-unpack.00000001/etcd-backupd.scratch", "", 0, 0600);
     folder_write("elsewhere/file", "content", 7, 0600);
     folder_write(".etcd-backupd-unpack.00000004", "", 0, 0600); /* no directory of ours */
     held = open(".etcd-backupd-unpack.00000002", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -295,8 +311,7 @@ static void test_sweep(void **state)
     assert_int_equal(folder_count(), 6);
 }
 
-/* Another directory of ours, renamed by whoever owns the base, is not emptied: it holds other things than a scratch
- * directory does. */
+/* Another directory of ours, renamed by whoever owns the base, is not emptied, whatever is in it: it has no mark. */
 static void test_sweep_of_what_only_has_the_name(void **state)
 {
     struct data_dir *p;
@@ -308,12 +323,11 @@ static void test_sweep_of_what_only_has_the_name(void **state)
                              mkdir(".etcd-backupd-unpack.00000002/data.tmp", 0700) |
                              mkdir(".etcd-backupd-unpack.00000003", 0700),
             0);
-    folder_write(".etcd-backupd-unpack.00000001/file", "content", 7, 0600);
     folder_write(".etcd-backupd-unpack.00000001/data/file", "content", 7, 0600);
     folder_write(".etcd-backupd-unpack.00000002/data.tmp/file", "content", 7, 0600);
+    folder_write(".etcd-backupd-unpack.00000002/etcd-backupd.scratch", "", 0, 0600);
     p = plan("data");
     open_and_fill(p);
-    expect_file(".etcd-backupd-unpack.00000001/file");
     expect_file(".etcd-backupd-unpack.00000001/data/file");
     assert_false(is_there(".etcd-backupd-unpack.00000002") || is_there(".etcd-backupd-unpack.00000003"));
     data_dir_free(p);
@@ -432,7 +446,7 @@ static void test_owners_that_are_not(void **state)
             {"12x", "--owner: no user '12x' on this machine"},
             {"0:0:0", "--owner: no group '0:0' on this machine"},
     };
-    _cleanup_place_ struct data_dir *p = plan("data");
+    _cleanup_data_dir_ struct data_dir *p = plan("data");
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -478,6 +492,120 @@ static void test_as_somebody_else(void **state)
     assert_non_null(strstr(e.text, "private/data: Permission denied (the daemon runs as 75000:75001; "));
     assert_int_equal(seteuid(0) | setegid(0), 0);
     expect_owner("open/data/member/file", 75000, 75001);
+}
+
+/* ---- the directory above is another user's ---- */
+
+/* A link that he laid is not followed, on the way or at its end; root's own is. */
+static void test_links_of_others(void **state)
+{
+    static const struct {
+        const char *path, *words; /* NULL: it is followed */
+    } rows[] = {
+            {"theirs/link/data", "theirs/link is a symbolic link of user 75000, who could make it lead anywhere"},
+            {"theirs/link", "theirs/link is a symbolic link of user 75000, who could make it lead anywhere"},
+            {"theirs/dangling", "theirs/dangling is a symbolic link of user 75000"},
+            {"theirs/roots/data", NULL},
+            {"theirs/roots", NULL},
+            {"theirs/proc", ": leads to what is open in a process ("},
+    };
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("theirs", 0755) | mkdir("target", 0755) | symlink("../target", "theirs/link") |
+                             symlink("../target", "theirs/roots") | symlink("nothing", "theirs/dangling") |
+                             symlink("/proc/self/cwd", "theirs/proc") | lchown("theirs/link", 75000, 75000) |
+                             lchown("theirs/dangling", 75000, 75000) | chown("theirs", 75000, 75000),
+            0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+        _cleanup_data_dir_ struct data_dir *p = data_dir_plan(path_of(rows[i].path), &e);
+
+        if (rows[i].words && (p || e.kind != ERR_CONFIG || !strstr(e.text, rows[i].words)))
+            fail_msg("%s: %s", rows[i].path, p ? "is followed" : e.text);
+        if (!rows[i].words)
+            expect_success(p, &e);
+        if (p) /* where it leads is what is told */
+            assert_memory_equal(data_dir_path(p), path_of("target"), strlen(path_of("target")));
+    }
+}
+
+/* He swaps the directory above for a link after it was looked at: what was looked at is filled. */
+static void test_above_is_swapped(void **state)
+{
+    struct data_dir *p;
+
+    (void)state;
+    assert_int_equal(mkdir("above", 0755) | mkdir("outside", 0755), 0);
+    p = plan("above/data");
+    assert_int_equal(rename("above", "aside") | symlink("outside", "above"), 0);
+    open_and_fill(p);
+    assert_int_equal(
+            unlink("above") | rename("aside", "above") | rename("above", "aside") | symlink("outside", "above"), 0);
+    settle(p);
+    assert_true(data_dir_take_back(p));
+    data_dir_free(p);
+    assert_int_equal(rmdir("outside") | rmdir("aside"), 0); /* both are empty */
+}
+
+/* What was given away is not gone back into: its owner may have put a link there. */
+static void test_given_is_not_taken_back(void **state)
+{
+    struct data_dir *p;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("above", 0755) | chown("above", 75000, 75000) | mkdir("outside", 0700), 0);
+    folder_write("outside/file", "content", 7, 0600);
+    p = plan("above/data");
+    open_and_fill(p);
+    settle(p);
+    assert_int_equal(rename("above/data", "above/aside") | rename("outside", "above/data"), 0);
+    assert_false(data_dir_take_back(p));
+    assert_true(data_dir_is_in_place(p));
+    data_dir_free(p);
+    expect_file("above/data/file");
+    expect_file("above/aside/member/file");
+}
+
+/* The same of what is ours, where he can swap it. */
+static void test_not_taken_back_where_others_write(void **state)
+{
+    struct err e = ERR_INIT;
+    struct data_dir *p;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("above", 0755) | chown("above", 75000, 75000), 0);
+    p = plan("above/data");
+    expect_success(data_dir_set_owner(p, "0:0", &e) == 0, &e);
+    open_and_fill(p);
+    settle(p);
+    assert_false(data_dir_take_back(p));
+    data_dir_free(p);
+    expect_file("above/data/member/file");
+}
+
+/* Whatever can fail has failed before anything is in place. */
+static void test_nothing_in_place_after_a_failure(void **state)
+{
+    struct err e = ERR_INIT;
+    struct data_dir *p = plan("data");
+
+    (void)state;
+    open_and_fill(p);
+    expect_success(data_dir_prepare(p, &e) == 0, &e);
+    assert_false(data_dir_is_in_place(p));
+    renameat_errno = EIO;
+    renameat_fails_for = "data";
+    assert_int_equal(data_dir_settle(p, &e), -1);
+    renameat_errno = 0;
+    assert_false(data_dir_is_in_place(p));
+    data_dir_free(p);
+    assert_int_equal(folder_count(), 0);
 }
 
 /* Becomes 75000:75001, in the group 75003 too, or root again. */
@@ -575,7 +703,7 @@ static void test_mount(void **state)
         settle(p);
         expect_file("disk/member/file");
         if (back)
-            data_dir_take_back(p);
+            assert_true(data_dir_take_back(p));
         data_dir_free(p);
         assert_int_equal(is_there("disk/member"), !back);
         assert_int_equal(rmdir("disk/lost+found"), 0); /* it was left alone */
@@ -644,16 +772,16 @@ static void test_mount_twice(void **state)
         assert_int_equal(e.kind, ERR_CONFIG);
         assert_memory_equal(e.text, path_of("disk/0.wal"), strlen(path_of("disk/0.wal")));
         assert_non_null(strstr(e.text, ": has come there meanwhile and stays as it is"));
-        data_dir_take_back(two); /* has nothing to take */
+        assert_true(data_dir_take_back(two)); /* has nothing to take */
         data_dir_free(two);
         expect_file("disk/0.wal");
         expect_owner("disk/0.wal", 71234, 74321);
         expect_owner("disk", 71234, 74321);
         assert_int_equal(mode_of("disk"), 02755);
-        data_dir_take_back(one);
+        assert_false(data_dir_take_back(one)); /* it is its owner's now */
         data_dir_free(one);
-        expect_owner("disk", 0, 0);
-        assert_false(is_there("disk/0.wal"));
+        expect_owner("disk/0.wal", 71234, 74321);
+        assert_int_equal(unlink("disk/0.wal") | chown("disk", 0, 0), 0);
     }
     renameat2_errno = 0;
     assert_int_equal(umount("disk"), 0);
@@ -674,7 +802,7 @@ static void test_mount_without_renameat2(void **state)
     settle(p);
     expect_file("disk/member/file");
     assert_true(is_there("disk/more"));
-    data_dir_take_back(p);
+    assert_true(data_dir_take_back(p));
     data_dir_free(p);
     assert_false(is_there("disk/member") || is_there("disk/more"));
     p = plan("disk");
@@ -725,14 +853,16 @@ static void test_room(void **state)
 {
     struct err e = ERR_INIT;
     struct disk_space room = ROOM_INIT;
-    _cleanup_place_ struct data_dir *p = plan("data");
+    _cleanup_data_dir_ struct data_dir *p = plan("data");
+    _cleanup_(cleanup_output_file_free) struct output_file *file = output_file_open(path_of("file"), &e);
     uint64_t available;
     dev_t dev;
 
     (void)state;
+    expect_success(file, &e);
     expect_success(data_dir_room(p, &dev, &available, &e) == 0, &e);
     assert_true(available > 4096);
-    expect_success(disk_space_need_beside(&room, path_of("file"), available / 2, &e) == 0, &e);
+    expect_success(disk_space_need_beside(&room, file, available / 2, &e) == 0, &e);
     expect_success(disk_space_verdict(&room, &e) == 0, &e);
     /* Each would fit, and both do not: they are on one disk. */
     expect_success(disk_space_need(&room, p, available / 2 + available / 4, &e) == 0, &e);
@@ -742,8 +872,6 @@ static void test_room(void **state)
     assert_int_equal(e.code, ENOSPC);
     assert_memory_equal(e.text, folder_path(), strlen(folder_path()));
     assert_non_null(strstr(e.text, ": too little room: "));
-    assert_int_equal(disk_space_need_beside(&room, path_of("none/file"), 1, &e), -1);
-    assert_int_equal(e.kind, ERR_NOT_FOUND);
 }
 
 /* Two disks are two; the one that is too small is named. */
@@ -751,19 +879,22 @@ static void test_room_on_two_disks(void **state)
 {
     struct err e = ERR_INIT;
     struct disk_space room = ROOM_INIT;
+    struct output_file *file;
     struct data_dir *p;
 
     (void)state;
     if (!mount_disk())
         skip();
     p = plan("disk/data");
-    expect_success(disk_space_need_beside(&room, path_of("file"), 3 << 19, &e) == 0, &e);
+    file = output_file_open(path_of("file"), &e);
+    expect_success(file && disk_space_need_beside(&room, file, 3 << 19, &e) == 0, &e);
     expect_success(disk_space_need(&room, p, 1 << 19, &e) == 0, &e);
     assert_int_equal(room.count, 2);
     expect_success(disk_space_verdict(&room, &e) == 0, &e);
     expect_success(disk_space_need(&room, p, (1 << 19) + 1, &e) == 0, &e);
     assert_int_equal(disk_space_verdict(&room, &e), -1);
     assert_memory_equal(e.text, path_of("disk/data: "), strlen(path_of("disk/data: ")));
+    output_file_free(file);
     data_dir_free(p);
     assert_int_equal(umount("disk"), 0);
 }
@@ -784,6 +915,11 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_owner, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_owners_that_are_not, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_as_somebody_else, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_links_of_others, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_above_is_swapped, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_given_is_not_taken_back, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_not_taken_back_where_others_write, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_nothing_in_place_after_a_failure, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_a_group_of_others, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount_of_others, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_mount, folder_setup, folder_teardown),

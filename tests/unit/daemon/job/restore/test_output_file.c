@@ -35,16 +35,16 @@ static int fails(int number)
     return number ? -1 : 0;
 }
 
-int __real_open64(const char *path, int flags, ...);
-int __wrap_open64(const char *path, int flags, mode_t mode);
-int __wrap_open64(const char *path, int flags, mode_t mode)
+int __real_openat64(int dir, const char *path, int flags, ...);
+int __wrap_openat64(int dir, const char *path, int flags, mode_t mode);
+int __wrap_openat64(int dir, const char *path, int flags, mode_t mode)
 {
     if ((flags & O_TMPFILE) == O_TMPFILE) {
         tmpfiles++;
         if (fails(fault.tmpfile))
             return -1;
     }
-    return __real_open64(path, flags, mode);
+    return __real_openat64(dir, path, flags, mode);
 }
 
 ssize_t __real_write(int fd, const void *data, size_t len);
@@ -78,11 +78,11 @@ int __wrap_linkat(int from, const char *path, int to, const char *name, int flag
     return fails(by_fd ? fault.link_by_fd : fault.link_by_proc) ? -1 : __real_linkat(from, path, to, name, flags);
 }
 
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to)
+int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
-    return fails(fault.rename) ? -1 : __real_rename(from, to);
+    return fails(fault.rename) ? -1 : __real_renameat(from_dir, from, to_dir, to);
 }
 
 static const struct bytes hello = {(const uint8_t *)"hello", 5};
@@ -192,28 +192,101 @@ static void test_nothing_is_left_without_a_commit(void **state)
     output_file_free(NULL);
 }
 
-/* A symbolic link is replaced, what it leads to is not written to. Another name of the old file keeps the old content.
- */
+static void expect_refused(const char *path, enum err_kind kind, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    assert_null(output_file_open(path, &e));
+    expect_error(&e, kind, text);
+}
+
+/* A symbolic link would be replaced, and what it leads to not be written to: neither is what its owner thinks of.
+ * Another name of the old file keeps the old content. */
 static void test_links(void **state)
 {
+    char text[ERR_TEXT_MAX];
     struct output_file *t;
 
     (void)state;
     folder_write("other", "as before", 9, 0600);
-    assert_int_equal(symlink("other", "file"), 0);
-    t = open_target("file");
+    assert_int_equal(symlink("other", "file") | symlink("nothing", "dangling"), 0);
+    (void)snprintf(text, sizeof(text),
+            "file: is a symbolic link to %s/other and would be replaced by the file: name one of the two that is no "
+            "link",
+            folder_path());
+    expect_refused("file", ERR_CONFIG, text);
+    (void)snprintf(text, sizeof(text),
+            "dangling: is a symbolic link to %s/nothing and would be replaced by the file: name one of the two that is "
+            "no "
+            "link",
+            folder_path());
+    expect_refused("dangling", ERR_CONFIG, text);
+    assert_int_equal(unlink("dangling") | link("other", "second"), 0);
+    t = open_target("other");
     write_all(t, hello);
     commit(t);
     output_file_free(t);
-    expect_content("other", "as before");
-    expect_content("file", "hello");
-    expect_mode("file", 0600);
-    assert_int_equal(link("file", "second"), 0);
-    t = open_target("file");
-    commit(t);
+    expect_content("second", "as before");
+    expect_content("file", "hello"); /* through the link, which is one still */
+    assert_int_equal(folder_count(), 3);
+}
+
+/* Whoever owns the directory puts another in its place while we write. */
+static void test_directory_is_swapped(void **state)
+{
+    struct output_file *t;
+
+    (void)state;
+    assert_int_equal(mkdir("theirs", 0700) | mkdir("outside", 0700), 0);
+    for (int with_tmpfile = 0; with_tmpfile < 2; with_tmpfile++) {
+        fault.tmpfile = with_tmpfile ? 0 : EOPNOTSUPP;
+        t = open_target("theirs/file");
+        assert_int_equal(rename("theirs", "aside") | symlink("outside", "theirs"), 0);
+        write_all(t, hello);
+        commit(t);
+        output_file_free(t);
+        expect_content("aside/file", "hello");
+        assert_int_equal(unlink("theirs") | rename("aside", "theirs"), 0);
+    }
+    assert_int_equal(rmdir("outside"), 0); /* it is empty */
+}
+
+/* Nor is a link followed that another user laid. */
+static void test_link_of_another(void **state)
+{
+    char text[ERR_TEXT_MAX];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("outside", 0700) | symlink("outside", "theirs") | lchown("theirs", 75000, 75000), 0);
+    (void)snprintf(text, sizeof(text),
+            "theirs/file: %s/theirs is a symbolic link of user 75000, who could make it lead anywhere, and is not "
+            "followed: "
+            "name the place itself",
+            folder_path());
+    expect_refused("theirs/file", ERR_CONFIG, text);
+    assert_int_equal(lchown("theirs", 0, 0), 0);
+    output_file_free(open_target("theirs/file"));
+    assert_int_equal(rmdir("outside"), 0);
+}
+
+/* What will be replaced is known before. */
+static void test_old_file(void **state)
+{
+    struct output_file *t = open_target("file");
+    struct stat st;
+
+    (void)state;
+    assert_false(output_file_replaces(t)->exists);
     output_file_free(t);
-    expect_content("second", "hello");
-    expect_content("file", "");
+    folder_write("file", "as before", 9, 0600);
+    assert_int_equal(stat("file", &st), 0);
+    t = open_target("file");
+    assert_true(output_file_replaces(t)->exists);
+    assert_int_equal(output_file_replaces(t)->size, 9);
+    assert_int_equal(output_file_replaces(t)->changed, st.st_mtime);
+    output_file_free(t);
 }
 
 /* ---- file systems ---- */
@@ -369,14 +442,6 @@ static void test_full_disk(void **state)
 
 /* ---- what is refused before the first byte ---- */
 
-static void expect_refused(const char *path, enum err_kind kind, const char *text)
-{
-    struct err e = ERR_INIT;
-
-    assert_null(output_file_open(path, &e));
-    expect_error(&e, kind, text);
-}
-
 static void test_refused(void **state)
 {
     (void)state;
@@ -392,6 +457,8 @@ static void test_refused(void **state)
     expect_refused("/dev/null", ERR_CONFIG, "/dev/null: exists and is not a regular file");
     expect_refused("none/file", ERR_NOT_FOUND, "directory none does not exist: mkdir -p none");
     expect_refused("file/file", ERR_NOT_FOUND, "file: Not a directory");
+    expect_refused("/proc/self/fd/1", ERR_CONFIG,
+            "/proc/self/fd/1: leads to what is open in a process (/proc/self): name a file on a disk");
     assert_int_equal(folder_count(), 3);
 }
 
@@ -456,6 +523,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_mode, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_nothing_is_left_without_a_commit, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_links, setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_directory_is_swapped, setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_link_of_another, setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_old_file, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_without_tmpfile, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_ways_to_link, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_faults, setup, folder_teardown),
