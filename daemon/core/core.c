@@ -5,9 +5,10 @@
 
 #include "base/timestamp.h"
 #include "core/credentials.h"
+#include "core/members.h"
 #include "core/memory.h"
 
-enum { S3_ATTEMPTS = 5, SMALL_REQUESTS = 16 };
+enum { S3_ATTEMPTS = 5, SMALL_REQUESTS = 16, NS_PER_MS = 1000000 };
 
 struct core {
     uv_loop_t *loop;
@@ -19,6 +20,7 @@ struct core {
     struct credentials *etcd_password;
     struct s3_client *s3;
     struct etcd_client *etcd;
+    struct members *members;
     char *bucket_url;
     bool wants_md5;       /* the bucket, as a client of before has learnt */
     unsigned users;       /* jobs between core_acquire and core_release */
@@ -41,7 +43,7 @@ struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
 {
     _cleanup_(cleanup_core_free) struct core *c = calloc(1, sizeof(*c));
 
-    if (!c || !(c->bucket_url = url_of(conf))) {
+    if (!c || !(c->bucket_url = url_of(conf)) || !(c->members = members_new())) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
@@ -86,6 +88,20 @@ static int etcd_password(void *ctx, const char **username, const struct secret *
     *username = got->id;
     *password = got->secret;
     return 0;
+}
+
+static struct etcd_blame blame_of(void *ctx, const char *endpoint)
+{
+    const struct core *c = ctx;
+
+    return members_blame(c->members, endpoint, uv_hrtime() / NS_PER_MS);
+}
+
+static void remember(void *ctx, const char *endpoint, const struct err *why)
+{
+    struct core *c = ctx;
+
+    members_tell(c->members, endpoint, why, uv_hrtime() / NS_PER_MS);
 }
 
 static enum s3_addressing addressing_of(enum conf_addressing a)
@@ -143,6 +159,9 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
             .client_key = conf_uses_client_cert(c->conf) ? etcd->client_key : NULL,
             .password_ctx = c,
             .password = etcd->password_auth ? etcd_password : NULL,
+            .memory_ctx = c,
+            .blame = blame_of,
+            .remember = remember,
     };
 
     if (c->etcd)
@@ -178,6 +197,16 @@ void core_acquire(struct core *c)
     c->users++;
 }
 
+static bool has_same_endpoints(const struct conf_etcd *a, const struct conf_etcd *b)
+{
+    if (a->n_endpoints != b->n_endpoints)
+        return false;
+    for (size_t i = 0; i < a->n_endpoints; i++)
+        if (strcmp(a->endpoints[i], b->endpoints[i]) != 0)
+            return false;
+    return true;
+}
+
 static void take_next(struct core *c)
 {
     struct conf *unused = c->conf;
@@ -186,6 +215,8 @@ static void take_next(struct core *c)
     if (url) {
         free(c->bucket_url);
         c->bucket_url = url;
+        if (!has_same_endpoints(&c->conf->etcd, &c->next->etcd))
+            members_forget(c->members);
         c->conf = TAKE_PTR(c->next);
         c->wants_md5 = false; /* it may be another bucket */
     } else {
@@ -238,6 +269,7 @@ void core_free(struct core *c)
     rest(c);
     if (c->next)
         c->on_taken(c->reload_ctx, TAKE_PTR(c->next));
+    members_free(c->members);
     free(c->bucket_url);
     free(c);
 }

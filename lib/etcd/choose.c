@@ -10,17 +10,55 @@ enum fitness {
     BEHIND,
     LEADERLESS,
     CORRUPT,
+    LIAR, /* its snapshot was not what its SHA-256 says */
     LEARNER,
 };
 
-static uint64_t highest_index(const struct etcd_choose_candidate *c, size_t n)
+static bool is_of(const struct etcd_choose_candidate *c, uint64_t cluster)
+{
+    return c->status && c->status->cluster_id == cluster;
+}
+
+static uint64_t highest_index(const struct etcd_choose_candidate *c, size_t n, uint64_t cluster)
 {
     uint64_t highest = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (c[i].status && c[i].status->raft_index > highest)
+        if (is_of(&c[i], cluster) && c[i].status->raft_index > highest)
             highest = c[i].status->raft_index;
     return highest;
+}
+
+/* How much speaks for a cluster; the first of equals wins. Nothing does for one of learners. */
+static size_t weight_of(const struct etcd_choose_candidate *c, size_t n, uint64_t cluster)
+{
+    bool has_leader = false;
+    size_t voters = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!is_of(&c[i], cluster) || c[i].status->is_learner)
+            continue;
+        voters++;
+        has_leader = has_leader || c[i].status->leader_id != 0;
+    }
+    return voters + (has_leader ? n : 0);
+}
+
+/* 0 if nobody answers. */
+static uint64_t cluster_of(const struct etcd_choose_candidate *c, size_t n)
+{
+    uint64_t best = 0;
+    size_t most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t weight = c[i].status ? weight_of(c, n, c[i].status->cluster_id) : 0;
+
+        if (weight > most) {
+            most = weight;
+            best = c[i].status->cluster_id;
+        }
+    }
+    return best;
 }
 
 /* The log that a member knows is committed is not yet in its database; what it has applied is. */
@@ -61,18 +99,18 @@ static unsigned doubt_of(enum fitness f)
 /* Smaller is better. */
 static uint64_t badness(const struct etcd_choose_candidate *c, uint64_t highest)
 {
-    enum fitness f = fitness_of(c->status, highest);
+    enum fitness f = c->blame.is_liar ? LIAR : fitness_of(c->status, highest);
 
-    return (uint64_t)doubt_of(f) << 40 | (uint64_t)c->blamed << 8 | (uint64_t)f;
+    return (uint64_t)doubt_of(f) << 40 | (uint64_t)c->blame.rank << 8 | (uint64_t)f;
 }
 
 int etcd_choose_best(const struct etcd_choose_candidate *candidates, size_t n)
 {
-    uint64_t highest = highest_index(candidates, n), least = UINT64_MAX;
+    uint64_t cluster = cluster_of(candidates, n), highest = highest_index(candidates, n, cluster), least = UINT64_MAX;
     int best = ETCD_CHOOSE_NONE;
 
     for (size_t i = 0; i < n; i++) {
-        if (!candidates[i].status || candidates[i].status->is_learner)
+        if (!is_of(&candidates[i], cluster) || candidates[i].status->is_learner)
             continue;
         if (badness(&candidates[i], highest) < least) {
             least = badness(&candidates[i], highest);
@@ -86,14 +124,22 @@ bool etcd_choose_is_good(const struct etcd_choose_candidate *candidates, size_t 
 {
     const struct etcd_status *s = candidates[i].status;
 
-    if (!s || candidates[i].blamed || s->alarm_nospace)
+    if (!s || candidates[i].blame.rank || candidates[i].blame.is_liar || s->alarm_nospace ||
+            etcd_choose_is_stranger(candidates, n, i))
         return false;
-    return fitness_of(s, highest_index(candidates, n)) <= LEADER;
+    return fitness_of(s, highest_index(candidates, n, s->cluster_id)) <= LEADER;
+}
+
+bool etcd_choose_is_stranger(const struct etcd_choose_candidate *candidates, size_t n, size_t i)
+{
+    return candidates[i].status && !is_of(&candidates[i], cluster_of(candidates, n));
 }
 
 uint64_t etcd_choose_behind(const struct etcd_choose_candidate *candidates, size_t n, size_t i)
 {
-    return entries_behind(candidates[i].status, highest_index(candidates, n));
+    const struct etcd_status *s = candidates[i].status;
+
+    return entries_behind(s, highest_index(candidates, n, s->cluster_id));
 }
 
 bool etcd_choose_doubt(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_MAX])
@@ -112,5 +158,22 @@ bool etcd_choose_doubt(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_
             : s->corrupt_unknown ? ", and etcd has raised the alarm CORRUPT without knowing for which member"
                                  : "",
             s->leader_id ? "" : ", which knows no leader, nobody knows since when", behind);
+    return true;
+}
+
+bool etcd_choose_mixture(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_MAX])
+{
+    char more[64] = "";
+
+    if (s->strangers == 0)
+        return false;
+    if (s->strangers > 1)
+        (void)snprintf(more, sizeof(more), ", and %u more %s not belong to %" PRIx64, s->strangers - 1,
+                s->strangers == 2 ? "does" : "do", s->cluster_id);
+    (void)snprintf(text, ETCD_CHOOSE_DOUBT_MAX,
+            "the endpoints are of different clusters: the backup is of %" PRIx64
+            ", that of %s, and %s belongs to %" PRIx64
+            "%s; take those out of etcd_client.endpoints that it should not be of",
+            s->cluster_id, s->endpoint, s->stranger, s->stranger_cluster_id, more);
     return true;
 }

@@ -6,7 +6,6 @@ enum { WINDOW_DEFAULT = 4 << 20, WINDOW_MIN = 1 << 20 };
 
 struct place {
     struct endpoint parsed;
-    unsigned blamed;
 };
 
 struct etcd_client {
@@ -114,19 +113,13 @@ void etcd_client_name_endpoint(const struct etcd_client *c, size_t i, const char
         err_prepend(e, "%s: %s", c->texts[i], doing);
 }
 
-unsigned etcd_client_blamed(const struct etcd_client *c, size_t i)
+struct etcd_blame etcd_client_blame(const struct etcd_client *c, size_t i)
 {
-    return c->endpoints[i].blamed;
+    return c->conf.blame ? c->conf.blame(c->conf.memory_ctx, c->texts[i]) : (struct etcd_blame){0};
 }
 
-void etcd_client_blame(struct etcd_client *c, size_t i)
+void etcd_client_remember(struct etcd_client *c, size_t i, const struct err *why)
 {
-    c->endpoints[i].blamed = ++c->blames;
-}
-
-void etcd_client_forgive(struct etcd_client *c)
-{
-    for (size_t i = 0; i < c->conf.n_endpoints; i++)
-        c->endpoints[i].blamed = 0;
-    c->blames = 0;
+    if (c->conf.remember)
+        c->conf.remember(c->conf.memory_ctx, c->texts[i], why);
 }

@@ -1,7 +1,7 @@
 /*
  * client.h: etcd's members, and a session with the best of them.
  *
- * A client knows the endpoints, how to authenticate, and which endpoint failed last. A session is what a backup works
+ * A client knows the endpoints, how to authenticate, and asks who failed of late. A session is what a backup works
  * with: it asks all endpoints for their Status at once, keeps the connection to the best, authenticates there, and can
  * then be asked for Status again and for a snapshot (snapshot.h). Which is best (choose.h): a healthy follower, else
  * the leader; never a learner; one that failed a moment ago comes after those whose data are as new.
@@ -18,6 +18,12 @@
 #include "base/err.h"
 #include "base/secret.h"
 
+/* What speaks against asking an endpoint first. */
+struct etcd_blame {
+    unsigned rank; /* 0: nothing; else the higher, the more recently it failed */
+    bool is_liar;  /* a moment ago it sent a snapshot that is not what its SHA-256 says */
+};
+
 struct etcd_conf {
     const char *const *endpoints; /* as endpoint.h reads them */
     size_t n_endpoints;
@@ -32,6 +38,12 @@ struct etcd_conf {
      * once. What it returns stays valid until its next call. */
     void *password_ctx;
     int (*password)(void *ctx, const char **username, const struct secret **password, struct err *e);
+
+    /* Who remembers for longer than this client lives what its endpoints did; without, each is as good as another.
+     * `why` is NULL after a snapshot that was right. */
+    void *memory_ctx;
+    struct etcd_blame (*blame)(void *ctx, const char *endpoint);
+    void (*remember)(void *ctx, const char *endpoint, const struct err *why);
 };
 
 enum { ETCD_VERSION_MAX = 32, ETCD_ENDPOINT_MAX = 320, ETCD_ALARMS_MAX = 128, ETCD_NAME_MAX = 128 };
@@ -50,6 +62,10 @@ struct etcd_status {
     int64_t revision;
     uint64_t db_size, db_size_in_use; /* bytes; in_use 0 where the server is too old to say */
     bool is_learner;
+    unsigned
+            strangers; /* other endpoints that answered and are of another cluster; of a session's member. The first: */
+    char stranger[ETCD_ENDPOINT_MAX];
+    uint64_t stranger_cluster_id;
 };
 
 struct etcd_client;
@@ -83,9 +99,12 @@ struct etcd_session *etcd_session_open(struct etcd_client *c, const struct etcd_
 int etcd_session_status(struct etcd_session *s, void *ctx,
         void (*on_status)(void *ctx, const struct etcd_status *status, const struct err *err), struct err *e);
 
-/* What the owner found out about the member of this session: the next sessions of this client prefer others, until a
- * snapshot has succeeded. A session that fails by itself has done it already. */
-void etcd_session_blame(struct etcd_session *s);
+/* What the owner found out about the member of this session, for who remembers it (etcd_conf): the next sessions prefer
+ * others. A session that fails by itself has done it already. */
+void etcd_session_blame(struct etcd_session *s, const struct err *why);
+
+/* Its snapshot was right, to the SHA-256. */
+void etcd_session_praise(struct etcd_session *s);
 
 /* Ends it, with what runs on it. Never calls back. NULL is fine. */
 void etcd_session_close(struct etcd_session *s);

@@ -20,9 +20,8 @@ const struct endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t 
  * address already. */
 void etcd_client_name_endpoint(const struct etcd_client *c, size_t i, const char *doing, struct err *e);
 
-/* 0 if endpoint i has not failed; else the higher, the more recently. */
-unsigned etcd_client_blamed(const struct etcd_client *c, size_t i);
-void etcd_client_blame(struct etcd_client *c, size_t i);
+/* What speaks against endpoint i. */
+struct etcd_blame etcd_client_blame(const struct etcd_client *c, size_t i);
 
-/* What failed before is forgotten: a snapshot has succeeded. */
-void etcd_client_forgive(struct etcd_client *c);
+/* What endpoint i did; NULL: well. */
+void etcd_client_remember(struct etcd_client *c, size_t i, const struct err *why);

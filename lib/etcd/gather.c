@@ -65,8 +65,22 @@ static void list(const struct etcd_gather *g, struct etcd_choose_candidate all[E
     for (size_t i = 0; i < g->n; i++)
         all[i] = (struct etcd_choose_candidate){
                 .status = g->candidates[i].answered ? &g->candidates[i].status : NULL,
-                .blamed = etcd_client_blamed(g->spec.client, i),
+                .blame = etcd_client_blame(g->spec.client, i),
         };
+}
+
+/* Who answered and is of another cluster, for whoever asks what the chosen one is. */
+static void tell_strangers(
+        const struct etcd_gather *g, const struct etcd_choose_candidate *all, struct etcd_status *chosen)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        const struct etcd_status *s = all[i].status;
+
+        if (!etcd_choose_is_stranger(all, g->n, i) || chosen->strangers++ > 0)
+            continue;
+        memcpy(chosen->stranger, s->endpoint, sizeof(chosen->stranger));
+        chosen->stranger_cluster_id = s->cluster_id;
+    }
 }
 
 static void decide(struct etcd_gather *g)
@@ -88,6 +102,7 @@ static void decide(struct etcd_gather *g)
         return;
     }
     g->candidates[i].status.behind = etcd_choose_behind(all, g->n, (size_t)i);
+    tell_strangers(g, all, &g->candidates[i].status);
     best = (struct etcd_gather_best){
             .member = TAKE_PTR(g->candidates[i].member), .i = (size_t)i, .status = &g->candidates[i].status};
     g->spec.done(g->spec.ctx, &best, NULL);

@@ -40,7 +40,7 @@ static void fail(struct etcd_session *s, const struct err *err, const char *doin
     s->state = FAILED;
     if (s->member) {
         etcd_client_name_endpoint(s->client, s->index, doing, &e);
-        etcd_client_blame(s->client, s->index);
+        etcd_client_remember(s->client, s->index, &e);
     }
     s->spec.on_failed(s->spec.ctx, &e);
 }
@@ -167,10 +167,10 @@ int etcd_session_status(struct etcd_session *s, void *ctx,
     return 0;
 }
 
-void etcd_session_blame(struct etcd_session *s)
+void etcd_session_blame(struct etcd_session *s, const struct err *why)
 {
     if (s->member)
-        etcd_client_blame(s->client, s->index);
+        etcd_client_remember(s->client, s->index, why);
 }
 
 void etcd_session_name_endpoint(const struct etcd_session *s, struct err *e)
@@ -180,7 +180,8 @@ void etcd_session_name_endpoint(const struct etcd_session *s, struct err *e)
 
 void etcd_session_praise(struct etcd_session *s)
 {
-    etcd_client_forgive(s->client);
+    if (s->member)
+        etcd_client_remember(s->client, s->index, NULL);
 }
 
 struct etcd_member *etcd_session_attach(

@@ -15,6 +15,3 @@ void etcd_session_detach(struct etcd_session *s);
 
 /* Puts the endpoint before the error's text, unless it is there. */
 void etcd_session_name_endpoint(const struct etcd_session *s, struct err *e);
-
-/* A snapshot has succeeded. */
-void etcd_session_praise(struct etcd_session *s);

@@ -222,7 +222,6 @@ static void on_done(void *ctx, const struct err *err)
     } else if (etcd_snapshot_check_end(&s->check, &e) < 0) {
         fail(s, &e);
     } else {
-        etcd_session_praise(s->session);
         stop(s);
         s->spec.on_end(s->spec.ctx);
     }

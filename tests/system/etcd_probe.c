@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "core/members.h"
 #include "etcd/client.h"
 #include "etcd/snapshot.h"
 #include "etcd_probe_options.h"
@@ -86,7 +87,7 @@ static void failed(struct probe *p, const char *what, const struct err *err)
         return;
     }
     if (p->session)
-        etcd_session_blame(p->session);
+        etcd_session_blame(p->session, err);
     etcd_snapshot_free(TAKE_PTR(p->snapshot));
     etcd_session_close(TAKE_PTR(p->session));
     open_session(p);
@@ -238,7 +239,7 @@ static void rotate(struct probe *p, const char *endpoint)
     }
     if (!p->first[0])
         (void)snprintf(p->first, sizeof(p->first), "%s", endpoint);
-    etcd_session_blame(p->session);
+    etcd_session_blame(p->session, &(struct err){.kind = ERR_TRANSIENT});
     etcd_session_close(TAKE_PTR(p->session));
     open_session(p);
 }
@@ -282,9 +283,26 @@ static void on_signal(uv_signal_t *signal, int number)
         start_snapshot(p);
 }
 
+static struct etcd_blame blame_of(void *ctx, const char *endpoint)
+{
+    return members_blame(ctx, endpoint, uv_hrtime() / 1000000);
+}
+
+static void remember(void *ctx, const char *endpoint, const struct err *why)
+{
+    members_tell(ctx, endpoint, why, uv_hrtime() / 1000000);
+}
+
 static int run(struct probe *p)
 {
     struct err e = ERR_INIT;
+    struct members *members = members_new();
+
+    if (!members)
+        return 2;
+    p->o.conf.memory_ctx = members;
+    p->o.conf.blame = blame_of;
+    p->o.conf.remember = remember;
 
     uv_loop_init(&p->loop);
     uv_signal_init(&p->loop, &p->go_on);
@@ -303,6 +321,7 @@ static int run(struct probe *p)
         say("allocation %s\n", failing_disarm() ? "failed" : "none failed");
     etcd_client_free(p->client);
     secret_free(p->password);
+    members_free(members);
     /* Whoever left a handle behind is found here. */
     if (uv_loop_close(&p->loop) != 0)
         abort();

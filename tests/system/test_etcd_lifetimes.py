@@ -72,7 +72,8 @@ def test_a_snapshot_that_failed_may_be_taken_again_elsewhere(folder):
     assert (folder / "db").read_bytes() == DATABASE + TRAILER
 
 
-def test_blame_is_forgotten_when_a_snapshot_goes_well(folder):
+def test_blame_outlasts_what_goes_well_elsewhere(folder):
+    """Who broke off a moment ago is not the first to be asked while another does well."""
     def once(call):
         if len(recovering.snapshots) == 1:
             call.trailers_only(14, "not now")
@@ -83,7 +84,7 @@ def test_blame_is_forgotten_when_a_snapshot_goes_well(folder):
         endpoints = [recovering.endpoint, good.endpoint]
         status, lines = run(endpoints, "snapshot", folder / "db", attempts=2, sessions=2)
         assert status == 0, lines
-    assert [fields(line)["endpoint"] for line in lines if line.startswith("ready ")] == [*endpoints, endpoints[0]]
+    assert [fields(line)["endpoint"] for line in lines if line.startswith("ready ")] == [*endpoints, good.endpoint]
 
 
 def test_each_allocation_may_fail(folder):

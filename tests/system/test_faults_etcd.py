@@ -15,7 +15,7 @@ import pytest
 
 import servers
 from etcd_peer import SNAPSHOT, STATUS, TRAILER, Etcd, member, message, piece, pieces, stream, unary
-from faults import Command, Scripted, backup_fails, check_clean, events, has_connections
+from faults import Command, Scripted, backup_fails, check_clean, events, has_connections, news
 from h2peer import CANCEL, Gone
 from s3_proxy import Hold, Proxy
 from servers import MIB, wait_for
@@ -414,6 +414,43 @@ def test_lies(small_parts, name):
         peer.handlers[SNAPSHOT] = stream(*pieces())
         assert site.ctl("backup").status == 0
     check_clean(site, 1)
+
+
+def test_one_member_sends_wrong_bytes(bucket, new_site):
+    """The error names it, another is asked, and the next job does not ask it first."""
+    messages, _, _, words = LIES["a bit that flipped"]
+    with Etcd(stream(*messages)) as bad, Etcd(stream(*pieces(SOUND))) as good:
+        site = new_site(Scripted(bad), bucket)
+        site.configure({"etcd_client": {"endpoints": [bad.endpoint, good.endpoint]}})
+        site.start()
+        done = [site.ctl("backup", "--json", "-q") for _ in range(2)]
+        assert [one.status for one in done] == [0, 0] and [one.json["attempts"] for one in done] == [2, 1], done
+        assert re.search(f"attempt 1 failed: {re.escape(bad.endpoint)}: {words}", done[0].err), done[0]
+        assert len(bad.snapshots) == 1 and len(good.snapshots) == 2
+        assert len(news(site)) == 1
+        # Where there is no other, it is the last word.
+        site.stop()
+        site.configure({"etcd_client": {"endpoints": [bad.endpoint]}})
+        backup_fails(site.start(), 5, f"^{re.escape(bad.endpoint)}: {words}")
+    check_clean(site, 2)
+
+
+def test_endpoints_of_two_clusters(bucket, new_site):
+    """An old member that is still listed after a restore knows a much higher index: it is told, and not read."""
+    stranger = {STATUS: unary(member(leader=0, index=900000, cluster=0xbeef))}
+    with Etcd(stream(*pieces())) as sound, Etcd(nothing, stranger) as old:
+        site = new_site(Scripted(sound), bucket)
+        site.configure({"etcd_client": {"endpoints": [old.endpoint, sound.endpoint]}})
+        done = site.ctl("backup", "--json", "-q")
+        assert done.status == 0 and done.json["endpoint"] == sound.endpoint and not old.snapshots, done
+        words = f"the backup is of 9, that of {sound.endpoint}, and {old.endpoint} belongs to beef"
+        assert words in done.json["doubt"] and words in done.err, done
+        # Old is better than none.
+        old.handlers[SNAPSHOT] = stream(*pieces())
+        site.configure({"etcd_client": {"endpoints": [old.endpoint]}})
+        done = site.ctl("backup", "--json", "-q")
+        assert done.status == 0 and "knows no leader" in done.json["doubt"] and "clusters" not in done.err, done
+    check_clean(site, 2)
 
 
 def test_a_name_that_wants_to_be_a_header(small_parts, bucket):

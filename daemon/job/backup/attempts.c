@@ -19,6 +19,7 @@ struct attempts {
     struct key_guard *guard; /* before the first attempt, or NULL */
     struct backup *backup;   /* NULL between attempts */
     unsigned made;
+    unsigned wrong; /* attempts whose snapshot was not what its SHA-256 says */
     bool cancelled;
     uint64_t started_ms;
     struct backup_result result; /* of the last one, with the sums of all */
@@ -51,8 +52,13 @@ static void make_one(uv_timer_t *timer);
 
 static bool is_worth_another(const struct attempts *a, const struct err *err)
 {
-    return !a->cancelled && a->made <= core_conf(a->core)->etcd.retries &&
-           (err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL);
+    const struct conf_etcd *etcd = &core_conf(a->core)->etcd;
+
+    if (a->cancelled || a->made > etcd->retries)
+        return false;
+    if (err->kind == ERR_INTEGRITY) /* once for each member: who is asked next has not sent wrong bytes yet */
+        return a->result.member_failed && a->wrong < etcd->n_endpoints;
+    return err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL;
 }
 
 static void on_failed(struct attempts *a, const struct err *why)
@@ -61,6 +67,7 @@ static void on_failed(struct attempts *a, const struct err *why)
     struct err err = *why;
     uint64_t wait;
 
+    a->wrong += err.kind == ERR_INTEGRITY;
     if (!is_worth_another(a, &err)) {
         if (a->made > 1)
             err_prepend(&err, "attempt %u of at most %llu: ", a->made,

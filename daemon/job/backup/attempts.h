@@ -3,7 +3,8 @@
  *
  * Attempts are whole: there is no resuming a snapshot in the middle, so another attempt is another snapshot, another
  * data key, another upload and another time stamp. Tried again, with backoff and jitter and within etcd_client.retries,
- * is what is transient, and what broke a protocol, since the next member may not. All else ends at once.
+ * is what is transient, and what broke a protocol or sent wrong bytes, since the next member may not. All else ends at
+ * once.
  *
  * Before the first, the master key is looked at (key_guard.h), unless whoever asks has just done so.
  */

@@ -104,8 +104,11 @@ static void fail(struct backup *b, const struct err *err, const char *doing)
 
 static void fail_etcd(struct backup *b, const struct err *err, const char *doing)
 {
+    if (b->state >= ABORTING)
+        return;
     if (b->session)
-        etcd_session_blame(b->session);
+        etcd_session_blame(b->session, err);
+    b->result.member_failed = true;
     fail(b, err, doing);
 }
 
@@ -136,13 +139,26 @@ static void finish(struct backup *b, const struct err *err)
     sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
 }
 
+/* Each in a note; the first also goes with the result. */
+static void tell_doubts(struct backup *b)
+{
+    char mixture[ETCD_CHOOSE_DOUBT_MAX];
+
+    if (etcd_choose_doubt(&b->result.member, b->result.doubt))
+        b->sink.note(b->sink.ctx, b->result.doubt);
+    if (!etcd_choose_mixture(&b->result.member, mixture))
+        return;
+    b->sink.note(b->sink.ctx, mixture);
+    if (!b->result.doubt[0])
+        memcpy(b->result.doubt, mixture, sizeof(mixture));
+}
+
 static void succeed(struct backup *b)
 {
     struct s3_upload_stats stats;
     char note[ERR_TEXT_MAX + 64];
 
-    if (etcd_choose_doubt(&b->result.member, b->result.doubt))
-        b->sink.note(b->sink.ctx, b->result.doubt);
+    tell_doubts(b);
     s3_upload_get_stats(b->upload, &stats);
     if (stats.spool_err) {
         (void)snprintf(note, sizeof(note), "etcd had to wait for S3, because the spool took no more: %s",
@@ -375,9 +391,11 @@ static void advance_flush(struct backup *b)
 
     if ((b->have & HAVE_END) && !(b->have & HAVE_VERDICT)) {
         if (seal_worker_verdict(b->stage, &e) < 0) {
-            fail_etcd(b, &e, "the snapshot as it arrived");
+            err_prepend(&e, "%s: the snapshot as it arrived: ", b->result.member.endpoint);
+            fail_etcd(b, &e, NULL);
             return;
         }
+        etcd_session_praise(b->session);
         b->have |= HAVE_VERDICT;
         if (etcd_session_status(b->session, b, on_status_after, &e) < 0)
             store_key(b);

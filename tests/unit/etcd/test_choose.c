@@ -15,9 +15,11 @@ enum {
     SPACE = 1 << 5,   /* its own alarm NOSPACE */
     CORRUPT = 1 << 6, /* its own alarm CORRUPT */
     LEARNER = 1 << 7,
-    ALARMED = 1 << 8,  /* tells of another member's alarms */
-    BLAMED = 1 << 9,   /* failed a moment ago */
-    BLAMED_2 = 1 << 10 /* and this one after that */
+    ALARMED = 1 << 8,   /* tells of another member's alarms */
+    BLAMED = 1 << 9,    /* failed a moment ago */
+    BLAMED_2 = 1 << 10, /* and this one after that */
+    LIAR = 1 << 11,     /* its snapshot was not what its SHA-256 says */
+    OTHER = 1 << 12     /* of another cluster, with a much higher index */
 };
 
 struct row {
@@ -28,56 +30,42 @@ struct row {
 };
 
 static const struct row rows[] = {
-        {{0}, 0, ETCD_CHOOSE_NONE, 0},
-        {{LEADER}, 1, 0, 1},
-        {{DEAD}, 1, ETCD_CHOOSE_NONE, 0},
-        {{LEARNER}, 1, ETCD_CHOOSE_NONE, 0},
-        {{ALONE}, 1, 0, 0},
-        {{LEADER | BLAMED}, 1, 0, 0},
-        {{LEADER, 0, 0}, 3, 1, 7},
-        {{0, LEADER, 0}, 3, 0, 7},
+        {{0}, 0, ETCD_CHOOSE_NONE, 0}, {{LEADER}, 1, 0, 1}, {{DEAD}, 1, ETCD_CHOOSE_NONE, 0},
+        {{LEARNER}, 1, ETCD_CHOOSE_NONE, 0}, {{ALONE}, 1, 0, 0}, {{LEADER | BLAMED}, 1, 0, 0},
+        {{LEADER, 0, 0}, 3, 1, 7}, {{0, LEADER, 0}, 3, 0, 7},
         {{LEADER, LEADER, LEADER}, 3, 0, 7}, /* three names of one member */
-        {{DEAD, LEADER, DEAD}, 3, 1, 2},
-        {{DEAD, LEARNER, DEAD}, 3, ETCD_CHOOSE_NONE, 0},
-        {{LEARNER, LEADER}, 2, 1, 2},
-        {{LEARNER, ALONE}, 2, 1, 0},
-        {{LEADER, LAG, LAG_OK}, 3, 2, 5},
-        {{LEADER, LAG}, 2, 0, 1},
-        {{LAG, ALONE}, 2, 0, 0},
-        {{LEADER, SPACE, SPACE}, 3, 0, 1},
-        {{LEADER, SPACE, ALARMED}, 3, 2, 5},
-        {{LEADER | SPACE, SPACE}, 2, 0, 0},
-        {{LAG, SPACE, DEAD}, 3, 1, 0},
-        {{LAG | SPACE, LEARNER}, 2, 0, 0},
-        {{ALONE, LAG, LEARNER}, 3, 1, 0},
-        {{CORRUPT, LEADER}, 2, 1, 2},
-        {{CORRUPT, ALONE}, 2, 1, 0},
-        {{CORRUPT, LEADER | BLAMED}, 2, 1, 0},
-        {{CORRUPT, LEARNER}, 2, 0, 0},
-        {{LEADER, BLAMED, 0}, 3, 2, 5},
-        {{LEADER, BLAMED, BLAMED_2}, 3, 0, 1},
-        {{LEADER | BLAMED, BLAMED_2, DEAD}, 3, 0, 0},
-        {{LEADER | BLAMED_2, BLAMED, DEAD}, 3, 1, 0},
-        {{LEADER | BLAMED, SPACE, LEARNER}, 3, 1, 0},
+        {{DEAD, LEADER, DEAD}, 3, 1, 2}, {{DEAD, LEARNER, DEAD}, 3, ETCD_CHOOSE_NONE, 0}, {{LEARNER, LEADER}, 2, 1, 2},
+        {{LEARNER, ALONE}, 2, 1, 0}, {{LEADER, LAG, LAG_OK}, 3, 2, 5}, {{LEADER, LAG}, 2, 0, 1},
+        {{LAG, ALONE}, 2, 0, 0}, {{LEADER, SPACE, SPACE}, 3, 0, 1}, {{LEADER, SPACE, ALARMED}, 3, 2, 5},
+        {{LEADER | SPACE, SPACE}, 2, 0, 0}, {{LAG, SPACE, DEAD}, 3, 1, 0}, {{LAG | SPACE, LEARNER}, 2, 0, 0},
+        {{ALONE, LAG, LEARNER}, 3, 1, 0}, {{CORRUPT, LEADER}, 2, 1, 2}, {{CORRUPT, ALONE}, 2, 1, 0},
+        {{CORRUPT, LEADER | BLAMED}, 2, 1, 0}, {{CORRUPT, LEARNER}, 2, 0, 0}, {{LEADER, BLAMED, 0}, 3, 2, 5},
+        {{LEADER, BLAMED, BLAMED_2}, 3, 0, 1}, {{LEADER | BLAMED, BLAMED_2, DEAD}, 3, 0, 0},
+        {{LEADER | BLAMED_2, BLAMED, DEAD}, 3, 1, 0}, {{LEADER | BLAMED, SPACE, LEARNER}, 3, 1, 0},
         {{BLAMED, ALONE, DEAD}, 3, 0, 0}, /* who broke off may do better now; who is cut off has old data */
-        {{BLAMED, LAG, DEAD}, 3, 0, 0},
-        {{LEADER | BLAMED, ALONE, CORRUPT}, 3, 0, 0},
-        {{SPACE | BLAMED, ALONE, LAG}, 3, 0, 0},
-        {{LAG, ALONE | BLAMED, BLAMED_2}, 3, 2, 0},
+        {{BLAMED, LAG, DEAD}, 3, 0, 0}, {{LEADER | BLAMED, ALONE, CORRUPT}, 3, 0, 0},
+        {{SPACE | BLAMED, ALONE, LAG}, 3, 0, 0}, {{LAG, ALONE | BLAMED, BLAMED_2}, 3, 2, 0},
         {{ALONE | BLAMED, LAG | BLAMED_2, CORRUPT}, 3, 1, 0},
         {{ALONE | BLAMED, ALONE, DEAD}, 3, 1, 0}, /* among those that may be old it still counts */
-        {{CORRUPT | BLAMED, CORRUPT, DEAD}, 3, 1, 0},
-        {{ALONE | BLAMED}, 1, 0, 0}, /* old is better than none */
-        {{CORRUPT | BLAMED_2}, 1, 0, 0},
+        {{CORRUPT | BLAMED, CORRUPT, DEAD}, 3, 1, 0}, {{ALONE | BLAMED}, 1, 0, 0}, /* old is better than none */
+        {{CORRUPT | BLAMED_2}, 1, 0, 0}, {{LIAR | BLAMED, LEADER}, 2, 1, 2},
+        {{LIAR | BLAMED, ALONE | CORRUPT}, 2, 1, 0}, /* what may be damaged is more than what is for sure */
+        {{LIAR | BLAMED, LEARNER}, 2, 0, 0}, {{LIAR | BLAMED_2, LIAR | BLAMED}, 2, 1, 0}, {{OTHER, LEADER, 0}, 3, 2, 6},
+        {{0, LEADER, OTHER | ALONE}, 3, 0, 3},
+        {{OTHER | ALONE, OTHER | ALONE, LEADER}, 3, 2, 4}, /* what has no leader lives no more */
+        {{OTHER | ALONE, OTHER | ALONE, DEAD}, 3, 0, 0},   /* but it may be all that there is */
+        {{OTHER | LEADER, LEADER, DEAD}, 3, 0, 1}, {{OTHER | LEARNER, OTHER | LEARNER, ALONE}, 3, 2, 0},
+        {{OTHER, LAG, BLAMED | LEADER}, 3, 2, 0}, /* not compared with the other's index */
 };
 
 static struct etcd_status status_of(int m, size_t i)
 {
     struct etcd_status s = {
+            .cluster_id = m & OTHER ? 0xbeef : 0xcafe,
             .member_id = 100 + i,
             .leader_id = m & LEADER ? 100 + i : 7,
-            .raft_index = 5000,
-            .raft_applied_index = 4999,
+            .raft_index = m & OTHER ? 900000 : 5000,
+            .raft_applied_index = m & OTHER ? 900000 : 4999,
             .alarm_nospace = m & SPACE,
             .alarm_corrupt = m & CORRUPT,
             .is_learner = m & LEARNER,
@@ -104,9 +92,10 @@ static void check(const struct row *r, size_t number)
 
         statuses[i] = status_of(m, i);
         c[i] = (struct etcd_choose_candidate){.status = m & DEAD ? NULL : &statuses[i],
-                .blamed = m & BLAMED_2 ? 9u
-                          : m & BLAMED ? 8u
-                                       : 0u};
+                .blame = {.rank = m & BLAMED_2 ? 9u
+                                  : m & BLAMED ? 8u
+                                               : 0u,
+                        .is_liar = m & LIAR}};
     }
     if (etcd_choose_best(c, r->n) != r->best)
         fail_msg("row %zu: chose %d, not %d", number, etcd_choose_best(c, r->n), r->best);
@@ -192,9 +181,27 @@ static void what_a_backup_may_be_is_said(void **state)
     }
 }
 
+static void a_mixture_of_clusters_is_told(void **state)
+{
+    struct etcd_status s = {.endpoint = "a:1", .cluster_id = 0xcafe};
+    char text[ETCD_CHOOSE_DOUBT_MAX];
+
+    (void)state;
+    assert_false(etcd_choose_mixture(&s, text));
+    s.strangers = 2;
+    s.stranger_cluster_id = 0xbeef;
+    strcpy(s.stranger, "b:2");
+    assert_true(etcd_choose_mixture(&s, text));
+    assert_string_equal(text,
+            "the endpoints are of different clusters: the backup is of cafe, that of a:1, and b:2 belongs to beef, and "
+            "1 "
+            "more does not belong to cafe; take those out of etcd_client.endpoints that it should not be of");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+            cmocka_unit_test(a_mixture_of_clusters_is_told),
             cmocka_unit_test(the_table_holds),
             cmocka_unit_test(an_applied_index_that_says_nothing_is_not_believed),
             cmocka_unit_test(a_learner_shows_who_lags),

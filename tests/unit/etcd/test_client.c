@@ -69,23 +69,41 @@ static void what_cannot_be_is_refused(void **state)
     etcd_client_free(make(many, 64, &e));
 }
 
-static void blame_is_remembered_in_order_and_forgiven(void **state)
+static struct etcd_blame blame_of(void *ctx, const char *endpoint)
 {
-    const char *const endpoints[] = {"one", "two", "three"};
+    return strcmp(endpoint, ctx) == 0 ? (struct etcd_blame){.rank = 3, .is_liar = true} : (struct etcd_blame){0};
+}
+
+static struct err remembered;
+
+static void remember(void *ctx, const char *endpoint, const struct err *why)
+{
+    assert_string_equal(endpoint, ctx);
+    remembered = why ? *why : ERR_INIT;
+}
+
+/* Whoever outlives the client is asked and told. */
+static void blame_is_somebody_elses_to_remember(void **state)
+{
+    const char *const endpoints[] = {"one", "two"};
+    char two[] = "two";
+    const struct etcd_conf conf = {
+            .endpoints = endpoints, .n_endpoints = 2, .memory_ctx = two, .blame = blame_of, .remember = remember};
     struct err e = ERR_INIT;
-    _cleanup_(cleanup_etcd_client_free) struct etcd_client *c = make(endpoints, 3, &e);
+    _cleanup_(cleanup_etcd_client_free) struct etcd_client *c = etcd_client_new(NULL, &conf, &e);
+    _cleanup_(cleanup_etcd_client_free) struct etcd_client *alone = make(endpoints, 2, &e);
 
     (void)state;
     expect_success(c, &e);
-    etcd_client_blame(c, 2);
-    etcd_client_blame(c, 0);
-    assert_int_equal(etcd_client_blamed(c, 1), 0);
-    assert_true(etcd_client_blamed(c, 0) > etcd_client_blamed(c, 2) && etcd_client_blamed(c, 2) > 0);
-    etcd_client_blame(c, 2);
-    assert_true(etcd_client_blamed(c, 2) > etcd_client_blamed(c, 0));
-    etcd_client_forgive(c);
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(etcd_client_blamed(c, i), 0);
+    assert_int_equal(etcd_client_blame(c, 0).rank, 0);
+    assert_int_equal(etcd_client_blame(c, 1).rank, 3);
+    assert_true(etcd_client_blame(c, 1).is_liar);
+    etcd_client_remember(c, 1, &(struct err){.kind = ERR_INTEGRITY});
+    assert_int_equal(remembered.kind, ERR_INTEGRITY);
+    etcd_client_remember(c, 1, NULL);
+    assert_int_equal(remembered.kind, ERR_NONE);
+    etcd_client_remember(alone, 1, NULL);
+    assert_int_equal(etcd_client_blame(alone, 1).rank, 0);
 }
 
 static void an_endpoint_is_named_once(void **state)
@@ -136,7 +154,7 @@ int main(void)
             cmocka_unit_test(the_configuration_is_copied),
             cmocka_unit_test(a_window_is_large_enough_for_a_message),
             cmocka_unit_test(what_cannot_be_is_refused),
-            cmocka_unit_test(blame_is_remembered_in_order_and_forgiven),
+            cmocka_unit_test(blame_is_somebody_elses_to_remember),
             cmocka_unit_test(an_endpoint_is_named_once),
             cmocka_unit_test(each_allocation_may_fail),
     };

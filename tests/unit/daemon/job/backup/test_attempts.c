@@ -177,13 +177,17 @@ static void await_backup(unsigned number)
         (void)uv_run(&loop, UV_RUN_ONCE);
 }
 
+static bool member_failed;
+
 static void end_backup(enum err_kind kind)
 {
     struct err e = ERR_INIT;
 
     err_set(&e, kind, ERR_DOMAIN_NONE, 0, "broken");
     backup.sink.done(backup.sink.ctx,
-            &(struct job_result){.backup = &(struct backup_result){.name = "n", .read_ms = 10}}, kind ? &e : NULL);
+            &(struct job_result){
+                    .backup = &(struct backup_result){.name = "n", .read_ms = 10, .member_failed = member_failed}},
+            kind ? &e : NULL);
 }
 
 /* What is told of progress says of which attempt it is. */
@@ -229,6 +233,31 @@ static void what_another_cannot_mend_is_final(void **state)
     end_backup(ERR_AUTH);
     assert_int_equal(told.n_done, 1);
     expect_error(&told.err, ERR_AUTH, "broken");
+}
+
+/* Wrong bytes of a member are a reason to ask another, once for each; wrong bytes of the store are not. */
+static void wrong_bytes_are_asked_of_each_member_once(void **state)
+{
+    (void)state;
+    conf.etcd.n_endpoints = 2;
+    member_failed = true;
+    (void)start();
+    for (unsigned n = 1; n <= 2; n++) {
+        await_backup(n);
+        end_backup(ERR_INTEGRITY);
+    }
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_INTEGRITY, "attempt 2 of at most 3: broken");
+    for (unsigned n = 1; n <= 2; n++) {
+        backup.started = 0;
+        conf.etcd.n_endpoints = n;
+        member_failed = n == 1;
+        (void)start();
+        await_backup(1);
+        end_backup(ERR_INTEGRITY);
+        assert_int_equal(told.n_done, 1 + n);
+        expect_error(&told.err, ERR_INTEGRITY, "broken");
+    }
 }
 
 static void one_that_is_cancelled_is_the_last(void **state)
@@ -336,6 +365,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(attempts_are_numbered, set_up, tear_down),
             cmocka_unit_test_setup_teardown(there_are_not_more_than_were_asked_for, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_another_cannot_mend_is_final, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(wrong_bytes_are_asked_of_each_member_once, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_the_last, set_up, tear_down),
             cmocka_unit_test_setup_teardown(the_key_is_looked_at_once, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_key_that_was_rotated_away_makes_none, set_up, tear_down),

@@ -31,9 +31,14 @@ int etcd_session_status(struct etcd_session *s, void *ctx,
     return 0;
 }
 
-void etcd_session_blame(struct etcd_session *s)
+void etcd_session_blame(struct etcd_session *s, const struct err *why)
 {
-    MUST((void *)s == &session && session.life == ALIVE);
+    MUST((void *)s == &session && session.life == ALIVE && why && why->text[0]);
+}
+
+void etcd_session_praise(struct etcd_session *s)
+{
+    MUST((void *)s == &session && session.life == ALIVE && stage.verdict_is_good);
 }
 
 void etcd_session_close(struct etcd_session *s)
