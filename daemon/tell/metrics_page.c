@@ -66,10 +66,11 @@ static void write_backups(FILE *out, const struct metrics_counts *c)
 
 static void write_bucket(FILE *out, const struct cycle_state *c)
 {
-    if (c->is_known) {
+    if (c->is_known || c->newest > 0)
         sample(out, "backup_last_success_timestamp_seconds", "gauge",
                 "Instant of the newest complete backup in the bucket; 0: there is none.",
                 c->newest > 0 ? (uint64_t)c->newest : 0);
+    if (c->is_known) {
         sample(out, "bucket_backups", "gauge", "Complete backups in the bucket.", c->backups);
         sample(out, "bucket_bytes", "gauge", "Size of their dumps.", c->bytes);
     }
@@ -117,7 +118,7 @@ int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64
     if (max_age == 0)
         return HTTP_OK;
     (void)duration_format(max_age * 1000, limit);
-    if (!cycle->is_known)
+    if (!cycle->is_known && cycle->newest == 0)
         (void)snprintf(out, ERR_TEXT_MAX, "the newest backup is not known: %.400s\n",
                 cycle->lookup.kind ? cycle->lookup.text : "the bucket has not been looked at yet");
     else if (cycle->newest == 0)

@@ -1,10 +1,8 @@
 /*
  * cycle.h: a backup whenever one is due, a prune after each, and what is known of the bucket.
  *
- * State lives in the bucket alone: at the start the newest backup is looked up, again and again until that works (from
- * the third time on that is told as a backup that failed), and the schedule (schedule.h, pure) begins from it. A backup
- * that somebody asked for counts like one that was due. While another job runs, what is due waits for its end. A cycle
- * that failed is tried again as the schedule says.
+ * State lives in the bucket alone: at the start the newest backup is looked up, and the schedule (schedule.h, pure)
+ * begins from it. What is next, and what of it waits for what, agenda.h decides (pure, too); this does it.
  *
  * A cycle begins with a look at the bucket: what is there, and whether the master key still opens it (key_check.h). A
  * key that does not is told, again and again, and nothing is pruned; the backup is made all the same, for one that can
@@ -23,7 +21,8 @@ struct cycle;
 /* What `status` and the metrics show. */
 struct cycle_state {
     bool is_known;          /* the bucket has been looked at */
-    int64_t newest;         /* complete backup that is not of the future, seconds since the epoch; 0: none */
+    int64_t newest;         /* complete backup that is not of the future, seconds since the epoch; 0: none. While the
+                             * bucket is not known: that was made meanwhile */
     uint64_t backups;       /* complete ones */
     uint64_t bytes;         /* of them */
     int64_t next;           /* backup, is or was due, seconds since the epoch; 0: none is scheduled, or not known yet */

@@ -100,8 +100,8 @@ static const struct conf_schema_key keys[] = {
                 TO(schedule.retry_max_ms), .help = "The longest time between two tries."},
         {"prune.max_age", CONF_KIND_DURATION, .sample = "15d", .min = SECOND, .max = UINT64_C(366000) * 24 * HOUR,
                 TO(prune.max_age_ms),
-                .help = "Older backups are deleted after each cycle, unless something below keeps them; left out: none "
-                        "is."},
+                .help = "Older backups are deleted after each backup that the daemon made, unless something below "
+                        "keeps them; left out: none is."},
         {"prune.min_count", CONF_KIND_COUNT, .by_default = "20", .min = 1, .max = KEEP_MAX, TO(prune.min_count),
                 .help = "So many complete backups stay, whatever their age."},
         {"prune.keep_hourly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_hourly),
