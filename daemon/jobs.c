@@ -20,7 +20,6 @@ struct jobs {
     struct verify *verify;
     struct prune *prune;
     struct rotate *rotate;
-    struct verified *verified;
     bool is_stopping;        /* with the daemon */
     struct job_sink watcher; /* ctx NULL: nobody */
     struct jobs_state state;
@@ -33,8 +32,7 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
 {
     struct jobs *j = calloc(1, sizeof(*j));
 
-    if (!j || !(j->verified = verified_new())) {
-        free(j);
+    if (!j) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
@@ -144,8 +142,6 @@ static void on_verdict(void *ctx, const struct verdict *v)
 {
     struct jobs *j = ctx;
 
-    if (!v->is_unknown)
-        verified_add(j->verified, v->name, timestamp_now(), v->err == NULL);
     if (!j->quiet && v->err)
         log_error("verify: %s", v->err->text);
     else if (!j->quiet)
@@ -198,6 +194,7 @@ static void remember_result(struct jobs *j, const struct job_result *result)
         j->state.has_success = true;
         j->state.backup_failed = false;
         j->state.last_success = *result->backup;
+        known_set_own_cluster(core_known(j->core), result->backup->member.cluster_id);
     } else if (result->prune && !result->prune->dry_run) {
         j->state.has_prune = true;
         j->state.last_prune = *result->prune;
@@ -362,11 +359,6 @@ void jobs_refuse_backup(struct jobs *j, const struct err *why)
     on_done(j, NULL, &e);
 }
 
-const struct verified *jobs_verified(const struct jobs *j)
-{
-    return j->verified;
-}
-
 void jobs_unwatch(struct jobs *j, const void *ctx)
 {
     if (j->watcher.ctx == ctx)
@@ -406,8 +398,5 @@ void jobs_observe(struct jobs *j, const struct jobs_observer *observer)
 
 void jobs_free(struct jobs *j)
 {
-    if (!j)
-        return;
-    verified_free(j->verified);
     free(j);
 }

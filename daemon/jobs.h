@@ -7,7 +7,6 @@
 #pragma once
 
 #include "core/core.h"
-#include "core/verified.h"
 #include "job/backup/attempts.h"
 #include "job/job.h"
 #include "job/prune/prune.h"
@@ -71,9 +70,6 @@ int jobs_start_rotate(
 
 /* A backup that must not even begin: told, logged and counted like one that failed. Not while a job runs. */
 void jobs_refuse_backup(struct jobs *j, const struct err *why);
-
-/* What this daemon has verified. Valid as long as the jobs. */
-const struct verified *jobs_verified(const struct jobs *j);
 
 /* The watcher with this ctx is told nothing more; the job goes on. */
 void jobs_unwatch(struct jobs *j, const void *ctx);

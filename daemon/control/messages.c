@@ -79,18 +79,21 @@ static const char *state_name(const struct inventory_entry *shown)
         return "complete";
     case CATALOG_UNREADABLE:
         return "unreadable-name";
+    case CATALOG_ORPHAN_MARK:
+        break;
     case CATALOG_ORPHAN_KEY:
         return "orphan-key";
     }
     return "unknown";
 }
 
-int message_entry(struct buf *out, const struct inventory_entry *shown, const struct verified *verified, struct err *e)
+int message_entry(struct buf *out, const struct inventory_entry *shown, struct known *known, struct err *e)
 {
     const struct catalog_backup *b = shown->backup;
     Control__Entry entry = CONTROL__ENTRY__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
-    bool is_good;
+    struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
+    struct known_facts facts = known_find(known, &object);
 
     entry.name = text(b->name);
     entry.instant = b->instant;
@@ -101,8 +104,8 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, const st
     entry.etcd_version = text(shown->etcd_version);
     entry.revision_before = shown->revision_before;
     entry.revision_after = shown->revision_after;
-    entry.verified = verified_find(verified, b->name, &is_good);
-    entry.verified_good = is_good;
+    entry.verified = facts.verified;
+    entry.verified_good = facts.is_good;
     entry.key = text(shown->key);
     reply.body_case = CONTROL__REPLY__BODY_ENTRY;
     reply.entry = &entry;

@@ -18,8 +18,7 @@ int message_planned(struct buf *out, const struct planned *p, struct err *e);
 
 int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e);
 
-/* `verified` may be NULL. */
-int message_entry(struct buf *out, const struct inventory_entry *entry, const struct verified *verified, struct err *e);
+int message_entry(struct buf *out, const struct inventory_entry *entry, struct known *known, struct err *e);
 
 /* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure, or of a rotation
  * both. */

@@ -130,7 +130,7 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
 
 static void write_more_entries(struct peer *p)
 {
-    const struct verified *verified = jobs_verified(p->spec.jobs);
+    struct known *known = core_known(p->spec.core);
     struct inventory_entry entry;
     struct err e = ERR_INIT;
 
@@ -141,7 +141,7 @@ static void write_more_entries(struct peer *p)
             queued(p, message_listed(&p->out, p->spec.core, &e));
             return;
         }
-        if (message_entry(&p->out, &entry, verified, &e) < 0) {
+        if (message_entry(&p->out, &entry, known, &e) < 0) {
             peer_close(p);
             return;
         }

@@ -22,6 +22,7 @@ struct core {
     struct etcd_client *etcd;
     struct members *members;
     char *bucket_url;
+    struct known *known;
     bool wants_md5;       /* the bucket, as a client of before has learnt */
     unsigned users;       /* jobs between core_acquire and core_release */
     int64_t last_instant; /* of the newest backup begun here */
@@ -43,7 +44,7 @@ struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
 {
     _cleanup_(cleanup_core_free) struct core *c = calloc(1, sizeof(*c));
 
-    if (!c || !(c->bucket_url = url_of(conf)) || !(c->members = members_new())) {
+    if (!c || !(c->bucket_url = url_of(conf)) || !(c->members = members_new()) || !(c->known = known_new())) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
@@ -207,12 +208,22 @@ static bool has_same_endpoints(const struct conf_etcd *a, const struct conf_etcd
     return true;
 }
 
+/* What of it may not hold any more: all, where it is another bucket or may be another cluster. */
+static void forget(struct core *c, const char *url)
+{
+    if (strcmp(url, c->bucket_url) != 0)
+        known_forget_all(c->known);
+    known_forget_keys(c->known);
+    known_set_own_cluster(c->known, 0);
+}
+
 static void take_next(struct core *c)
 {
     struct conf *unused = c->conf;
     char *url = url_of(c->next);
 
     if (url) {
+        forget(c, url);
         free(c->bucket_url);
         c->bucket_url = url;
         if (!has_same_endpoints(&c->conf->etcd, &c->next->etcd))
@@ -252,6 +263,11 @@ bool core_is_waiting(const struct core *c)
     return c->next != NULL;
 }
 
+struct known *core_known(const struct core *c)
+{
+    return c->known;
+}
+
 int64_t core_new_instant(struct core *c)
 {
     int64_t now = timestamp_now();
@@ -271,5 +287,6 @@ void core_free(struct core *c)
         c->on_taken(c->reload_ctx, TAKE_PTR(c->next));
     members_free(c->members);
     free(c->bucket_url);
+    known_free(c->known);
     free(c);
 }

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "core/known.h"
 #include "etcd/client.h"
 #include "s3/client.h"
 
@@ -45,6 +46,9 @@ bool core_is_waiting(const struct core *c);
  * the credentials. */
 struct s3_client *core_s3(struct core *c, struct err *e);
 struct etcd_client *core_etcd(struct core *c, struct err *e);
+
+/* What is known of the backups in the bucket. Valid as long as the core. */
+struct known *core_known(const struct core *c);
 
 /* The instant of a new backup: now, or 0 if this daemon has begun one in this very second already, whose name it would
  * take. Seconds since the epoch. */

@@ -10,8 +10,8 @@
 struct entry {
     struct catalog_backup backup;
     uint64_t key_size; /* bytes, of a dump that has a key */
-    uint16_t stem_len; /* of the name without its suffix, which a dump shares with its key */
-    bool is_key;
+    uint16_t stem_len; /* of the name without its suffix, which a dump shares with its key and its marks */
+    enum { DUMP, KEY, MARK } what;
     bool is_readable;
 };
 
@@ -55,10 +55,29 @@ static int make_room(struct catalog_list *l, struct err *e)
     return 0;
 }
 
-int catalog_list_add(struct catalog_list *l, const char *object, uint64_t size, int64_t last_modified, struct err *e)
+/* Name and ETag in one piece of memory, which is the name's: there may be many. */
+static char *copy_strings(const struct catalog_object *object, const char **etag)
+{
+    size_t name_size = strlen(object->name) + 1, etag_len = object->etag ? strlen(object->etag) : 0;
+    bool is_quoted = etag_len >= 2 && object->etag[0] == '"' && object->etag[etag_len - 1] == '"';
+    char *name;
+
+    etag_len -= is_quoted ? 2 : 0;
+    name = calloc(1, name_size + etag_len + 1);
+    if (!name)
+        return NULL;
+    memcpy(name, object->name, name_size);
+    if (etag_len)
+        memcpy(name + name_size, object->etag + is_quoted, etag_len);
+    *etag = name + name_size;
+    return name;
+}
+
+int catalog_list_add(struct catalog_list *l, const struct catalog_object *object, struct err *e)
 {
     int64_t instant = 0; /* stays so for unreadable names */
-    enum name_kind kind = name_parse(l->prefix, object, &instant);
+    enum name_kind kind = name_parse(l->prefix, object->name, &instant);
+    const char *etag = "";
     size_t stem_len;
     char *name;
 
@@ -66,14 +85,20 @@ int catalog_list_add(struct catalog_list *l, const char *object, uint64_t size, 
         return 0;
     if (make_room(l, e) < 0)
         return -1;
-    name = strdup(object);
+    name = copy_strings(object, &etag);
     if (!name)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the list of backups");
     stem_len = (size_t)(strrchr(name, '.') - name);
     l->entries[l->n++] = (struct entry){
-            .backup = {.instant = instant, .name = name, .size = size, .last_modified = last_modified},
+            .backup = {.instant = instant,
+                    .name = name,
+                    .etag = etag,
+                    .size = object->size,
+                    .last_modified = object->last_modified},
             .stem_len = (uint16_t)stem_len,
-            .is_key = strcmp(name + stem_len, ".key") == 0,
+            .what = kind == NAME_BAD                       ? MARK
+                    : strcmp(name + stem_len, ".key") == 0 ? KEY
+                                                           : DUMP,
             .is_readable = kind != NAME_UNREADABLE,
     };
     return 0;
@@ -92,7 +117,8 @@ static int compare_stems(const struct entry *a, const struct entry *b)
     return order ? order : compare(a->stem_len, b->stem_len);
 }
 
-/* A dump directly before its key; of an object that was listed twice, the state known last comes first. */
+/* A dump directly before its key, and its marks behind that; of an object that was listed twice, the state known last
+ * comes first. */
 static int order_to_pair(const void *pa, const void *pb)
 {
     const struct entry *a = pa, *b = pb;
@@ -101,7 +127,7 @@ static int order_to_pair(const void *pa, const void *pb)
     if (!order)
         order = compare_stems(a, b);
     if (!order)
-        order = compare(a->is_key, b->is_key);
+        order = compare(a->what, b->what);
     if (!order)
         order = compare(b->backup.last_modified, a->backup.last_modified);
     if (!order && a->backup.size != b->backup.size)
@@ -135,7 +161,9 @@ static void judge(const struct catalog_list *l, struct entry *entry)
 {
     struct catalog_backup *b = &entry->backup;
 
-    if (entry->is_key) {
+    if (entry->what == MARK) {
+        b->state = CATALOG_ORPHAN_MARK;
+    } else if (entry->what == KEY) {
         b->state = CATALOG_ORPHAN_KEY;
     } else if (!entry->is_readable) {
         b->state = CATALOG_UNREADABLE;
@@ -150,20 +178,34 @@ static void judge(const struct catalog_list *l, struct entry *entry)
         b->doubt = CATALOG_MAY_BE_PLAIN;
     } else {
         b->state = CATALOG_COMPLETE;
+        b->doubt = l->expects_keys ? CATALOG_PLAIN : CATALOG_SURE;
     }
+    if (b->is_marked && b->doubt == CATALOG_SURE)
+        b->doubt = CATALOG_BAD;
 }
 
 static void take_key(struct entry *dump, const struct entry *key)
 {
-    if (dump->is_key || !key->is_key || dump->backup.has_key)
+    if (dump->what != DUMP || key->what != KEY || dump->backup.has_key)
         return;
     dump->backup.has_key = true;
+    dump->backup.key_tag = name_object_tag(key->backup.etag, key->backup.size);
     dump->key_size = key->backup.size;
 }
 
+/* A mark of what stood there before says nothing. */
+static void take_mark(struct entry *dump, const struct entry *mark)
+{
+    const struct catalog_backup *b = &dump->backup;
+
+    if (dump->what == DUMP && mark->what == MARK &&
+            name_bad_tag(mark->backup.name) == name_object_tag(b->etag, b->size))
+        dump->backup.is_marked = true;
+}
+
 /*
- * Takes what stands at `*i`, and moves on past what belongs to it: its key, and repetitions by a server that lists an
- * object on two pages. Returns whether it is to be shown; what is not has been freed.
+ * Takes what stands at `*i`, and moves on past what belongs to it: its key, its marks, and repetitions by a server that
+ * lists an object on two pages. Returns whether it is to be shown; what is not has been freed.
  */
 static bool take_group(struct catalog_list *l, size_t *i, struct entry *out)
 {
@@ -172,11 +214,12 @@ static bool take_group(struct catalog_list *l, size_t *i, struct entry *out)
             compare_stems(out, &l->entries[*i]) == 0;
             (*i)++) {
         take_key(out, &l->entries[*i]);
+        take_mark(out, &l->entries[*i]);
         free(l->entries[*i].backup.name);
     }
     judge(l, out);
     /* A key that we cannot read the name of and that has no dump: not a backup, and not ours to remove. */
-    if (out->is_key && !out->is_readable) {
+    if (out->what == KEY && !out->is_readable) {
         free(out->backup.name);
         return false;
     }
@@ -224,12 +267,31 @@ bool catalog_backup_counts(const struct catalog_backup *b)
     return b->state == CATALOG_COMPLETE && b->doubt == CATALOG_SURE;
 }
 
-void catalog_list_doubt(struct catalog_list *l, size_t i)
+bool catalog_backup_is_orphan(const struct catalog_backup *b)
+{
+    return b->state == CATALOG_ORPHAN_KEY || b->state == CATALOG_ORPHAN_MARK;
+}
+
+void catalog_list_doubt(struct catalog_list *l, size_t i, enum catalog_doubt doubt)
 {
     struct catalog_backup *b = &l->entries[i].backup;
 
-    if (b->doubt == CATALOG_SURE)
-        b->doubt = CATALOG_UNOPENED;
+    if (catalog_backup_counts(b))
+        b->doubt = doubt;
+}
+
+void catalog_list_doubt_future(struct catalog_list *l, int64_t latest)
+{
+    for (size_t i = 0; i < l->n && l->entries[i].backup.instant > latest; i++) /* the newest come first */
+        catalog_list_doubt(l, i, CATALOG_FUTURE);
+}
+
+const struct catalog_backup *catalog_list_newest(const struct catalog_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (catalog_backup_counts(&l->entries[i].backup))
+            return &l->entries[i].backup;
+    return NULL;
 }
 
 const struct catalog_backup *catalog_list_latest(const struct catalog_list *l)

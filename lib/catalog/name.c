@@ -1,23 +1,40 @@
 #include "catalog/name.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/timestamp.h"
 
-static const char dump_suffix[] = ".dump", key_suffix[] = ".key";
+static const char dump_suffix[] = ".dump", key_suffix[] = ".key", bad_suffix[] = ".bad-";
 
 enum {
     DUMP_SUFFIX_LEN = sizeof(dump_suffix) - 1,
     KEY_SUFFIX_LEN = sizeof(key_suffix) - 1,
+    TAG_LEN = 16, /* hexadecimal digits */
+    BAD_SUFFIX_LEN = sizeof(bad_suffix) - 1 + TAG_LEN,
     OFFSET_TIMESTAMP_LEN = 25, /* YYYY-MM-DDTHH:MM:SS+HH:MM */
 };
 
 static bool ends_with(const char *s, size_t len, const char *suffix, size_t suffix_len)
 {
     return len >= suffix_len && memcmp(s + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+static bool ends_with_bad(const char *s, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (len < BAD_SUFFIX_LEN || memcmp(s + len - BAD_SUFFIX_LEN, bad_suffix, sizeof(bad_suffix) - 1) != 0)
+        return false;
+    for (size_t i = len - TAG_LEN; i < len; i++)
+        if (!strchr(digits, s[i]))
+            return false;
+    return true;
 }
 
 static bool is_timestamp(const char *s, size_t len, int64_t *instant)
@@ -69,6 +86,9 @@ enum name_kind name_parse(const char *prefix, const char *object, int64_t *insta
     } else if (ends_with(object, len, key_suffix, KEY_SUFFIX_LEN)) {
         kind = NAME_KEY;
         len -= KEY_SUFFIX_LEN;
+    } else if (ends_with_bad(object, len)) {
+        len -= BAD_SUFFIX_LEN;
+        return is_timestamp(object, len, instant) ? NAME_BAD : NAME_FOREIGN;
     } else {
         return NAME_FOREIGN;
     }
@@ -104,6 +124,44 @@ void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump)
     assert(len <= NAME_MAX_LEN && ends_with(dump, len, dump_suffix, DUMP_SUFFIX_LEN));
     memcpy(out, dump, len - DUMP_SUFFIX_LEN);
     memcpy(out + len - DUMP_SUFFIX_LEN, key_suffix, sizeof(key_suffix));
+}
+
+uint64_t name_object_tag(const char *etag, uint64_t size)
+{
+    uint8_t digest[crypto_generichash_BYTES_MIN], bytes[8];
+    crypto_generichash_state state;
+    size_t len = strlen(etag);
+    bool is_quoted = len >= 2 && etag[0] == '"' && etag[len - 1] == '"';
+    uint64_t tag = 0;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(size >> 8 * i);
+    (void)crypto_generichash_init(&state, NULL, 0, sizeof(digest));
+    (void)crypto_generichash_update(&state, bytes, sizeof(bytes));
+    (void)crypto_generichash_update(&state, (const uint8_t *)etag + is_quoted, is_quoted ? len - 2 : len);
+    (void)crypto_generichash_final(&state, digest, sizeof(digest));
+    for (size_t i = 0; i < sizeof(tag); i++)
+        tag = tag << 8 | digest[i];
+    return tag;
+}
+
+int name_bad_of_dump(char out[NAME_TEXT_MAX], const char *dump, uint64_t tag, struct err *e)
+{
+    size_t stem = strlen(dump) - DUMP_SUFFIX_LEN;
+
+    assert(ends_with(dump, stem + DUMP_SUFFIX_LEN, dump_suffix, DUMP_SUFFIX_LEN));
+    if (stem + BAD_SUFFIX_LEN > NAME_MAX_LEN)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "the name of its mark would be longer than the %d bytes that "
+                "S3 allows",
+                NAME_MAX_LEN);
+    (void)snprintf(out, NAME_TEXT_MAX, "%.*s%s%016" PRIx64, (int)stem, dump, bad_suffix, tag);
+    return 0;
+}
+
+uint64_t name_bad_tag(const char *mark)
+{
+    return strtoull(mark + strlen(mark) - TAG_LEN, NULL, 16);
 }
 
 int name_list_prefix(char out[NAME_TEXT_MAX], const char *prefix, struct err *e)

@@ -1,7 +1,11 @@
 /*
  * name.h: object names <-> instants. Pure.
  *
- *     <prefix>-<timestamp>.dump        <prefix>-<timestamp>.key
+ *     <prefix>-<timestamp>.dump        <prefix>-<timestamp>.key        <prefix>-<timestamp>.bad-<tag>
+ *
+ * The last is a mark: that very dump, and no other that may come in its place, was read and is bad. Its name says it
+ * all (the tag is name_object_tag of the dump), so that a listing shows it to everybody, without another request; the
+ * object itself may hold words for people. Neither the Go tool nor earlier releases take it for a backup.
  *
  * Ours alone: the prefix matches to the byte and all that follows is a time stamp and a suffix, so `a` never claims
  * `a-b-2024-12-06T21:22:25Z.dump`, and foreign objects are left alone. We write UTC with Z and read numeric offsets; an
@@ -22,10 +26,11 @@ enum name_kind {
     NAME_UNREADABLE, /* <prefix>-<something>.dump or .key where <something> begins like a date but is none */
     NAME_DUMP,
     NAME_KEY,
+    NAME_BAD,
 };
 
-/* What `object` (NUL-terminated) is under `prefix`; sets *instant, seconds since the epoch, for NAME_DUMP and NAME_KEY
- * alone. An object of a longer prefix is foreign even if that prefix goes on like a date. */
+/* What `object` (NUL-terminated) is under `prefix`; sets *instant, seconds since the epoch, for NAME_DUMP, NAME_KEY and
+ * NAME_BAD alone. An object of a longer prefix is foreign even if that prefix goes on like a date. */
 enum name_kind name_parse(const char *prefix, const char *object, int64_t *instant);
 
 /* Writes the name of a new dump or key. Errors: ERR_CONFIG when it would be longer than S3 allows. */
@@ -34,6 +39,16 @@ int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, en
 /* Writes the name of the key that belongs to a dump as it was listed: the same spelling with another suffix. `dump` is
  * one that name_parse called NAME_DUMP. */
 void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump);
+
+/* What stands for an object's content in 64 bits: equal for equal ETags (with their quotes or without) and sizes. */
+uint64_t name_object_tag(const char *etag, uint64_t size);
+
+/* Writes the name of the mark that says that a dump, as it was listed, is bad. Errors: ERR_CONFIG when it would be
+ * longer than S3 allows. */
+int name_bad_of_dump(char out[NAME_TEXT_MAX], const char *dump, uint64_t tag, struct err *e);
+
+/* The tag that the name of a mark (NAME_BAD) ends with. */
+uint64_t name_bad_tag(const char *mark);
 
 /* What to list: "<prefix>-". Errors: ERR_CONFIG when too long. */
 int name_list_prefix(char out[NAME_TEXT_MAX], const char *prefix, struct err *e);

@@ -172,6 +172,13 @@ static void judge_broken(const struct planning *p, struct retain_verdict *v, con
     }
 }
 
+/* What nobody can judge, or nobody here may. */
+static void stay(struct retain_verdict *v, const char *why)
+{
+    v->goes = false;
+    (void)snprintf(v->reason, sizeof(v->reason), "%s", why);
+}
+
 static void judge_dump(struct planning *p, struct retain_verdict *v)
 {
     switch (v->backup->doubt) {
@@ -181,8 +188,26 @@ static void judge_dump(struct planning *p, struct retain_verdict *v)
     case CATALOG_MAY_BE_PLAIN:
         judge_complete(p, v, "key missing or plain, ");
         break;
+    case CATALOG_PLAIN:
+        judge_complete(p, v, "not encrypted, ");
+        break;
+    case CATALOG_BAD:
+        judge_complete(p, v, "bad, ");
+        break;
     case CATALOG_UNOPENED:
         judge_complete(p, v, "not opened, ");
+        break;
+    case CATALOG_KEY_UNKNOWN:
+        stay(v, "its key cannot be read");
+        break;
+    case CATALOG_KEY_GONE:
+        stay(v, "part of it is gone");
+        break;
+    case CATALOG_OTHER_CLUSTER:
+        stay(v, "of another cluster");
+        break;
+    case CATALOG_FUTURE:
+        stay(v, "its time has not come yet");
         break;
     case CATALOG_SURE:
         if (v->backup->state == CATALOG_KEY_MISSING)
@@ -201,10 +226,13 @@ static void judge(struct planning *p, struct retain_verdict *v)
         judge_dump(p, v);
         break;
     case CATALOG_UNREADABLE:
-        (void)snprintf(v->reason, sizeof(v->reason), "its name cannot be read");
+        stay(v, "its name cannot be read");
         break;
     case CATALOG_ORPHAN_KEY:
         judge_age(v, "lone key, ", age_at(p->now, v->backup->last_modified), RETAIN_LONE_AGE);
+        break;
+    case CATALOG_ORPHAN_MARK:
+        judge_age(v, "lone mark, ", age_at(p->now, v->backup->last_modified), RETAIN_LONE_AGE);
         break;
     }
 }

@@ -9,7 +9,8 @@
 #include "s3/request.h"
 
 struct s3_object {
-    const char *key; /* decoded; valid during the callback */
+    const char *key;  /* decoded; valid during the callback */
+    const char *etag; /* as received, mostly in quotes; "" if the store tells none; valid during the callback */
     uint64_t size;
     int64_t last_modified; /* seconds since the epoch */
 };

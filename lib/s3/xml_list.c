@@ -25,6 +25,7 @@ struct page_reader {
     char key[XML_KEY_MAX + 1];
     char upload_id[XML_UPLOAD_ID_MAX];
     char version_id[XML_VERSION_ID_MAX];
+    char etag[S3_ETAG_MAX];
     uint64_t size;
     int64_t instant;
     bool is_latest, is_delete_marker;
@@ -144,6 +145,8 @@ static int item_field(struct page_reader *r, const char *name, const char *text,
     }
     if (is(name, "VersionId"))
         return copy(r->version_id, sizeof(r->version_id), text, e);
+    if (is(name, "ETag"))
+        return copy(r->etag, sizeof(r->etag), text, e);
     if (is(name, "IsLatest")) {
         r->has_latest = true;
         return parse_bool(text, &r->is_latest, e);
@@ -192,7 +195,7 @@ static int check_root(struct page_reader *r, const char *path, struct err *e)
 
 static int show_object(struct page_reader *r, struct err *e)
 {
-    const struct s3_object o = {.key = r->key, .size = r->size, .last_modified = r->instant};
+    const struct s3_object o = {.key = r->key, .etag = r->etag, .size = r->size, .last_modified = r->instant};
 
     if (!r->has_key || !r->has_size || !r->has_instant)
         return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "an object listed without name, size or time");
@@ -239,7 +242,7 @@ static int end_item(struct page_reader *r, const char *path, struct err *e)
     if (r->showing)
         result = r->kind->show(r, e);
     r->has_key = r->has_size = r->has_instant = r->has_upload_id = r->has_latest = false;
-    r->version_id[0] = '\0';
+    r->version_id[0] = r->etag[0] = '\0';
     return result;
 }
 

@@ -62,7 +62,9 @@ static struct catalog_list *list_of(const struct listing *listing, bool backward
     for (size_t i = 0; i < listing->n; i++) {
         const char *object = listing->objects[backwards ? listing->n - 1 - i : i];
 
-        FUZZ_CHECK(catalog_list_add(l, object, size_of(object), 1, &e) == 0);
+        FUZZ_CHECK(catalog_list_add(l,
+                           &(struct catalog_object){.name = object, .size = size_of(object), .last_modified = 1},
+                           &e) == 0);
     }
     catalog_list_finish(l);
     return l;

@@ -19,7 +19,10 @@ static int on_object(void *ctx, const struct s3_object *o, struct err *e)
 {
     struct listing *l = ctx;
 
-    return catalog_list_add(l->list, o->key, o->size, o->last_modified, e);
+    const struct catalog_object object = {
+            .name = o->key, .etag = o->etag, .size = o->size, .last_modified = o->last_modified};
+
+    return catalog_list_add(l->list, &object, e);
 }
 
 static void on_retry(void *ctx, const struct s3_retry *retry)

@@ -198,7 +198,7 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         out->revision_after = d ? d->revision_after : 0;
         out->key = d ? d->key : "";
         out->key_is_missing = is_key_missing(out->backup, d);
-        if (out->backup->state != CATALOG_ORPHAN_KEY)
+        if (!catalog_backup_is_orphan(out->backup))
             return true;
     }
     return false;

@@ -116,8 +116,8 @@ static void tell(struct prune *p, const struct retain_verdict *v, const struct e
 
 static void count_gone(struct prune *p, const struct catalog_backup *b)
 {
-    if (b->state == CATALOG_ORPHAN_KEY) {
-        p->result.lone_keys++;
+    if (catalog_backup_is_orphan(b)) {
+        p->result.lone_keys += b->state == CATALOG_ORPHAN_KEY;
         return;
     }
     p->result.deleted++;
@@ -276,7 +276,7 @@ static int make_plan(struct prune *p, struct err *e)
             p->victims[p->n_victims++].verdict = v;
             continue;
         }
-        p->result.kept += v->backup->state != CATALOG_ORPHAN_KEY;
+        p->result.kept += !catalog_backup_is_orphan(v->backup);
         if (!p->request.dry_run)
             tell(p, v, NULL);
     }
@@ -326,7 +326,7 @@ static void take_unopened(struct prune *p, const struct key_check_result *r, str
     char note[ERR_TEXT_MAX + 64];
 
     for (unsigned i = 0; i < r->unopened; i++)
-        catalog_list_doubt(p->list, r->which[i]);
+        catalog_list_doubt(p->list, r->which[i], CATALOG_UNOPENED);
     if (is_final) {
         *e = r->trouble;
         return;

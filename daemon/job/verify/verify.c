@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/timestamp.h"
 #include "job/bucket/listing.h"
 #include "job/objections.h"
 #include "job/restore/disk_space.h"
@@ -139,7 +140,7 @@ static unsigned count_left(const struct verify *v)
     unsigned n = 0;
 
     for (size_t i = v->next; !v->only && i < catalog_list_count(v->list); i++)
-        n += catalog_list_at(v->list, i)->state != CATALOG_ORPHAN_KEY;
+        n += !catalog_backup_is_orphan(catalog_list_at(v->list, i));
     return n;
 }
 
@@ -195,6 +196,7 @@ static void count(struct verify *v, const struct err *err)
 static void conclude(struct verify *v, const struct unpack_status *status, const struct err *err)
 {
     const struct catalog_backup *b = v->backup;
+    const struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
     struct verdict verdict = {
             .name = b->name,
             .instant = b->instant,
@@ -214,6 +216,8 @@ static void conclude(struct verify *v, const struct unpack_status *status, const
         return;
     }
     count(v, err);
+    if (!verdict.is_unknown)
+        known_verified(core_known(v->core), &object, timestamp_now(), !err);
     v->sink.verdict(v->sink.ctx, &verdict);
     if (v->cancelled) /* by a watcher that is full: the timer brings it */
         return;
@@ -434,7 +438,7 @@ static void look_at_next(uv_timer_t *timer)
     while (v->next < catalog_list_count(v->list)) {
         const struct catalog_backup *b = catalog_list_at(v->list, v->next++);
 
-        if (b->state != CATALOG_ORPHAN_KEY) { /* no backup */
+        if (!catalog_backup_is_orphan(b)) {
             look_at(v, b);
             return;
         }

@@ -33,7 +33,12 @@ static struct catalog_list *fill(struct catalog_list *l, const struct object *ob
     struct err e = ERR_INIT;
 
     for (size_t i = 0; i < n; i++)
-        expect_success(catalog_list_add(l, objects[i].name, objects[i].size, objects[i].last_modified, &e) == 0, &e);
+        expect_success(catalog_list_add(l,
+                               &(struct catalog_object){.name = objects[i].name,
+                                       .size = objects[i].size,
+                                       .last_modified = objects[i].last_modified},
+                               &e) == 0,
+                &e);
     catalog_list_finish(l);
     return l;
 }
@@ -260,7 +265,8 @@ static void a_size_of_both_is_judged_by_what_is_expected(void **state)
             assert_int_equal(b->state, encrypted ? CATALOG_KEY_MISSING : CATALOG_COMPLETE);
             assert_int_equal(b->doubt, encrypted ? CATALOG_MAY_BE_PLAIN : CATALOG_SURE);
             assert_int_equal(catalog_backup_counts(b), !encrypted);
-            assert_true(catalog_backup_counts(catalog_list_at(l, 0)));
+            assert_int_equal(catalog_backup_counts(catalog_list_at(l, 0)), !encrypted);
+            assert_int_equal(catalog_list_at(l, 0)->doubt, encrypted ? CATALOG_PLAIN : CATALOG_SURE);
         }
     }
 }
@@ -330,8 +336,8 @@ static void one_that_does_not_open_does_not_count(void **state)
 
     (void)state;
     assert_true(catalog_backup_counts(catalog_list_at(l, 0)));
-    catalog_list_doubt(l, 0);
-    catalog_list_doubt(l, 1);
+    catalog_list_doubt(l, 0, CATALOG_UNOPENED);
+    catalog_list_doubt(l, 1, CATALOG_UNOPENED);
     assert_int_equal(catalog_list_at(l, 0)->doubt, CATALOG_UNOPENED);
     assert_int_equal(catalog_list_at(l, 1)->doubt, CATALOG_WRONG_SIZE);
     assert_false(catalog_backup_counts(catalog_list_at(l, 0)));
@@ -397,7 +403,8 @@ static void add_numbered(struct catalog_list *l, int64_t i, enum name_kind kind,
     char name[NAME_TEXT_MAX];
 
     expect_success(name_format(name, "cluster/backup", i * 61, kind, e) == 0, e);
-    expect_success(catalog_list_add(l, name, SEALED, i, e) == 0, e);
+    expect_success(
+            catalog_list_add(l, &(struct catalog_object){.name = name, .size = SEALED, .last_modified = i}, e) == 0, e);
 }
 
 /* As S3 lists them, and the other way round, which is the worst for some ways of sorting. */
@@ -433,10 +440,16 @@ static void a_listing_has_an_end(void **state)
     (void)state;
     expect_success(l, &e);
     for (size_t i = 0; i < CATALOG_MAX; i++)
-        if (catalog_list_add(l, "a-2024-12-06T21:22:25Z.dump", PLAIN, 0, &e) < 0)
+        if (catalog_list_add(l,
+                    &(struct catalog_object){.name = "a-2024-12-06T21:22:25Z.dump", .size = PLAIN, .last_modified = 0},
+                    &e) < 0)
             fail_msg("%s", e.text);
-    assert_int_equal(catalog_list_add(l, "foreign", 0, 0, &e), 0);
-    assert_int_equal(catalog_list_add(l, "a-2024-12-06T21:22:25Z.key", 72, 0, &e), -1);
+    assert_int_equal(
+            catalog_list_add(l, &(struct catalog_object){.name = "foreign", .size = 0, .last_modified = 0}, &e), 0);
+    assert_int_equal(
+            catalog_list_add(l,
+                    &(struct catalog_object){.name = "a-2024-12-06T21:22:25Z.key", .size = 72, .last_modified = 0}, &e),
+            -1);
     expect_error(&e, ERR_RESOURCE, "more than 2000000 objects named 'a-...' in the bucket");
     catalog_list_finish(l);
     assert_int_equal(catalog_list_count(l), 1);
@@ -462,7 +475,7 @@ static void each_allocation_may_fail(void **state)
 
             name[33] = (char)('0' + i / 10 % 6);
             name[34] = (char)('0' + i % 10);
-            result = catalog_list_add(l, name, PLAIN, 0, &e);
+            result = catalog_list_add(l, &(struct catalog_object){.name = name, .size = PLAIN, .last_modified = 0}, &e);
         }
         reached = failing_disarm();
         assert_int_equal(reached, result < 0);

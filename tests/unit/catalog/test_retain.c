@@ -8,6 +8,7 @@
 #include "catalog/name.h"
 #include "catalog/retain.h"
 #include "failing.h"
+#include "seal/key.h"
 
 #define _cleanup_list_ _cleanup_(cleanup_catalog_list_free)
 #define _cleanup_plan_ _cleanup_(cleanup_retain_plan_free)
@@ -34,20 +35,35 @@ struct object {
     int64_t last_modified;
 };
 
+static void add(struct catalog_list *l, const char *name, uint64_t size, int64_t last_modified)
+{
+    const struct catalog_object object = {.name = name, .size = size, .last_modified = last_modified};
+    struct err e = ERR_INIT;
+
+    expect_success(catalog_list_add(l, &object, &e) == 0, &e);
+}
+
+/* Where backups are encrypted: one of the size PLAIN has its key, as good ones do. */
 static struct catalog_list *list_of(const struct object *objects, size_t n)
 {
     struct err e = ERR_INIT;
     struct catalog_list *l = catalog_list_new("a", &e);
+    char key[NAME_TEXT_MAX];
 
     expect_success(l, &e);
     catalog_list_expect_keys(l);
-    for (size_t i = 0; i < n; i++)
-        expect_success(catalog_list_add(l, objects[i].name, objects[i].size, objects[i].last_modified, &e) == 0, &e);
+    for (size_t i = 0; i < n; i++) {
+        add(l, objects[i].name, objects[i].size, objects[i].last_modified);
+        if (objects[i].size != PLAIN || !strstr(objects[i].name, "Z.dump"))
+            continue;
+        name_key_of_dump(key, objects[i].name);
+        add(l, key, KEY_WRAPPED_LEN, objects[i].last_modified);
+    }
     catalog_list_finish(l);
     /* So that any deletion, and any order, has the same in doubt. */
     for (size_t i = 0; i < catalog_list_count(l); i++)
         if (catalog_list_at(l, i)->size == UNOPENED)
-            catalog_list_doubt(l, i);
+            catalog_list_doubt(l, i, CATALOG_UNOPENED);
     return l;
 }
 
@@ -521,7 +537,10 @@ static void a_million_backups(void **state)
         char name[NAME_TEXT_MAX];
 
         expect_success(name_format(name, "a", now - i * 360, NAME_DUMP, &e) == 0, &e);
-        expect_success(catalog_list_add(l, name, PLAIN, now - i * 360, &e) == 0, &e);
+        expect_success(
+                catalog_list_add(l,
+                        &(struct catalog_object){.name = name, .size = PLAIN, .last_modified = now - i * 360}, &e) == 0,
+                &e);
     }
     catalog_list_finish(l);
     plan = plan_of(l, &policy, now);

@@ -125,10 +125,10 @@ struct retain_policy prune_policy(const struct conf *c)
     return (struct retain_policy){.max_age = PRUNE_MAX_AGE, .min_count = c->prune.min_count};
 }
 
-const struct verified *jobs_verified(const struct jobs *j)
+struct known *core_known(const struct core *c)
 {
-    (void)j;
-    return job.verified;
+    (void)c;
+    return job.known;
 }
 
 void jobs_unwatch(struct jobs *j, const void *ctx)

@@ -32,7 +32,7 @@ struct control_job {
     struct prune_request prune;
     struct rotate_request rotate; /* its keys are gone; they were: */
     uint8_t previous[KEY_LEN], next[KEY_LEN];
-    struct verified *verified;
+    struct known *known;
     char output[512];  /* of a restore, as far as it fits; the tool of a verify */
     size_t output_len; /* of a restore, all of it */
 };

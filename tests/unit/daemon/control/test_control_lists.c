@@ -20,7 +20,9 @@ static struct catalog_list *make_list(unsigned dumps, unsigned lone_keys)
         /* The lone keys are the older ones, and so come last. */
         (void)snprintf(name, sizeof(name), "backup-%04u-01-01T00:%02u:%02uZ.%s", i < dumps ? 2000u : 1000u, i / 60 % 60,
                 i % 60, i < dumps ? "dump" : "key");
-        expect_success(catalog_list_add(l, name, 4128, 0, &e) == 0, &e);
+        expect_success(
+                catalog_list_add(l, &(struct catalog_object){.name = name, .size = 4128, .last_modified = 0}, &e) == 0,
+                &e);
     }
     catalog_list_finish(l);
     return l;

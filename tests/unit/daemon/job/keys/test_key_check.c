@@ -63,7 +63,9 @@ static void add(const char *object, uint64_t size)
 {
     struct err e = ERR_INIT;
 
-    assert_int_equal(catalog_list_add(list, object, size, FIRST, &e), 0);
+    assert_int_equal(
+            catalog_list_add(list, &(struct catalog_object){.name = object, .size = size, .last_modified = FIRST}, &e),
+            0);
 }
 
 /* The dump of a key's name, encrypted. */

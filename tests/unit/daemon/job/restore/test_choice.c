@@ -1,10 +1,9 @@
-/* Which backup somebody means, what is in the way, and what was verified: small and pure. */
+/* Which backup somebody means, what is in the way: small and pure. */
 #include "expect.h"
 
 #include <string.h>
 
 #include "base/timestamp.h"
-#include "core/verified.h"
 #include "failing.h"
 #include "job/objections.h"
 #include "job/restore/choice.h"
@@ -37,7 +36,11 @@ static struct catalog_list *list_of(const struct object *objects, size_t n)
     expect_success(l, &e);
     catalog_list_expect_keys(l);
     for (size_t i = 0; i < n; i++)
-        expect_success(catalog_list_add(l, objects[i].name, objects[i].size, 0, &e) == 0, &e);
+        expect_success(
+                catalog_list_add(l,
+                        &(struct catalog_object){.name = objects[i].name, .size = objects[i].size, .last_modified = 0},
+                        &e) == 0,
+                &e);
     catalog_list_finish(l);
     return l;
 }
@@ -46,6 +49,7 @@ static const struct object objects[] = {
         {"backup-2024-12-01T00:00:00Z.dump", SEALED},
         {"backup-2024-12-01T00:00:00Z.key", 72},
         {"backup-2024-12-02T00:00:00Z.dump", PLAIN},
+        {"backup-2024-12-02T00:00:00Z.key", 72},
         {"backup-2024-12-03T00:00:00Z.dump", SEALED}, /* its key is missing */
         {"backup-2024-12-04T00:00:00Z.key", 72},      /* its dump is missing */
         {"backup-2024-13-05T00:00:00Z.dump", SEALED},
@@ -107,7 +111,7 @@ static void test_not_found(void **state)
 static void test_none(void **state)
 {
     (void)state;
-    for (size_t first = 4; first <= ARRAY_LEN(objects); first++) {
+    for (size_t first = 5; first <= ARRAY_LEN(objects); first++) {
         _cleanup_(cleanup_catalog_list_free) struct catalog_list *l =
                 list_of(objects + first, ARRAY_LEN(objects) - first);
         struct choice choices[] = {{.latest = true}, {.instant = at("2024-12-01T00:00:00Z")}};
@@ -267,73 +271,6 @@ static void test_many_objections(void **state)
     assert_non_null(strstr(e.text, "(1) xxxx"));
 }
 
-/* ---- verified ---- */
-
-static void test_verified(void **state)
-{
-    struct verified *v = verified_new();
-    bool is_good = true;
-
-    (void)state;
-    assert_non_null(v);
-    assert_int_equal(verified_find(NULL, "a", &is_good), 0);
-    assert_false(is_good);
-    assert_int_equal(verified_find(v, "a", &is_good), 0);
-    verified_add(v, "a", 10, true);
-    verified_add(v, "b", 20, false);
-    assert_int_equal(verified_find(v, "a", &is_good), 10);
-    assert_true(is_good);
-    assert_int_equal(verified_find(v, "b", &is_good), 20);
-    assert_false(is_good);
-    verified_add(v, "a", 30, false); /* the latest counts */
-    assert_int_equal(verified_find(v, "a", &is_good), 30);
-    assert_false(is_good);
-    assert_int_equal(verified_find(v, "ab", &is_good), 0);
-    verified_free(v);
-    verified_free(NULL);
-}
-
-/* Full: what is known is still kept up to date. */
-static void test_verified_is_bounded(void **state)
-{
-    struct verified *v = verified_new();
-    char name[32];
-    bool is_good;
-
-    (void)state;
-    for (int i = 0; i < VERIFIED_MAX + 100; i++) {
-        (void)snprintf(name, sizeof(name), "backup-%d", i);
-        verified_add(v, name, i + 1, true);
-    }
-    assert_int_equal(verified_find(v, "backup-49999", &is_good), VERIFIED_MAX);
-    assert_int_equal(verified_find(v, "backup-50000", &is_good), 0);
-    verified_add(v, "backup-0", 7, false);
-    assert_int_equal(verified_find(v, "backup-0", &is_good), 7);
-    verified_free(v);
-}
-
-/* Without memory it is forgotten, and nothing else is lost. */
-static void test_verified_without_memory(void **state)
-{
-    struct verified *v = verified_new();
-    bool is_good;
-
-    (void)state;
-    verified_add(v, "a", 10, true);
-    failing_arm(1);
-    verified_add(v, "b", 20, true);
-    assert_true(failing_disarm());
-    assert_int_equal(verified_find(v, "b", &is_good), 0);
-    failing_arm(1);
-    assert_int_equal(verified_find(v, "a", &is_good), 0);
-    assert_true(failing_disarm());
-    assert_int_equal(verified_find(v, "a", &is_good), 10);
-    verified_free(v);
-    failing_arm(1);
-    assert_null(verified_new());
-    assert_true(failing_disarm());
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,9 +282,6 @@ int main(void)
             cmocka_unit_test(test_objections),
             cmocka_unit_test(test_gravest),
             cmocka_unit_test(test_many_objections),
-            cmocka_unit_test(test_verified),
-            cmocka_unit_test(test_verified_is_bounded),
-            cmocka_unit_test(test_verified_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

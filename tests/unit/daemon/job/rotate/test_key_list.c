@@ -40,7 +40,10 @@ static struct catalog_list *catalog_of(const char *const objects[])
         bool is_plain = strstr(objects[i], "31Z.dump") != NULL, is_dump = strstr(objects[i], ".dump") != NULL;
         uint64_t size = is_plain ? PLAIN_SIZE : is_dump ? DUMP_SIZE : 72;
 
-        assert_int_equal(catalog_list_add(catalog, objects[i], size, FIRST, &e), 0);
+        assert_int_equal(
+                catalog_list_add(catalog,
+                        &(struct catalog_object){.name = objects[i], .size = size, .last_modified = FIRST}, &e),
+                0);
     }
     catalog_list_finish(catalog);
     return catalog;
