@@ -232,6 +232,8 @@ static void fill_prune(Control__PruneResult *m, const struct prune_result *r)
     m->remaining_bytes = r->remaining_bytes;
     m->elapsed_ms = r->elapsed_ms;
     m->dry_run = r->dry_run;
+    m->keeps_versions = r->keeps_versions;
+    m->versions_unknown = r->versions_unknown;
 }
 
 static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r, const struct core *core)

@@ -130,6 +130,8 @@ static void put_prune(const Control__PruneResult *r)
     put_number(&first, "uploads", r->uploads);
     put_number(&first, "locked", r->locked);
     put_number(&first, "deleted_bytes", r->deleted_bytes);
+    put_bool(&first, "keeps_versions", r->keeps_versions);
+    put_bool(&first, "versions_unknown", r->versions_unknown);
     put_number(&first, "remaining", r->remaining);
     put_number(&first, "remaining_bytes", r->remaining_bytes);
     put_number(&first, "elapsed_ms", r->elapsed_ms);

@@ -244,6 +244,10 @@ void show_prune(const Control__PruneResult *r)
         (void)printf(", %" PRIu32 " unfinished uploads", r->uploads);
     if (r->locked)
         (void)printf("; %" PRIu32 " stay, because the store does not let them go", r->locked);
+    if (r->deleted && r->keeps_versions)
+        (void)printf("\nThat frees nothing yet: the bucket keeps versions, until a rule of its lifecycle removes them");
+    else if (r->deleted && r->versions_unknown)
+        (void)printf("\nWhether that frees anything is not known: the bucket may keep versions (GetBucketVersioning)");
     (void)printf("\n%s: %" PRIu64 " complete backups, %s\n", r->dry_run ? "would remain" : "remain", r->remaining,
             size_format(r->remaining_bytes, remaining));
 }

@@ -96,6 +96,8 @@ struct prune_result {
     unsigned lone_keys;     /* without a dump, deleted */
     unsigned uploads;       /* unfinished ones, aborted */
     unsigned locked;        /* that the store does not let go */
+    bool keeps_versions;    /* the bucket does: what is deleted there frees nothing yet */
+    bool versions_unknown;  /* whether it does could not be found out, if there was something to delete */
     uint64_t deleted_bytes;
     uint64_t remaining; /* complete backups that are there now */
     uint64_t remaining_bytes;

@@ -37,6 +37,10 @@ enum { XML_ETAG_MAX = 128 };
 /* CompleteMultipartUploadResult: its ETag, with its quotes if it has any; "" if there is none. */
 int xml_parse_complete(struct bytes doc, char out[XML_ETAG_MAX], struct err *e);
 
+/* VersioningConfiguration: its Status, "Enabled" or "Suspended"; "" where no version was ever kept. */
+enum { XML_VERSIONING_MAX = 32 };
+int xml_parse_versioning(struct bytes doc, char out[XML_VERSIONING_MAX], struct err *e);
+
 /*
  * The parser under them, for listings: calls on_text for each element that contains no other, when it ends, and on_end
  * for each that does. `path` is "ListBucketResult/Contents/Key"; `text` is valid during the call and ends with a 0 that

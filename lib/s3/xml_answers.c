@@ -132,3 +132,12 @@ int xml_parse_complete(struct bytes doc, char out[XML_ETAG_MAX], struct err *e)
 
     return read_document(&d, doc, e);
 }
+
+int xml_parse_versioning(struct bytes doc, char out[XML_VERSIONING_MAX], struct err *e)
+{
+    struct field field = {
+            .path = "VersioningConfiguration/Status", .out = out, .size = XML_VERSIONING_MAX, .cut = true};
+    struct document d = {.root = "VersioningConfiguration", .fields = &field, .n_fields = 1};
+
+    return read_document(&d, doc, e);
+}

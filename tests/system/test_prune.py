@@ -232,10 +232,10 @@ def test_more_renamed_ones_than_are_looked_at(plain):
         plain.bucket.put(f"{name(16, hours=n)}.key", one)
     failure = prune(plain, "-i", "2", status=5)[1]["failure"]["text"]
     assert failure.startswith("nothing is deleted: 99 of 100 backups looked at are opened by no configured key; "), failure
-    done = plain.ctl("prune", "-i", "2", "--dry-run")
-    assert done.status == 0 and "note: nothing would be deleted: 99 of 100 backups looked at " in done.err, done
+    assert prune(plain, "-i", "2", "--dry-run", status=5)[1]["failure"]["text"] == failure  # a dry run ends as its run
     assert len(paired(plain)) == 112
-    assert prune(plain, "-i", "1", "--allow-other-keys")[1]["remaining"] == 1
+    foretold, sums = prune(plain, "-i", "1", "--allow-other-keys", "--dry-run")
+    assert sums["deleted"] and prune(plain, "-i", "1", "--allow-other-keys")[0] == foretold
 
 
 # 512 chunks: those of a plain dump are 40 bytes shorter each, which makes five of bbolt's pages.
@@ -526,8 +526,11 @@ def test_a_versioned_bucket(plain):
     client, bucket = plain.bucket.client, plain.bucket.name
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     put(plain, name(0), name(20))
-    assert prune(plain, "-i", "1")[1]["deleted"] == 1
+    for dry in (["--dry-run"], []):
+        done = plain.ctl("prune", "-i", "1", *dry)
+        assert done.status == 0 and "That frees nothing yet: the bucket keeps versions" in done.out, done
     assert paired(plain) == [name(0)]
+    assert (result := prune(plain, "-i", "1")[1])["keeps_versions"] is False and result["versions_unknown"] is False
     listed = client.list_object_versions(Bucket=bucket)
     assert sorted(v["Key"] for v in listed["DeleteMarkers"]) == [f"{name(20)}.dump", f"{name(20)}.key"]
     assert len(listed["Versions"]) == 4
@@ -583,6 +586,11 @@ def test_object_lock(locking):
     assert sorted(foretold, key=str) == sorted(plan, key=str)  # a dry run says the same
     assert [sums[k] for k in ("deleted", "locked", "remaining")] == [result[k] for k in ("deleted", "locked", "remaining")]
     assert sorted(text for text in news(locking)) == sorted(f"prune: {name} stays: {text}" for name, text in locked.items())
+    client.put_object_legal_hold(Bucket=bucket, Key=f"{held}.dump", LegalHold={"Status": "OFF"})
+    told = [one["text"] for one in map(json.loads, locking.ctl("prune", "-i", "1", "--json").out.splitlines())
+            if one.get("name") == f"{held}.dump"]
+    assert told == ["its key: the store keeps it under a legal hold"]  # half a backup is of no use
+    assert paired(locking) == [held, retained, names[-1]]
     for stem in (held, retained):
         assert locking.ctl("verify", "-t", stem[len("backup-"):]).status == 0
 
@@ -597,22 +605,44 @@ def locking_rule(head=lambda request: None):
 
 
 def test_locks_that_cannot_be_asked_for(ceph, etcd, proxied):
-    """Whether there are any: nothing is deleted then; who may not ask, and may have none, hears of it."""
+    """Whether there are any: nothing is deleted then, and a dry run says the same."""
     site, proxy = proxied(ceph, etcd)
     put(site.start(), name(0), name(20), name(30))
-    proxy.rule = lambda request: Answer(500, error("InternalError")) if "object-lock" in request.query else None
-    _, failure = prune(site, "-i", "1", status=1)
-    assert failure["failure"]["text"].startswith(
-        "nothing is deleted: whether the bucket has object lock is not known: HTTP 500 InternalError"), failure
-    done = site.ctl("prune", "-i", "1", "--dry-run")
-    assert done.status == 0 and done.out.count("delete ") == 2, done
-    assert "note: nothing would be deleted: whether the bucket has object lock is not known: HTTP 500 InternalErr" in done.err
-    proxy.rule = lambda request: Answer(400, error("ExpiredToken")) if "object-lock" in request.query else None
-    assert "nothing is deleted: " in prune(site, "-i", "1", status=1)[1]["failure"]["text"]
+    for answer in (Answer(500, error("InternalError")), Answer(400, error("ExpiredToken"))):
+        proxy.rule = lambda request: answer if "object-lock" in request.query else None
+        for dry in (["--dry-run"], []):
+            plan, failure = prune(site, "-i", "1", *dry, status=1)
+            assert not any(goes for goes, _ in plan.values()) and failure["failure"]["text"].startswith(
+                f"nothing is deleted: whether backups are under object lock is not known: HTTP {answer.status} "), failure
     assert len(paired(site)) == 3
-    proxy.rule = lambda request: Answer(403, error("AccessDenied")) if "object-lock" in request.query else None
-    done = site.ctl("prune", "-i", "1")
-    assert done.status == 0 and "object lock may not be asked, so it counts as none: HTTP 403 AccessDenied" in done.err, done
+
+
+@pytest.mark.parametrize("refused, operation", [
+    ({"retention"}, "GetObjectRetention"), ({"legal-hold"}, "GetObjectLegalHold"),
+    ({"object-lock", "retention"}, "GetObjectRetention")], ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else "")
+def test_locks_that_a_head_leaves_out(ceph, etcd, proxied, refused, operation):
+    """Who may not ask for retention and legal hold sees none in a HEAD: where versions are kept, nothing is hidden behind
+    delete markers that may be locked. Where none are kept, nothing can be hidden."""
+    site, proxy = proxied(ceph, etcd)
+    put(site.start(), name(0), name(20), name(30))
+
+    def rule(request, versions=b"<Status>Enabled</Status>"):
+        if "versioning" in request.query:
+            return Answer(200, b"<VersioningConfiguration>%b</VersioningConfiguration>" % versions)
+        if refused & set(request.query):
+            return Answer(403, error("AccessDenied"))
+        if "object-lock" in request.query:
+            return Answer(200, b"<ObjectLockConfiguration/>")
+        return Answer(404, error("NoSuchObjectLockConfiguration")) if "retention" in request.query else None
+    proxy.rule = rule
+    for dry in (["--dry-run"], []):
+        _, failure = prune(site, "-i", "1", *dry, status=1)
+        text = failure["failure"]["text"]
+        assert text.startswith("nothing is deleted: whether backups are under object lock is not known: HTTP 403"), text
+        assert f"({operation} of backup-" in text and f"which needs s3:{operation})" in text, text
+    assert len(paired(site)) == 3 and not proxy.calls("remove")
+    proxy.rule = lambda request: rule(request, b"")
+    assert prune(site, "-i", "1")[1]["deleted"] == 2
     assert paired(site) == [name(0)]
 
 
@@ -623,13 +653,11 @@ def test_a_lock_that_cannot_be_asked_for(ceph, etcd, proxied):
     proxy.rule = locking_rule(lambda request: Answer(403) if name(20).replace(":", "%3A") in request.path else None)
     for dry in (["--dry-run"], []):
         done = site.ctl("prune", "-i", "1", *dry, "--json")
-        *plan, last = map(json.loads, done.out.splitlines())
+        *plan, failure = map(json.loads, done.out.splitlines())
         told = {one["name"][:-5]: one["text"] for one in plan}
         assert told[name(20)].startswith("whether it is locked is not known: ") and not told[name(30)], done
-        if dry:
-            assert done.status == 0 and (last["deleted"], last["remaining"]) == (1, 2), done
-        else:
-            assert done.status == 1 and "1 of 2 could not be deleted: " in last["failure"]["text"], done
+        assert done.status == 1 and "1 of 2 could not be deleted: " in failure["failure"]["text"], done
+        assert f"(HeadObject of {name(20)}.dump, which needs s3:GetObject" in failure["failure"]["text"], done
     assert paired(site) == sorted([name(0), name(20)])
 
 
@@ -653,27 +681,59 @@ def test_cancelled_in_the_turn_in_which_a_step_ends(ceph, etcd, proxied):
     assert len(paired(site)) == 2 and not proxy.calls("remove")
 
 
-def test_what_is_locked(plain):
-    """The store says no to one: it is skipped and said, its key stays, and the others go. That is no failure."""
-    locked = "backup-2011-01-01T00:00:00Z"  # a colon in a policy's resource is its end
-    plain.bucket.client.put_bucket_policy(Bucket=plain.bucket.name, Policy=json.dumps({
-        "Version": "2012-10-17", "Statement": [{
-            "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
-            "Resource": f"arn:aws:s3:::{plain.bucket.name}/backup-2011-*.dump"}]}))
-    put(plain, name(0), name(20), locked, name(40))
-    done = plain.ctl("prune", "-i", "1", "--json")
-    assert done.status == 0, done
-    *plan, result = [json.loads(line) for line in done.out.splitlines()]
-    assert (result["deleted"], result["locked"], result["remaining"]) == (2, 1, 2), result
-    told, = [one for one in plan if one["text"]]
-    assert told["name"] == f"{locked}.dump" and told["kind"] == "auth" and "AccessDenied" in told["text"], told
-    assert paired(plain) == sorted([name(0), locked])
-    line, = news(plain)
-    assert line.startswith(f"prune: {locked}.dump stays: "), line
-    shown = plain.ctl("prune", "-i", "1")
-    assert shown.status == 0 and "1 stay, because the store does not let them go" in shown.out, shown
-    assert re.search(rf"^STAYS .*{locked}\.dump$", shown.out, re.M), shown
+@pytest.fixture
+def denying(plain):
+    """Denies an action on what is given, by a policy of the bucket, in whose resources a colon is the end."""
+    def deny(action, resource):
+        plain.bucket.client.put_bucket_policy(Bucket=plain.bucket.name, Policy=json.dumps({
+            "Version": "2012-10-17", "Statement": [{
+                "Effect": "Deny", "Principal": "*", "Action": action,
+                "Resource": f"arn:aws:s3:::{plain.bucket.name}/{resource}"}]}))
+    yield deny
     plain.bucket.client.delete_bucket_policy(Bucket=plain.bucket.name)
+
+
+def test_who_may_not_delete(plain, denying):
+    """One refused object is named with the right that is missing, its key stays, and the others go. No lock was seen, so
+    this is a failure; and so it is when all are refused."""
+    refused = "backup-2011-01-01T00:00:00Z"
+    denying("s3:DeleteObject", "backup-2011-*.dump")
+    put(plain, name(0), name(20), refused, name(40))
+    *plan, failure = map(json.loads, plain.ctl("prune", "-i", "1", "--json").out.splitlines())
+    assert sum(one["goes"] and not one["text"] for one in plan) == 2, plan
+    assert failure["failure"]["kind"] == "auth" and failure["failure"]["text"].startswith(
+        f"1 of 3 could not be deleted: {refused}.dump: AccessDenied"), failure
+    told, = [one for one in plan if one["text"]]
+    assert told["name"] == f"{refused}.dump" and told["kind"] == "auth", told
+    assert f"(DeleteObject of {refused}.dump, which needs s3:DeleteObject)" in told["text"], told
+    assert paired(plain) == sorted([name(0), refused])
+    assert f"prune: {refused}.dump stays: " in "\n".join(news(plain))
+    denying("s3:DeleteObject", "*")
+    shown = plain.ctl("prune", "-i", "1")
+    assert shown.status == 1 and re.search(rf"^STAYS .*{refused}\.dump$", shown.out, re.M), shown
+    assert "1 of 1 could not be deleted: " in shown.err and "s3:DeleteObject" in shown.err, shown
+
+
+def test_who_may_not_delete_keys(plain, denying):
+    """The dump is told as deleted, its key under its own name, and the failure names both."""
+    refused = "backup-2011-01-01T00:00:00Z"
+    denying("s3:DeleteObject", "backup-2011-*.key")
+    put(plain, name(0), refused)
+    *plan, failure = map(json.loads, plain.ctl("prune", "-i", "1", "--json").out.splitlines())
+    told = {one["name"]: one["text"] for one in plan}
+    assert told[f"{refused}.dump"] == "", plan
+    assert told[f"{refused}.key"].startswith(f"its dump {refused}.dump is deleted, and it is not: AccessDenied"), told
+    assert f"{refused}.key: its dump {refused}.dump is deleted, and it is not: " in failure["failure"]["text"], failure
+
+
+def test_keys_that_cannot_be_deleted_at_all(ceph, etcd, proxied):
+    """The whole request is refused when the dumps have gone."""
+    site, proxy = proxied(ceph, etcd)
+    put(site.start(), name(0), name(20))
+    proxy.rule = lambda request: (
+        Answer(403, error("AccessDenied")) if request.call == "remove" and len(proxy.calls("remove")) == 2 else None)
+    text = site.ctl("prune", "-i", "1").err
+    assert f"1 dumps are deleted, but not all of their keys, {name(20)}.key among them: HTTP 403 AccessDenied" in text, text
 
 
 # ---- life ----

@@ -8,15 +8,20 @@
 #include "catalog/name.h"
 #include "job/prune/locks.h"
 #include "s3/remove.h"
+#include "s3/request.h"
+#include "s3/xml.h"
 
 enum state {
     STARTING,
-    LOCKS, /* are looked for at what is to go */
-    DUMPS, /* go, and lone keys with them */
-    KEYS,  /* of the dumps that are gone */
+    VERSIONS,      /* does the bucket keep them? */
+    LOCKS,         /* are looked for at what is to go, */
+    LOCKS_OF_KEYS, /* and at the keys that are to go with it */
+    DUMPS,         /* go, and lone keys with them */
+    KEYS,          /* of the dumps that are gone */
 };
 
-static const char *const phase_names[] = {"starting", "looking for locks", "deleting", "deleting keys"};
+static const char *const phase_names[] = {
+        "starting", "asking for versions", "looking for locks", "looking for locks", "deleting", "deleting keys"};
 
 struct deletion {
     struct core *core;
@@ -25,23 +30,23 @@ struct deletion {
     enum state state;
     struct locks *locks;
     struct s3_remove *remove;
+    struct s3_request *question; /* whether there are versions */
+    enum deletion_versions versions;
     bool *is_gone, *stays; /* by the index of the backup; stays: it is locked, or that is not known */
-    char **keys;           /* what is being removed; of DUMPS borrowed names, of KEYS our own */
-    size_t *backup_of;     /* index of the backup that such a key belongs to */
-    size_t n_keys;
-    unsigned failed;
-    struct err failure; /* the first */
+    char **objects;        /* what is being looked at, or removed */
+    size_t *backup_of;     /* index of the backup that such an object belongs to */
+    size_t n_objects;
 };
 
 /* ---- the end ---- */
 
-static void drop_keys(struct deletion *d)
+static void drop_objects(struct deletion *d)
 {
-    for (size_t i = 0; d->state == KEYS && i < d->n_keys; i++)
-        free(d->keys[i]);
-    free(TAKE_PTR(d->keys));
+    for (size_t i = 0; i < d->n_objects; i++)
+        free(d->objects[i]);
+    free(TAKE_PTR(d->objects));
     free(TAKE_PTR(d->backup_of));
-    d->n_keys = 0;
+    d->n_objects = 0;
 }
 
 static void on_timer_closed(uv_handle_t *h)
@@ -62,51 +67,50 @@ void deletion_free(struct deletion *d)
     if (d->remove)
         s3_remove_cancel(TAKE_PTR(d->remove));
     locks_free(TAKE_PTR(d->locks));
-    drop_keys(d);
+    if (d->question)
+        s3_request_cancel(TAKE_PTR(d->question));
+    drop_objects(d);
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }
 
 static void finish(struct deletion *d, const struct err *err)
 {
-    d->spec.on_done(d->spec.ctx, err);
+    d->spec.on_done(d->spec.ctx, d->versions, err);
 }
 
-static void finish_all(struct deletion *d)
+/* Nothing has gone yet, and nothing will. */
+static void refuse(struct deletion *d, const struct err *err, const char *why)
 {
-    if (d->failed)
-        err_prepend(&d->failure, "%u of %zu could not be deleted: ", d->failed, d->spec.n);
-    finish(d, d->failed ? &d->failure : NULL);
+    struct err e = *err;
+
+    err_prepend(&e, "nothing is deleted: %s: ", why);
+    finish(d, &e);
 }
 
 /* ---- what becomes of each ---- */
 
-static void tell(struct deletion *d, size_t index, enum deletion_fate fate, const struct err *err)
+static void tell(struct deletion *d, size_t object, enum deletion_fate fate, const struct err *err)
 {
-    d->spec.on_fate(d->spec.ctx, index, fate, err);
+    struct deletion_report report = {
+            .index = d->backup_of[object],
+            .fate = fate,
+            .object = d->objects[object],
+            .is_after_dump = d->state == KEYS,
+            .err = err,
+    };
+
+    d->spec.on_report(d->spec.ctx, &report);
 }
 
-static void count_failure(struct deletion *d, const char *name, const struct err *err)
-{
-    if (d->failed++)
-        return;
-    d->failure = *err;
-    err_prepend(&d->failure, "%s: ", name);
-}
-
-/* The store's no to one object is its lock, its retention or its policy; that is not ours to break. */
 static void on_each(void *ctx, size_t index, const struct err *err)
 {
     struct deletion *d = ctx;
-    size_t backup = d->backup_of[index];
 
-    if (!err && d->state == DUMPS) {
-        d->is_gone[backup] = true;
-        tell(d, backup, DELETION_GONE, NULL);
-    } else if (err && err->kind == ERR_AUTH) {
-        tell(d, backup, DELETION_LOCKED, err);
-    } else if (err) {
-        count_failure(d, d->keys[index], err);
-        tell(d, backup, DELETION_FAILED, err);
+    if (err) {
+        tell(d, index, DELETION_FAILED, err);
+    } else if (d->state == DUMPS) {
+        d->is_gone[d->backup_of[index]] = true;
+        tell(d, index, DELETION_GONE, NULL);
     }
 }
 
@@ -120,19 +124,24 @@ static void schedule(struct deletion *d)
 static void on_removed(void *ctx, const struct err *err)
 {
     struct deletion *d = ctx;
+    struct err e = err ? *err : ERR_INIT;
 
     d->remove = NULL;
-    if (err)
-        finish(d, err);
-    else
+    if (!err) {
         schedule(d);
+        return;
+    }
+    if (d->state == KEYS)
+        err_prepend(
+                &e, "%zu dumps are deleted, but not all of their keys, %s among them: ", d->n_objects, d->objects[0]);
+    finish(d, &e);
 }
 
 static int start_removing(struct deletion *d, struct err *e)
 {
     struct s3_remove_spec spec = {
-            .keys = (const char *const *)d->keys,
-            .n = d->n_keys,
+            .keys = (const char *const *)d->objects,
+            .n = d->n_objects,
             .ctx = d,
             .on_each = on_each,
             .on_done = on_removed,
@@ -143,102 +152,55 @@ static int start_removing(struct deletion *d, struct err *e)
     return d->remove ? 0 : -1;
 }
 
-static int make_room_for_keys(struct deletion *d, struct err *e)
-{
-    d->keys = calloc(d->spec.n + 1, sizeof(*d->keys));
-    d->backup_of = calloc(d->spec.n + 1, sizeof(*d->backup_of));
-    d->n_keys = 0;
-    return d->keys && d->backup_of ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-}
-
-/* Dumps, and keys that have none. */
-static int collect_dumps(struct deletion *d, struct err *e)
-{
-    if (make_room_for_keys(d, e) < 0)
-        return -1;
-    for (size_t i = 0; i < d->spec.n; i++) {
-        if (d->stays[i])
-            continue;
-        d->keys[d->n_keys] = d->spec.backups[i]->name;
-        d->backup_of[d->n_keys++] = i;
-    }
-    return 0;
-}
-
-static int collect_keys(struct deletion *d, struct err *e)
-{
-    char name[NAME_TEXT_MAX];
-
-    if (make_room_for_keys(d, e) < 0)
-        return -1;
-    for (size_t i = 0; i < d->spec.n; i++) {
-        if (!d->is_gone[i] || !d->spec.backups[i]->has_key)
-            continue;
-        name_key_of_dump(name, d->spec.backups[i]->name);
-        if (!(d->keys[d->n_keys] = strdup(name)))
-            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        d->backup_of[d->n_keys++] = i;
-    }
-    return 0;
-}
-
 /* ---- locks ---- */
 
 static const char *name_of(void *ctx, size_t index)
 {
     const struct deletion *d = ctx;
 
-    return d->spec.backups[index]->name;
+    return d->objects[index];
+}
+
+/* Half a backup is of no use: with the dump the key stays, and the reverse. */
+static void spare(struct deletion *d, size_t object, enum deletion_fate fate, const struct err *err)
+{
+    bool is_new = !d->stays[d->backup_of[object]];
+
+    d->stays[d->backup_of[object]] = true;
+    if (is_new)
+        tell(d, object, fate, err);
 }
 
 static void on_locked(void *ctx, size_t index, const struct err *err)
 {
-    struct deletion *d = ctx;
-
-    d->stays[index] = true;
-    tell(d, index, DELETION_LOCKED, err);
+    spare(ctx, index, DELETION_LOCKED, err);
 }
 
 /* What may be locked would only be hidden: it stays, and that is a failure. */
 static void on_unknown(void *ctx, size_t index, const struct err *err)
 {
-    struct deletion *d = ctx;
     struct err e = *err;
 
     err_prepend(&e, "whether it is locked is not known: ");
-    d->stays[index] = true;
-    if (!d->spec.dry_run)
-        count_failure(d, d->spec.backups[index]->name, &e);
-    tell(d, index, DELETION_FAILED, &e);
+    spare(ctx, index, DELETION_FAILED, &e);
 }
 
 static void on_locks(void *ctx, const struct err *err)
 {
     struct deletion *d = ctx;
-    struct err e = err ? *err : ERR_INIT;
-    char note[ERR_TEXT_MAX + 128];
+    bool may_not_ask = err && err->domain == ERR_DOMAIN_HTTP && err->code == 403;
 
     locks_free(TAKE_PTR(d->locks));
-    if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 403) { /* who has no locks need not give us that right */
-        (void)snprintf(note, sizeof(note),
-                "whether the bucket has object lock may not be asked, so it counts as none: %s", err->text);
-        d->spec.on_note(d->spec.ctx, note);
-    } else if (err && d->spec.dry_run) {
-        (void)snprintf(note, sizeof(note),
-                "nothing would be deleted: whether the bucket has object lock is not known: %s", err->text);
-        d->spec.on_note(d->spec.ctx, note);
-    } else if (err) {
-        err_prepend(&e, "nothing is deleted: whether the bucket has object lock is not known: ");
-        finish(d, &e);
-        return;
-    }
-    schedule(d);
+    if (!err || (may_not_ask && d->versions == DELETION_VERSIONS_NONE))
+        schedule(d);
+    else
+        refuse(d, err, "whether backups are under object lock is not known");
 }
 
 static int look_for_locks(struct deletion *d, struct err *e)
 {
     struct locks_spec spec = {
-            .n = d->spec.n,
+            .n = d->n_objects,
             .ctx = d,
             .name = name_of,
             .on_locked = on_locked,
@@ -250,40 +212,113 @@ static int look_for_locks(struct deletion *d, struct err *e)
     return d->locks ? 0 : -1;
 }
 
-/* ---- one after the other ---- */
+/* ---- versions ---- */
 
-/* Starts what comes now. *is_waiting: it calls back. */
-static int start_step(struct deletion *d, bool *is_waiting, struct err *e)
+/* What was stored before a bucket's versioning was suspended is kept, and what came later is not. */
+static void on_versioning(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    *is_waiting = false;
-    if (d->state == LOCKS) {
-        *is_waiting = d->spec.n > 0;
-        return d->spec.n > 0 ? look_for_locks(d, e) : 0;
-    }
-    if ((d->state == DUMPS ? collect_dumps(d, e) : collect_keys(d, e)) < 0)
-        return -1;
-    *is_waiting = d->n_keys > 0;
-    return d->n_keys > 0 ? start_removing(d, e) : 0;
+    struct deletion *d = ctx;
+    struct err ignored = ERR_INIT;
+    char status[XML_VERSIONING_MAX];
+
+    d->question = NULL;
+    d->versions = DELETION_VERSIONS_UNKNOWN;
+    if (!err && xml_parse_versioning(res->body, status, &ignored) == 0)
+        d->versions = !status[0]                       ? DELETION_VERSIONS_NONE
+                      : strcmp(status, "Enabled") == 0 ? DELETION_VERSIONS_KEPT
+                                                       : DELETION_VERSIONS_UNKNOWN;
+    schedule(d);
 }
 
-/* From locks to dumps to keys to the end, past what has nothing to do. */
+static int ask_for_versions(struct deletion *d, struct err *e)
+{
+    const struct s3_param query = {.name = "versioning", .value = ""};
+    const struct s3_request_spec request = {
+            .method = S3_GET, .query = &query, .n_query = 1, .ctx = d, .on_done = on_versioning};
+    struct s3_client *s3 = core_s3(d->core, e);
+
+    d->question = s3 ? s3_request_start(s3, &request, e) : NULL;
+    return d->question ? 0 : -1;
+}
+
+/* ---- one after the other ---- */
+
+static bool has_part(const struct deletion *d, size_t i)
+{
+    bool has_key = d->spec.backups[i]->has_key;
+
+    switch (d->state) {
+    case LOCKS_OF_KEYS:
+        return has_key && !d->stays[i];
+    case DUMPS:
+        return !d->stays[i];
+    case KEYS:
+        return has_key && d->is_gone[i];
+    default:
+        return true;
+    }
+}
+
+/* The objects that the state is about. */
+static int collect(struct deletion *d, struct err *e)
+{
+    char name[NAME_TEXT_MAX];
+
+    d->objects = calloc(d->spec.n + 1, sizeof(*d->objects));
+    d->backup_of = calloc(d->spec.n + 1, sizeof(*d->backup_of));
+    if (!d->objects || !d->backup_of)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    for (size_t i = 0; i < d->spec.n; i++) {
+        if (!has_part(d, i))
+            continue;
+        if (d->state == LOCKS_OF_KEYS || d->state == KEYS)
+            name_key_of_dump(name, d->spec.backups[i]->name);
+        else
+            (void)snprintf(name, sizeof(name), "%s", d->spec.backups[i]->name);
+        if (!(d->objects[d->n_objects] = strdup(name)))
+            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        d->backup_of[d->n_objects++] = i;
+    }
+    return 0;
+}
+
+/* Starts what comes now, if there is anything to it. */
+static int start_step(struct deletion *d, struct err *e)
+{
+    if (collect(d, e) < 0)
+        return -1;
+    if (d->n_objects == 0) {
+        schedule(d);
+        return 0;
+    }
+    if (d->state == VERSIONS)
+        return ask_for_versions(d, e);
+    return d->state < DUMPS ? look_for_locks(d, e) : start_removing(d, e);
+}
+
 static void next_step(uv_timer_t *timer)
 {
     struct deletion *d = CONTAINER_OF(timer, struct deletion, timer);
     struct err e = ERR_INIT;
-    bool is_waiting;
 
-    drop_keys(d);
-    if (d->state == KEYS || (d->state == LOCKS && d->spec.dry_run)) {
-        finish_all(d);
+    drop_objects(d);
+    if (d->state == KEYS || (d->state == LOCKS_OF_KEYS && d->spec.dry_run)) {
+        finish(d, NULL);
         return;
     }
     d->state++;
     d->spec.on_phase(d->spec.ctx, phase_names[d->state]);
-    if (start_step(d, &is_waiting, &e) < 0)
+    if (start_step(d, &e) < 0)
         finish(d, &e);
-    else if (!is_waiting)
-        schedule(d);
+}
+
+static void free_unstarted(struct deletion *d)
+{
+    if (!d)
+        return;
+    free(d->is_gone);
+    free(d->stays);
+    free(d);
 }
 
 struct deletion *deletion_start(struct core *core, const struct deletion_spec *spec, struct err *e)
@@ -295,11 +330,7 @@ struct deletion *deletion_start(struct core *core, const struct deletion_spec *s
         d->stays = calloc(spec->n + 1, sizeof(*d->stays));
     }
     if (!d || !d->is_gone || !d->stays) {
-        if (d) {
-            free(d->is_gone);
-            free(d->stays);
-        }
-        free(d);
+        free_unstarted(d);
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }

@@ -1,13 +1,17 @@
 /*
  * deletion.h: backups go, in an order that leaves nothing unreadable, as far as the store lets them go.
  *
- *     what is locked stays (locks.h) => dumps go, and lone keys => keys of dumps that are gone
+ *     does the bucket keep versions? => what is locked stays, with its other half (locks.h)
+ *     => dumps go, and lone keys => keys of dumps that are gone
  *
  * Which ones go is prune's to decide (prune.h). A dump goes before its key, so that what is visible can always be
- * decrypted. What the store does not let go is told, with its reason, and stays.
+ * decrypted. Nothing is deleted of which it is not known whether it is locked: in a bucket that keeps versions the
+ * store would only hide it, and say yes. What keeps no versions can hide nothing, whoever may ask for its locks. A
+ * refusal that comes after the look at locks is no lock but a right that is missing, and a failure.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -16,8 +20,20 @@
 
 enum deletion_fate {
     DELETION_GONE,   /* the dump, or the lone key */
-    DELETION_LOCKED, /* the store does not let it go, or its key */
-    DELETION_FAILED, /* it is there, or its key is, or nobody knows; counts in the error of on_done */
+    DELETION_LOCKED, /* the store keeps it, or its key, under lock */
+    DELETION_FAILED, /* it is there, or nobody knows */
+};
+
+/* Whether what is deleted is kept as an old version, and frees nothing. */
+enum deletion_versions { DELETION_VERSIONS_NONE, DELETION_VERSIONS_KEPT, DELETION_VERSIONS_UNKNOWN };
+
+/* What became of a backup. The pointers are valid during the call. */
+struct deletion_report {
+    size_t index; /* of it in deletion_spec.backups */
+    enum deletion_fate fate;
+    const char *object;    /* the dump, the lone key; or the key that stays of a dump that has gone */
+    bool is_after_dump;    /* it is that: the dump was told before */
+    const struct err *err; /* with all but GONE */
 };
 
 struct deletion_spec {
@@ -26,12 +42,10 @@ struct deletion_spec {
     bool dry_run; /* look for locks, and delete nothing */
     void *ctx;
     void (*on_phase)(void *ctx, const char *phase);
-    void (*on_note)(void *ctx, const char *note);
-    /* What became of backups[index]; err, valid during the call, with all but GONE. A backup whose dump has gone and
-     * whose key stays is told twice. Of a dry run only what would stay. */
-    void (*on_fate)(void *ctx, size_t index, enum deletion_fate fate, const struct err *err);
-    /* Once unless freed. err: nothing more is deleted, or so many could not be. */
-    void (*on_done)(void *ctx, const struct err *err);
+    /* Once for each, and again for a key that stays alone. Of a dry run only what would stay. */
+    void (*on_report)(void *ctx, const struct deletion_report *report);
+    /* Once unless freed. err: it ended before. */
+    void (*on_done)(void *ctx, enum deletion_versions versions, const struct err *err);
 };
 
 struct deletion;

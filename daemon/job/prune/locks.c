@@ -17,7 +17,10 @@ struct lane {
 struct locks {
     struct core *core;
     struct locks_spec spec;
-    struct s3_request *configuration;
+    struct s3_request *question; /* about the bucket, or by name about one object */
+    bool is_configured;          /* the bucket says that it has locks; else it may not be asked */
+    size_t sample;               /* the object that is asked by name */
+    bool has_retention;          /* it has answered for its retention; its hold is next */
     struct lane lanes[LANES];
     size_t next;
 };
@@ -86,30 +89,92 @@ static bool knows_no_locks(const struct err *e)
            (e->code == 400 || e->code == 404 || e->code == 405 || e->code == 409 || e->code == 501);
 }
 
+static bool is_refused(const struct err *e)
+{
+    return e->domain == ERR_DOMAIN_HTTP && e->code == 403;
+}
+
+static int ask(struct locks *l, const char *object, const char *what,
+        void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
+{
+    const struct s3_param query = {.name = what, .value = ""};
+    const struct s3_request_spec request = {
+            .method = S3_GET,
+            .key = object,
+            .query = &query,
+            .n_query = 1,
+            .body_limit = CONFIGURATION_LIMIT,
+            .fine_code = object ? "NoSuchObjectLockConfiguration ObjectLockConfigurationNotFoundError" : NULL,
+            .ctx = l,
+            .on_done = on_done,
+    };
+    struct s3_client *s3 = core_s3(l->core, e);
+
+    l->question = s3 ? s3_request_start(s3, &request, e) : NULL;
+    return l->question ? 0 : -1;
+}
+
+/* ---- may we see locks? ---- */
+
+static void end_with(struct locks *l, const struct err *err)
+{
+    l->spec.on_done(l->spec.ctx, err);
+}
+
+static void on_sampled(void *ctx, const struct s3_response *res, const struct err *err);
+
+/* Asks the object for its retention, or its legal hold; when there is none left to ask, none is there to be locked. */
+static void sample(struct locks *l)
+{
+    struct err e = ERR_INIT;
+
+    if (l->sample >= l->spec.n)
+        look_at_more(l);
+    else if (ask(l, l->spec.name(l->spec.ctx, l->sample), l->has_retention ? "legal-hold" : "retention", on_sampled,
+                     &e) < 0)
+        end_with(l, &e);
+}
+
+static void on_sampled(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct locks *l = ctx;
+
+    (void)res;
+    l->question = NULL;
+    if (!err && l->has_retention) {
+        look_at_more(l);
+    } else if (!err) {
+        l->has_retention = true;
+        sample(l);
+    } else if (err->kind == ERR_NOT_FOUND) { /* that object has gone meanwhile */
+        l->sample++;
+        l->has_retention = false;
+        sample(l);
+    } else if (knows_no_locks(err) && !l->is_configured) {
+        end_with(l, NULL);
+    } else if (knows_no_locks(err)) { /* then a HEAD is all there is */
+        look_at_more(l);
+    } else {
+        end_with(l, err);
+    }
+}
+
 static void on_configuration(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct locks *l = ctx;
 
     (void)res;
-    l->configuration = NULL;
-    if (!err)
-        look_at_more(l);
+    l->question = NULL;
+    l->is_configured = !err;
+    if (!err || is_refused(err))
+        sample(l);
     else
-        l->spec.on_done(l->spec.ctx, knows_no_locks(err) ? NULL : err);
+        end_with(l, knows_no_locks(err) ? NULL : err);
 }
 
 struct locks *locks_start(struct core *core, const struct locks_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_locks_free) struct locks *l = calloc(1, sizeof(*l));
-    const struct s3_param query = {.name = "object-lock", .value = ""};
-    struct s3_request_spec request = {
-            .method = S3_GET,
-            .query = &query,
-            .n_query = 1,
-            .body_limit = CONFIGURATION_LIMIT,
-            .on_done = on_configuration,
-    };
-    struct s3_client *s3;
 
     if (!l) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -117,18 +182,15 @@ struct locks *locks_start(struct core *core, const struct locks_spec *spec, stru
     }
     l->core = core;
     l->spec = *spec;
-    request.ctx = l;
-    s3 = core_s3(core, e);
-    l->configuration = s3 ? s3_request_start(s3, &request, e) : NULL;
-    return l->configuration ? TAKE_PTR(l) : NULL;
+    return ask(l, NULL, "object-lock", on_configuration, e) < 0 ? NULL : TAKE_PTR(l);
 }
 
 void locks_free(struct locks *l)
 {
     if (!l)
         return;
-    if (l->configuration)
-        s3_request_cancel(l->configuration);
+    if (l->question)
+        s3_request_cancel(l->question);
     for (unsigned i = 0; i < LANES; i++)
         if (l->lanes[i].request)
             s3_request_cancel(l->lanes[i].request);

@@ -4,11 +4,15 @@
  * A bucket with object lock keeps versions, and deleting there only covers what is kept with a marker: the store says
  * yes, the bytes stay, and the backup is not to be seen any more. So it is asked first: whether the bucket has object
  * lock at all (S3 API, GetObjectLockConfiguration), and if so each object, by HEAD, several at a time. A store that
- * does not know the question (400, 404, 405, 409, 501) has no locks. S3 tells of an object's retention and legal hold
- * only to who may ask for them (HeadObject); without those rights nothing seems locked.
+ * does not know the question (400, 404, 405, 409, 501) has no locks.
+ *
+ * A HEAD leaves an object's retention and legal hold out, without a word, for who may not ask for them (HeadObject).
+ * So one object is asked for both by name before (GetObjectRetention, GetObjectLegalHold): refused, nothing can be
+ * known. That is asked, too, when the bucket's configuration may not be: an object of a bucket without locks says so.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -25,8 +29,8 @@ struct locks_spec {
     void (*on_locked)(void *ctx, size_t index, const struct err *err);
     /* Whether it is locked could not be found out. */
     void (*on_unknown)(void *ctx, size_t index, const struct err *err);
-    /* Once unless freed, never inside the start. err: whether the bucket has locks could not be found out; HTTP 403: we
-     * may not ask. */
+    /* Once unless freed, never inside the start. err: what is locked could not be found out; HTTP 403: we may not ask.
+     */
     void (*on_done)(void *ctx, const struct err *err);
 };
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
@@ -45,6 +46,8 @@ struct prune {
     struct victim *victims;
     const struct catalog_backup **backups; /* of the victims, in their order */
     size_t n_victims;
+    unsigned failed;
+    struct err failure; /* the first */
     struct prune_result result;
 };
 
@@ -136,28 +139,51 @@ static void on_phase(void *ctx, const char *phase)
     p->sink.progress(p->sink.ctx, &progress);
 }
 
-static void on_deletion_note(void *ctx, const char *note)
+static void count_failure(struct prune *p, const char *name, const struct err *err)
 {
-    struct prune *p = ctx;
-
-    p->sink.note(p->sink.ctx, note);
+    if (p->failed++)
+        return;
+    p->failure = *err;
+    err_prepend(&p->failure, "%s: ", name);
 }
 
-static void on_fate(void *ctx, size_t index, enum deletion_fate fate, const struct err *err)
+/* A key whose dump has gone is told under its own name: its backup is not there any more. */
+static void tell_key_that_stays(struct prune *p, const struct catalog_backup *b, const struct deletion_report *report)
+{
+    struct err e = *report->err;
+    struct planned planned = {
+            .name = report->object, .instant = b->instant, .goes = true, .reason = "its dump is deleted", .err = &e};
+
+    err_prepend(&e, "its dump %s is deleted, and it is not: ", b->name);
+    count_failure(p, report->object, &e);
+    p->sink.planned(p->sink.ctx, &planned);
+}
+
+static void on_report(void *ctx, const struct deletion_report *report)
 {
     struct prune *p = ctx;
-    struct victim *v = &p->victims[index];
+    struct victim *v = &p->victims[report->index];
+    bool is_of_key = strcmp(report->object, v->verdict->backup->name) != 0;
+    struct err e = report->err ? *report->err : ERR_INIT;
 
-    p->result.locked += fate == DELETION_LOCKED;
-    if (fate == DELETION_GONE)
+    if (report->is_after_dump) {
+        tell_key_that_stays(p, v->verdict->backup, report);
+        return;
+    }
+    if (is_of_key)
+        err_prepend(&e, "its key: ");
+    p->result.locked += report->fate == DELETION_LOCKED;
+    if (report->fate == DELETION_FAILED)
+        count_failure(p, report->object, report->err);
+    if (report->fate == DELETION_GONE)
         count_gone(p, v->verdict->backup);
     if (!p->request.dry_run) {
-        tell(p, v->verdict, err);
+        tell(p, v->verdict, report->err ? &e : NULL);
         return;
     }
     v->stays = true;
     if ((v->why = malloc(sizeof(*v->why))))
-        *v->why = *err;
+        *v->why = e;
 }
 
 /* All, in the plan's order, with what would go, and what of that the store would not let go. */
@@ -175,14 +201,20 @@ static void tell_plan(struct prune *p)
     }
 }
 
-static void on_deleted(void *ctx, const struct err *err)
+static void on_deleted(void *ctx, enum deletion_versions versions, const struct err *err)
 {
     struct prune *p = ctx;
     struct err e = err ? *err : ERR_INIT; /* it is the deletion's own */
 
+    p->result.keeps_versions = versions == DELETION_VERSIONS_KEPT;
+    p->result.versions_unknown = versions == DELETION_VERSIONS_UNKNOWN;
     if (!err && p->request.dry_run)
         tell_plan(p);
-    finish(p, err ? &e : NULL);
+    if (!err && p->failed) {
+        e = p->failure;
+        err_prepend(&e, "%u of %zu could not be deleted: ", p->failed, p->n_victims);
+    }
+    finish(p, err || p->failed ? &e : NULL);
 }
 
 static void cancel_now(uv_timer_t *timer);
@@ -196,8 +228,7 @@ static void start_deleting(uv_timer_t *timer)
             .dry_run = p->request.dry_run,
             .ctx = p,
             .on_phase = on_phase,
-            .on_note = on_deletion_note,
-            .on_fate = on_fate,
+            .on_report = on_report,
             .on_done = on_deleted,
     };
     struct err e = ERR_INIT;
@@ -322,7 +353,7 @@ static bool is_refused(const struct prune *p, const struct key_check_result *r)
 /* What a check that ended with unopened ones means; what is left in *e is the end. */
 static void take_unopened(struct prune *p, const struct key_check_result *r, struct err *e)
 {
-    bool is_final = is_refused(p, r) && !p->request.dry_run && !p->request.allow_other_keys;
+    bool is_final = is_refused(p, r) && !p->request.allow_other_keys;
     char note[ERR_TEXT_MAX + 64];
 
     for (unsigned i = 0; i < r->unopened; i++)
@@ -331,8 +362,7 @@ static void take_unopened(struct prune *p, const struct key_check_result *r, str
         *e = r->trouble;
         return;
     }
-    (void)snprintf(note, sizeof(note), "%s%s; such backups do not count",
-            is_refused(p, r) && p->request.dry_run ? "nothing would be deleted: " : "", r->trouble.text);
+    (void)snprintf(note, sizeof(note), "%s; such backups do not count", r->trouble.text);
     p->sink.note(p->sink.ctx, note);
 }
 

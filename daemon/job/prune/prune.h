@@ -5,10 +5,11 @@
  *
  * It refuses to begin when what it would decide by cannot be trusted: the listing did not complete, our clock is more
  * than PRUNE_SKEW_MAX off the store's, or the newest backup lies in the future, or a backup is there that no configured
- * master key opens (key_check.h), or when whether the bucket has object lock cannot be found out (locks.h). A backup
+ * master key opens (key_check.h), or when what is locked cannot be found out (locks.h). A backup
  * whose key does not open for another reason (renamed, of a newer version) does not count, which is said; when those
- * looked at are nearly all so, it refuses, too. What the store does not let go (object lock, retention) is skipped and
- * said.
+ * looked at are nearly all so, it refuses, too.
+ * What the store keeps under lock is skipped and said; what it refuses to delete is a failure. A dry run ends as its
+ * run would, but that nothing is deleted.
  */
 #pragma once
 

@@ -94,6 +94,22 @@ static void test_upload_id(void **state)
     assert_string_equal(out, "2~x/y=");
 }
 
+static void test_versioning(void **state)
+{
+    char out[XML_VERSIONING_MAX];
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(xml_parse_versioning(text_bytes(DECLARATION "<VersioningConfiguration" NAMESPACE "><Status>Enabled"
+                                                               "</Status></VersioningConfiguration>"),
+                           out, &e) == 0,
+            &e);
+    assert_string_equal(out, "Enabled");
+    expect_success(xml_parse_versioning(text_bytes("<VersioningConfiguration/>"), out, &e) == 0, &e);
+    assert_string_equal(out, "");
+    assert_int_equal(xml_parse_versioning(text_bytes("<html/>"), out, &e), -1);
+}
+
 static void test_complete(void **state)
 {
     char out[XML_ETAG_MAX];
@@ -483,6 +499,7 @@ int main(void)
             cmocka_unit_test(test_long_message),
             cmocka_unit_test(test_upload_id),
             cmocka_unit_test(test_complete),
+            cmocka_unit_test(test_versioning),
             cmocka_unit_test(test_refused),
             cmocka_unit_test(test_text_limit),
             cmocka_unit_test(test_too_long_for_their_place),
