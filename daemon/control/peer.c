@@ -359,7 +359,7 @@ static int start_verify(struct peer *p, const Control__Verify *m, const struct j
 {
     struct verify_request request;
 
-    if (requests_verify(m, p->spec.is_trusted, &request, e) < 0)
+    if (requests_verify(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
     p->is_for_us = true;
     p->watching = jobs_start_verify(p->spec.jobs, &request, sink, e) == 0;

@@ -1,6 +1,10 @@
 #include "control/requests.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
 
 static int check_absolute(const char *path, struct err *e)
 {
@@ -40,6 +44,26 @@ static int take_unpack(struct restore_request *request, const Control__Unpack *m
     return check_absolute(m->data_dir, e) < 0 || check_absolute(m->wal_dir, e) < 0 ? -1 : 0;
 }
 
+/* Who names an object of another prefix must not get ours of the same instant: clusters with one schedule have those.
+ */
+static int check_object(const char *object, const struct conf *conf, struct err *e)
+{
+    _cleanup_free_ char *name = NULL;
+    const char *suffix = strrchr(object, '.');
+    int64_t instant;
+
+    if (!*object)
+        return 0;
+    if (asprintf(&name, "%s%s", object,
+                suffix && (strcmp(suffix, ".dump") == 0 || strcmp(suffix, ".key") == 0) ? "" : ".dump") < 0)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (name_parse(conf->s3.objects_prefix, name, &instant) >= NAME_DUMP)
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "%.200s is no backup of this configuration: with its objects_prefix their names begin with %.200s-", object,
+            conf->s3.objects_prefix);
+}
+
 int requests_restore(
         const Control__Restore *m, const struct conf *conf, bool is_trusted, struct restore_request *out, struct err *e)
 {
@@ -51,12 +75,14 @@ int requests_restore(
             .allow_plain = m->allow_plain,
             .dry_run = m->dry_run,
     };
-    if (check_absolute(m->output, e) < 0 || (!is_trusted && check_trust(m, conf->snapshot_path, e) < 0))
+    if (check_object(m->object, conf, e) < 0 || check_absolute(m->output, e) < 0 ||
+            (!is_trusted && check_trust(m, conf->snapshot_path, e) < 0))
         return -1;
     return m->unpack ? take_unpack(out, m->unpack, e) : 0;
 }
 
-int requests_verify(const Control__Verify *m, bool is_trusted, struct verify_request *out, struct err *e)
+int requests_verify(
+        const Control__Verify *m, const struct conf *conf, bool is_trusted, struct verify_request *out, struct err *e)
 {
     *out = (struct verify_request){
             .all = m->all,
@@ -66,6 +92,8 @@ int requests_verify(const Control__Verify *m, bool is_trusted, struct verify_req
             .allow_renamed = m->allow_renamed,
             .allow_plain = m->allow_plain,
     };
+    if (check_object(m->object, conf, e) < 0)
+        return -1;
     if (out->tool && !is_trusted)
         return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
                 "only root and the daemon's own user may choose the program; leave out --etcdutl-path");

@@ -18,7 +18,8 @@
 /* Errors: ERR_AUTH (not for him), ERR_CONFIG (no absolute path). */
 int requests_restore(const Control__Restore *m, const struct conf *conf, bool is_trusted, struct restore_request *out,
         struct err *e);
-int requests_verify(const Control__Verify *m, bool is_trusted, struct verify_request *out, struct err *e);
+int requests_verify(
+        const Control__Verify *m, const struct conf *conf, bool is_trusted, struct verify_request *out, struct err *e);
 int requests_prune(
         const Control__Prune *m, const struct conf *conf, bool is_trusted, struct prune_request *out, struct err *e);
 

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/duration.h"
+#include "base/option.h"
 #include "version.h"
 
 enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_FOR, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
@@ -82,7 +83,7 @@ int options_parse(int argc, char **argv, struct options *o)
     while ((c = getopt_long(argc, argv, "c:hV", table, NULL)) != -1) {
         switch (c) {
         case 'c':
-            o->config = optarg;
+            o->config = option_value(argv);
             break;
         case OPT_CHECK:
             o->check_config = true;

@@ -12,6 +12,7 @@
 
 struct view {
     const struct ctl *ctl;
+    bool is_dry_run; /* what it shows is what was asked for, also of whoever wants to hear nothing when all goes well */
     struct show_progress progress;
     unsigned entries;
     FILE *table; /* of verdicts, shown at the end; NULL while there are none */
@@ -75,6 +76,12 @@ static void on_verdict(void *ctx, const Control__Verdict *verdict)
         show_verdict_row(v->table, verdict);
 }
 
+/* Whether what went well is not worth a word: cron(8) sends each as a mail. */
+static bool is_silent(const struct view *v)
+{
+    return v->ctl->quiet && !v->is_dry_run;
+}
+
 static void on_planned(void *ctx, const Control__Planned *planned)
 {
     struct view *v = ctx;
@@ -84,6 +91,8 @@ static void on_planned(void *ctx, const Control__Planned *planned)
         results_planned(planned);
         return;
     }
+    if (is_silent(v) && !planned->text[0])
+        return;
     if (v->entries++ == 0)
         show_planned_header();
     show_planned(planned, timestamp_now());
@@ -100,14 +109,14 @@ static void on_unrotated(void *ctx, const Control__Unrotated *u)
         show_unrotated(u);
 }
 
-static void end_table(struct view *v)
+static void end_table(struct view *v, int status)
 {
     if (!v->table)
         return;
-    if (fclose(v->table) == 0)
-        (void)fputs(v->table_text, stdout);
-    else
+    if (fclose(v->table) != 0)
         show_failure("out of memory for the table of verdicts");
+    else if (!v->ctl->quiet || status != CTL_DONE)
+        (void)fputs(v->table_text, stdout);
     free(v->table_text);
 }
 
@@ -131,17 +140,21 @@ static void on_done(void *ctx, const Control__Done *done)
     }
     switch (done->result_case) {
     case CONTROL__DONE__RESULT_BACKUP:
-        show_backup(done->backup);
+        if (!is_silent(v))
+            show_backup(done->backup);
         break;
     case CONTROL__DONE__RESULT_RESTORE:
-        show_restore(done->restore);
+        if (!is_silent(v))
+            show_restore(done->restore);
         warn_if_out_of_sight(v, done->restore);
         break;
     case CONTROL__DONE__RESULT_VERIFY:
-        show_verify(done->verify);
+        if (!is_silent(v))
+            show_verify(done->verify);
         break;
     case CONTROL__DONE__RESULT_PRUNE:
-        show_prune(done->prune);
+        if (!is_silent(v))
+            show_prune(done->prune);
         break;
     case CONTROL__DONE__RESULT_ROTATE:
         show_rotate(done->rotate, done->failure != NULL);
@@ -158,9 +171,16 @@ static void on_done(void *ctx, const Control__Done *done)
     }
 }
 
+static bool is_dry_run(const Control__Request *request)
+{
+    if (request->body_case == CONTROL__REQUEST__BODY_RESTORE)
+        return request->restore->dry_run;
+    return request->body_case == CONTROL__REQUEST__BODY_PRUNE && request->prune->dry_run;
+}
+
 int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
 {
-    struct view view = {.ctl = ctl};
+    struct view view = {.ctl = ctl, .is_dry_run = is_dry_run(request)};
     struct talk t = {
             .ctx = &view,
             .on_progress = with_progress && !ctl->quiet && !ctl->json ? on_progress : NULL,
@@ -177,7 +197,7 @@ int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
     show_progress_init(&view.progress);
     status = talk(ctl, request, &t);
     show_progress_clear(&view.progress);
-    end_table(&view);
+    end_table(&view, status);
     if (request->body_case == CONTROL__REQUEST__BODY_LIST && status == CTL_DONE && !ctl->json && view.entries == 0)
         (void)fputs("no backups with the configured prefix; etcd-backupctl status shows where they are looked for\n",
                 stderr);

@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/inherited.h"
+#include "base/option.h"
 #include "ctl/command.h"
 #include "ctl/ctl.h"
 #include "version.h"
@@ -41,7 +44,7 @@ static void print_usage(const struct command *command)
     (void)puts("\n  -s, --socket SOCKET  of the daemon (default: " DEFAULT_SOCKET ")\n"
                "  -c, --config FILE    no daemon: start a private one with this configuration, for this command\n"
                "      --json           results as JSON, one object a line\n"
-               "  -q, --quiet          no progress\n"
+               "  -q, --quiet          no progress, and where a backup, restore, verify or prune went well, nothing\n"
                "  -h, --help           this text; with a command, its options\n"
                "  -V, --version        the version\n"
                "\nexit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no daemon, 4 busy, 5 integrity");
@@ -84,13 +87,15 @@ static int read_options(int argc, char **argv, const struct command *command, st
 
     join_options(command, options, letters);
     while ((letter = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        const char *value = option_value(argv);
+
         switch (letter) {
         case 's':
-            ctl->socket = optarg;
+            ctl->socket = value;
             ctl->socket_given = true;
             break;
         case 'c':
-            ctl->config = optarg;
+            ctl->config = value;
             break;
         case OPT_JSON:
             ctl->json = true;
@@ -107,11 +112,40 @@ static int read_options(int argc, char **argv, const struct command *command, st
         case '?':
             return usage_error();
         default:
-            if (command->set(letter, optarg) < 0)
+            if (command->set(letter, value) < 0)
                 return CTL_USAGE;
         }
     }
     return -1;
+}
+
+/* Whoever has forgotten the file of -c has given the command away. */
+static int which_command(const struct ctl *ctl)
+{
+    const char *taken = ctl->config ? ctl->config : ctl->socket_given ? ctl->socket : NULL;
+
+    if (taken && find_command(taken))
+        (void)fprintf(stderr, "etcd-backupctl: which command? '%s' was taken for the %s of %s\n", taken,
+                ctl->config ? "FILE" : "SOCKET", ctl->config ? "-c" : "-s");
+    else
+        (void)fputs("etcd-backupctl: which command?\n", stderr);
+    return usage_error();
+}
+
+/* The Go tool's users have it where they are. Only where neither a daemon nor another file can be meant; and nobody
+ * else may have laid it there. */
+static void find_config(struct ctl *ctl)
+{
+    static const char here[] = "config.yml";
+    struct stat st;
+
+    if (ctl->config || ctl->socket_given || access(ctl->socket, F_OK) == 0 || stat(here, &st) < 0)
+        return;
+    if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0022))
+        return;
+    ctl->config = here;
+    if (!ctl->quiet)
+        (void)fprintf(stderr, "note: no daemon has %s: working with ./%s\n", ctl->socket, here);
 }
 
 int main(int argc, char **argv)
@@ -127,8 +161,7 @@ int main(int argc, char **argv)
         return CTL_FAILED;
     }
     if (optind == argc) {
-        (void)fputs("etcd-backupctl: which command?\n", stderr);
-        return usage_error();
+        return which_command(&ctl);
     }
     command = find_command(argv[optind]);
     if (!command) {
@@ -155,5 +188,7 @@ int main(int argc, char **argv)
         (void)fputs("etcd-backupctl: -s asks a running daemon and -c starts a private one: give one of them\n", stderr);
         return usage_error();
     }
+    if (!command->argument) /* those that ask no daemon */
+        find_config(&ctl);
     return command->run(&ctl);
 }

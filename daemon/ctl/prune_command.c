@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/duration.h"
 #include "ctl/ask.h"
@@ -25,7 +27,7 @@ const char prune_usage[] =
         "      --allow-other-keys       also if backups are there that no configured master key opens\n";
 
 static struct {
-    bool has_max_age, has_min_count, dry_run, allow_other_keys;
+    bool has_max_age, has_min_count, is_none, dry_run, allow_other_keys;
     uint64_t max_age_ms, min_count;
 } prune;
 
@@ -52,7 +54,9 @@ int prune_set(int letter, const char *value)
         return set_max_age(value);
     case 'i':
         prune.has_min_count = true;
-        return word_count("--min-count", value, &prune.min_count);
+        prune.is_none = strcmp(value, "0") == 0;
+        prune.min_count = 1;
+        return prune.is_none ? 0 : word_count("--min-count", value, &prune.min_count);
     case OPT_DRY_RUN:
         prune.dry_run = true;
         return 0;
@@ -69,6 +73,8 @@ int prune_run(const struct ctl *ctl)
     Control__Prune body = CONTROL__PRUNE__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
 
+    if (prune.is_none && !ctl->quiet) /* which the Go tool takes by its word */
+        show_note("--min-count 0: the newest complete backup stays all the same");
     body.dry_run = prune.dry_run;
     body.allow_other_keys = prune.allow_other_keys;
     body.has_max_age = prune.has_max_age;

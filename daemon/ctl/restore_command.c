@@ -43,7 +43,7 @@ const struct option restore_options[] = {
 };
 
 const char restore_usage[] =
-        "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339); default: the latest\n"
+        "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339), or its name; default: the latest\n"
         "  -d, --data-dir DIR           the data directory to make; must be absent or empty\n"
         "  -e, --etcdutl-path FILE      etcdutl, or etcdctl of 3.4; default: etcdutl in PATH, else etcdctl\n"
         "  -n, --name NAME              of the member (default: default)\n"
@@ -69,8 +69,8 @@ const char restore_usage[] =
 
 /* What etcdutl is told when an option is left out: the Go tool's defaults, which are also etcd's own. */
 static struct {
-    bool has_cluster, has_instant, use_etcdutl, allow_renamed, skip_hash_check, allow_plain, mark_compacted, dry_run;
-    int64_t instant;
+    bool has_cluster, use_etcdutl, allow_renamed, skip_hash_check, allow_plain, mark_compacted, dry_run;
+    struct word_backup backup;
     uint64_t bump_revision;
     const char *output, *data_dir, *wal_dir, *tool, *token, *cluster, *peer_urls, *name, *owner;
 } restore = {
@@ -80,6 +80,7 @@ static struct {
         .peer_urls = "http://localhost:2380",
         .name = "default",
         .owner = "",
+        .backup = {.name = ""},
 };
 
 static const char **text_of(int letter)
@@ -160,8 +161,7 @@ int restore_set(int letter, const char *value)
         return word_bool(value, &restore.use_etcdutl);
     if (letter == OPT_BUMP_REVISION)
         return word_count("--bump-revision", value, &restore.bump_revision);
-    restore.has_instant = restore.has_instant || letter == 't';
-    return letter == 't' ? word_instant(value, &restore.instant) : 0;
+    return letter == 't' ? word_backup(value, &restore.backup) : 0;
 }
 
 static int check_usage(void)
@@ -218,8 +218,9 @@ int restore_run(const struct ctl *ctl)
     }
     if (output)
         body.output = output;
-    body.latest = !restore.has_instant;
-    body.instant = restore.instant;
+    body.latest = !restore.backup.is_given;
+    body.instant = restore.backup.instant;
+    body.object = (char *)(uintptr_t)restore.backup.name;
     body.allow_renamed = restore.allow_renamed;
     body.skip_hash_check = restore.skip_hash_check;
     body.allow_plain = restore.allow_plain;

@@ -21,7 +21,7 @@ const struct option verify_options[] = {
 };
 
 const char verify_usage[] =
-        "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339); default: the latest\n"
+        "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339), or its name; default: the latest\n"
         "      --all                    every backup of the prefix, newest first\n"
         "      --drill                  also unpack it into a scratch directory beside snapshot_path, ask etcdutl\n"
         "                               what it holds, and remove it again\n"
@@ -30,17 +30,16 @@ const char verify_usage[] =
         "      --allow-plain            accept one that is not encrypted, though the master key is configured\n";
 
 static struct {
-    bool has_instant, all, drill, allow_renamed, allow_plain;
-    int64_t instant;
+    bool all, drill, allow_renamed, allow_plain;
+    struct word_backup backup;
     const char *tool;
-} verify;
+} verify = {.backup = {.name = ""}};
 
 int verify_set(int letter, const char *value)
 {
     switch (letter) {
     case 't':
-        verify.has_instant = true;
-        return word_instant(value, &verify.instant);
+        return word_backup(value, &verify.backup);
     case 'e':
         verify.tool = value;
         return 0;
@@ -67,7 +66,7 @@ int verify_run(const struct ctl *ctl)
     Control__Verify body = CONTROL__VERIFY__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
 
-    if (verify.all && verify.has_instant) {
+    if (verify.all && verify.backup.is_given) {
         show_failure("--all and --backup-timestamp: give one of them");
         return CTL_USAGE;
     }
@@ -78,8 +77,9 @@ int verify_run(const struct ctl *ctl)
     if (verify.tool && !tool)
         return CTL_FAILED;
     body.all = verify.all;
-    body.latest = !verify.all && !verify.has_instant;
-    body.instant = verify.instant;
+    body.latest = !verify.all && !verify.backup.is_given;
+    body.instant = verify.backup.instant;
+    body.object = (char *)(uintptr_t)verify.backup.name; /* protobuf-c's strings are not const */
     body.drill = verify.drill;
     if (tool)
         body.tool = tool;

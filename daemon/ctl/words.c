@@ -31,12 +31,33 @@ int word_bool(const char *text, bool *value)
     return -1;
 }
 
-int word_instant(const char *text, int64_t *instant)
+/* PREFIX-TIMESTAMP, and .dump or .key. The prefix may have any form, so it is the end that is looked at. */
+static bool read_name(const char *text, int64_t *instant)
+{
+    size_t len = strlen(text);
+    struct err ignored;
+
+    if (len > 5 && strcmp(text + len - 5, ".dump") == 0)
+        len -= 5;
+    else if (len > 4 && strcmp(text + len - 4, ".key") == 0)
+        len -= 4;
+    for (size_t i = 1; i < len; i++)
+        if (text[i - 1] == '-' && timestamp_parse(text + i, len - i, instant, &ignored) == 0)
+            return true;
+    return false;
+}
+
+int word_backup(const char *text, struct word_backup *backup)
 {
     struct err e = ERR_INIT;
 
-    if (timestamp_parse(text, strlen(text), instant, &e) == 0)
+    *backup = (struct word_backup){.is_given = *text, .name = ""};
+    if (!*text || timestamp_read(text, &backup->instant, &e) == 0)
         return 0;
+    if (read_name(text, &backup->instant)) {
+        backup->name = text;
+        return 0;
+    }
     show_failure(e.text);
     return -1;
 }

@@ -10,8 +10,16 @@
  */
 int word_bool(const char *text, bool *value);
 
-/* RFC 3339; seconds since the epoch. */
-int word_instant(const char *text, int64_t *instant);
+/* Which backup is meant. */
+struct word_backup {
+    bool is_given;    /* else the latest is meant */
+    int64_t instant;  /* seconds since the epoch */
+    const char *name; /* the object's whole name, if that was given; points into the text. Else "" */
+};
+
+/* A time stamp (timestamp_read), or the whole name of an object, as list shows it; nothing at all is the latest, as for
+ * the Go tool. */
+int word_backup(const char *text, struct word_backup *backup);
 
 /* A whole number without a sign, at least 1. */
 int word_count(const char *option, const char *text, uint64_t *value);

@@ -77,6 +77,38 @@ int timestamp_parse(const char *text, size_t len, int64_t *instant, struct err *
             "'%.*s' is not a time stamp of RFC 3339 (example: 2024-12-06T21:22:25Z)", len > 40 ? 40 : (int)len, text);
 }
 
+int timestamp_read(const char *text, int64_t *instant, struct err *e)
+{
+    enum { SECONDS = 19, OFFSET = 6 }; /* "YYYY-MM-DDTHH:MM:SS", "+HH:MM" */
+    char plain[SECONDS + OFFSET + 1];
+    const char *rest = text + SECONDS;
+    struct err ignored;
+
+    if (strlen(text) <= SECONDS || (text[10] != 'T' && text[10] != 't' && text[10] != ' '))
+        return timestamp_parse(text, strlen(text), instant, e);
+    if (*rest == '.' && rest[1] >= '0' && rest[1] <= '9') {
+        const char *zeros = rest + 1 + strspn(rest + 1, "0");
+
+        rest = rest + 1 + strspn(rest + 1, "0123456789");
+        if (zeros != rest)
+            return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                    "'%.40s' is between two seconds; backups are named to the second, as list shows them", text);
+    }
+    (void)memcpy(plain, text, SECONDS);
+    plain[10] = 'T';
+    if (strcmp(rest, "z") == 0)
+        rest = "Z";
+    if ((*rest == '+' || *rest == '-') && strlen(rest) == OFFSET - 1)
+        (void)snprintf(plain + SECONDS, OFFSET + 1, "%.3s:%s", rest, rest + 3);
+    else if (strlen(rest) <= OFFSET)
+        (void)snprintf(plain + SECONDS, OFFSET + 1, "%s", rest);
+    else
+        return timestamp_parse(text, strlen(text), instant, e);
+    if (timestamp_parse(plain, strlen(plain), instant, &ignored) == 0)
+        return 0;
+    return timestamp_parse(text, strlen(text), instant, e); /* with the words of what was written */
+}
+
 char *timestamp_format(int64_t instant, char out[TIMESTAMP_TEXT_MAX])
 {
     static const int64_t first = -62135596800, last = 253402300799; /* 0001-01-01T00:00:00Z, 9999-12-31T23:59:59Z */

@@ -20,6 +20,13 @@ enum { TIMESTAMP_TEXT_LEN = 20, TIMESTAMP_TEXT_MAX = 21 };
  */
 int timestamp_parse(const char *text, size_t len, int64_t *instant, struct err *e);
 
+/*
+ * What people bring along from other tools: as above, and with a lower-case t and z, a blank for the T (`date
+ * --rfc-3339=seconds`), an offset without its colon, and fractions that are nothing. Another fraction is refused:
+ * objects are named to the second.
+ */
+int timestamp_read(const char *text, int64_t *instant, struct err *e);
+
 /* "2024-12-06T21:22:25Z". For years outside 0001 to 9999 the nearest end of the range. Returns out. */
 char *timestamp_format(int64_t instant, char out[TIMESTAMP_TEXT_MAX]);
 

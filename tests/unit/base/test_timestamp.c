@@ -174,6 +174,59 @@ static void now_is_the_wall_clock(void **state)
     assert_true(now >= before - 1 && now <= after + 1); /* time() is cut to the last tick */
 }
 
+/* As other tools print them. */
+static void as_people_bring_them(void **state)
+{
+    static const char *const good[] = {
+            "2024-12-06T21:22:25Z",
+            "2024-12-06t21:22:25z",
+            "2024-12-06T21:22:25.000Z",
+            "2024-12-06T21:22:25.0z",
+            "2024-12-06T21:22:25.000000000+00:00",
+            "2024-12-06 21:22:25Z",
+            "2024-12-06 22:22:25+01:00",
+            "2024-12-06T22:22:25+0100",
+            "2024-12-06T16:22:25.00-05:00",
+            "2024-12-06T16:22:25-0500",
+    };
+    static const char *const bad[] = {
+            "",
+            "2024-12-06",
+            "2024-12-06T21:22:25",
+            "2024-12-06T21:22:25.Z",
+            "2024-12-06T21:22:25.000",
+            "2024-12-06x21:22:25Z",
+            "2024-12-06T21:22:25.5Z",
+            "2024-12-06T21:22:25.0001Z",
+            "2024-12-06T21:22:25,000Z",
+            "2024-12-06T21:22:25ZZ",
+            "2024-12-06T21:22:25+1:00",
+            "2024-12-06T21:22:25+01:000",
+            "2024-12-06T21:22:25.000+01:00Z",
+            "2024-02-31T21:22:25Z",
+            "2024-12-06T21:22:25.0Z.dump",
+            "2024-12-06  21:22:25Z",
+            "Fri, 06 Dec 2024 21:22:25 GMT",
+    };
+    int64_t instant;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        struct err e = ERR_INIT;
+
+        instant = 0;
+        expect_success(timestamp_read(good[i], &instant, &e) == 0, &e);
+        assert_int_equal(instant, 1733520145);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct err e = ERR_INIT;
+
+        assert_int_equal(timestamp_read(bad[i], &instant, &e), -1);
+        assert_int_equal(e.kind, ERR_CONFIG);
+        assert_non_null(strstr(e.text, bad[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +237,7 @@ int main(void)
             cmocka_unit_test(every_day_of_four_centuries_agrees_with_libc),
             cmocka_unit_test(outside_the_range_the_nearest_end_is_written),
             cmocka_unit_test(now_is_the_wall_clock),
+            cmocka_unit_test(as_people_bring_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,14 +46,39 @@ static void test_bool(void **state)
 
 static void test_instant(void **state)
 {
-    int64_t instant = 0;
+    static const struct {
+        const char *text;
+        bool is_name;
+    } rows[] = {
+            {"2024-12-06T22:22:25+01:00", false},
+            {"2024-12-06T21:22:25.000000Z", false},
+            {"2024-12-06t21:22:25z", false},
+            {"backup-2024-12-06T21:22:25Z.dump", true}, /* as list shows it */
+            {"backup-2024-12-06T21:22:25Z.key", true},
+            {"backup-2024-12-06T21:22:25Z", true},
+            {"a/b c-2024-12-06T22:22:25+01:00.dump", true},
+            {"a-2023-01-01T00:00:00Z-2024-12-06T21:22:25Z.dump", true},
+            {"-2024-12-06T21:22:25Z", true},
+    };
+    static const char *const wrong[] = {"yesterday", "backup-2024-12-06.dump", "2024-12-06T21:22:25Z.dump", "-",
+            ".dump", "backup-2024-12-06T21:22:25.000Z.dump", "backup-2024-12-06T21:22:25Z.dump.gz",
+            "2024-12-06T21:22:25.5Z"};
+    struct word_backup backup;
 
     (void)state;
-    assert_int_equal(word_instant("2024-12-06T22:22:25+01:00", &instant), 0);
-    assert_int_equal(instant, 1733520145);
-    told[0] = '\0';
-    assert_int_equal(word_instant("yesterday", &instant), -1);
-    assert_non_null(strstr(told, "yesterday"));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(word_backup(rows[i].text, &backup), 0);
+        assert_true(backup.is_given);
+        assert_int_equal(backup.instant, 1733520145);
+        assert_string_equal(backup.name, rows[i].is_name ? rows[i].text : "");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        told[0] = '\0';
+        assert_int_equal(word_backup(wrong[i], &backup), -1);
+        assert_non_null(strstr(told, wrong[i]));
+    }
+    assert_int_equal(word_backup("", &backup), 0); /* as the Go tool's: the latest */
+    assert_false(backup.is_given);
 }
 
 static void test_count(void **state)
