@@ -217,6 +217,12 @@ int cron_parse(const char *text, struct cron *out, struct err *e)
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strcasecmp(text, words[i].name) == 0)
             return read_fields(words[i].line, out, e);
+    if (*text == '@')
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "'%.60s' is not a cron line: of words there are @hourly, @daily, @weekly, @monthly and @yearly; for "
+                "every "
+                "so many hours use schedule.interval",
+                text);
     if (read_fields(text, out, e) < 0)
         return err_prepend(e, "'%.60s' is not a cron line: ", text);
     return 0;

@@ -186,7 +186,7 @@ static int read_key(struct reader *r, struct conf_flat_entry **entry)
             *entry = &r->entries[i];
     if (!*entry)
         return refuse_unknown(r, start);
-    if ((*entry)->value.data)
+    if ((*entry)->line)
         return refuse_at(r, start, (*entry)->key, "is there a second time");
     r->p++;
     return 0;
@@ -199,12 +199,12 @@ static int read_value(struct reader *r, struct conf_flat_entry *entry)
 
     if (read_word(r, &w) < 0)
         return -1;
-    if (is_empty(&w))
-        return refuse_at(r, start, entry->key, "has no value");
-    entry->value = (struct bytes){.data = w.start, .len = w.len};
-    entry->quote = w.quote;
     entry->line = r->line;
     entry->column = column_of(r, start);
+    if (is_empty(&w))
+        return entry->mandatory ? refuse_at(r, start, entry->key, "has no value") : 0;
+    entry->value = (struct bytes){.data = w.start, .len = w.len};
+    entry->quote = w.quote;
     return 0;
 }
 
@@ -217,7 +217,15 @@ static int read_pair(struct reader *r)
     if (!ends_word(peek(r, 0)))
         return refuse(r, "a blank is missing behind the colon");
     skip_blanks(r);
-    return read_value(r, entry) < 0 ? -1 : end_line(r);
+    if (read_value(r, entry) < 0)
+        return -1;
+    skip_blanks(r);
+    if (at_comment(r) && entry->secret && !entry->quote)
+        return refuse_at(r, r->p, entry->key,
+                "a # behind a blank begins a comment; put the value in quotes if it is a part of it, else the comment "
+                "into "
+                "a line of its own");
+    return end_line(r);
 }
 
 /* Over blanks, line breaks and comments inside of braces. */

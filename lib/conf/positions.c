@@ -84,6 +84,12 @@ static int refuse_syntax(struct scan *s)
     (void)walk(s->text, m, &there);
     if (there == '\t')
         return conf_place_error(s->e, &at, "a tab; YAML is indented with spaces alone");
+    if (strstr(problem, "cannot start any token")) /* @daily, and what else cannot stand there */
+        return conf_place_error(s->e, &at, "a value that begins with %c must be in quotes", there);
+    if (p->context && strstr(p->context, "an alias")) { /* "* * * * *" */
+        at = place_at(s->out, mark_of(s, p->context_mark), NULL);
+        return conf_place_error(s->e, &at, "a value that begins with * must be in quotes");
+    }
     return conf_place_error(
             s->e, &at, "not valid YAML: %s%s%s", problem, p->context ? " " : "", p->context ? p->context : "");
 }

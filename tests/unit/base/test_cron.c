@@ -91,7 +91,12 @@ static void what_is_no_cron_line(void **state)
             {"0 0 * *", "the day of week is missing"},
             {"0 0 * * * *", "more than five fields"},
             {"0 0 * * *\n", "day of week: '*?' is not one of 0-7 or SUN-SAT"},
-            {"@reboot", "minute: '@reboot' is not one of 0-59"},
+            {"@reboot",
+                    "of words there are @hourly, @daily, @weekly, @monthly and @yearly; for every so many hours use "
+                    "schedule.interval"},
+            {"@every 6h",
+                    "of words there are @hourly, @daily, @weekly, @monthly and @yearly; for every so many hours use "
+                    "schedule.interval"},
             {"60 * * * *", "minute: '60' is not one of 0-59"},
             {"-1 * * * *", "minute: '-1' is not one of 0-59"},
             {"0 24 * * *", "hour: '24' is not one of 0-23"},

@@ -74,6 +74,53 @@ static void of_s3(void **state)
     expect_success(conf_read_credentials("c.yml", CONF_CREDENTIALS_S3, &c, &e) == 0, &e);
     expect_secret(c.token, "t0k/en==");
     conf_credentials_clear(&c);
+
+    /* The Go tool's templates write it in any case. */
+    for (const char *const *token = (const char *const[]){"", "\"\"", "''", "~", "null", NULL}; *token; token++) {
+        char text[100];
+
+        (void)snprintf(text, sizeof(text), "access_key: AKIA\nsession_token: %s\nsecret_key: s\n", *token);
+        scratch_text("c.yml", text);
+        expect_success(conf_read_credentials("c.yml", CONF_CREDENTIALS_S3, &c, &e) == 0, &e);
+        assert_null(c.token);
+        conf_credentials_clear(&c);
+    }
+    scratch_text("c.yml", "session_token: ''\naccess_key: a\nsecret_key: b\nsession_token: ''\n");
+    assert_int_equal(conf_read_credentials("c.yml", CONF_CREDENTIALS_S3, &c, &e), -1);
+    expect_error(&e, ERR_CONFIG, "c.yml:4:1: session_token: is there a second time");
+}
+
+/* What is at hand where an access key is wanted: it is called by its name. */
+static void files_of_other_programs(void **state)
+{
+    static const struct {
+        const char *text, *what;
+    } rows[] = {
+            {"[default]\naws_access_key_id = AKIA\naws_secret_access_key = PASSWORD\n",
+                    "a credentials file of the AWS CLI"},
+            {"# mine\naws_access_key_id: AKIA\naws_secret_access_key: PASSWORD\n", "a credentials file of the AWS CLI"},
+            {"export AWS_ACCESS_KEY_ID=AKIA\nexport AWS_SECRET_ACCESS_KEY=PASSWORD\n",
+                    "a file of variables for the AWS CLI"},
+            {"AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY=PASSWORD\n", "a file of variables for the AWS CLI"},
+            {"{\n  \"AccessKeyId\": \"AKIA\",\n  \"SecretAccessKey\": \"PASSWORD\"\n}\n", "an answer of the AWS CLI"},
+            {"{\"AccessKey\": {\"AccessKeyId\": \"AKIA\"}}\n", "an answer of the AWS CLI"},
+            {"[default]\naccess_key = AKIA\nsecret_key = PASSWORD\n",
+                    "a file with [sections], as the AWS CLI, s3cmd or rclone have"},
+    };
+    char line[256];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct conf_credentials c;
+        struct err e = ERR_INIT;
+
+        scratch_text("c.yml", rows[i].text);
+        assert_int_equal(conf_read_credentials("c.yml", CONF_CREDENTIALS_S3, &c, &e), -1);
+        (void)snprintf(line, sizeof(line),
+                "c.yml:1:1: looks like %s; here two lines of YAML are wanted: access_key: ... and secret_key: ...",
+                rows[i].what);
+        expect_error(&e, ERR_CONFIG, line);
+    }
 }
 
 /* The lines hold PASSWORD wherever the content might show through. */
@@ -98,6 +145,13 @@ static void what_is_refused(void **state)
             {"username: a\npassword: ~\n", "c.yml:2:11: password: has no value"},
             {"username: a\npassword: null\n", "c.yml:2:11: password: has no value"},
             {"username: a\npassword: ''\n", "c.yml:2:11: password: has no value"},
+            /* YAML would take the first half for all of it. */
+            {"username: a\npassword: PASS #WORD\n", "c.yml:2:16: password: a # behind a blank begins a comment; put "
+                                                    "the value in quotes if it is a part of it, "
+                                                    "else the comment into a line of its own"},
+            {"username: a\npassword: PASSWORD\t# x\n", "c.yml:2:20: password: a # behind a blank begins a comment; put "
+                                                       "the value in quotes if it is a part of it, "
+                                                       "else the comment into a line of its own"},
             {"username: a\npassword:PASSWORD\n", "c.yml:2:1: is not 'key: value'"},
             {"'username': a\n'password':PASSWORD\n", "c.yml:2:12: a blank is missing behind the colon"},
             {"username: a\n  password: PASSWORD\n", "c.yml:2:3: is not indented like the first key"},
@@ -247,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(what_is_read),
             cmocka_unit_test(of_s3),
+            cmocka_unit_test(files_of_other_programs),
             cmocka_unit_test(what_is_refused),
             cmocka_unit_test(what_s3_refuses),
             cmocka_unit_test(the_file_itself),

@@ -25,9 +25,11 @@ static void not_yaml(void **state)
                     "a flow sequence"},
             {"etcd_client: {endpoints: [\xc3\xa4", "f.yml:1:28: not valid YAML: did not find expected ',' or ']' while "
                                                    "parsing a flow sequence"},
-            {"log_level: @info\n",
-                    "f.yml:1:12: not valid YAML: found character that cannot start any token while scanning for the "
-                    "next token"},
+            {"log_level: @info\n", "f.yml:1:12: a value that begins with @ must be in quotes"},
+            {"schedule:\n  cron: @daily\n", "f.yml:2:9: a value that begins with @ must be in quotes"},
+            {"schedule: {cron: %x}\n", "f.yml:1:18: a value that begins with % must be in quotes"},
+            {"schedule:\n  cron: * */5 * * *\n", "f.yml:2:9: a value that begins with * must be in quotes"},
+            {"schedule:\n  cron: */5 * * * *\n", "f.yml:2:9: a value that begins with * must be in quotes"},
             {"log_level: info\n...\nfoo\n", "f.yml:3:1: not valid YAML: did not find expected <document start>"},
             {"%YAML 3.0\n---\nlog_level: info\n", "f.yml:1:1: not valid YAML: found incompatible YAML document"},
     };
