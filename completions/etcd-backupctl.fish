@@ -6,7 +6,7 @@ complete -c etcd-backupctl -f
 complete -c etcd-backupctl -s s -l socket -r -F -d 'socket of the daemon'
 complete -c etcd-backupctl -s c -l config -r -F -d 'no daemon: start a private one with this configuration'
 complete -c etcd-backupctl -l json -d 'results as JSON, one object a line'
-complete -c etcd-backupctl -s q -l quiet -d 'no progress'
+complete -c etcd-backupctl -s q -l quiet -d 'no progress, and nothing where all went well'
 complete -c etcd-backupctl -s h -l help -d 'show the options'
 complete -c etcd-backupctl -s V -l version -d 'show the version'
 

@@ -41,19 +41,19 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
     return j;
 }
 
-static double megabytes_per_second(uint64_t bytes, uint64_t ms)
+static double mib_per_second(uint64_t bytes, uint64_t ms)
 {
-    return (double)bytes / 1000.0 / (double)(ms ? ms : 1);
+    return (double)bytes * 1000 / (1 << 20) / (double)(ms ? ms : 1);
 }
 
 static void log_backup(const struct backup_result *r)
 {
     char size[SIZE_TEXT_MAX];
 
-    log_info("backup done: %s, %s in %.1f s, %.0f MB/s, %s, from %s%s%s (etcd %s), revision %" PRId64 " to %" PRId64
+    log_info("backup done: %s, %s in %.1f s, %.0f MiB/s, %s, from %s%s%s (etcd %s), revision %" PRId64 " to %" PRId64
              ", attempt %u",
             r->name, size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
-            megabytes_per_second(r->snapshot_size, r->elapsed_ms), r->encrypted ? "encrypted" : "NOT ENCRYPTED",
+            mib_per_second(r->snapshot_size, r->elapsed_ms), r->encrypted ? "encrypted" : "NOT ENCRYPTED",
             r->member.endpoint, r->member.name[0] ? " " : "", r->member.name, r->member.version, r->member.revision,
             r->revision_after, r->attempts);
 }
@@ -65,9 +65,9 @@ static void log_restore(const struct restore_result *r)
     if (r->dry_run)
         log_info("restore could be done: %s to %s", r->name, r->data_dir ? r->data_dir : r->output);
     else
-        log_info("restore done: %s to %s, %s in %.1f s, %.0f MB/s%s", r->name, r->data_dir ? r->data_dir : r->output,
+        log_info("restore done: %s to %s, %s in %.1f s, %.0f MiB/s%s", r->name, r->data_dir ? r->data_dir : r->output,
                 size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
-                megabytes_per_second(r->snapshot_size, r->elapsed_ms),
+                mib_per_second(r->snapshot_size, r->elapsed_ms),
                 r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
 }
 

@@ -44,7 +44,7 @@ static void on_entry(void *ctx, const Control__Entry *entry)
         return;
     }
     if (v->entries++ == 0)
-        show_entry_header();
+        show_entry_header(entry);
     show_entry(entry, timestamp_now());
 }
 
@@ -71,7 +71,7 @@ static void on_verdict(void *ctx, const Control__Verdict *verdict)
     if (!v->ctl->quiet)
         show_verdict(verdict);
     if (!v->table && (v->table = open_memstream(&v->table_text, &v->table_len)))
-        show_verdict_header(v->table);
+        show_verdict_header(v->table, verdict);
     if (v->table)
         show_verdict_row(v->table, verdict);
 }
@@ -94,7 +94,7 @@ static void on_planned(void *ctx, const Control__Planned *planned)
     if (is_silent(v) && !planned->text[0])
         return;
     if (v->entries++ == 0)
-        show_planned_header();
+        show_planned_header(planned);
     show_planned(planned, timestamp_now());
 }
 

@@ -5,15 +5,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/size.h"
 #include "base/timestamp.h"
+#include "ctl/table.h"
 
 enum { BAR_WIDTH = 24, LINE_EVERY_MS = 10000, OVERDUE_S = 60 };
 
+/* MiB a second, as sizes are MiB. */
 static double rate(uint64_t bytes, uint64_t ms)
 {
-    return (double)bytes / 1000.0 / (double)(ms ? ms : 1);
+    return (double)bytes * 1000 / (1 << 20) / (double)(ms ? ms : 1);
 }
 
 void show_progress_init(struct show_progress *s)
@@ -23,7 +26,7 @@ void show_progress_init(struct show_progress *s)
 
 enum { AMOUNT_MAX = 2 * SIZE_TEXT_MAX + 64 };
 
-/* "1.2 MiB of 3.4 MiB  56 MB/s", or "12 of 34 keys". */
+/* "1.2 MiB of 3.4 MiB  56 MiB/s", or "12 of 34 keys". */
 static const char *amount(const Control__Progress *p, const char *separator, char out[AMOUNT_MAX])
 {
     char done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
@@ -31,8 +34,8 @@ static const char *amount(const Control__Progress *p, const char *separator, cha
     if (p->unit[0])
         (void)snprintf(out, AMOUNT_MAX, "%" PRIu64 " of %" PRIu64 " %.20s", p->done, p->total, p->unit);
     else
-        (void)snprintf(out, AMOUNT_MAX, "%s of %s%s%.0f MB/s", size_format(p->done, done), size_format(p->total, total),
-                separator, rate(p->done, p->elapsed_ms));
+        (void)snprintf(out, AMOUNT_MAX, "%s of %s%s%.0f MiB/s", size_format(p->done, done),
+                size_format(p->total, total), separator, rate(p->done, p->elapsed_ms));
     return out;
 }
 
@@ -117,10 +120,41 @@ static const char *age(int64_t instant, int64_t now, char out[DURATION_TEXT_MAX 
     return out;
 }
 
-void show_entry_header(void)
+/* The name repeats prefix and instant. */
+static struct table_column entry_columns[] = {
+        {"INSTANT", 20, false, 0},
+        {"AGE", 8, true, 0},
+        {"SIZE", 10, true, 0},
+        {"ENCRYPTED", 9, false, 3},
+        {"KEY", 9, false, 4},
+        {"STATE", 15, false, 0},
+        {"VERIFIED", 11, false, 2},
+        {"ETCD", 7, false, 6},
+        {"REVISION", 13, false, 5},
+        {"NAME", 32, false, 7},
+};
+
+static unsigned width_of_terminal(void)
 {
-    (void)printf("%-20s  %8s  %10s  %-9s  %-9s  %-15s  %-11s  %-7s  %-13s  %s\n", "INSTANT", "AGE", "SIZE", "ENCRYPTED",
-            "KEY", "STATE", "VERIFIED", "ETCD", "REVISION", "NAME");
+    static bool is_known;
+    static unsigned width;
+
+    if (!is_known)
+        width = table_width();
+    is_known = true;
+    return width;
+}
+
+/* All names of a table are as long as the first: they have one prefix. */
+static void fit_name(struct table_column *name, const char *first)
+{
+    name->width = (int)strnlen(first, 1024);
+}
+
+void show_entry_header(const Control__Entry *first)
+{
+    fit_name(&entry_columns[ARRAY_LEN(entry_columns) - 1], first->name);
+    (void)table_row(stdout, entry_columns, ARRAY_LEN(entry_columns), NULL, width_of_terminal());
 }
 
 /* "12-34", "12", or "-". */
@@ -149,16 +183,21 @@ static const char *verification(const Control__Entry *e, int64_t now, char out[D
 void show_entry(const Control__Entry *e, int64_t now)
 {
     char instant[TIMESTAMP_TEXT_MAX] = "-", when[DURATION_TEXT_MAX + 4] = "-", size[SIZE_TEXT_MAX];
-    char verified[DURATION_TEXT_MAX + 16], range[48];
+    char verified[DURATION_TEXT_MAX + 16], range[48], key[10];
+    bool is_whole;
 
     if (e->instant) {
         (void)timestamp_format(e->instant, instant);
         (void)age(e->instant, now, when);
     }
-    (void)printf("%-20s  %8s  %10s  %-9s  %-9.9s  %-15s  %-11s  %-7s  %-13s  %s\n", instant, when,
-            size_format(e->size, size), e->encrypted ? "yes" : "no", e->key[0] ? e->key : "-", e->state,
-            verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
-            revisions(e->revision_before, e->revision_after, range), e->name);
+    (void)snprintf(key, sizeof(key), "%.9s", e->key[0] ? e->key : "-");
+    is_whole = table_row(stdout, entry_columns, ARRAY_LEN(entry_columns),
+            (const char *const[]){instant, when, size_format(e->size, size), e->encrypted ? "yes" : "no", key, e->state,
+                    verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
+                    revisions(e->revision_before, e->revision_after, range), e->name},
+            width_of_terminal());
+    if (!is_whole && !e->instant) /* the name is all that says which it is */
+        (void)printf("         %s\n", e->name);
 }
 
 void show_listed(const Control__ListResult *l)
@@ -177,15 +216,27 @@ void show_verdict(const Control__Verdict *v)
         (void)fprintf(stderr, "%s: %s\n", v->unknown ? "NOT VERIFIED" : "BAD", v->text);
 }
 
-void show_verdict_header(FILE *table)
+static struct table_column verdict_columns[] = {
+        {"VERDICT", 7, false, 0},
+        {"INSTANT", 20, false, 0},
+        {"SIZE", 10, true, 0},
+        {"ENCRYPTED", 9, false, 2},
+        {"TIME", 7, true, 1},
+        {"REVISION", 10, true, 0},
+        {"KEYS", 8, true, 0},
+        {"NAME", 32, false, 3},
+};
+
+void show_verdict_header(FILE *table, const Control__Verdict *first)
 {
-    (void)fprintf(table, "%-7s  %-20s  %10s  %-9s  %7s  %10s  %8s  %s\n", "VERDICT", "INSTANT", "SIZE", "ENCRYPTED",
-            "TIME", "REVISION", "KEYS", "NAME");
+    fit_name(&verdict_columns[ARRAY_LEN(verdict_columns) - 1], first->name);
+    (void)table_row(table, verdict_columns, ARRAY_LEN(verdict_columns), NULL, width_of_terminal());
 }
 
 void show_verdict_row(FILE *table, const Control__Verdict *v)
 {
     char instant[TIMESTAMP_TEXT_MAX] = "-", size[SIZE_TEXT_MAX] = "-", revision[24] = "-", keys[24] = "-";
+    char time[32];
 
     if (v->instant)
         (void)timestamp_format(v->instant, instant);
@@ -195,11 +246,13 @@ void show_verdict_row(FILE *table, const Control__Verdict *v)
         (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
         (void)snprintf(keys, sizeof(keys), "%" PRIu64, v->keys);
     }
-    (void)fprintf(table, "%-7s  %-20s  %10s  %-9s  %5.1f s  %10s  %8s  %s\n",
-            v->good      ? "good"
-            : v->unknown ? "UNKNOWN"
-                         : "BAD",
-            instant, size, v->encrypted ? "yes" : "no", (double)v->elapsed_ms / 1000, revision, keys, v->name);
+    (void)snprintf(time, sizeof(time), "%.1f s", (double)v->elapsed_ms / 1000);
+    (void)table_row(table, verdict_columns, ARRAY_LEN(verdict_columns),
+            (const char *const[]){v->good      ? "good"
+                                  : v->unknown ? "UNKNOWN"
+                                               : "BAD",
+                    instant, size, v->encrypted ? "yes" : "no", time, revision, keys, v->name},
+            width_of_terminal());
     if (!v->good)
         (void)fprintf(table, "         %s\n", v->text);
 }
@@ -212,9 +265,19 @@ void show_verify(const Control__VerifyResult *v)
 
 /* ---- what prune decides ---- */
 
-void show_planned_header(void)
+static struct table_column planned_columns[] = {
+        {"", 7, false, 0},
+        {"INSTANT", 20, false, 0},
+        {"AGE", 8, true, 0},
+        {"SIZE", 10, true, 1},
+        {"REASON", 28, false, 0},
+        {"NAME", 32, false, 2},
+};
+
+void show_planned_header(const Control__Planned *first)
 {
-    (void)printf("%-7s  %-20s  %8s  %10s  %-28s  %s\n", "", "INSTANT", "AGE", "SIZE", "REASON", "NAME");
+    fit_name(&planned_columns[ARRAY_LEN(planned_columns) - 1], first->name);
+    (void)table_row(stdout, planned_columns, ARRAY_LEN(planned_columns), NULL, width_of_terminal());
 }
 
 void show_planned(const Control__Planned *p, int64_t now)
@@ -225,11 +288,12 @@ void show_planned(const Control__Planned *p, int64_t now)
         (void)timestamp_format(p->instant, instant);
         (void)age(p->instant, now, when);
     }
-    (void)printf("%-7s  %-20s  %8s  %10s  %-28s  %s\n",
-            p->text[0] ? "STAYS"
-            : p->goes  ? "delete"
-                       : "keep",
-            instant, when, size_format(p->size, size), p->reason, p->name);
+    (void)table_row(stdout, planned_columns, ARRAY_LEN(planned_columns),
+            (const char *const[]){p->text[0] ? "STAYS"
+                                  : p->goes  ? "delete"
+                                             : "keep",
+                    instant, when, size_format(p->size, size), p->reason, p->name},
+            width_of_terminal());
     if (p->text[0])
         (void)printf("         %s\n", p->text);
 }
@@ -322,7 +386,7 @@ void show_backup(const Control__BackupResult *b)
 {
     char size[SIZE_TEXT_MAX], spooled[SIZE_TEXT_MAX];
 
-    (void)printf("%s\n  %s in %.1f s, %.0f MB/s, %s\n  from %s%s%s (etcd %s), ", b->name,
+    (void)printf("%s\n  %s in %.1f s, %.0f MiB/s, %s\n  from %s%s%s (etcd %s), ", b->name,
             size_format(b->snapshot_size, size), (double)b->elapsed_ms / 1000, rate(b->snapshot_size, b->elapsed_ms),
             b->encrypted ? "encrypted" : "NOT ENCRYPTED", b->endpoint, b->member[0] ? " " : "", b->member,
             b->etcd_version);
@@ -357,7 +421,7 @@ void show_restore(const Control__RestoreResult *r)
         (void)printf("%s\n  %s, %s: nothing is in the way, and nothing was done\n", r->name,
                 size_format(r->snapshot_size, size), r->encrypted ? "encrypted, and the key opens" : "not encrypted");
     else
-        (void)printf("%s\n  %s in %.1f s, %.0f MB/s, %s, %s\n", r->name, size_format(r->snapshot_size, size),
+        (void)printf("%s\n  %s in %.1f s, %.0f MiB/s, %s, %s\n", r->name, size_format(r->snapshot_size, size),
                 (double)r->elapsed_ms / 1000, rate(r->snapshot_size, r->elapsed_ms),
                 r->encrypted ? "decrypted and authenticated" : "was not encrypted",
                 r->hash_checked ? "SHA-256 matches" : "SHA-256 NOT CHECKED");

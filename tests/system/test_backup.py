@@ -154,7 +154,7 @@ def test_one_line_tells_of_a_backup(site):
     told = site.ctl("backup", "--json").json
     lines = [line for line in site.log.read_text().splitlines() if told["name"] in line]
     assert len(lines) == 1
-    assert f"{told['revision_before']}" in lines[0] and "MB/s" in lines[0] and told["endpoint"] in lines[0]
+    assert f"{told['revision_before']}" in lines[0] and "MiB/s" in lines[0] and told["endpoint"] in lines[0]
 
 
 def test_exit_statuses(site):

@@ -190,6 +190,51 @@ def test_without_etcd(config):
     config.is_good()
 
 
+def test_options_of_the_go_tool(config, folder):
+    """Its -c=FILE; its config.yml where one works, if neither a daemon nor a file is named; and a file that was forgotten."""
+    config.is_good()
+    done = config.run("--check-config", "-c=config.yml")
+    assert done.returncode == 0
+
+    def ctl(*arguments):
+        return subprocess.run([config.programs.ctl, *arguments], cwd=folder, capture_output=True, text=True,
+                              env=config.programs.environment)
+
+    config.text = config.text.replace("bucket: backups", "bucket: back/ups")
+    config.write("config.yml", config.text)
+    line = "config.yml:17:11: s3_client.bucket: 'back/ups' has a character that cannot be in such a name\n"
+    for arguments in ("list", "-c=config.yml"), ("-c", "config.yml", "list"):
+        done = ctl(*arguments)
+        assert (done.returncode, done.stderr) == (2, line)
+    if not os.path.exists("/run/etcd-backupd/control.sock"):
+        done = ctl("list")
+        note = "note: no daemon has /run/etcd-backupd/control.sock: working with ./config.yml\n"
+        assert (done.returncode, done.stderr) == (2, note + line)
+        assert ctl("-q", "list").stderr == line
+        (folder / "config.yml").chmod(0o666)  # anybody may have written it
+        assert ctl("list").returncode == 3
+        assert ctl("-s", "other.sock", "list").returncode == 3
+    done = ctl("-c", "list")
+    assert done.returncode == 2 and done.stderr.startswith("etcd-backupctl: which command? 'list' was taken for the FILE of -c\n")
+
+
+def test_open_secrets_and_who_only_reads(config, folder):
+    """The Go tool's users have them so: a daemon and what changes the bucket stop, what reads is told."""
+    (folder / "s3.yml").chmod(0o644)
+    config.is_refused("20:5: s3_client.auth.key_auth: s3.yml: holds a secret but is open to all users (mode 0644); use "
+                      "chmod o-rwx")
+    config.text = config.text.replace('"127.0.0.1:9000"', "http://127.0.0.1:1")
+    config.write("config.yml", config.text)
+
+    def ctl(*arguments):
+        return subprocess.run([config.programs.ctl, "-c", "config.yml", *arguments], cwd=folder, capture_output=True, text=True,
+                              env=config.programs.environment)
+
+    for command in (["backup"], ["prune"], ["rotate-key", "-p", "master.key"]):
+        done = ctl(*command)
+        assert done.returncode == 2 and "use chmod o-rwx" in done.stderr, done
+
+
 def test_warnings_are_no_errors(config):
     config.replace("encryption_key_path: master.key\n", "")
     config.replace("\"127.0.0.1:9000\"", "http://10.0.0.1:9000")

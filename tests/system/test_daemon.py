@@ -116,6 +116,9 @@ def test_secrets_that_others_can_read(site, name, words):
     (site.dir / name).chmod(0o644)
     status, line = start_badly(site)
     assert status == 2 and str(site.dir / name) in line and re.search(words, line), line
+    done = site.ctl("list")  # which only reads: told, and done
+    assert (done.status, done.out) == (0, "") and f"{site.file}:" in done.err, done
+    assert "the file holds a secret but is open to all users (mode 0644); use chmod o-rwx" in done.err, done
 
 
 def test_master_keys(site):
@@ -228,7 +231,9 @@ def test_what_ctl_prints(site):
     name = json.loads(made.out)["name"]
     told = site.ctl("backup")
     assert told.status == 0 and told.out.startswith("backup-") and "encrypted" in told.out, told
-    assert told.err == "" and site.ctl("backup", "-q").err == ""  # it was too quick for a line about its progress
+    assert told.err == ""  # it was too quick for a line about its progress
+    silent = site.ctl("-q", "backup")  # as a crontab has it: cron(8) mails whatever is printed
+    assert (silent.status, silent.out, silent.err) == (0, "", "")
     listed = site.ctl("list", "--json")
     entries = [json.loads(line) for line in listed.out.splitlines()]
     assert listed.err == "" and [entry["state"] for entry in entries] == ["complete"] * 3
@@ -262,9 +267,9 @@ def test_progress_on_a_terminal(ceph, medium, proxied):
             pass
         return re.search(pattern, seen)
 
-    wait_for(lambda: shown(rb"\r\x1b\[K(streaming|flushing) +\[[#.]{24}\] [0-9.]+ M?i?B of " + size + rb"  \d+ MB/s"))
+    wait_for(lambda: shown(rb"\r\x1b\[K(streaming|flushing) +\[[#.]{24}\] [0-9.]+ M?i?B of " + size + rb"  \d+ MiB/s"))
     proxy.release()
-    wait_for(lambda: shown(rb"\[#+\] (" + size + rb") of \1  \d+ MB/s[^\n]*\r\x1b\[K$"), what="the bar to be wiped")
+    wait_for(lambda: shown(rb"\[#+\] (" + size + rb") of \1  \d+ MiB/s[^\n]*\r\x1b\[K$"), what="the bar to be wiped")
     assert b"\n" not in seen
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and out.startswith(b"backup-")

@@ -1,8 +1,13 @@
 """Listing: what is shown of each backup, whose it is not, and how it is with ten thousand of them."""
 
+import fcntl
 import http.client
 import json
+import os
 import re
+import struct
+import subprocess
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlsplit
@@ -220,3 +225,37 @@ def test_ten_thousand(etcd, ceph, new_site, request):
     *plan, result = [json.loads(line) for line in site.ctl("prune", "--dry-run", "--json").out.splitlines()]
     assert {one["name"] for one in plan} == set(names) and len(plan) == COUNT
     assert result["deleted"] == COUNT - 20 and site.bucket.dumps()
+
+
+def on_terminal(site, columns, *arguments):
+    """The lines of a command of etcd-backupctl on a terminal of that width."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([site.programs.ctl, "-s", str(site.socket), *arguments], stdin=slave, stdout=slave,
+                          stderr=subprocess.PIPE, env=site.programs.environment) as process:
+        os.close(slave)
+        out = b""
+        try:
+            while piece := os.read(master, 65536):
+                out += piece
+        except OSError:  # EIO: nobody has the other end any more
+            pass
+        assert process.wait() == 0, process.stderr.read()
+    os.close(master)
+    return out.decode().splitlines()
+
+
+def test_tables_fit_the_terminal(site):
+    """No line wraps, and what matters stays; where nobody looks at columns all are there."""
+    site.start()
+    name = site.ctl("backup", "--json").json["name"]
+    wide = [*site.ctl("list").out.splitlines()[:2], *site.ctl("verify").out.splitlines(),
+            *site.ctl("prune", "--dry-run").out.splitlines()[:2]]
+    assert all(("NAME" in line) != (name in line) for line in wide), wide
+    for columns in (200, 110, 80):
+        lines = [line for command in (["list"], ["verify"], ["prune", "--dry-run"])
+                 for line in on_terminal(site, columns, *command)]
+        rows = [line for line in lines if "master key:" not in line]
+        assert rows and all(len(line) <= columns for line in rows), rows
+        assert sum(name in line for line in rows) == {200: 3, 110: 0, 80: 0}[columns]
+        assert sum("INSTANT" in line for line in rows) == 3

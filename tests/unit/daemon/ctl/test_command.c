@@ -80,8 +80,9 @@ void show_verdict(const Control__Verdict *v)
     (void)v;
 }
 
-void show_verdict_header(FILE *table)
+void show_verdict_header(FILE *table, const Control__Verdict *first)
 {
+    (void)first;
     (void)table;
 }
 
@@ -96,8 +97,9 @@ void show_verify(const Control__VerifyResult *v)
     (void)v;
 }
 
-void show_planned_header(void)
+void show_planned_header(const Control__Planned *first)
 {
+    (void)first;
 }
 
 void show_planned(const Control__Planned *p, int64_t now)
@@ -170,8 +172,9 @@ void show_progress_clear(struct show_progress *s)
     (void)s;
 }
 
-void show_entry_header(void)
+void show_entry_header(const Control__Entry *first)
 {
+    (void)first;
 }
 
 void show_entry(const Control__Entry *e, int64_t now)

@@ -53,17 +53,17 @@ static void on_a_terminal(void **state)
         const char *shown;
     } rows[] = {
             {"connecting", "", 0, 0, 5000, "connecting ..."},
-            {"streaming", "", 0, 100 * MIB, 5000, "streaming  [........................] 0 B of 100.0 MiB  0 MB/s"},
+            {"streaming", "", 0, 100 * MIB, 5000, "streaming  [........................] 0 B of 100.0 MiB  0 MiB/s"},
             /* A quarter in 10 s: the rest takes 30 s. */
             {"streaming", "", 25 * MIB, 100 * MIB, 10000,
-                    "streaming  [######..................] 25.0 MiB of 100.0 MiB  3 MB/s  left: 30.0s"},
+                    "streaming  [######..................] 25.0 MiB of 100.0 MiB  2 MiB/s  left: 30.0s"},
             {"flushing", "", 50 * MIB, 100 * MIB, 90000,
-                    "flushing   [############............] 50.0 MiB of 100.0 MiB  1 MB/s  left: 1m30s"},
+                    "flushing   [############............] 50.0 MiB of 100.0 MiB  1 MiB/s  left: 1m30s"},
             {"flushing", "", 100 * MIB, 100 * MIB, 10000,
-                    "flushing   [########################] 100.0 MiB of 100.0 MiB  10 MB/s"},
+                    "flushing   [########################] 100.0 MiB of 100.0 MiB  10 MiB/s"},
             {"flushing", "", 200 * MIB, 100 * MIB, 10000, /* more than there is */
-                    "flushing   [########################] 200.0 MiB of 100.0 MiB  21 MB/s"},
-            {"streaming", "", 1, 2, 0, "streaming  [############............] 1 B of 2 B  0 MB/s  left: 0ms"},
+                    "flushing   [########################] 200.0 MiB of 100.0 MiB  20 MiB/s"},
+            {"streaming", "", 1, 2, 0, "streaming  [############............] 1 B of 2 B  0 MiB/s  left: 0ms"},
             {"rotating", "keys", 1, 3, 2000, "rotating   [########................] 1 of 3 keys  left: 4.0s"},
     };
     struct show_progress s;
@@ -96,12 +96,12 @@ static void elsewhere(void **state)
             {10000, 0, 0, "streaming\n"},
             {10001, 10 * MIB, 100 * MIB, ""},
             {19999, 10 * MIB, 100 * MIB, ""},
-            {20500, 20 * MIB, 100 * MIB, "streaming: 20.0 MiB of 100.0 MiB, 1 MB/s\n"},
+            {20500, 20 * MIB, 100 * MIB, "streaming: 20.0 MiB of 100.0 MiB, 1 MiB/s\n"},
             {30400, 30 * MIB, 100 * MIB, ""},
-            {30500, 30 * MIB, 100 * MIB, "streaming: 30.0 MiB of 100.0 MiB, 1 MB/s\n"},
+            {30500, 30 * MIB, 100 * MIB, "streaming: 30.0 MiB of 100.0 MiB, 1 MiB/s\n"},
             {100, 0, 0, ""}, /* another attempt */
             {9000, 90 * MIB, 100 * MIB, ""},
-            {10000, 90 * MIB, 100 * MIB, "streaming: 90.0 MiB of 100.0 MiB, 9 MB/s\n"},
+            {10000, 90 * MIB, 100 * MIB, "streaming: 90.0 MiB of 100.0 MiB, 9 MiB/s\n"},
             {10500, 90 * MIB, 100 * MIB, ""},
     };
     struct show_progress s;
