@@ -214,6 +214,7 @@ static int next_page(struct s3_listing *l, struct err *e)
     if (l->page.marker[0])
         query[n++] = (struct s3_param){l->kind->marker, l->page.marker};
     request.n_query = n;
+    request.patience_ms = l->spec.patience_ms;
     request.on_retry = l->spec.on_retry ? on_retry : NULL;
     l->request = s3_request_start(l->client, &request, e);
     return l->request ? 0 : -1;

@@ -34,7 +34,9 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
             .key = spec->key,
             .headers = h.list,
             .body = spec->body,
+            .patience_ms = spec->patience_ms,
             .ctx = spec->ctx,
+            .on_retry = spec->on_retry,
             .on_done = spec->on_done,
     };
 

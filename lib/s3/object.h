@@ -45,7 +45,9 @@ struct s3_put_spec {
      */
     const char *if_match; /* or NULL: only over this ETag (Ceph 16 compares it without its quotes) */
     bool if_none_match;   /* only if there is none yet */
+    uint64_t patience_ms; /* as in s3_request_spec */
     void *ctx;
+    void (*on_retry)(void *ctx, const struct s3_retry *retry); /* or NULL */
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);
 };
 struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, struct err *e);
@@ -102,6 +104,7 @@ struct s3_listing_spec {
     int (*on_object)(void *ctx, const struct s3_object *o, struct err *e);         /* for s3_list_objects */
     int (*on_unfinished)(void *ctx, const struct s3_unfinished *u, struct err *e); /* for s3_list_unfinished */
     int (*on_version)(void *ctx, const struct s3_version *v, struct err *e);       /* for s3_list_versions */
+    uint64_t patience_ms;                                                          /* for each page */
     void (*on_retry)(void *ctx, const struct s3_retry *retry);                     /* of a page; or NULL */
     void (*on_done)(void *ctx, const struct err *err);
 };

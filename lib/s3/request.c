@@ -113,16 +113,22 @@ static void look_for_growth(struct s3_request *r)
 
 static bool may_try_again(struct s3_request *r, struct s3_retry *retry)
 {
+    const unsigned max_attempts = s3_client_conf(r->client)->max_attempts;
     uint64_t waited;
 
     if (!r->patience_ms) {
-        retry->max_attempts = s3_client_conf(r->client)->max_attempts;
-        return r->attempts < retry->max_attempts;
+        retry->max_attempts = max_attempts;
+        return r->attempts < max_attempts;
     }
-    look_for_growth(r);
+    if (r->into)
+        look_for_growth(r);
+    else if (r->attempts == 1)
+        r->into_grew_ms = now_ms(r);
     waited = now_ms(r) - r->into_grew_ms;
     retry->left_ms = waited < r->patience_ms ? r->patience_ms - waited : 0;
-    return retry->left_ms > 0;
+    if (retry->left_ms == 0 && !r->into)
+        retry->max_attempts = max_attempts;
+    return retry->left_ms > 0 || r->attempts < retry->max_attempts;
 }
 
 /* After an attempt that failed for a time. */
@@ -313,7 +319,7 @@ static int copy_spec(struct s3_request *r, const struct s3_request_spec *spec, s
     r->into = spec->into;
     r->into_len = spec->into_len;
     r->range_start = spec->range_start;
-    r->patience_ms = spec->into ? spec->patience_ms : 0;
+    r->patience_ms = spec->patience_ms;
     r->is_bucket = !spec->key;
     r->right = s3_right_of(spec->method, r->is_bucket, spec->query, spec->n_query);
     r->body_limit_is_integrity = spec->body_limit > 0;
@@ -351,6 +357,11 @@ struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request
     (void)uv_timer_init(s3_client_loop(c), &r->timer);
     soon(r, 0);
     return TAKE_PTR(r);
+}
+
+void s3_request_hurry(struct s3_request *r)
+{
+    r->patience_ms = 0;
 }
 
 void s3_request_cancel(struct s3_request *r)

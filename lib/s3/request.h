@@ -29,6 +29,9 @@ struct s3_param {
 
 enum { S3_ETAG_MAX = 128, S3_BODY_LIMIT = 8 << 20 };
 
+/* The patience of what is not to be thrown away because the store restarts, or a network does. */
+enum { S3_OUTAGE_MS = 5 * 60 * 1000 };
+
 struct s3_response {
     int status;              /* HTTP status, 2xx */
     char etag[S3_ETAG_MAX];  /* with its quotes, as received; "" if there was none */
@@ -74,8 +77,9 @@ struct s3_request_spec {
     const char *if_match; /* ETag that the object must still have, or NULL; copied */
 
     /*
-     * With `into`, and not 0: what counts is not max_attempts but time, so many ms without another byte of `into`, from
-     * the beginning or from the end of the last attempt that brought some. Then waits get longer up to 12 s.
+     * Not 0: what counts is not max_attempts but time. With `into` so many ms without another byte of it, from the
+     * beginning or from the end of the last attempt that brought some; without, so many ms since the first attempt
+     * failed, and max_attempts in any case, since each may take long. Then waits get longer up to 12 s.
      */
     uint64_t patience_ms;
 
@@ -98,6 +102,9 @@ struct s3_request;
 
 /* Starts it. Errors: ERR_RESOURCE, ERR_CONFIG (key too long); then nothing is started. */
 struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request_spec *spec, struct err *e);
+
+/* From now on max_attempts counts, and not its patience: somebody waits for the end. */
+void s3_request_hurry(struct s3_request *r);
 
 /* Stops it without a callback. The borrowed memory is free to go when this returns. */
 void s3_request_cancel(struct s3_request *r);

@@ -79,9 +79,9 @@ struct s3_request {
     int64_t used_skew; /* what its signature was corrected by */
 
     /* Over the attempts. */
-    size_t into_done; /* bytes of `into` that are there */
-    size_t into_most; /* that were ever there: a store without ETags makes us begin again */
-    uint64_t into_grew_ms;
+    size_t into_done;      /* bytes of `into` that are there */
+    size_t into_most;      /* that were ever there: a store without ETags makes us begin again */
+    uint64_t into_grew_ms; /* or, without `into`, when the first attempt failed */
     char into_etag[S3_ETAG_MAX];
     unsigned attempts;
     unsigned resent; /* within attempts */

@@ -73,6 +73,35 @@ const char *upload_id(const struct s3_upload *u)
     return u->n_ids ? u->ids[0] : NULL;
 }
 
+uint64_t upload_patience(const struct s3_upload *u)
+{
+    const uint64_t silent = uv_now(u->loop) - u->answered_ms;
+
+    if (u->hurried)
+        return 0;
+    if (u->state != UPLOAD_ABORTING)
+        return u->spec.outage_ms;
+    return silent < u->spec.outage_ms ? u->spec.outage_ms - silent : 0;
+}
+
+void upload_on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct s3_upload *u = ctx;
+    const uint64_t now = uv_now(u->loop);
+
+    if (!u->spec.on_retry || retry->attempts <= UPLOAD_RETRIES_UNTOLD ||
+            (u->told_ms && now - u->told_ms < UPLOAD_RETRY_TOLD_MS))
+        return;
+    u->told_ms = now;
+    u->spec.on_retry(u->spec.ctx, retry);
+}
+
+void upload_answered(struct s3_upload *u, const struct s3_response *res)
+{
+    u->answered_ms = uv_now(u->loop);
+    u->retries += res->attempts - 1;
+}
+
 static void destroy(struct s3_upload *u)
 {
     if (u->buffers)
@@ -114,6 +143,7 @@ static int fill_in(struct s3_upload *u, const struct s3_upload_spec *spec, struc
     u->spec.key = strdup(spec->key);
     u->body = BUF_INIT((size_t)4 << 20); /* 10,000 parts with ETags of the usual 34 characters are 1 MiB */
     u->started = timestamp_now();
+    u->answered_ms = uv_now(u->loop);
     u->outcome = S3_OUTCOME_ABSENT;
     u->buffers = calloc((size_t)spec->parts_in_flight + 2, sizeof(*u->buffers));
     if (!u->spec.key || !u->buffers)
@@ -243,6 +273,26 @@ void s3_upload_commit(struct s3_upload *u)
 {
     upload_enter(u, u->spec.must_be_new ? UPLOAD_LOOKING : UPLOAD_COMPLETING);
     upload_kick(u);
+}
+
+static void hurry(struct s3_request *r)
+{
+    if (r)
+        s3_request_hurry(r);
+}
+
+void s3_upload_hurry(struct s3_upload *u)
+{
+    u->hurried = true;
+    hurry(u->create);
+    hurry(u->request);
+    for (unsigned i = 0; i < u->spec.parts_in_flight + 2; i++)
+        hurry(u->buffers[i].request);
+}
+
+const char *s3_upload_left(const struct s3_upload *u, unsigned n)
+{
+    return n < u->n_ids - u->abort.next ? u->ids[u->abort.next + n] : NULL;
 }
 
 enum s3_outcome s3_upload_outcome(const struct s3_upload *u)

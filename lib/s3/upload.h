@@ -40,8 +40,13 @@ struct s3_upload_spec {
     const char *spool_dir; /* or NULL: no spool, the owner waits as long as S3 takes */
     uint64_t spool_limit;  /* bytes */
     uint64_t patience_ms;  /* of waiting in all before the spool is used */
+    uint64_t outage_ms;    /* so long a part, the commit and the abort are tried without success (patience_ms of
+                              request.h); 0: max_attempts counts. Not of the first request: nothing is lost with it */
 
     void *ctx;
+    /* A request failed more than UPLOAD_RETRIES_UNTOLD times and is tried again; at most once in UPLOAD_RETRY_TOLD_MS.
+     * It may abort or free the upload. Or NULL. */
+    void (*on_retry)(void *ctx, const struct s3_retry *retry);
     /* There is as much room as s3_upload_want asked for. Once for each time it was asked. */
     void (*on_room)(void *ctx);
     /* After s3_upload_end: every part is stored. */
@@ -52,9 +57,11 @@ struct s3_upload_spec {
      * may be visible in spite of the error. */
     void (*on_committed)(void *ctx, const struct err *err);
     /* The upload is gone from the store (unless s3_upload_outcome says that the commit did succeed), err NULL; or it
-     * stays behind there, and prune will find it. */
+     * stays behind there (s3_upload_left), and prune will find it. */
     void (*on_aborted)(void *ctx, const struct err *err);
 };
+
+enum { UPLOAD_RETRY_TOLD_MS = 30 * 1000, UPLOAD_RETRIES_UNTOLD = 2 };
 
 struct s3_upload_stats {
     uint64_t written;    /* bytes taken from the owner */
@@ -103,6 +110,13 @@ void s3_upload_commit(struct s3_upload *u);
 
 /* Cancels what is in flight and aborts, retried. Leads to on_aborted, also when there is nothing to abort. */
 void s3_upload_abort(struct s3_upload *u);
+
+/* Somebody waits for the end: from now on max_attempts counts and not outage_ms, also for what is under way. */
+void s3_upload_hurry(struct s3_upload *u);
+
+/* Inside on_aborted with an error: the id of the n-th upload of this key that was not aborted, or NULL; valid until
+ * s3_upload_free. None is known where the answer that named it got lost. */
+const char *s3_upload_left(const struct s3_upload *u, unsigned n);
 
 /* Changes up to on_committed, and once more up to on_aborted. */
 enum s3_outcome s3_upload_outcome(const struct s3_upload *u);

@@ -115,7 +115,7 @@ static void on_deleted(void *ctx, const struct s3_response *res, const struct er
         return;
     }
     if (res)
-        u->retries += res->attempts - 1;
+        upload_answered(u, res);
     u->abort.tries++;
     if (err || !u->part_may_arrive || u->abort.tries == ABORT_TRIES)
         on_gone(u);
@@ -132,16 +132,12 @@ static int delete_next(struct s3_upload *u, struct err *e)
                     .key = u->spec.key,
                     .query = &(struct s3_param){"uploadId", u->ids[u->abort.next]},
                     .n_query = 1,
+                    .patience_ms = upload_patience(u),
                     .ctx = u,
+                    .on_retry = upload_on_retry,
                     .on_done = on_deleted,
             },
             e);
-    return u->request ? 0 : -1;
-}
-
-static int look(struct s3_upload *u, struct err *e)
-{
-    u->request = s3_head(u->client, u->spec.key, u, on_looked, e);
     return u->request ? 0 : -1;
 }
 
@@ -150,7 +146,9 @@ static int list(struct s3_upload *u, struct err *e)
     u->listing = s3_list_unfinished(u->client,
             &(struct s3_listing_spec){
                     .prefix = u->spec.key,
+                    .patience_ms = upload_patience(u),
                     .ctx = u,
+                    .on_retry = upload_on_retry,
                     .on_unfinished = on_unfinished,
                     .on_done = on_listed,
             },
@@ -167,7 +165,7 @@ void upload_abort_step(struct s3_upload *u)
     if (u->create || u->request || u->listing || uv_is_active((uv_handle_t *)&u->timer))
         return;
     if (unknown && u->abort.looks == 0)
-        ret = look(u, &e);
+        ret = upload_head(u, on_looked, &e);
     else if (u->outcome == S3_OUTCOME_VISIBLE)
         ret = 1;
     else if (u->abort.next < u->n_ids)
@@ -175,7 +173,7 @@ void upload_abort_step(struct s3_upload *u)
     else if (u->id_lost && !u->abort.listed)
         ret = list(u, &e);
     else if (unknown && u->abort.looks == 1)
-        ret = look(u, &e);
+        ret = upload_head(u, on_looked, &e);
     else
         ret = 1;
     if (ret != 0)

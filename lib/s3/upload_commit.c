@@ -17,6 +17,22 @@ bool upload_is_ours(const struct s3_upload *u, const struct s3_response *head)
                    (head->last_modified && upload_since_start(u, head->last_modified)));
 }
 
+int upload_head(struct s3_upload *u, void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err),
+        struct err *e)
+{
+    u->request = s3_request_start(u->client,
+            &(struct s3_request_spec){
+                    .method = S3_HEAD,
+                    .key = u->spec.key,
+                    .patience_ms = upload_patience(u),
+                    .ctx = u,
+                    .on_retry = upload_on_retry,
+                    .on_done = on_done,
+            },
+            e);
+    return u->request ? 0 : -1;
+}
+
 /* Nothing may be touched after these two. */
 
 static void committed(struct s3_upload *u)
@@ -147,7 +163,7 @@ static void on_head(void *ctx, const struct s3_response *res, const struct err *
 
     u->request = NULL;
     if (res)
-        u->retries += res->attempts - 1;
+        upload_answered(u, res);
     if (u->completed)
         settle_completed(u, res, err);
     else
@@ -163,7 +179,7 @@ static void on_completed(void *ctx, const struct s3_response *res, const struct 
     if (err)
         u->commit_err = *err;
     else
-        u->retries += res->attempts - 1;
+        upload_answered(u, res);
     u->completed = !err && xml_parse_complete(res->body, u->etag, &u->commit_err) == 0;
     if (!u->completed)
         err_prepend(&u->commit_err, "completing the upload: ");
@@ -184,7 +200,9 @@ static int complete(struct s3_upload *u, struct err *e)
                     .headers = &(struct s3_param){"content-type", "application/xml"},
                     .n_headers = 1,
                     .body = buf_bytes(&u->body),
+                    .patience_ms = upload_patience(u),
                     .ctx = u,
+                    .on_retry = upload_on_retry,
                     .on_done = on_completed,
             },
             e);
@@ -203,14 +221,12 @@ void upload_commit_step(struct s3_upload *u)
         return;
     }
     if (u->state == UPLOAD_LOOKING) {
-        u->request = s3_head(u->client, u->spec.key, u, on_looked, &e);
-        if (!u->request)
+        if (upload_head(u, on_looked, &e) < 0)
             not_committed(u, S3_OUTCOME_ABSENT, &e);
         return;
     }
     if (u->state == UPLOAD_CHECKING) {
-        u->request = s3_head(u->client, u->spec.key, u, on_head, &e);
-        if (!u->request)
+        if (upload_head(u, on_head, &e) < 0)
             on_head(u, NULL, &e);
     }
 }

@@ -45,7 +45,7 @@ static void on_created(void *ctx, const struct s3_response *res, const struct er
     if (err)
         e = *err;
     else
-        u->retries += res->attempts - 1;
+        upload_answered(u, res);
     if (!err && xml_parse_upload_id(res->body, id, &e) == 0) {
         copy = strdup(id);
         if (!copy)
@@ -106,6 +106,7 @@ int upload_create(struct s3_upload *u, const struct s3_upload_spec *spec, struct
                     .headers = headers,
                     .n_headers = spec->n_metadata,
                     .ctx = u,
+                    .on_retry = upload_on_retry,
                     .on_done = on_created,
             },
             e);
@@ -126,7 +127,7 @@ static void on_part_stored(void *ctx, const struct s3_response *res, const struc
     if (err)
         e = *err;
     else
-        u->retries += res->attempts - 1;
+        upload_answered(u, res);
     /* An attempt that got no answer may be stored yet, whatever became of those after it. */
     if (err || res->attempts > 1)
         u->part_may_arrive = true;
@@ -136,6 +137,13 @@ static void on_part_stored(void *ctx, const struct s3_response *res, const struc
         return;
     }
     upload_pump(u);
+}
+
+static void on_part_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct upload_buffer *b = ctx;
+
+    upload_on_retry(b->upload, retry);
 }
 
 static int send_part(struct s3_upload *u, struct upload_buffer *b, struct err *e)
@@ -150,7 +158,9 @@ static int send_part(struct s3_upload *u, struct upload_buffer *b, struct err *e
                     .query = (struct s3_param[]){{"partNumber", number}, {"uploadId", upload_id(u)}},
                     .n_query = 2,
                     .body = {b->data, b->len},
+                    .patience_ms = upload_patience(u),
                     .ctx = b,
+                    .on_retry = on_part_retry,
                     .on_done = on_part_stored,
             },
             e);

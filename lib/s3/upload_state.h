@@ -99,6 +99,9 @@ struct s3_upload {
     enum s3_outcome outcome;
     struct upload_abort abort;
     unsigned retries;
+    bool hurried;
+    uint64_t answered_ms; /* when the store last did what it was asked for */
+    uint64_t told_ms;     /* when the owner was last told of another attempt; 0: never */
 
     uv_timer_t kick;
     uv_timer_t timer; /* patience while sending; pauses while aborting */
@@ -115,6 +118,13 @@ void upload_free_when_idle(struct s3_upload *u);
 uint64_t upload_blocked_ms(const struct s3_upload *u);
 /* Our id, or NULL while it is not known. */
 const char *upload_id(const struct s3_upload *u);
+/* How long a request that starts now may fail: outage_ms, of which an abort gets what is left since the store last did
+ * something. */
+uint64_t upload_patience(const struct s3_upload *u);
+/* on_retry of requests whose ctx is the upload. Nothing may be touched after it. */
+void upload_on_retry(void *ctx, const struct s3_retry *retry);
+/* What a request that is done says of the store and of attempts before. */
+void upload_answered(struct s3_upload *u, const struct s3_response *res);
 
 /* upload_buffers.c */
 size_t upload_buffer_size(const struct s3_upload *u); /* an object smaller than a part needs no more than itself */
@@ -134,6 +144,9 @@ void upload_parts_step(struct s3_upload *u);
 void upload_cancel_parts(struct s3_upload *u);
 
 /* upload_commit.c */
+/* HeadObject, with patience. Errors: ERR_RESOURCE. */
+int upload_head(struct s3_upload *u, void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err),
+        struct err *e);
 void upload_commit_step(struct s3_upload *u);
 /* Whether a HEAD shows the object that these parts make. */
 bool upload_is_ours(const struct s3_upload *u, const struct s3_response *head);

@@ -359,6 +359,9 @@ class Bucket:
         """Multipart uploads that are neither completed nor aborted."""
         return [u["Key"] for u in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ())]
 
+    def upload_ids(self):
+        return [u["UploadId"] for u in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ())]
+
     def get(self, name):
         return self.client.get_object(Bucket=self.name, Key=name)["Body"].read()
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -445,7 +446,7 @@ def first_of(*rules):
 
 
 SLOW_DOWN, BROKEN = Answer(503, error("SlowDown")), Answer(500, error("InternalError"))
-TRIED = r"\(5 attempts over \d+ s\)$"
+TRIED = r"\(\d+ attempts over \d+ s\)$"
 
 def nothing_is_there(site):
     check_clean(site, 0)
@@ -477,8 +478,13 @@ LASTING = [
 
 
 def test_faults_that_last(ceph, medium, proxied):
-    """All of them at once, since each is tried for some seconds."""
+    """All of them at once, since each is tried for five minutes, of which hurry.c makes seconds."""
     sites = [proxied(ceph, medium, rule)[0] for rule, *_ in LASTING]
+    for site in sites:
+        site.programs = servers.Programs()
+        site.programs.environment |= {"LD_PRELOAD": str(Path(site.programs.daemon).parents[1] / "tests/system/hurry.so"),
+                                      "HURRY_TIMES": "60"}
+        site.programs.environment["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
     commands = [Command(site.start(), "backup", "--json", "-q") for site in sites]
     for site, command, (_, words, notes, check) in zip(sites, commands, LASTING):
         backup_fails(site, 1, words, done=command.end(), warnings=["an unfinished upload may stay in the bucket"] * notes)

@@ -264,6 +264,38 @@ def test_a_part_fails_for_good(new_probe, new_proxy):
     probe.assert_nothing_there()
 
 
+HOUR_MS = 3600000
+
+
+def test_an_outage_is_waited_for(new_probe, new_proxy):
+    """A part, the commit and the look behind it go on beyond the attempts of other requests, and it is told."""
+    proxy = new_proxy(lambda r: Answer(503, error("SlowDown")) if r.nth < 7 and (r.number == 2 or r.call in (
+        "complete", "head")) else None)
+    probe = new_probe(2 * PART, endpoint=proxy.url, outage_ms=HOUR_MS)
+    probe.run("<started", "<written", "<retrying")
+    assert probe.last["text"] == "HTTP 503 SlowDown: m"
+    probe.commit()
+    assert probe.last["retries"] == 21
+    probe.end()
+    probe.assert_stored()
+
+
+def test_an_abort_waits_for_the_store_too(new_probe, new_proxy):
+    proxy = new_proxy(lambda r: Answer(503, error("SlowDown")) if r.call == "abort" and r.nth < 7 else None)
+    probe = new_probe(2 * PART, endpoint=proxy.url, outage_ms=HOUR_MS, stop=PART)
+    probe.run("<started", "<stopped", "abort", "<retrying", "<aborted")
+    probe.end()
+    probe.assert_nothing_there()
+
+
+def test_who_is_in_a_hurry_is_told_what_is_left(new_probe, new_proxy):
+    proxy = new_proxy(lambda r: Answer(503, error("SlowDown")) if r.call == "abort" else None)
+    probe = new_probe(2 * PART, endpoint=proxy.url, outage_ms=HOUR_MS, stop=PART)
+    probe.run("<started", "<stopped", "abort", "<retrying", "hurry", "<not aborted")
+    assert [probe.last["left"]] == probe.bucket.upload_ids()
+    probe.end()
+
+
 def test_a_part_without_etag(new_probe, new_proxy):
     proxy = new_proxy(lambda r: Answer(200) if r.number == 1 else None)
     probe = new_probe(PART, endpoint=proxy.url)

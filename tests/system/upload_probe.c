@@ -97,6 +97,8 @@ static void report(struct probe *p, const char *event, const struct err *err)
                 s.written, s.stored, s.in_spool, s.spooled, s.blocked_ms, s.part_size, s.retries,
                 outcomes[s3_upload_outcome(p->upload)], s3_upload_room(p->upload),
                 s.spool_err ? json(s.spool_err->text, text) : "");
+        if (strcmp(event, "not aborted") == 0 && s3_upload_left(p->upload, 0))
+            printf(", \"left\": \"%s\"", s3_upload_left(p->upload, 0));
     }
     printf("}\n");
     fflush(stdout);
@@ -145,6 +147,11 @@ static void pump(struct probe *p)
     }
 }
 
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    report(ctx, "retrying", retry->why);
+}
+
 static void on_room(void *ctx)
 {
     pump(ctx);
@@ -182,6 +189,8 @@ static void obey(struct probe *p, const char *command)
         s3_upload_commit(p->upload);
     } else if (strcmp(command, "abort") == 0) {
         s3_upload_abort(p->upload);
+    } else if (strcmp(command, "hurry") == 0) {
+        s3_upload_hurry(p->upload);
     } else if (strcmp(command, "stats") == 0) {
         report(p, "stats", NULL);
     } else if (strcmp(command, "free") == 0) {
@@ -266,7 +275,9 @@ static struct s3_upload *start_upload(struct probe *p, struct err *e)
                     .spool_dir = option("spool_dir", NULL),
                     .spool_limit = number("spool_limit", (uint64_t)1 << 30),
                     .patience_ms = number("patience_ms", 0),
+                    .outage_ms = number("outage_ms", 0),
                     .ctx = p,
+                    .on_retry = number("outage_ms", 0) ? on_retry : NULL,
                     .on_room = on_room,
                     .on_flushed = on_flushed,
                     .on_failed = on_failed,

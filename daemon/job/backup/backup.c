@@ -10,6 +10,7 @@
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
 #include "job/backup/seal_worker.h"
+#include "job/bucket/retry_note.h"
 #include "s3/upload.h"
 #include "seal/key.h"
 #include "seal/seal.h"
@@ -310,6 +311,15 @@ static void on_flushed(void *ctx)
     advance(b);
 }
 
+/* The store is away, and waited for. */
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct backup *b = ctx;
+    char note[RETRY_NOTE_MAX];
+
+    b->sink.note(b->sink.ctx, retry_note(retry, note));
+}
+
 static void on_upload_failed(void *ctx, const struct err *err)
 {
     fail(ctx, err, NULL);
@@ -354,6 +364,7 @@ static void store_key(struct backup *b)
             .revision_before = b->result.member.revision,
             .revision_after = b->result.revision_after,
             .ctx = b,
+            .on_retry = on_retry,
             .on_stored = on_key_stored,
     };
     struct err e = ERR_INIT;
@@ -416,6 +427,7 @@ static void on_begin(void *ctx, uint64_t total)
     struct backup *b = ctx;
     struct dump_object_events events = {
             .ctx = b,
+            .on_retry = on_retry,
             .on_room = on_room,
             .on_flushed = on_flushed,
             .on_failed = on_upload_failed,
@@ -543,6 +555,8 @@ static void cancel_now(uv_timer_t *timer)
     struct err e = ERR_INIT;
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    if (b->upload)
+        s3_upload_hurry(b->upload);
     if (b->state < COMMITTING) /* a commit on its way is let through: it is quick, and its outcome is then known */
         fail(b, &e, NULL);
 }

@@ -13,6 +13,7 @@
 
 struct dump_object_events { /* as in s3/upload.h */
     void *ctx;
+    void (*on_retry)(void *ctx, const struct s3_retry *retry);
     void (*on_room)(void *ctx);
     void (*on_flushed)(void *ctx);
     void (*on_failed)(void *ctx, const struct err *err);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "catalog/name.h"
 #include "s3/object.h"
+#include "s3/upload.h"
 
 struct key_object {
     struct s3_client *s3;
@@ -18,6 +19,7 @@ struct key_object {
     char revision_before[24], revision_after[24], etcd_version[32];
     bool stored; /* by us, for sure */
     void *ctx;
+    void (*on_retry)(void *ctx, const struct s3_retry *retry);
     void (*on_stored)(void *ctx, const struct err *err);
     void *remove_ctx;
     void (*on_removed)(void *ctx);
@@ -121,6 +123,14 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
         end_with(k, err);
 }
 
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct key_object *k = ctx;
+
+    if (k->on_retry && !k->on_removed && retry->attempts > UPLOAD_RETRIES_UNTOLD)
+        k->on_retry(k->ctx, retry);
+}
+
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
     const struct s3_param metadata[] = {
@@ -134,7 +144,9 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             .metadata = metadata,
             .n_metadata = ARRAY_LEN(metadata),
             .if_none_match = if_none_match,
+            .patience_ms = S3_OUTAGE_MS,
             .ctx = k,
+            .on_retry = on_retry,
             .on_done = on_put,
     };
 
@@ -159,6 +171,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
     (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
     k->ctx = spec->ctx;
+    k->on_retry = spec->on_retry;
     k->on_stored = spec->on_stored;
     if (put(k, true, e) < 0) {
         free(k);
@@ -171,6 +184,8 @@ bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void 
 {
     k->remove_ctx = ctx;
     k->on_removed = on_removed;
+    if (k->request)
+        s3_request_hurry(k->request);
     /* While it is still being stored, nobody knows what there is to take back: end_with goes on from here. */
     return k->request || take_back(k);
 }

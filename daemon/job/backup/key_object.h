@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "s3/client.h"
+#include "s3/request.h"
 #include "seal/key.h"
 
 struct key_object;
@@ -24,7 +24,8 @@ struct key_object_spec {
     int64_t revision_before;  /* 0: unknown */
     int64_t revision_after;
     void *ctx;
-    void (*on_stored)(void *ctx, const struct err *err); /* once, never inside the start */
+    void (*on_retry)(void *ctx, const struct s3_retry *retry); /* the store is away, and is waited for; or NULL */
+    void (*on_stored)(void *ctx, const struct err *err);       /* once, never inside the start */
 };
 
 /* Starts storing it. `s3` NULL passes on the error that is in *e. The caller frees. Errors: ERR_RESOURCE. */
@@ -33,8 +34,8 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
 /*
  * Takes it back after a failure, if it was stored by us for sure. Only for a caller who knows that the dump is not
  * there and will not be, because no commit was ever sent: a dump without its key must never exist. Best effort;
- * `on_removed` comes once, and `on_stored` no more: a put on its way is waited for. Returns false when there is nothing
- * to take back: then there is no callback.
+ * `on_removed` comes once, and `on_stored` no more: a put on its way is waited for, but not its store. Returns false
+ * when there is nothing to take back: then there is no callback.
  */
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx));
 

@@ -18,7 +18,7 @@ struct fetch;
 
 /* So long a piece is tried for without another byte of it; and so long nothing more is told after something was, since
  * several pieces meet the same trouble. */
-enum { FETCH_PATIENCE_MS = 5 * 60 * 1000, FETCH_RETRY_TOLD_MS = 30 * 1000 };
+enum { FETCH_PATIENCE_MS = S3_OUTAGE_MS, FETCH_RETRY_TOLD_MS = 30 * 1000 };
 
 struct fetch_spec {
     const char *key;  /* copied */

@@ -113,7 +113,7 @@ static struct {
     struct s3_request *request;
     uv_tcp_t *listener;
     struct s3_retry last;
-    unsigned retries, cancel_at, done;
+    unsigned retries, cancel_at, hurry_at, done;
     bool failed;
     struct err err;
 } told;
@@ -131,6 +131,8 @@ static void on_retry(void *ctx, const struct s3_retry *retry)
     assert_int_equal(retry->why->kind, ERR_TRANSIENT);
     assert_int_equal(retry->attempts, ++told.retries);
     told.last = *retry;
+    if (told.retries == told.hurry_at)
+        s3_request_hurry(told.request);
     put_forward_ms += STEP_MS;
     if (told.retries != told.cancel_at)
         return;
@@ -148,16 +150,17 @@ static void on_done(void *ctx, const struct s3_response *res, const struct err *
     uv_close((uv_handle_t *)told.listener, NULL);
 }
 
-/* Runs one GET to its end. */
-static void run(uint64_t patience_ms)
+static uint8_t into[SIZE];
+
+/* Runs one request to its end: a GET, or a PUT, for which an answer in full is what makes the difference. */
+static void run_request(enum s3_method method, uint64_t patience_ms)
 {
     _cleanup_secret_ struct secret *key = NULL;
-    uint8_t into[SIZE] = {0};
     struct s3_request_spec spec = {
-            .method = S3_GET,
+            .method = method,
             .key = "k",
-            .into = into,
-            .into_len = SIZE,
+            .into = method == S3_GET ? into : NULL,
+            .into_len = method == S3_GET ? SIZE : 0,
             .patience_ms = patience_ms,
             .ctx = &told,
             .on_retry = on_retry,
@@ -198,8 +201,13 @@ static void run(uint64_t patience_ms)
     s3_client_free(c);
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&loop), 0);
-    for (size_t i = 0; told.done && !told.failed && i < SIZE; i++)
+    for (size_t i = 0; method == S3_GET && told.done && !told.failed && i < SIZE; i++)
         assert_int_equal(into[i], i % 251);
+}
+
+static void run(uint64_t patience_ms)
+{
+    run_request(S3_GET, patience_ms);
 }
 
 static int setup(void **state)
@@ -207,6 +215,7 @@ static int setup(void **state)
     (void)state;
     memset(&server, 0, sizeof(server));
     memset(&told, 0, sizeof(told));
+    memset(into, 0, sizeof(into));
     server.has_etag = true;
     server.whole_from = FOR_EVER;
     put_forward_ms = 0;
@@ -283,6 +292,44 @@ static void test_cancelled_when_told(void **state)
     assert_int_equal(server.n, 5);
 }
 
+/* A part, a commit: from the first failure on, however many attempts that makes. */
+static void test_a_put_goes_on_for_so_long(void **state)
+{
+    (void)state;
+    run_request(S3_PUT, PATIENCE_MS);
+    assert_true(told.done == 1 && told.failed);
+    assert_int_equal(told.retries, PATIENCE_MS / STEP_MS);
+    assert_non_null(strstr(told.err.text, "(11 attempts over "));
+}
+
+static void test_a_put_that_succeeds_at_last(void **state)
+{
+    (void)state;
+    server.whole_from = 8;
+    run_request(S3_PUT, PATIENCE_MS);
+    assert_true(told.done == 1 && !told.failed);
+    assert_int_equal(told.retries, 7);
+}
+
+/* Attempts that take longer than all of the patience are made all the same. */
+static void test_a_put_is_tried_so_often_at_least(void **state)
+{
+    (void)state;
+    run_request(S3_PUT, 1);
+    assert_true(told.done == 1 && told.failed);
+    assert_int_equal(server.n, 3);
+    assert_int_equal(told.last.max_attempts, 3);
+}
+
+static void test_a_put_in_a_hurry(void **state)
+{
+    (void)state;
+    told.hurry_at = 5;
+    run_request(S3_PUT, PATIENCE_MS);
+    assert_true(told.done == 1 && told.failed);
+    assert_int_equal(server.n, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +339,10 @@ int main(void)
             cmocka_unit_test_setup(test_as_long_as_bytes_come, setup),
             cmocka_unit_test_setup(test_the_same_bytes, setup),
             cmocka_unit_test_setup(test_cancelled_when_told, setup),
+            cmocka_unit_test_setup(test_a_put_goes_on_for_so_long, setup),
+            cmocka_unit_test_setup(test_a_put_that_succeeds_at_last, setup),
+            cmocka_unit_test_setup(test_a_put_is_tried_so_often_at_least, setup),
+            cmocka_unit_test_setup(test_a_put_in_a_hurry, setup),
     };
 
     if (sodium_init() < 0)

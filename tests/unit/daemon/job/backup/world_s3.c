@@ -75,6 +75,11 @@ void s3_upload_abort(struct s3_upload *u)
     upload.aborting = true;
 }
 
+void s3_upload_hurry(struct s3_upload *u)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE);
+}
+
 enum s3_outcome s3_upload_outcome(const struct s3_upload *u)
 {
     MUST((const void *)u == &upload && upload.life == ALIVE && upload.aborted);
