@@ -248,7 +248,7 @@ chapter_proof() {
     run 'grep -c -a "the quick brown fox" restored.db'
     run 'grep -c -a "the quick brown fox" object.dump || [ $? = 1 ]'
     say 'A reader in Python that shares no code with etcd-backupd:'
-    cp "$top/tests/system/reader.py" .
+    cp "$top/contrib/reader.py" .
     time=${name#demo/backup-}
     run "$PYTHON reader.py --key master.key --timestamp $time object.dump object.key -o by-python.db"
     run 'cmp restored.db by-python.db && echo byte for byte the same'

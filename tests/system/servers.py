@@ -15,6 +15,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -24,9 +25,10 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.config
 
-import reader
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / "contrib"))  # where the independent reader is
+
+import reader  # noqa: E402
 SCRIPTS = HERE.parent / "servers"
 MIB = 1 << 20
 

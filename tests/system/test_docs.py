@@ -263,7 +263,8 @@ def test_all_is_installed(installed):
                  *[f"share/fish/vendor_completions.d/{name}.fish" for name in ("etcd-backupd", "etcd-backupctl")],
                  *[f"share/doc/etcd-backupd/examples/{name}" for name in (
                      "keys.conf", "restore.conf", "etcd-backupd.conf.example", "etcd-backupd.rules.yml",
-                     "etcd-backupd.dashboard.json")]]:
+                     "etcd-backupd.dashboard.json", "reader.py")],
+                 *[f"share/doc/etcd-backupd/{path.name}" for path in (TOP / "docs").glob("*.md")]]:
         assert (installed / path).is_file(), path
     written = "".join(path.read_text() for path in installed.parent.parent.rglob("*") if path.suffix in (".service", ".conf"))
     assert not re.search(r"@[a-z_]+@", written)

@@ -110,8 +110,12 @@ def test_what_is_printed(plain):
     assert sorted((row.split()[0], row.split()[-1]) for row in rows) == [
         ("delete", f"{name(40)}.dump"), ("keep", f"{name(0)}.dump")]
     assert sums.startswith("would be deleted: 1 backups (1000 B), 0 lone keys") and remain.startswith("would remain: 1 ")
-    done = plain.ctl("prune", "-i", "1", "-q")
+    done = plain.ctl("prune", "-i", "1")
     assert done.status == 0 and "deleted: 1 backups" in done.out, done
+    assert stems(plain) == [name(0)]
+    put(plain, name(40))
+    done = plain.ctl("prune", "-i", "1", "-q")  # from a crontab: nothing to mail
+    assert (done.status, done.out, done.err) == (0, "", "")
     assert stems(plain) == [name(0)]
 
 
