@@ -24,9 +24,14 @@ struct control {
     struct socket_file *file; /* NULL: a private daemon has none */
     gid_t group;
     bool has_group;
-    struct peer *peers[CONTROL_PEERS];
+    struct place {
+        struct peer *peer;
+        uid_t uid;
+        bool is_other; /* neither root nor ours */
+    } places[CONTROL_PEERS];
     unsigned n_peers;
-    bool has_waiting; /* a connection that came while all places were taken */
+    bool told_of_flood; /* in the log, since a place became free */
+    bool has_waiting;   /* a connection that came while all places were taken */
     uv_pipe_t turned_away;
     bool turning_away; /* its handle is open */
 };
@@ -53,8 +58,9 @@ static void on_peer_gone(void *ctx, struct peer *peer)
     struct control *c = ctx;
 
     for (unsigned i = 0; i < c->n_peers; i++)
-        if (c->peers[i] == peer) {
-            c->peers[i] = c->peers[--c->n_peers];
+        if (c->places[i].peer == peer) {
+            c->told_of_flood = c->told_of_flood && !c->places[i].is_other;
+            c->places[i] = c->places[--c->n_peers];
             break;
         }
     if (!c->stopped && c->has_waiting)
@@ -82,21 +88,44 @@ static bool is_in_group(int fd, gid_t primary, gid_t wanted)
     return false;
 }
 
-static bool is_admitted(const struct control *c, uv_stream_t *stream, bool *is_trusted)
+/* Why he may not come in, if so. */
+static int admit(const struct control *c, uv_stream_t *stream, struct ucred *who, struct err *e)
 {
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
+    socklen_t len = sizeof(*who);
     uv_os_fd_t fd;
 
-    if (uv_fileno((uv_handle_t *)stream, &fd) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+    if (uv_fileno((uv_handle_t *)stream, &fd) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &len) < 0) {
         log_warning("control: refused a connection whose other end is not known");
-        return false;
+    } else {
+        if (who->uid == 0 || who->uid == geteuid() || (c->has_group && is_in_group(fd, who->gid, c->group)))
+            return 0;
+        log_warning("control: refused a connection of user %ld, process %ld", (long)who->uid, (long)who->pid);
     }
-    *is_trusted = peer.uid == 0 || peer.uid == geteuid();
-    if (*is_trusted || (c->has_group && is_in_group(fd, peer.gid, c->group)))
-        return true;
-    log_warning("control: refused a connection of user %ld, process %ld", (long)peer.uid, (long)peer.pid);
-    return false;
+    return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "not allowed: only root, the daemon's own user%s may do this",
+            c->has_group ? " and members of control.group" : "");
+}
+
+/* A place for one of the group, if there is one. */
+static int take_place_of_others(struct control *c, struct place *place, const struct ucred *who, struct err *e)
+{
+    unsigned others = 0, of_him = 0;
+
+    for (unsigned i = 0; i < c->n_peers; i++) {
+        others += c->places[i].is_other;
+        of_him += c->places[i].is_other && c->places[i].uid == who->uid;
+    }
+    if (others < CONTROL_OTHERS && of_him < CONTROL_OF_ONE) {
+        place->uid = who->uid;
+        place->is_other = true;
+        return 0;
+    }
+    if (!c->told_of_flood)
+        log_warning("control: user %ld, process %ld, and others have too many connections; more are turned away",
+                (long)who->uid, (long)who->pid);
+    c->told_of_flood = true;
+    return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0,
+            "too many connections to the daemon: %u of yours, %u of control.group; try again when one has ended",
+            of_him, others);
 }
 
 static struct peer *add_peer(struct control *c, bool is_private, struct err *e)
@@ -114,7 +143,7 @@ static struct peer *add_peer(struct control *c, bool is_private, struct err *e)
     struct peer *p = peer_new(c->loop, &spec, e);
 
     if (p)
-        c->peers[c->n_peers++] = p;
+        c->places[c->n_peers++] = (struct place){.peer = p};
     return p;
 }
 
@@ -143,33 +172,37 @@ static void turn_away(struct control *c, const struct err *why)
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct control *c = listener->data;
+    struct ucred who = {.uid = (uid_t)-1};
     struct err e = ERR_INIT;
-    bool is_trusted = false;
-    struct peer *p;
+    struct place *place;
+    bool is_trusted;
 
     /* While all places are taken, libuv keeps this one and asks for no more, and the kernel queues the others. */
     c->has_waiting = status == 0 && c->n_peers == CONTROL_PEERS;
     if (status < 0 || c->has_waiting)
         return;
-    p = add_peer(c, false, &e);
-    if (!p) {
+    if (!add_peer(c, false, &e)) {
         c->has_waiting = c->n_peers || c->turning_away; /* for when a place, and its memory, is free */
         if (!c->has_waiting)
             turn_away(c, &e);
         return;
     }
-    if (uv_accept(listener, peer_stream(p)) < 0) {
-        peer_close(p);
+    place = &c->places[c->n_peers - 1];
+    if (uv_accept(listener, peer_stream(place->peer)) < 0) {
+        peer_close(place->peer);
         return;
     }
-    if (!is_admitted(c, peer_stream(p), &is_trusted)) {
-        err_set(&e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "not allowed: only root, the daemon's own user%s may do this",
-                c->has_group ? " and members of control.group" : "");
-        peer_refuse(p, &e);
+    if (admit(c, peer_stream(place->peer), &who, &e) < 0) {
+        peer_refuse(place->peer, &e);
         return;
     }
-    peer_set_trusted(p, is_trusted);
-    peer_start(p);
+    is_trusted = who.uid == 0 || who.uid == geteuid();
+    if (!is_trusted && take_place_of_others(c, place, &who, &e) < 0) {
+        peer_refuse(place->peer, &e);
+        return;
+    }
+    peer_set_trusted(place->peer, is_trusted);
+    peer_start(place->peer);
 }
 
 /* ---- the socket ---- */
@@ -303,8 +336,8 @@ void control_stop(struct control *c)
     c->stopped = true;
     socket_file_remove(TAKE_PTR(c->file));
     for (unsigned i = 0; i < c->n_peers; i++)
-        if (!peer_is_watching(c->peers[i]))
-            peer_end(c->peers[i]);
+        if (!peer_is_watching(c->places[i].peer))
+            peer_end(c->places[i].peer);
     if (c->listening)
         uv_close((uv_handle_t *)&c->listener, on_listener_closed);
 }
@@ -316,6 +349,6 @@ void control_free(struct control *c)
     control_stop(c);
     c->freed = true;
     for (unsigned i = 0; i < c->n_peers; i++)
-        peer_end(c->peers[i]);
+        peer_end(c->places[i].peer);
     free_if_unused(c);
 }

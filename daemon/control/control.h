@@ -4,6 +4,9 @@
  * A connection is let in if its peer (SO_PEERCRED, SO_PEERGROUPS; unix(7)) is root, the daemon's own user, or a member
  * of the configured group; it carries one request. Bounded: CONTROL_PEERS connections, WIRE_FRAME_MAX bytes a message,
  * CONTROL_IDLE_MS until the request is complete. peer.c is one connection.
+ *
+ * Members of the group cannot keep root and the daemon's own user out: they have CONTROL_OTHERS of the places, each of
+ * them CONTROL_OF_ONE, and who comes for more is told so at once, instead of waiting before all others.
  */
 #pragma once
 
@@ -13,7 +16,7 @@
 #include "core/core.h"
 #include "jobs.h"
 
-enum { CONTROL_PEERS = 16, CONTROL_IDLE_MS = 10000 };
+enum { CONTROL_PEERS = 16, CONTROL_OTHERS = 12, CONTROL_OF_ONE = 4, CONTROL_IDLE_MS = 10000 };
 
 struct control;
 

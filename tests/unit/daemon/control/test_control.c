@@ -296,6 +296,55 @@ static void test_admission(void **state)
     }
 }
 
+/* Members of the group who come in crowds and say nothing: root comes in at once, and so does another member as long as
+ * there is room. */
+static void test_flood(void **state)
+{
+    struct client of_one[CONTROL_OF_ONE], of_others[CONTROL_OTHERS - CONTROL_OF_ONE], extra, root[2];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    conf.control.group = (char *)(uintptr_t) "daemon";
+    fixture_start();
+    be(4711, 1, 1);
+    for (size_t i = 0; i < ARRAY_LEN(of_one); i++)
+        of_one[i] = client_greeted(false);
+    for (unsigned i = 0; i < 2 * CONTROL_PEERS; i++) {
+        extra = client_new();
+        client_expect_failure(&extra, "busy",
+                "too many connections to the daemon: 4 of yours, 4 of control.group; try again when one has ended");
+        client_leave(&extra);
+    }
+    assert_string_equal(
+            logged, "control: user 4711, process 4711, and others have too many connections; more are turned away");
+    for (size_t i = 0; i < ARRAY_LEN(of_others); i++) {
+        be(5000 + (uid_t)i / 3, 1, 1);
+        of_others[i] = client_greeted(false);
+    }
+    be(6000, 1, 1);
+    extra = client_new();
+    client_expect_failure(&extra, "busy",
+            "too many connections to the daemon: 0 of yours, 12 of control.group; try again when one has ended");
+    client_leave(&extra);
+    be(0, 500, 500);
+    for (size_t i = 0; i < ARRAY_LEN(root); i++) {
+        root[i] = client_greeted(false);
+        client_ask_for(&root[i], CONTROL__REQUEST__BODY_STATUS);
+        assert_int_equal(client_expect_done(&root[i])->result_case, CONTROL__DONE__RESULT_STATUS);
+        client_leave(&root[i]);
+    }
+    client_leave(&of_one[0]);
+    fixture_turn();
+    be(4711, 1, 1);
+    extra = client_greeted(false); /* there is room again */
+    client_leave(&extra);
+    for (size_t i = 1; i < ARRAY_LEN(of_one); i++)
+        client_leave(&of_one[i]);
+    for (size_t i = 0; i < ARRAY_LEN(of_others); i++)
+        client_leave(&of_others[i]);
+}
+
 static void test_no_such_group(void **state)
 {
     struct control_spec spec = fixture_spec();
@@ -367,6 +416,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_places, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_out_of_memory, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_admission, fixture_setup, fixture_teardown),
+            cmocka_unit_test_setup_teardown(test_flood, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_no_such_group, fixture_setup, fixture_teardown),
             cmocka_unit_test_setup_teardown(test_private, fixture_setup, fixture_teardown),
     };
