@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "core/log_queue.h"
 
 enum { STACK_SIZE = 256 << 10 };
@@ -75,9 +76,7 @@ static size_t finish_line(char line[LOG_LINE_MAX])
 {
     size_t len = strlen(line);
 
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+    utf8_clean(line);
     line[len++] = '\n';
     return len;
 }

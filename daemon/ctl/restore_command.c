@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/peer_urls.h"
 #include "ctl/ask.h"
 #include "ctl/show.h"
 #include "ctl/words.h"
@@ -45,7 +46,8 @@ const struct option restore_options[] = {
 const char restore_usage[] =
         "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339), or its name; default: the latest\n"
         "  -d, --data-dir DIR           the data directory to make; must be absent or empty\n"
-        "  -e, --etcdutl-path FILE      etcdutl, or etcdctl of 3.4; default: etcdutl in PATH, else etcdctl\n"
+        "  -e, --etcdutl-path FILE      etcdutl, or etcdctl of 3.4; default: etcdutl in the daemon's PATH, else "
+        "etcdctl\n"
         "  -n, --name NAME              of the member (default: default)\n"
         "  -l, --initial-cluster LIST   NAME=URL of all members (default: default=http://localhost:2380)\n"
         "  -a, --initial-advertise-peer-urls LIST\n"
@@ -179,13 +181,49 @@ static int check_usage(void)
     return 0;
 }
 
+static void on_wrong(void *ctx, const struct err *e)
+{
+    *(bool *)ctx = true;
+    show_failure(e->text);
+}
+
+/* What is wrong with the words themselves needs no daemon to know. */
+static int check_members(const struct ctl *ctl)
+{
+    const struct peer_urls given = {.name = restore.name, .cluster = restore.cluster, .advertised = restore.peer_urls};
+    bool is_wrong = false;
+
+    peer_urls_check(&given, on_wrong, &is_wrong);
+    if (!is_wrong && !ctl->quiet && peer_urls_are_mixed(restore.cluster))
+        (void)fputs("warning: --initial-cluster has members with http and with https\n", stderr);
+    return is_wrong ? -1 : 0;
+}
+
+/* Names that mean something else to people, and would become files. */
+static int check_output(void)
+{
+    const char *name = restore.output;
+
+    if (name && strcmp(name, "-") == 0) {
+        show_failure(
+                "--output -: the daemon writes it, and not to our standard output: name a file (./- for one of that "
+                "name)");
+        return -1;
+    }
+    if (name && strstr(name, "://")) {
+        show_failure("--output: the name of a file is wanted, not a URL");
+        return -1;
+    }
+    return 0;
+}
+
 /* The strings are borrowed; the paths are owned by the caller. */
 static void fill_unpack(Control__Unpack *m, char *data_dir, char *wal_dir, char *tool)
 {
     m->data_dir = data_dir;
     m->wal_dir = wal_dir ? wal_dir : m->wal_dir;
-    m->tool = restore.tool || strchr(tool, '/') ? tool : m->tool; /* else the daemon looks, also for etcdctl */
-    m->name = (char *)(uintptr_t)restore.name;                    /* protobuf-c's strings are not const */
+    m->tool = tool ? tool : m->tool;           /* else the daemon looks in its own PATH, which is not ours to decide */
+    m->name = (char *)(uintptr_t)restore.name; /* protobuf-c's strings are not const */
     m->initial_cluster = (char *)(uintptr_t)restore.cluster;
     m->initial_cluster_token = (char *)(uintptr_t)restore.token;
     m->initial_advertise_peer_urls = (char *)(uintptr_t)restore.peer_urls;
@@ -199,14 +237,15 @@ int restore_run(const struct ctl *ctl)
     _cleanup_free_ char *output = restore.output ? word_path(restore.output) : NULL;
     _cleanup_free_ char *data_dir = restore.data_dir ? word_path(restore.data_dir) : NULL;
     _cleanup_free_ char *wal_dir = restore.wal_dir ? word_path(restore.wal_dir) : NULL;
-    _cleanup_free_ char *tool = word_program(restore.tool ? restore.tool : "etcdutl");
+    _cleanup_free_ char *tool = restore.tool ? word_program(restore.tool) : NULL;
     Control__Unpack unpack = CONTROL__UNPACK__INIT;
     Control__Restore body = CONTROL__RESTORE__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
 
-    if (check_usage() < 0)
+    if (check_usage() < 0 || check_output() < 0 || (restore.use_etcdutl && check_members(ctl) < 0))
         return CTL_USAGE;
-    if ((restore.output && !output) || (restore.data_dir && !data_dir) || (restore.wal_dir && !wal_dir) || !tool)
+    if ((restore.output && !output) || (restore.data_dir && !data_dir) || (restore.wal_dir && !wal_dir) ||
+            (restore.tool && !tool))
         return CTL_FAILED;
     if (restore.use_etcdutl && !restore.has_cluster && !ctl->quiet)
         (void)fputs("warning: no --initial-cluster is given: this makes a new cluster of one member\n", stderr);

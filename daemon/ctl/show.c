@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "base/timestamp.h"
 #include "ctl/table.h"
+#include "ctl/text.h"
 
 enum { BAR_WIDTH = 24, LINE_EVERY_MS = 10000, OVERDUE_S = 60 };
 
@@ -91,19 +92,27 @@ void show_progress_clear(struct show_progress *s)
     s->is_open = false;
 }
 
+/* Also what comes beside JSON, whose texts are still as they came. */
+static void show_line(const char *before, const char *text)
+{
+    (void)fputs(before, stderr);
+    text_put(stderr, text);
+    (void)fputc('\n', stderr);
+}
+
 void show_note(const char *text)
 {
-    (void)fprintf(stderr, "note: %s\n", text);
+    show_line("note: ", text);
 }
 
 void show_output(const char *text)
 {
-    (void)fprintf(stderr, "  | %s\n", text);
+    show_line("  | ", text);
 }
 
 void show_failure(const char *text)
 {
-    (void)fprintf(stderr, "etcd-backupctl: %s\n", text);
+    show_line("etcd-backupctl: ", text);
 }
 
 /* "3d4h", or "in 5m" for what lies in the future. */

@@ -5,22 +5,13 @@
 
 #include "base/utf8.h"
 
-static bool is_control(const char *s, size_t len)
+void text_put(FILE *out, const char *s)
 {
-    if (len == 1)
-        return (unsigned char)*s < 0x20 || *s == 0x7f;
-    return len == 2 && memcmp(s, "\xc2\x80", 2) >= 0 && memcmp(s, "\xc2\x9f", 2) <= 0;
-}
-
-void text_clean(char *s)
-{
-    for (size_t len; *s; s += len ? len : 1) {
-        len = utf8_len(s);
-        if (len == 0)
-            *s = '?';
-        else if (is_control(s, len))
-            (void)memset(s, '?', len);
-    }
+    for (size_t len; *s; s += len ? len : 1)
+        if ((len = utf8_shown_len(s)) == 0)
+            (void)fputc('?', out);
+        else
+            (void)fwrite(s, 1, len, out);
 }
 
 /* How many values a field has, and where the first is (protobuf-c.h, struct ProtobufCFieldDescriptor). */
@@ -50,6 +41,6 @@ void text_clean_message(ProtobufCMessage *m)
             if (f->type == PROTOBUF_C_TYPE_MESSAGE)
                 text_clean_message(values[j]);
             else if (*(char *)values[j]) /* the empty one is a constant */
-                text_clean(values[j]);
+                utf8_clean(values[j]);
     }
 }

@@ -5,9 +5,10 @@
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdio.h>
 
-/* Makes one clean line of it, in place: control characters, C1 too, and what is not UTF-8 become '?'. */
-void text_clean(char *s);
+/* Writes it as one clean line, without the line's end (utf8_clean). */
+void text_put(FILE *out, const char *s);
 
-/* The same for all texts of a message, and of those within it, that was unpacked from bytes. */
+/* Makes one clean line of each text of a message, and of those within it, that was unpacked from bytes. */
 void text_clean_message(ProtobufCMessage *m);

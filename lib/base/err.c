@@ -6,29 +6,6 @@
 
 #include "base/utf8.h"
 
-/* C0, DEL, C1 and the separators of lines and paragraphs: what breaks a line or drives a terminal. */
-static bool is_control(const unsigned char *s)
-{
-    if (s[0] < 0x20 || s[0] == 0x7f)
-        return true;
-    return (s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9));
-}
-
-/* One line of well-formed UTF-8, whatever was quoted and wherever it was cut. */
-static void make_printable(char *text)
-{
-    unsigned char *s = (unsigned char *)text;
-
-    while (*s) {
-        size_t len = utf8_len((const char *)s);
-
-        if (len == 0 || is_control(s))
-            *s++ = '?'; /* a sequence's other bytes stand alone then, and become '?' too */
-        else
-            s += len;
-    }
-}
-
 /*
  * Puts `context` before `cause` into `text`. If both do not fit the context is shortened, and the cause only where
  * it would leave nothing of the context: a long path must not push out what is wrong with it.
@@ -46,7 +23,7 @@ static void join(char text[ERR_TEXT_MAX], const char *context, const char *cause
         room -= sizeof(dots) - 1;
         (void)snprintf(text, ERR_TEXT_MAX, "%.*s%s%s", (int)room, context, dots, cause);
     }
-    make_printable(text);
+    utf8_clean(text);
 }
 
 int err_set(struct err *e, enum err_kind kind, enum err_domain domain, int64_t code, const char *fmt, ...)
@@ -57,7 +34,7 @@ int err_set(struct err *e, enum err_kind kind, enum err_domain domain, int64_t c
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    make_printable(text);
+    utf8_clean(text);
     e->kind = kind;
     e->domain = domain;
     e->code = code;

@@ -17,6 +17,8 @@ void json_string(FILE *out, const char *s)
             (void)fprintf(out, "\\%c", *s);
         else if ((unsigned char)*s < 0x20 || *s == 0x7f)
             (void)fprintf(out, "\\u%04x", (unsigned)*s);
+        else if (utf8_shown_len(s) == 0 && len == 2) /* C1, which drives terminals as ESC does */
+            (void)fprintf(out, "\\u00%02x", (unsigned)(unsigned char)s[1]);
         else
             (void)fwrite(s, 1, len, out);
         s += len ? len : 1;

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <stdbool.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -52,4 +54,25 @@ char *utf8_quote(const char *text, char out[UTF8_QUOTE_MAX])
 
     (void)snprintf(out, UTF8_QUOTE_MAX, "'%.*s%s'", (int)len, text, text[len] ? "..." : "");
     return out;
+}
+
+static bool is_control(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return true;
+    return (s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9));
+}
+
+size_t utf8_shown_len(const char *s)
+{
+    size_t len = utf8_len(s);
+
+    return len && is_control((const unsigned char *)s) ? 0 : len;
+}
+
+void utf8_clean(char *s)
+{
+    for (size_t len; *s; s += len ? len : 1)
+        if ((len = utf8_shown_len(s)) == 0)
+            *s = '?'; /* a sequence's other bytes stand alone then, and become '?' too */
 }

@@ -15,3 +15,10 @@ enum { UTF8_QUOTE_MAX = 80 };
 
 /* `text` in quotes, for a message; what is long is cut between two characters. Returns out. */
 char *utf8_quote(const char *text, char out[UTF8_QUOTE_MAX]);
+
+/* The same, but 0 also for what breaks a line or drives a terminal: control characters, C1 (U+0080 to U+009F) too, and
+ * the separators of lines and paragraphs. */
+size_t utf8_shown_len(const char *s);
+
+/* Makes one clean line of it, in place: each byte of what is not to be shown becomes '?'. */
+void utf8_clean(char *s);

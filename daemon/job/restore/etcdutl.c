@@ -163,6 +163,17 @@ const char *etcdutl_version(const struct etcdutl *u)
     return u->version;
 }
 
+bool etcdutl_is_older(const struct etcdutl *u, const char *version)
+{
+    const char *own = strstr(u->version, "version:");
+    unsigned major[2], minor[2];
+
+    if (!own || sscanf(own, "version: %4u.%4u", &major[0], &minor[0]) != 2 ||
+            sscanf(version, "%4u.%4u", &major[1], &minor[1]) != 2)
+        return false;
+    return major[0] < major[1] || (major[0] == major[1] && minor[0] < minor[1]);
+}
+
 bool etcdutl_can_bump(const struct etcdutl *u)
 {
     return u->can_bump;

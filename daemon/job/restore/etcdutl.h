@@ -29,6 +29,9 @@ void etcdutl_stop(struct etcdutl *u);
 const char *etcdutl_path(const struct etcdutl *u);
 const char *etcdutl_version(const struct etcdutl *u); /* as it says itself: "etcdutl version: 3.5.16" */
 
+/* Whether it is of an older release (3.4 before 3.5) than etcd `version`; false if one of them is not known. */
+bool etcdutl_is_older(const struct etcdutl *u, const char *version);
+
 /* Whether it knows --bump-revision and --mark-compacted (from 3.4.27 and 3.5.10 on). */
 bool etcdutl_can_bump(const struct etcdutl *u);
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
@@ -21,6 +22,7 @@ struct opened_backup {
     bool may_lack_key; /* by its size, and cannot be told from a plain one */
     uint64_t size;
     char etag[S3_ETAG_MAX];
+    char etcd_version[24];
     struct s3_request *call; /* HEAD of the dump, or GET of the key */
     struct secret *data_key;
 };
@@ -118,6 +120,13 @@ static int check_plain(const struct opened_backup *s, enum dump_encryption encry
             "made it; --allow-plain accepts it");
 }
 
+static void take_version(struct opened_backup *s, const struct s3_response *res)
+{
+    for (size_t i = 0; i < res->n_metadata; i++)
+        if (strcmp(res->metadata[i].name, "etcd-version") == 0)
+            (void)snprintf(s->etcd_version, sizeof(s->etcd_version), "%s", res->metadata[i].value);
+}
+
 static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct opened_backup *s = ctx;
@@ -130,6 +139,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     }
     s->size = res->content_length;
     (void)snprintf(s->etag, sizeof(s->etag), "%s", res->etag);
+    take_version(s, res);
     if (check_size(s, &e) < 0 || (s->has_key ? read_key(s, &e) : check_plain(s, dump_metadata_encryption(res), &e)) < 0)
         end_with(s, &e);
     else if (!s->has_key)
@@ -181,6 +191,11 @@ uint64_t opened_backup_size(const struct opened_backup *s)
 const char *opened_backup_etag(const struct opened_backup *s)
 {
     return s->etag;
+}
+
+const char *opened_backup_etcd_version(const struct opened_backup *s)
+{
+    return s->etcd_version;
 }
 
 const struct secret *opened_backup_data_key(const struct opened_backup *s)

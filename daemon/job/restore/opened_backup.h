@@ -38,6 +38,9 @@ const char *opened_backup_name(const struct opened_backup *s);
 uint64_t opened_backup_size(const struct opened_backup *s); /* bytes of the dump */
 const char *opened_backup_etag(const struct opened_backup *s);
 
+/* The release of the member that it was made from, as its metadata say; "" if they do not. */
+const char *opened_backup_etcd_version(const struct opened_backup *s);
+
 /* KEY_LEN bytes, borrowed; NULL for a plain dump. */
 const struct secret *opened_backup_data_key(const struct opened_backup *s);
 

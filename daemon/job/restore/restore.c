@@ -360,6 +360,20 @@ static void tell_what_is_replaced(struct restore *r)
     r->sink.note(r->sink.ctx, note);
 }
 
+/* It may well work; what an older release does not know of is lost without a word of its own. */
+static void tell_of_older_tool(struct restore *r)
+{
+    const char *version = opened_backup_etcd_version(r->source);
+    char note[NAME_TEXT_MAX + PATH_MAX + 200];
+
+    if (!etcdutl_is_older(r->tool, version))
+        return;
+    (void)snprintf(note, sizeof(note),
+            "%s is of etcd %s, and %s is older (%s): the etcdutl of its release unpacks it best", r->result.name,
+            version, etcdutl_path(r->tool), etcdutl_version(r->tool));
+    r->sink.note(r->sink.ctx, note);
+}
+
 static void fill_result(struct restore *r)
 {
     r->result.snapshot_size = opened_backup_snapshot_size(r->source);
@@ -368,6 +382,7 @@ static void fill_result(struct restore *r)
         tell_what_is_replaced(r);
         return;
     }
+    tell_of_older_tool(r);
     r->result.output = NULL;
     r->result.data_dir = data_dir_path(r->data); /* without links */
     r->result.wal_dir = r->wal ? data_dir_path(r->wal) : NULL;

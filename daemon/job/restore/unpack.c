@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/peer_urls.h"
 #include "core/program.h"
 
 enum { ARGS_MAX = 24, NUMBER_TEXT = 24 };
@@ -58,29 +59,9 @@ void unpack_options_clear(struct unpack_options *o)
         free(TAKE_PTR(*string));
 }
 
-/* Whether `name` is one of "NAME=URL,NAME=URL,...". */
-static bool is_member(const char *cluster, const char *name)
+static void on_found(void *ctx, const struct err *e)
 {
-    size_t len = strlen(name);
-
-    for (const char *at = cluster; at; at = strchr(at, ',')) {
-        at += *at == ',';
-        at += strspn(at, " ");
-        if (strncmp(at, name, len) == 0 && at[len] == '=')
-            return true;
-    }
-    return false;
-}
-
-static void check_cluster(const struct unpack_options *o, struct objections *found)
-{
-    struct err e;
-
-    if (!o->name || !o->initial_cluster || is_member(o->initial_cluster, o->name))
-        return;
-    err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--initial-cluster %s has no member of the --name %s",
-            o->initial_cluster, o->name);
-    objections_add(found, &e);
+    objections_add(ctx, e);
 }
 
 static void check_bump(const struct unpack_options *o, struct objections *found)
@@ -100,7 +81,10 @@ void unpack_options_check(const struct unpack_options *o, struct objections *fou
     size_t len = o->data_dir ? strlen(o->data_dir) : 0;
     struct err e;
 
-    check_cluster(o, found);
+    peer_urls_check(
+            &(struct peer_urls){
+                    .name = o->name, .cluster = o->initial_cluster, .advertised = o->initial_advertise_peer_urls},
+            on_found, found);
     check_bump(o, found);
     while (len > 1 && o->data_dir[len - 1] == '/')
         len--;

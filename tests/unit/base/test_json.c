@@ -52,6 +52,10 @@ static void test_strings(void **state)
     /* Each byte that begins no character is replaced, and what follows is read anew. */
     expect_quoted("a\xff\xc3", "\"a\\ufffd\\ufffd\"");
     expect_quoted("\xc3(", "\"\\ufffd(\"");
+    /* C1 drives terminals, as ESC does; the next is a space. */
+    expect_quoted("\xc2\x80\xc2\x9b"
+                  "2J\xc2\x9f\xc2\xa0",
+            "\"\\u0080\\u009b2J\\u009f\xc2\xa0\"");
 }
 
 /* No byte below 0x20 goes out as it is (RFC 8259, section 7). */

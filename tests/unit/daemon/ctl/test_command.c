@@ -369,7 +369,8 @@ static void test_restore_of_a_directory(void **state)
 
     (void)state;
     assert_non_null(getcwd(here, sizeof(here)));
-    assert_int_equal(setenv("PATH", here, 1), 0); /* no etcdutl: the daemon looks for one */
+    assert_int_equal(setenv("PATH", here, 1), 0);
+    folder_write("etcdutl", "", 0, 0755); /* our PATH decides nothing unless we are asked to: the daemon looks */
     set_long(restore, "wal-dir", "wal");
     assert_int_equal(restore->set('d', ""), -1);
     assert_int_equal(restore->set('d', "data"), 0);
@@ -377,6 +378,7 @@ static void test_restore_of_a_directory(void **state)
     (void)snprintf(expected, sizeof(expected),
             "%s/data|%s/wal||default|default=http://localhost:2380|etcd-cluster|http://localhost:2380|", here, here);
     assert_string_equal(asked.unpack, expected);
+    (void)unlink("etcdutl");
     assert_true(asked.numbers.bump_revision == 0 && !asked.numbers.mark_compacted);
     for (const char *const *bad = (const char *const[]){"0", "-1", "", "1x", "9223372036854775808", NULL}; *bad; bad++)
         assert_int_equal(restore->set(value_of(restore, "bump-revision"), *bad), -1);
@@ -573,6 +575,12 @@ static void test_exit_statuses(void **state)
             {"restore -d d -s ./none", CTL_NO_DAEMON, "./none"},
             {"verify --all -t 2024-12-06T22:22:25Z", CTL_USAGE, "give one of them"},
             {"verify -s ./none", CTL_NO_DAEMON, "./none"},
+            {"restore -d d -n b -s ./none", CTL_USAGE, "has no member of the --name b"},
+            {"restore -d d -l default=http://a:2380 -s ./none", CTL_USAGE,
+                    "http://localhost:2380 is no URL of default"},
+            {"restore -d d -l default=http://localhost -s ./none", CTL_USAGE, "it has no port"},
+            {"restore -u=false --output - -s ./none", CTL_USAGE, "not to our standard output"},
+            {"restore -u=false --output s3://bucket/x -s ./none", CTL_USAGE, "not a URL"},
             {"restore -u=maybe", CTL_USAGE, "'maybe' is neither true nor false"},
             {"restore -t now", CTL_USAGE, "now"},
             {"restore --use-etcdutl=false -s ./none", CTL_NO_DAEMON, "./none"},

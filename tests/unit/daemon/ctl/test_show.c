@@ -117,11 +117,22 @@ static void elsewhere(void **state)
     }
 }
 
+/* Lines that stand beside JSON, too, whose texts nobody has cleaned. */
+static void lines_are_clean(void **state)
+{
+    (void)state;
+    EXPECT_SHOWN("note: a?[2J??b\n", show_note("a\x1b[2J\xc2\x9b"
+                                               "b"));
+    EXPECT_SHOWN("  | a?b??\n", show_output("a\nb\xc2\x80"));
+    EXPECT_SHOWN("etcd-backupctl: ?\u00e4\n", show_failure("\x9b\u00e4"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(on_a_terminal),
             cmocka_unit_test(elsewhere),
+            cmocka_unit_test(lines_are_clean),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
