@@ -118,7 +118,8 @@ static bool holds_secret(const char *key)
 {
     const struct conf_schema_key *row = conf_schema_find(key);
 
-    return !row || (row->kind != CONF_KIND_CERTIFICATES); /* there is no row for one of a list: master keys */
+    return !row || (row->kind != CONF_KIND_AUTHORITIES &&
+                           row->kind != CONF_KIND_CERTIFICATES); /* there is no row for one of a list: master keys */
 }
 
 /* Where this is no objection, because the file is only read for a person who is here. */

@@ -1,6 +1,7 @@
 /*
- * files.c: conf_check_files, a look at everything that the configuration names. What it reads it throws away: those who
- * use a file read it again when they need it, for keys and certificates are renewed while the daemon runs.
+ * files.c: conf_check_files, a look at everything that the configuration names. Keys and certificates are loaded as the
+ * connection will load them. What it reads it throws away: those who use a file read it again when they need it, for
+ * keys and certificates are renewed while the daemon runs.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -12,16 +13,15 @@
 #include "base/path.h"
 #include "conf/conf.h"
 #include "conf/named.h"
-#include "conf/pem.h"
 #include "conf/place.h"
 #include "conf/positions.h"
 #include "conf/schema.h"
 #include "conf/structure.h"
 #include "conf/text.h"
+#include "x509/pair.h"
+#include "x509/trust.h"
 
 enum {
-    CERTIFICATES_LEN_MAX = 8 << 20, /* all authorities of the world are half a megabyte */
-    PRIVATE_KEY_LEN_MAX = 32768,
     MASTER_KEY_LEN_MAX = 1024, /* as when it is used: seal/key.c */
     MASTER_KEY_DIGITS = 64,
     GROUP_BUFFER_MAX = 1 << 20,
@@ -32,19 +32,46 @@ static int objection(struct err *e, const char *path, const char *why)
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: %s", path, why);
 }
 
-static int check_certificates(const char *path, struct err *e)
+static int check_authorities(const char *path, struct err *e)
 {
-    size_t len;
-    _cleanup_free_ char *text = conf_text_read(path, CERTIFICATES_LEN_MAX, &len, e);
+    _cleanup_x509_trust_ struct x509_trust *trust = x509_trust_load(path, e);
 
-    return text ? conf_pem_check_certificates(path, (struct bytes){(const uint8_t *)text, len}, e) : -1;
+    return trust ? 0 : -1;
 }
 
-static int check_private_key(const char *path, struct err *e)
+static int check_certificates(const char *path, struct err *e)
 {
-    _cleanup_secret_ struct secret *text = secret_read_file(path, PRIVATE_KEY_LEN_MAX, true, e);
+    mbedtls_x509_crt certificate;
+    int rc;
 
-    return text ? conf_pem_check_private_key(path, (struct bytes){secret_const_data(text), secret_len(text)}, e) : -1;
+    mbedtls_x509_crt_init(&certificate);
+    rc = x509_pair_load_certificate(&certificate, path, e);
+    mbedtls_x509_crt_free(&certificate);
+    return rc;
+}
+
+/* Alone, and with its certificate, if that can be read: what else is wrong with that one is told where it stands. */
+static int check_private_key(const char *path, const char *certificate_path, struct err *e)
+{
+    mbedtls_x509_crt certificate;
+    mbedtls_pk_context key;
+    struct err other = ERR_INIT;
+    int rc;
+
+    mbedtls_x509_crt_init(&certificate);
+    mbedtls_pk_init(&key);
+    rc = x509_pair_load_key(&key, path, true, e);
+    if (rc == 0 && certificate_path) {
+        if (x509_pair_load_certificate(&certificate, certificate_path, &other) == 0) {
+            rc = x509_pair_match(&certificate, &key, certificate_path, path, e);
+        } else if (other.kind == ERR_RESOURCE) {
+            *e = other;
+            rc = -1;
+        }
+    }
+    mbedtls_pk_free(&key);
+    mbedtls_x509_crt_free(&certificate);
+    return rc;
 }
 
 /* 64 hexadecimal digits, white space around them. What is wrong is told without what is there. */
@@ -116,13 +143,15 @@ static int check_group(const char *name, struct err *e)
     return found ? 0 : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "there is no group '%s'", name);
 }
 
-static int check_value(const struct conf_schema_key *key, const char *value, struct err *e)
+static int check_value(const struct conf *c, const struct conf_schema_key *key, const char *value, struct err *e)
 {
     switch (key->kind) {
+    case CONF_KIND_AUTHORITIES:
+        return check_authorities(value, e);
     case CONF_KIND_CERTIFICATES:
         return check_certificates(value, e);
-    case CONF_KIND_PRIVATE_KEY:
-        return check_private_key(value, e);
+    case CONF_KIND_PRIVATE_KEY: /* there is one */
+        return check_private_key(value, c->etcd.client_cert, e);
     case CONF_KIND_MASTER_KEY:
         return check_master_key(value, e);
     case CONF_KIND_ETCD_CREDENTIALS:
@@ -207,7 +236,7 @@ unsigned conf_check_files(
             at = conf_positions_of_key(c->positions, node);
         if (!with_client_cert && conf_named_is_client_cert(&keys[i]))
             continue;
-        if (value && is_in_scope(&keys[i], scope) && check_value(&keys[i], value, &why) < 0)
+        if (value && is_in_scope(&keys[i], scope) && check_value(c, &keys[i], value, &why) < 0)
             tell(&listener, &why, &at);
     }
     check_previous_keys(c, &listener);

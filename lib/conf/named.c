@@ -47,7 +47,7 @@ void conf_files_each(const struct conf *c, void (*each)(void *ctx, const char *k
     for (size_t i = 0; i < n; i++) {
         const char *value = conf_named_string(c, &keys[i]);
 
-        if (value && keys[i].kind >= CONF_KIND_CERTIFICATES && keys[i].kind != CONF_KIND_OUTPUT &&
+        if (value && keys[i].kind >= CONF_KIND_AUTHORITIES && keys[i].kind != CONF_KIND_OUTPUT &&
                 (with_client_cert || !conf_named_is_client_cert(&keys[i])))
             each(ctx, keys[i].key, value);
     }

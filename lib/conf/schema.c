@@ -24,8 +24,7 @@ static const struct conf_schema_key keys[] = {
                 .help = "How long a request may make no progress; not how long a snapshot may take."},
         {"etcd_client.retries", CONF_KIND_COUNT, .by_default = "10", .min = 0, .max = RETRIES_MAX, TO(etcd.retries),
                 .help = "How often an operation that failed is tried again."},
-        {"etcd_client.auth.ca_cert", CONF_KIND_CERTIFICATES, .sample = "/etc/etcd-backupd/etcd-ca.crt",
-                TO(etcd.ca_cert),
+        {"etcd_client.auth.ca_cert", CONF_KIND_AUTHORITIES, .sample = "/etc/etcd-backupd/etcd-ca.crt", TO(etcd.ca_cert),
                 .help = "Certificates (PEM) of the authorities that the members' certificates must be signed by; left "
                         "out: those of the system."},
         {"etcd_client.auth.password_auth", CONF_KIND_ETCD_CREDENTIALS, .sample = "/etc/etcd-backupd/etcd-password.yml",
@@ -56,7 +55,7 @@ static const struct conf_schema_key keys[] = {
                 .help = "The bucket that holds the backups; it must exist."},
         {"s3_client.region", CONF_KIND_REGION, .by_default = "us-east-1", TO(s3.region),
                 .help = "The region of the bucket, which requests are signed for."},
-        {"s3_client.auth.ca_cert", CONF_KIND_CERTIFICATES, .sample = "/etc/etcd-backupd/s3-ca.crt", TO(s3.ca_cert),
+        {"s3_client.auth.ca_cert", CONF_KIND_AUTHORITIES, .sample = "/etc/etcd-backupd/s3-ca.crt", TO(s3.ca_cert),
                 .help = "Certificates (PEM) of the authorities that the store's certificate must be signed by; left "
                         "out: "
                         "those of the system."},
@@ -188,6 +187,7 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_SIZE:
         return "size";
     case CONF_KIND_SOCKET:
+    case CONF_KIND_AUTHORITIES:
     case CONF_KIND_CERTIFICATES:
     case CONF_KIND_PRIVATE_KEY:
     case CONF_KIND_MASTER_KEY:

@@ -28,8 +28,9 @@ enum conf_kind {
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,
     /* Paths of files, by what conf_check_files expects in them. */
-    CONF_KIND_CERTIFICATES,
-    CONF_KIND_PRIVATE_KEY,
+    CONF_KIND_AUTHORITIES,  /* certificates of those whom we believe */
+    CONF_KIND_CERTIFICATES, /* ours, with its intermediates */
+    CONF_KIND_PRIVATE_KEY,  /* to it */
     CONF_KIND_MASTER_KEY,
     CONF_KIND_ETCD_CREDENTIALS,
     CONF_KIND_S3_CREDENTIALS,

@@ -1,6 +1,5 @@
 #include "h2/tls.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +9,14 @@
 #include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/version.h>
 
-#include "base/endpoint.h"
-#include "h2/certs.h"
 #include "h2/chachapoly.h"
-#include "h2/san.h"
 #include "h2/tls_words.h"
+#include "x509/pair.h"
+#include "x509/trust.h"
+
+#ifndef MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
+#error "mbedTLS must keep the server's certificates: they are judged here"
+#endif
 
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 #include <psa/crypto.h>
@@ -23,21 +25,22 @@
 #define SSL_FIELD(ssl, field) ((ssl)->field)
 #endif
 
+/* More certificates than 16 KiB of handshake can hold. */
+enum { CHAIN_MAX = 64 };
+
 struct h2_tls {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config conf;
-    mbedtls_x509_crt ca;
+    struct x509_trust *trust;
     mbedtls_x509_crt client;
     mbedtls_pk_context client_key;
-    bool own_ca;
     bool has_client;
+    bool trusted; /* this connection's server has been judged, and may be told something */
     bool established;
+    bool is_address; /* the host, which is no server name then (RFC 6066, section 3) */
     char host[ENDPOINT_HOST_MAX];
-    uint8_t ip[16]; /* the host, if it is an address */
-    size_t ip_len;  /* 0, 4 or 16 */
     struct bytes in;
     struct buf *out;
-    struct h2_tls_verdict verdict; /* on the server's certificates */
     char cipher[96];
 };
 
@@ -80,27 +83,6 @@ static int bio_recv(void *ctx, unsigned char *data, size_t size)
     return (int)n;
 }
 
-/* Called by mbedTLS for each certificate of the chain, the server's own (depth 0) last, with its findings so far. */
-static int verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
-{
-    struct h2_tls *t = ctx;
-    struct bytes extensions = {.data = crt->v3_ext.p, .len = crt->v3_ext.len};
-
-    if (depth == 0 && t->ip_len && !h2_san_has_ip(extensions, t->ip, t->ip_len))
-        *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
-    h2_tls_words_note(&t->verdict, crt, depth, *flags);
-    return 0;
-}
-
-static bool parse_ip(const char *host, uint8_t ip[16], size_t *len)
-{
-    char bare[ENDPOINT_HOST_MAX];
-
-    (void)snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(host, "%"), host); /* a zone is not part of the name */
-    *len = inet_pton(AF_INET, bare, ip) == 1 ? 4 : inet_pton(AF_INET6, bare, ip) == 1 ? 16 : 0;
-    return *len > 0;
-}
-
 static int configure(struct h2_tls *t)
 {
     int rc = mbedtls_ssl_config_defaults(
@@ -108,10 +90,10 @@ static int configure(struct h2_tls *t)
 
     if (rc != 0)
         return rc;
-    mbedtls_ssl_conf_authmode(&t->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_verify(&t->conf, verify, t);
-    mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, NULL);
-    mbedtls_ssl_conf_rng(&t->conf, h2_certs_random, NULL);
+    /* That the server has the key to its certificate mbedTLS proves in any case; whose certificate it is `judge` says.
+     */
+    mbedtls_ssl_conf_authmode(&t->conf, MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_rng(&t->conf, x509_pair_random, NULL);
     mbedtls_ssl_conf_ciphersuites(&t->conf, ciphersuites);
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
     mbedtls_ssl_conf_min_tls_version(&t->conf, MBEDTLS_SSL_VERSION_TLS1_2);
@@ -119,16 +101,20 @@ static int configure(struct h2_tls *t)
     mbedtls_ssl_conf_min_version(&t->conf, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 #endif
 #ifdef MBEDTLS_SSL_SESSION_TICKETS
-    /* Sessions are not resumed: connections are few, and a changed certificate is to be noticed. */
+    /* Sessions are not resumed: connections are few, and each server is judged anew. */
     mbedtls_ssl_conf_session_tickets(&t->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+#endif
+#ifdef MBEDTLS_SSL_RENEGOTIATION
+    /* The judgement is on one handshake: there is no second. */
+    mbedtls_ssl_conf_renegotiation(&t->conf, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
 #endif
     rc = mbedtls_ssl_conf_alpn_protocols(&t->conf, alpn);
     if (rc == 0 && t->has_client)
         rc = mbedtls_ssl_conf_own_cert(&t->conf, &t->client, &t->client_key);
     if (rc == 0)
         rc = mbedtls_ssl_setup(&t->ssl, &t->conf);
-    if (rc == 0) /* an address is no server name (RFC 6066, section 3), and `verify` looks for it */
-        rc = mbedtls_ssl_set_hostname(&t->ssl, t->ip_len ? NULL : t->host);
+    if (rc == 0)
+        rc = mbedtls_ssl_set_hostname(&t->ssl, t->is_address ? NULL : t->host);
     if (rc == 0)
         mbedtls_ssl_set_bio(&t->ssl, t, bio_send, bio_recv, NULL);
     return rc;
@@ -142,14 +128,20 @@ static struct h2_tls *tls_alloc(const struct h2_tls_spec *spec)
         return NULL;
     mbedtls_ssl_init(&t->ssl);
     mbedtls_ssl_config_init(&t->conf);
-    mbedtls_x509_crt_init(&t->ca);
     mbedtls_x509_crt_init(&t->client);
     mbedtls_pk_init(&t->client_key);
     (void)snprintf(t->host, sizeof(t->host), "%s", spec->host);
-    parse_ip(t->host, t->ip, &t->ip_len);
-    t->own_ca = spec->ca_cert != NULL;
+    t->is_address = spec->is_address;
     t->has_client = spec->client_cert && spec->client_key;
     return t;
+}
+
+static int load_client(struct h2_tls *t, const struct h2_tls_spec *spec, struct err *e)
+{
+    if (x509_pair_load_certificate(&t->client, spec->client_cert, e) < 0 ||
+            x509_pair_load_key(&t->client_key, spec->client_key, false, e) < 0)
+        return -1;
+    return x509_pair_match(&t->client, &t->client_key, spec->client_cert, spec->client_key, e);
 }
 
 struct h2_tls *h2_tls_new(const struct h2_tls_spec *spec, struct err *e)
@@ -167,9 +159,8 @@ struct h2_tls *h2_tls_new(const struct h2_tls_spec *spec, struct err *e)
         return NULL;
     }
 #endif
-    if (h2_certs_load_ca(&t->ca, spec->ca_cert, e) < 0)
-        return NULL;
-    if (t->has_client && h2_certs_load_client(&t->client, &t->client_key, spec->client_cert, spec->client_key, e) < 0)
+    t->trust = x509_trust_load(spec->ca_cert, e);
+    if (!t->trust || (t->has_client && load_client(t, spec, e) < 0))
         return NULL;
     rc = configure(t);
     if (rc != 0) {
@@ -184,9 +175,8 @@ int h2_tls_begin(struct h2_tls *t, struct buf *out, struct err *e)
     int rc = mbedtls_ssl_session_reset(&t->ssl);
 
     t->out = out;
-    t->established = false;
+    t->established = t->trusted = false;
     t->in = (struct bytes){.len = 0};
-    t->verdict = (struct h2_tls_verdict){.flags = 0};
     return rc == 0 ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_TLS, rc, "cannot set up TLS (-0x%04x)", (unsigned)-rc);
 }
 
@@ -195,17 +185,32 @@ void h2_tls_input(struct h2_tls *t, struct bytes ciphertext)
     t->in = ciphertext;
 }
 
+/* What the handshake waits for. The order of TLS 1.3 is another one: its states stand behind those of 1.2. */
+static enum h2_tls_doing doing(const struct h2_tls *t)
+{
+    switch (SSL_FIELD(&t->ssl, state)) {
+    case MBEDTLS_SSL_HELLO_REQUEST:
+    case MBEDTLS_SSL_CLIENT_HELLO:
+    case MBEDTLS_SSL_SERVER_HELLO:
+        return H2_TLS_DOING_HELLO;
+    case MBEDTLS_SSL_SERVER_CERTIFICATE:
+        return H2_TLS_DOING_CERTIFICATE;
+    case MBEDTLS_SSL_CERTIFICATE_REQUEST:
+        return H2_TLS_DOING_CERTIFICATE_REQUEST;
+    default:
+        return H2_TLS_DOING_REST;
+    }
+}
+
 /* Says in *e what mbedTLS reported as `rc`, negative. */
 static int failed(struct h2_tls *t, int rc, struct err *e)
 {
     struct h2_tls_failure f = {
             .rc = rc,
-            .verdict = &t->verdict,
             .host = t->host,
-            .own_ca = t->own_ca,
             .has_client = t->has_client,
             .established = t->established,
-            .hello_seen = SSL_FIELD(&t->ssl, state) > MBEDTLS_SSL_SERVER_HELLO,
+            .doing = doing(t),
     };
 
     /* The alert's number is behind its level. */
@@ -214,15 +219,59 @@ static int failed(struct h2_tls *t, int rc, struct err *e)
     return h2_tls_words_failure(&f, e);
 }
 
+/* What the server has presented, as soon as mbedTLS has read it. */
+static const mbedtls_x509_crt *presented(const struct h2_tls *t)
+{
+    const mbedtls_ssl_session *s = SSL_FIELD(&t->ssl, session_negotiate);
+
+    if (!s)
+        s = SSL_FIELD(&t->ssl, session);
+    return s ? SSL_FIELD(s, peer_cert) : NULL;
+}
+
+/* Before anything is said to the server that a stranger must not hear: our certificate, a signature by our key, a
+ * request with its token. */
+static int judge(struct h2_tls *t, const mbedtls_x509_crt *own, struct err *e)
+{
+    struct bytes certificates[CHAIN_MAX];
+    struct x509_peer peer = {.certificates = certificates, .host = t->host};
+    uint8_t alert;
+
+    /* What mbedTLS cannot read it has passed over: the list then has an empty element. */
+    for (const mbedtls_x509_crt *c = own; c && c->raw.p && peer.n < CHAIN_MAX; c = c->next)
+        certificates[peer.n++] = (struct bytes){.data = c->raw.p, .len = c->raw.len};
+    if (peer.n == 0) {
+        (void)mbedtls_ssl_send_alert_message(
+                &t->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT);
+        return h2_tls_words_unreadable(0, e);
+    }
+    if (x509_trust_judge(t->trust, &peer, &alert, e) < 0) {
+        (void)mbedtls_ssl_send_alert_message(&t->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, alert);
+        return -1;
+    }
+    t->trusted = true;
+    return 0;
+}
+
+/* Step by step, so that the judgement comes before the step that answers. */
 int h2_tls_handshake(struct h2_tls *t, struct err *e)
 {
+    const mbedtls_x509_crt *own;
     const char *protocol;
-    int rc = mbedtls_ssl_handshake(&t->ssl);
+    int rc;
 
-    if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE)
-        return 0;
-    if (rc != 0)
-        return failed(t, rc, e);
+    while (SSL_FIELD(&t->ssl, state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        rc = mbedtls_ssl_handshake_step(&t->ssl);
+        if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE)
+            return 0;
+        if (rc != 0)
+            return failed(t, rc, e);
+        own = t->trusted ? NULL : presented(t);
+        if (own && judge(t, own, e) < 0)
+            return -1;
+    }
+    if (!t->trusted)
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, 0, "the server presented no certificate");
     t->established = true;
     protocol = mbedtls_ssl_get_alpn_protocol(&t->ssl);
     if (!protocol || strcmp(protocol, "h2") != 0)
@@ -231,26 +280,40 @@ int h2_tls_handshake(struct h2_tls *t, struct err *e)
     return 1;
 }
 
+static bool is_no_plaintext(int rc)
+{
+#ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
+    if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) /* TLS 1.3: comes whether wanted or not */
+        return true;
+#endif
+    return rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
+/* A message of TLS itself, such as a HelloRequest that was refused, ends a read without plaintext, though more may have
+ * arrived behind it. Each turn uses up some of it. */
+static bool has_more(struct h2_tls *t)
+{
+    return t->in.len > 0 || mbedtls_ssl_check_pending(&t->ssl);
+}
+
 ssize_t h2_tls_read(struct h2_tls *t, uint8_t *to, size_t size, struct err *e)
 {
     int rc;
 
     do
         rc = mbedtls_ssl_read(&t->ssl, to, size);
-#ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
-    while (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET); /* TLS 1.3: comes whether wanted or not */
-#else
-    while (0);
-#endif
+    while (is_no_plaintext(rc) && has_more(t));
     if (rc > 0)
         return rc;
-    if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE)
+    if (is_no_plaintext(rc))
         return 0;
     return failed(t, rc == 0 ? MBEDTLS_ERR_SSL_CONN_EOF : rc, e);
 }
 
 int h2_tls_write(struct h2_tls *t, struct bytes plaintext, struct err *e)
 {
+    if (!t->established)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_TLS, 0, "TLS is not established");
     while (plaintext.len > 0) {
         int rc = mbedtls_ssl_write(&t->ssl, plaintext.data, plaintext.len);
 
@@ -283,7 +346,7 @@ void h2_tls_free(struct h2_tls *t)
         return;
     mbedtls_ssl_free(&t->ssl);
     mbedtls_ssl_config_free(&t->conf);
-    mbedtls_x509_crt_free(&t->ca);
+    x509_trust_free(t->trust);
     mbedtls_x509_crt_free(&t->client);
     mbedtls_pk_free(&t->client_key);
     free(t);

@@ -4,9 +4,10 @@
  * What arrives is given with h2_tls_input, then the handshake or read is called until it wants more. What is to be sent
  * gathers in the buffer given to h2_tls_begin. mbedTLS 2.28 (TLS 1.2) and 3.6 (also 1.3).
  *
- * The server must present a certificate signed by one of the authorities, within its time, and for the host's name or
- * address; ALPN must end in h2. Why it failed is said in words: an operator who set up certificates wants to know
- * which of them is wrong.
+ * mbedTLS speaks, and proves that the server has the key to its certificate; whose certificate it is OpenSSL judges
+ * (x509/trust.h), in each handshake and before we answer: nothing of ours reaches a server that has not passed.
+ * Sessions are not resumed, and nothing is negotiated anew. ALPN must end in h2. Why it failed is said in words: an
+ * operator who set up certificates wants to know which of them is wrong.
  */
 #pragma once
 
@@ -15,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/endpoint.h"
 #include "base/err.h"
 
 struct h2_tls_spec {
@@ -22,6 +24,7 @@ struct h2_tls_spec {
     const char *client_cert;
     const char *client_key;
     const char *host; /* name or IP address that the certificate must be for; copied */
+    bool is_address;  /* it is an address */
 };
 
 struct h2_tls;

@@ -15,54 +15,12 @@
 
 #ifdef MBEDTLS_SSL_PROTO_TLS1_3
 static const char our_newest[] = "1.3";
+static const char to_do[] = "the server must take 1.2 or 1.3";
 #else
 static const char our_newest[] = "1.2";
+static const char to_do[] =
+        "start etcd with --tls-min-version=TLS1.2, or use a build with mbedTLS 3.6, as of Debian 13";
 #endif
-
-static void note_time(struct h2_tls_verdict *v, const mbedtls_x509_time *t)
-{
-    (void)snprintf(v->when, sizeof(v->when), "%04d-%02d-%02d %02d:%02d:%02d UTC", t->year % 10000, t->mon % 100,
-            t->day % 100, t->hour % 100, t->min % 100, t->sec % 100);
-}
-
-void h2_tls_words_note(struct h2_tls_verdict *v, const mbedtls_x509_crt *crt, int depth, uint32_t flags)
-{
-    struct bytes extensions = {.data = crt->v3_ext.p, .len = crt->v3_ext.len};
-
-    v->flags |= flags;
-    if (flags & MBEDTLS_X509_BADCERT_EXPIRED)
-        note_time(v, &crt->valid_to);
-    else if (flags & MBEDTLS_X509_BADCERT_FUTURE)
-        note_time(v, &crt->valid_from);
-    if (flags & MBEDTLS_X509_BADCERT_CN_MISMATCH && depth == 0)
-        h2_san_describe(extensions, v->names);
-    if (flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED &&
-            mbedtls_x509_dn_gets(v->issuer, sizeof(v->issuer), &crt->issuer) < 0)
-        v->issuer[0] = '\0';
-}
-
-static int bad_certificate(const struct h2_tls_failure *f, struct err *e)
-{
-    const struct h2_tls_verdict *v = f->verdict;
-    char other[200] = "";
-
-    if (v->flags & MBEDTLS_X509_BADCERT_EXPIRED)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc, "the server's certificate expired on %s", v->when);
-    if (v->flags & MBEDTLS_X509_BADCERT_FUTURE)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc,
-                "the server's certificate is not valid before %s: is the clock right?", v->when);
-    if (v->flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc,
-                "the server's certificate is signed by an unknown authority (%s): it is not %s", v->issuer,
-                f->own_ca ? "in ca_cert" : "one of the system's, and no ca_cert is configured");
-    if (v->flags & MBEDTLS_X509_BADCERT_CN_MISMATCH)
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc, "the server's certificate is for %s, not for %s", v->names,
-                f->host);
-    (void)mbedtls_x509_crt_verify_info(other, sizeof(other), "", v->flags);
-    other[strcspn(other, "\n")] = '\0';
-    return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc, "the server's certificate is not acceptable%s%s",
-            other[0] ? ": " : "", other);
-}
 
 /* What the server says of our certificate. Go's servers use these; "bad certificate" also stands for none at all. */
 static const char *certificate_alert(uint8_t alert)
@@ -89,26 +47,19 @@ static const char *certificate_alert(uint8_t alert)
     }
 }
 
-static int alerted(const struct h2_tls_failure *f, struct err *e)
+static int refused_by_number(const struct h2_tls_failure *f, struct err *e)
 {
-    const char *about = certificate_alert(f->alert);
-
-    if (f->alert == MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc,
-                "the server accepts no TLS version that this program has (its newest is %s): the server's minimum must "
-                "be lower",
-                our_newest);
-    /* Newer Go servers say handshake_failure for a missing certificate; before their answer it is about ciphers. */
-    if (!f->has_client && (about || (f->alert == MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE && f->hello_seen)))
-        return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc,
-                "the server wants a client certificate: client_cert and client_key must be configured");
-    if (about)
-        return err_set(
-                e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc, "the server does not accept our client certificate: %s", about);
     switch (f->alert) {
-    case MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE:
+    case MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION:
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc,
-                "the server accepts none of our cipher suites (ECDHE with ChaCha20-Poly1305 or AES-GCM)");
+                "the server takes none of our TLS versions (alert protocol_version; the newest here is %s): %s",
+                our_newest, to_do);
+    case MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE:
+    case MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY:
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc,
+                "the server takes none of our cipher suites, curves or signatures (alert %u): it must have an RSA or "
+                "ECDSA certificate (Ed25519 does not work) and ECDHE with ChaCha20-Poly1305 or AES-GCM",
+                f->alert);
     case MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME:
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc, "the server has no certificate for %s", f->host);
     case MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL:
@@ -120,6 +71,68 @@ static int alerted(const struct h2_tls_failure *f, struct err *e)
     }
 }
 
+static int alerted(const struct h2_tls_failure *f, struct err *e)
+{
+    const char *about = certificate_alert(f->alert);
+
+    /* Newer Go servers say handshake_failure for a missing certificate; before their answer it is about ciphers. */
+    if (!about && f->alert == MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE && !f->has_client &&
+            f->doing != H2_TLS_DOING_HELLO)
+        about = "handshake failure";
+    if (!about)
+        return refused_by_number(f, e);
+    if (f->has_client)
+        return err_set(
+                e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc, "the server does not accept our client certificate: %s", about);
+    return err_set(e, ERR_AUTH, ERR_DOMAIN_TLS, f->rc,
+            "the server ended the handshake (%s), in which we had no client certificate: if it wants one, client_cert "
+            "and "
+            "client_key must be configured",
+            about);
+}
+
+int h2_tls_words_unreadable(int rc, struct err *e)
+{
+    char detail[128] = "";
+
+    if (rc)
+        mbedtls_strerror(rc, detail, sizeof(detail));
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, rc,
+            "mbedTLS cannot read the certificate that the server presents%s%s: its key and its signature must be RSA "
+            "or "
+            "ECDSA on a named curve (Ed25519 does not work)",
+            detail[0] ? ": " : "", detail);
+}
+
+static int too_long(const struct h2_tls_failure *f, struct err *e)
+{
+    const char *what = "a message of the server's handshake", *help = "it must be shorter";
+
+    if (f->doing == H2_TLS_DOING_CERTIFICATE) {
+        what = "the certificates that the server presents";
+        help = "let it present its own and the intermediates alone";
+    } else if (f->doing == H2_TLS_DOING_CERTIFICATE_REQUEST) {
+        what = "the server's list of authorities for client certificates";
+        help = "let its --trusted-ca-file hold fewer";
+    }
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc,
+            "%s: more than mbedTLS takes at once (16 KiB, and with 2.28 one record): %s", what, help);
+}
+
+/* mbedTLS' modules by their numbers: X.509, PK, and OID and ASN.1, which are added to those (error.h). */
+static bool is_about_a_certificate(int rc)
+{
+    int module = -rc & 0x7f80;
+
+    return (module >= 0x2080 && module <= 0x2980) || (module >= 0x3880 && module <= 0x3f80);
+}
+
+static int not_tls(const struct h2_tls_failure *f, struct err *e)
+{
+    return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_TLS, f->rc,
+            "what the server answers is not TLS: does it speak TLS on this port? Without, the endpoint is http://...");
+}
+
 int h2_tls_words_failure(const struct h2_tls_failure *f, struct err *e)
 {
     char detail[128];
@@ -127,8 +140,6 @@ int h2_tls_words_failure(const struct h2_tls_failure *f, struct err *e)
     switch (f->rc) {
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
         return alerted(f, e);
-    case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
-        return bad_certificate(f, e);
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
     case MBEDTLS_ERR_SSL_CONN_EOF:
         return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_TLS, f->rc, "the server closed the connection%s",
@@ -136,14 +147,21 @@ int h2_tls_words_failure(const struct h2_tls_failure *f, struct err *e)
     case MBEDTLS_ERR_SSL_ALLOC_FAILED:
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_TLS, f->rc, "out of memory for TLS");
     case MBEDTLS_ERR_SSL_INVALID_RECORD:
-        if (!f->hello_seen)
-            return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_TLS, f->rc,
-                    "the server does not speak TLS on this port; without TLS, the endpoint is http://...");
+        if (f->doing == H2_TLS_DOING_HELLO && !f->established)
+            return not_tls(f, e);
         break;
     case BAD_VERSION:
-        return err_set(
-                e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc, "the server speaks no TLS version that is safe (1.2 or newer)");
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_TLS, f->rc,
+                "the server chose a TLS version that is not taken here (1.2 to %s): %s", our_newest, to_do);
+    case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE:
+    case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL:
+    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* of 3.6: more than its buffer was asked for */
+        if (!f->established)
+            return too_long(f, e);
+        break;
     default:
+        if (!f->established && is_about_a_certificate(f->rc))
+            return h2_tls_words_unreadable(f->rc, e);
         break;
     }
     mbedtls_strerror(f->rc, detail, sizeof(detail));

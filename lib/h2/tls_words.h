@@ -1,37 +1,34 @@
 /*
- * tls_words.h: why TLS failed, in words that say which side must do what. Pure.
+ * tls_words.h: why TLS failed, in words that say what was seen, and then what it may mean and which side can do what.
+ * Pure. About the server's certificates see x509/words.h.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <mbedtls/x509_crt.h>
-
 #include "base/err.h"
-#include "h2/san.h"
 
-/* What was found wrong with the server's certificates. Zero-initialised: nothing. */
-struct h2_tls_verdict {
-    uint32_t flags;              /* MBEDTLS_X509_BADCERT_..., of the whole chain */
-    char names[H2_SAN_TEXT_MAX]; /* of the server's certificate, if it is for another host */
-    char when[40];               /* "2024-02-01 00:00:00 UTC", when one expired or becomes valid */
-    char issuer[160];            /* of the one that nobody known has signed */
+/* How far the handshake had come. */
+enum h2_tls_doing {
+    H2_TLS_DOING_HELLO, /* the server has not answered in TLS */
+    H2_TLS_DOING_CERTIFICATE,
+    H2_TLS_DOING_CERTIFICATE_REQUEST,
+    H2_TLS_DOING_REST,
 };
-
-/* Adds mbedTLS' findings on one certificate: depth 0 is the server's own. */
-void h2_tls_words_note(struct h2_tls_verdict *v, const mbedtls_x509_crt *crt, int depth, uint32_t flags);
 
 struct h2_tls_failure {
-    int rc;        /* mbedTLS' number, negative */
-    uint8_t alert; /* by the server, if rc says that there was one */
-    const struct h2_tls_verdict *verdict;
+    int rc;           /* mbedTLS' number, negative */
+    uint8_t alert;    /* by the server, if rc says that there was one */
     const char *host; /* that was asked for */
-    bool own_ca;      /* ca_cert is configured */
     bool has_client;  /* we have a certificate to present */
-    bool hello_seen;  /* the server has answered in TLS */
     bool established; /* after the handshake */
+    enum h2_tls_doing doing;
 };
 
-/* Returns -1. ERR_AUTH: certificates; ERR_TRANSIENT: it went away; ERR_PROTOCOL, ERR_CONFIG, ERR_RESOURCE: the rest. */
+/* Returns -1. ERR_TRANSIENT: it went away; ERR_PROTOCOL: it may be another time; ERR_AUTH (certificates) and ERR_CONFIG
+ * (what this handshake cannot do): it will not; ERR_RESOURCE. */
 int h2_tls_words_failure(const struct h2_tls_failure *f, struct err *e);
+
+/* mbedTLS cannot read the server's certificate; `rc` is its number, or 0. Returns -1, ERR_CONFIG. */
+int h2_tls_words_unreadable(int rc, struct err *e);

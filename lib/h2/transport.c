@@ -91,6 +91,7 @@ static int start(struct h2_transport *t, const struct h2_transport_spec *spec, s
             .client_cert = spec->client_cert,
             .client_key = spec->client_key,
             .host = spec->endpoint->is_unix ? "localhost" : spec->endpoint->host,
+            .is_address = spec->endpoint->is_address,
     };
     const struct h2_dial_spec dial = {
             .endpoint = spec->endpoint,

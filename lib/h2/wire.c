@@ -199,7 +199,10 @@ static int feed_tls(struct h2_wire *w, struct bytes data, struct err *e)
         if (n > 0)
             w->spec.on_data(w->spec.ctx, (struct bytes){.data = w->plain, .len = (size_t)n});
     }
-    return n < 0 ? -1 : 0;
+    if (n < 0)
+        return -1;
+    /* TLS itself may have answered: with the refusal of a HelloRequest. */
+    return w->closed || w->failed ? 0 : h2_wire_flush(w, e);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)

@@ -31,7 +31,7 @@ def test_no_alpn(ca, alpn):
     ("ECDHE-ECDSA-AES256-GCM-SHA384", "OK", "AES-256-GCM"),
     ("ECDHE-ECDSA-AES128-GCM-SHA256", "OK", "AES-128-GCM"),
     ("ECDHE-ECDSA-CHACHA20-POLY1305", "OK", "CHACHA20"),
-    ("ECDHE-ECDSA-AES128-SHA256", "config", "none of our cipher suites"),
+    ("ECDHE-ECDSA-AES128-SHA256", "config", "takes none of our cipher suites"),
 ])
 def test_cipher_suites(ca, suites, outcome, words):
     context = tls(ca)
@@ -47,10 +47,10 @@ def test_old_tls(ca):
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
     probe, _ = play(answer(b""), tls=context, ca=ca("ca"))
-    assert probe.outcome == "config" and re.search("no TLS version|none of our cipher suites", probe.text)
+    assert probe.outcome == "config" and re.search("TLS version|none of our cipher suites", probe.text)
 
 
-def test_renegotiation_or_cut_in_tls(ca):
+def test_cut_in_tls(ca):
     """The TCP connection ends without TLS' goodbye in the middle of a message: a failure, never an end."""
     def handler(call):
         call.headers()

@@ -9,9 +9,8 @@
 #include "conf/conf.h"
 #include "failing.h"
 #include "scratch.h"
+#include "x509/issue.h"
 
-#define CERT   "-----BEGIN CERTIFICATE-----\nMIIB\nAAA=\n-----END CERTIFICATE-----\n"
-#define KEY    "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
 #define MASTER "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"
 
 static const char config[] = "etcd_client:\n"
@@ -34,18 +33,38 @@ static const char config[] = "etcd_client:\n"
                              "previous_key_paths: [old.key,\n"
                              "  older.key]\n";
 
+static struct issued ours, other, ed25519;
+
+static int setup(void **state)
+{
+    if (scratch_setup(state) < 0)
+        return -1;
+    ours = issue_authority("ours");
+    other = issue_authority("other");
+    ed25519 = issue(&(struct issue_spec){.name = "ed25519", .key = "ED25519"});
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    issue_clear(&ours);
+    issue_clear(&other);
+    issue_clear(&ed25519);
+    return scratch_teardown(state);
+}
+
 /* All files that the configuration above names, as they should be. */
 static void write_good(void)
 {
-    scratch_write("etcd-ca.crt", CERT, strlen(CERT), 0644);
+    issue_write_certificates("etcd-ca.crt", (const struct issued *const[]){&ours}, 1);
     scratch_text("password.yml", "username: a\npassword: b\n");
-    scratch_text("client.crt", "Bag Attributes: whatever\n" CERT CERT);
-    scratch_text("client.key", KEY);
+    issue_write_certificates("client.crt", (const struct issued *const[]){&ours, &other}, 2);
+    issue_write_key("client.key", &ours);
     (void)mkdir("dir", 0700);
     scratch_text("master.key", " " MASTER "\n");
     scratch_text("old.key", MASTER);
     scratch_text("older.key", "\n" MASTER "\n");
-    scratch_text("s3-ca.crt", CERT);
+    issue_write_certificates("s3-ca.crt", (const struct issued *const[]){&other, &ed25519}, 2);
     scratch_text("keys.yml", "access_key: a\nsecret_key: b\n");
 }
 
@@ -201,50 +220,24 @@ static void what_is_in_them(void **state)
     static const struct {
         const char *file, *text, *line;
     } cases[] = {
+            /* More of PEM is in tests/unit/x509/test_files.c. */
             {"etcd-ca.crt", "",
                     "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: holds no certificate in PEM (-----BEGIN "
                     "CERTIFICATE-----)"},
-            {"etcd-ca.crt", "\n" KEY,
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:2: holds no certificate in PEM "
-                    "(-----BEGIN CERTIFICATE-----)"},
-            {"etcd-ca.crt", "\x30\x82\x01\x0a",
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: holds no certificate in "
-                    "PEM (-----BEGIN CERTIFICATE-----)"},
-            {"etcd-ca.crt", CERT "-----BEGIN CERTIFICATE-----\nMIIB\n",
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:5: the END line is missing: the file is cut off"},
-            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END PRIVATE KEY-----\n",
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:3: the END line does not belong to the BEGIN line"},
-            {"etcd-ca.crt", CERT "-----BEGIN CERTIFICATE-----\nMII-\n-----END CERTIFICATE-----\n",
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:5: the certificate is damaged: not base64"},
-            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: the certificate is damaged: not base64"},
-            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: the certificate is damaged: not base64"},
-            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\r\nMI==\r\n-----END CERTIFICATE-----", NULL},
-            {"client.crt", KEY,
-                    "6:5: etcd_client.auth.client_cert: client.crt:1: holds no certificate in PEM (-----BEGIN "
-                    "CERTIFICATE-----)"},
-            {"client.key", CERT,
-                    "7:5: etcd_client.auth.client_key: client.key:1: holds no private key in PEM (-----BEGIN "
-                    "PRIVATE KEY-----)"},
-            {"client.key", "x\n-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
-                    "7:5: etcd_client.auth.client_key: client.key:2: the key has a pass phrase, which nobody can type "
-                    "in "
-                    "here; store it without"},
-            {"client.key",
-                    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nMIIB\n-----END RSA "
-                    "PRIVATE "
-                    "KEY-----\n",
-                    "7:5: etcd_client.auth.client_key: client.key:1: the key has a pass phrase, which nobody can type "
-                    "in "
-                    "here; store it without"},
-            {"client.key", KEY KEY, "7:5: etcd_client.auth.client_key: client.key:4: a second private key"},
-            {"client.key", "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n",
-                    "7:5: etcd_client.auth.client_key: client.key:1: the key is damaged: not base64"},
-            {"client.key",
-                    "-----BEGIN EC PARAMETERS-----\nMIIB\n-----END EC PARAMETERS-----\n-----BEGIN EC PRIVATE "
-                    "KEY-----\nMIIB\n-----END EC PRIVATE KEY-----\n",
-                    NULL},
+            {"etcd-ca.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                    "4:5: etcd_client.auth.ca_cert: etcd-ca.crt:1: the certificate that begins here cannot be read: "
+                    "wrong "
+                    "tag"},
+            {"s3-ca.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                    "14:5: s3_client.auth.ca_cert: s3-ca.crt:1: the certificate that begins here cannot be read: wrong "
+                    "tag"},
+            {"client.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                    "6:5: etcd_client.auth.client_cert: client.crt:1: the certificate that begins here cannot be read: "
+                    "wrong "
+                    "tag"},
+            {"client.key", "x",
+                    "7:5: etcd_client.auth.client_key: client.key: holds no private key in PEM (-----BEGIN PRIVATE "
+                    "KEY-----)"},
             {"master.key", "",
                     "9:1: encryption_key_path: master.key: is not a master key: 0 hexadecimal digits instead of "
                     "64"},
@@ -280,6 +273,24 @@ static void what_is_in_them(void **state)
         (void)snprintf(line, sizeof(line), "test.yml:%s", cases[i].line ? cases[i].line : "");
         check(c, cases[i].line ? line : NULL);
     }
+    conf_free(c);
+}
+
+/* What loads, but is of no use to the connection to etcd. */
+static void what_etcd_cannot_be_shown(void **state)
+{
+    struct conf *c = scratch_load(config);
+
+    (void)state;
+    write_good();
+    issue_write_key("client.key", &other);
+    check(c, "test.yml:7:5: etcd_client.auth.client_key: client.key: this key does not belong to the certificate "
+             "client.crt");
+    write_good();
+    issue_write_certificates("client.crt", (const struct issued *const[]){&ours, &ed25519}, 2);
+    check(c, "test.yml:6:5: etcd_client.auth.client_cert: client.crt: 1 of its certificates are none that mbedTLS can "
+             "present "
+             "(it has RSA and ECDSA on named curves)");
     conf_free(c);
 }
 
@@ -490,6 +501,7 @@ int main(void)
             cmocka_unit_test(everything_missing),
             cmocka_unit_test(open_secrets),
             cmocka_unit_test(what_is_in_them),
+            cmocka_unit_test(what_etcd_cannot_be_shown),
             cmocka_unit_test(paths_to_come_and_groups),
             cmocka_unit_test(missing_and_bad_previous_keys),
             cmocka_unit_test(long_master_keys),
@@ -500,5 +512,5 @@ int main(void)
             cmocka_unit_test(open_secrets_that_are_only_read),
     };
 
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
