@@ -35,6 +35,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/options.h"
+#include "core/service_user.h"
 #include "jobs.h"
 #include "tell/hooks.h"
 #include "tell/metrics.h"
@@ -332,6 +333,8 @@ static struct conf *load(const struct options *o)
 static int check_config(const struct conf *conf)
 {
     conf_warnings(conf, print_warning, NULL);
+    if (service_user_has_file(conf->file))
+        service_user_check(conf, "etcd-backupd", print_warning, NULL);
     if (conf->etcd.n_endpoints)
         (void)printf("%s: the configuration is good\n", conf->file);
     else

@@ -81,10 +81,12 @@ static void join_options(const struct command *command, struct option out[MAX_OP
  */
 static int read_options(int argc, char **argv, const struct command *command, struct ctl *ctl)
 {
+    static char program[] = "etcd-backupctl";
     struct option options[MAX_OPTIONS];
     char letters[64];
     int letter;
 
+    argv[0] = program; /* which getopt's own lines begin with: not with a path, nor with the command */
     join_options(command, options, letters);
     while ((letter = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         const char *value = option_value(argv);
@@ -160,9 +162,8 @@ int main(int argc, char **argv)
         (void)fputs("etcd-backupctl: libsodium does not start\n", stderr);
         return CTL_FAILED;
     }
-    if (optind == argc) {
+    if (optind == argc)
         return which_command(&ctl);
-    }
     command = find_command(argv[optind]);
     if (!command) {
         (void)fprintf(stderr, "etcd-backupctl: no command '%s'\n", argv[optind]);
