@@ -10,20 +10,53 @@
 #include "base/timestamp.h"
 #include "core/log.h"
 
-enum { KEPT_TOLD = 100 }; /* of a prune, at level info; the others at debug */
+/* What there is to run: a start and a cancellation, whatever the job's own types are. */
+struct kind {
+    const char *name;
+    bool only_reads;
+    void *(*start)(struct core *core, const void *request, const struct job_sink *sink, struct err *e);
+    void (*cancel)(void *job);
+};
+
+#define RUNNER(room)                                                                                                   \
+    static void *start_##room(struct core *core, const void *request, const struct job_sink *sink, struct err *e)      \
+    {                                                                                                                  \
+        return room##_start(core, request, sink, e);                                                                   \
+    }                                                                                                                  \
+    static void cancel_##room(void *job)                                                                               \
+    {                                                                                                                  \
+        room##_cancel(job);                                                                                            \
+    }
+
+RUNNER(attempts)
+RUNNER(restore)
+RUNNER(verify)
+RUNNER(prune)
+RUNNER(rotate)
+
+static const struct kind backup = {"backup", false, start_attempts, cancel_attempts},
+                         restore = {"restore", true, start_restore, cancel_restore},
+                         verify = {"verify", true, start_verify, cancel_verify},
+                         prune = {"prune", false, start_prune, cancel_prune},
+                         rotation = {"rotate-key", false, start_rotate, cancel_rotate};
+
+/* A place for a job that runs. */
+struct place {
+    struct jobs *owner;
+    const struct kind *kind; /* NULL: nobody is here */
+    void *job;
+    struct job_sink watcher; /* ctx NULL: nobody */
+    struct jobs_running *shown;
+};
+
+enum { CHANGING, READING, N_PLACES };
 
 struct jobs {
     struct core *core;
     bool quiet;
-    struct attempts *backup; /* at most one of these */
-    struct restore *restore;
-    struct verify *verify;
-    struct prune *prune;
-    struct rotate *rotate;
-    bool is_stopping;        /* with the daemon */
-    struct job_sink watcher; /* ctx NULL: nobody */
+    struct place places[N_PLACES];
+    bool is_stopping; /* with the daemon */
     struct jobs_state state;
-    unsigned kept; /* what the running prune has told that it keeps */
     struct jobs_observer observers[JOBS_OBSERVERS];
     unsigned n_observers;
 };
@@ -38,6 +71,8 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
     }
     j->core = core;
     j->quiet = quiet;
+    j->places[CHANGING] = (struct place){.owner = j, .shown = &j->state.changing};
+    j->places[READING] = (struct place){.owner = j, .shown = &j->state.reading};
     return j;
 }
 
@@ -108,84 +143,108 @@ static void log_result(const struct job_result *result)
         log_rotate(result->rotate);
 }
 
-static void on_progress(void *ctx, const struct job_progress *p)
+static void on_progress(void *ctx, const struct job_progress *progress)
 {
-    struct jobs *j = ctx;
+    struct place *p = ctx;
 
-    j->state.progress = *p;
-    if (j->watcher.ctx)
-        j->watcher.progress(j->watcher.ctx, p);
+    p->shown->progress = *progress;
+    if (p->watcher.ctx)
+        p->watcher.progress(p->watcher.ctx, progress);
 }
 
 static void on_note(void *ctx, const char *text)
 {
-    struct jobs *j = ctx;
+    struct place *p = ctx;
 
-    (void)snprintf(j->state.last_note, sizeof(j->state.last_note), "%s", text);
-    if (!j->quiet)
-        log_warning("%s: %s", j->state.running, text);
-    if (j->watcher.ctx)
-        j->watcher.note(j->watcher.ctx, text);
+    (void)snprintf(p->shown->note, sizeof(p->shown->note), "%s", text);
+    if (!p->owner->quiet)
+        log_warning("%s: %s", p->kind->name, text);
+    if (p->watcher.ctx)
+        p->watcher.note(p->watcher.ctx, text);
 }
 
 static void on_output(void *ctx, const char *line)
 {
-    struct jobs *j = ctx;
+    struct place *p = ctx;
 
-    if (!j->quiet)
-        log_debug("%s: %s", j->state.running, line);
-    if (j->watcher.ctx)
-        j->watcher.output(j->watcher.ctx, line);
+    if (!p->owner->quiet)
+        log_debug("%s: %s", p->kind->name, line);
+    if (p->watcher.ctx)
+        p->watcher.output(p->watcher.ctx, line);
 }
 
 static void on_verdict(void *ctx, const struct verdict *v)
 {
-    struct jobs *j = ctx;
+    struct place *p = ctx;
+    struct jobs *j = p->owner;
 
     if (!j->quiet && v->err)
         log_error("verify: %s", v->err->text);
     else if (!j->quiet)
         log_info("verify: %s is good", v->name);
-    if (j->watcher.ctx)
-        j->watcher.verdict(j->watcher.ctx, v);
+    if (p->watcher.ctx)
+        p->watcher.verdict(p->watcher.ctx, v);
 }
 
-static void on_planned(void *ctx, const struct planned *p)
+/* What stays is told at debug: of 200 backups every six hours that would be 800 lines a day in which nothing happens.
+ */
+static void on_planned(void *ctx, const struct planned *planned)
 {
-    struct jobs *j = ctx;
+    struct place *p = ctx;
+    bool quiet = p->owner->quiet;
 
-    if (p->err && p->dry_run && !j->quiet)
-        log_info("prune: would stay: %s: %s", p->name, p->err->text);
-    else if (p->err && !j->quiet)
-        log_warning("prune: %s stays: %s", p->name, p->err->text);
-    else if (!j->quiet)
-        log_write(p->goes || j->kept++ < KEPT_TOLD ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",
-                !p->goes     ? "keep"
-                : p->dry_run ? "would delete"
-                             : "delete",
-                p->name, p->reason);
-    if (j->watcher.ctx)
-        j->watcher.planned(j->watcher.ctx, p);
+    if (planned->err && planned->dry_run && !quiet)
+        log_info("prune: would stay: %s: %s", planned->name, planned->err->text);
+    else if (planned->err && !quiet)
+        log_warning("prune: %s stays: %s", planned->name, planned->err->text);
+    else if (!quiet)
+        log_write(planned->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",
+                !planned->goes     ? "keep"
+                : planned->dry_run ? "would delete"
+                                   : "delete",
+                planned->name, planned->reason);
+    if (p->watcher.ctx)
+        p->watcher.planned(p->watcher.ctx, planned);
 }
 
 static void on_unrotated(void *ctx, const struct unrotated *u)
 {
-    struct jobs *j = ctx;
+    struct place *p = ctx;
 
-    if (!j->quiet)
+    if (!p->owner->quiet)
         log_warning("rotate-key: %s: %s", u->name, u->err->text);
-    if (j->watcher.ctx)
-        j->watcher.unrotated(j->watcher.ctx, u);
+    if (p->watcher.ctx)
+        p->watcher.unrotated(p->watcher.ctx, u);
 }
 
-static void remember_failure(struct jobs *j, const struct err *err)
+/* Whether a failure is one of what the daemon is for. That somebody mistyped a time, or left, he knows himself. */
+static bool concerns_the_service(const struct kind *kind, const struct job_result *result, const struct err *err)
 {
-    j->state.has_failure = true;
-    j->state.last_failure = *err;
-    j->state.failed_job = j->state.running;
-    j->state.failed_at = timestamp_now();
-    if (!j->quiet)
-        log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", j->state.running, err->text);
+    if (err->kind == ERR_CANCELLED || kind == &restore)
+        return false;
+    if (kind == &verify)
+        return err->kind == ERR_INTEGRITY;
+    if (kind == &rotation)
+        return result && result->rotate && (result->rotate->rotated || result->rotate->failed);
+    return true;
+}
+
+static void remember_failure(
+        struct jobs *j, const struct kind *kind, const struct job_result *result, const struct err *err)
+{
+    if (kind == &backup && err->kind != ERR_CANCELLED)
+        j->state.backup_failed = true;
+    if (concerns_the_service(kind, result, err)) {
+        j->state.has_failure = true;
+        j->state.last_failure = *err;
+        j->state.failed_job = kind->name;
+        j->state.failed_at = timestamp_now();
+    }
+    if (j->quiet)
+        return;
+    if (result && result->rotate && result->rotate->rotated)
+        log_rotate(result->rotate);
+    log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", kind->name, err->text);
 }
 
 static void remember_result(struct jobs *j, const struct job_result *result)
@@ -204,11 +263,20 @@ static void remember_result(struct jobs *j, const struct job_result *result)
         log_result(result);
 }
 
+static void leave(struct place *p)
+{
+    p->kind = NULL;
+    p->job = NULL;
+    p->watcher = (struct job_sink){0};
+    p->shown->name = NULL;
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
-    struct jobs *j = ctx;
-    struct job_sink watcher = j->watcher;
-    const char *job = j->state.running;
+    struct place *p = ctx;
+    struct jobs *j = p->owner;
+    struct job_sink watcher = p->watcher;
+    const struct kind *kind = p->kind;
     struct err stopped;
 
     if (err && err->kind == ERR_CANCELLED && j->is_stopping) {
@@ -216,27 +284,14 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
         err_prepend(&stopped, "the daemon is stopping: ");
         err = &stopped;
     }
-    j->state.backup_failed =
-            j->state.backup_failed || (err && strcmp(job, "backup") == 0 && err->kind != ERR_CANCELLED);
-    j->watcher = (struct job_sink){0};
-    j->backup = NULL;
-    j->restore = NULL;
-    j->verify = NULL;
-    j->prune = NULL;
-    j->rotate = NULL;
-    if (err && result && result->rotate && result->rotate->rotated && !j->quiet)
-        log_rotate(result->rotate);
-    if (j->kept > KEPT_TOLD)
-        log_info("prune: %u more are kept for such reasons; at log_level debug each is told", j->kept - KEPT_TOLD);
-    j->kept = 0;
+    leave(p);
     if (err)
-        remember_failure(j, err);
+        remember_failure(j, kind, result, err);
     else
         remember_result(j, result);
-    j->state.running = NULL;
     for (unsigned i = 0; i < j->n_observers; i++)
         if (j->observers[i].ended)
-            j->observers[i].ended(j->observers[i].ctx, job, result, err);
+            j->observers[i].ended(j->observers[i].ctx, kind->name, result, err);
     if (watcher.ctx)
         watcher.done(watcher.ctx, result, err);
     for (unsigned i = 0; i < j->n_observers; i++)
@@ -244,10 +299,48 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
             j->observers[i].idle(j->observers[i].ctx);
 }
 
-static struct job_sink sink_of(struct jobs *j)
+/* ---- starting and ending ---- */
+
+static int refuse(const struct place *p, const struct kind *kind, struct err *e)
 {
-    return (struct job_sink){
-            .ctx = j,
+    char since[TIMESTAMP_TEXT_MAX];
+
+    return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running since %s; %s", p->kind->name,
+            timestamp_format(p->shown->since, since),
+            kind == &rotation ? "wait for its end: no backup may be under way during a rotation"
+                              : "with -c FILE etcd-backupctl works beside this daemon");
+}
+
+/* The place that it may have now, or NULL with an error. */
+static struct place *enter(struct jobs *j, const struct kind *kind, const struct job_sink *watcher, struct err *e)
+{
+    struct place *p = &j->places[kind->only_reads ? READING : CHANGING];
+
+    for (unsigned i = 0; i < N_PLACES; i++) {
+        if (!j->places[i].kind || (i == READING && kind == &backup))
+            continue;
+        refuse(&j->places[i], kind, e);
+        return NULL;
+    }
+    p->kind = kind;
+    p->watcher = watcher ? *watcher : (struct job_sink){0};
+    *p->shown = (struct jobs_running){.name = kind->name, .since = timestamp_now(), .progress = {.phase = "starting"}};
+    return p;
+}
+
+static void tell_started(struct jobs *j, const struct kind *kind)
+{
+    for (unsigned i = 0; i < j->n_observers; i++)
+        if (j->observers[i].started)
+            j->observers[i].started(j->observers[i].ctx, kind->name);
+}
+
+static int start(
+        struct jobs *j, const struct kind *kind, const void *request, const struct job_sink *watcher, struct err *e)
+{
+    struct place *p = enter(j, kind, watcher, e);
+    struct job_sink sink = {
+            .ctx = p,
             .progress = on_progress,
             .note = on_note,
             .output = on_output,
@@ -256,133 +349,92 @@ static struct job_sink sink_of(struct jobs *j)
             .unrotated = on_unrotated,
             .done = on_done,
     };
-}
 
-static int take_slot(struct jobs *j, const char *name, const struct job_sink *watcher, struct err *e)
-{
-    char since[TIMESTAMP_TEXT_MAX];
-
-    if (j->state.running)
-        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running since %s; %s", j->state.running,
-                timestamp_format(j->state.running_since, since),
-                strcmp(name, "rotate-key") == 0 ? "wait for its end: no backup may be under way during a rotation"
-                                                : "with -c FILE etcd-backupctl works beside this daemon");
-    j->state.running = name;
-    j->state.running_since = timestamp_now();
-    j->state.progress = (struct job_progress){.phase = "starting"};
-    j->state.last_note[0] = '\0';
-    j->watcher = watcher ? *watcher : (struct job_sink){0};
-    return 0;
-}
-
-static int begun(struct jobs *j)
-{
-    for (unsigned i = 0; i < j->n_observers; i++)
-        if (j->observers[i].started)
-            j->observers[i].started(j->observers[i].ctx, j->state.running);
-    return 0;
-}
-
-static int give_slot_back(struct jobs *j)
-{
-    j->state.running = NULL;
-    j->watcher = (struct job_sink){0};
-    return -1;
+    if (!p)
+        return -1;
+    p->job = kind->start(j->core, request, &sink, e);
+    if (p->job)
+        tell_started(j, kind);
+    else
+        leave(p);
+    return p->job ? 0 : -1;
 }
 
 int jobs_start_backup(
         struct jobs *j, const struct backup_request *request, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = sink_of(j);
-
-    if (take_slot(j, "backup", watcher, e) < 0)
-        return -1;
-    j->backup = attempts_start(j->core, request, &sink, e);
-    return j->backup ? begun(j) : give_slot_back(j);
+    return start(j, &backup, request, watcher, e);
 }
 
 int jobs_start_restore(
         struct jobs *j, const struct restore_request *request, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = sink_of(j);
-
-    if (take_slot(j, "restore", watcher, e) < 0)
-        return -1;
-    j->restore = restore_start(j->core, request, &sink, e);
-    return j->restore ? begun(j) : give_slot_back(j);
+    return start(j, &restore, request, watcher, e);
 }
 
 int jobs_start_verify(
         struct jobs *j, const struct verify_request *request, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = sink_of(j);
-
-    if (take_slot(j, "verify", watcher, e) < 0)
-        return -1;
-    j->verify = verify_start(j->core, request, &sink, e);
-    return j->verify ? begun(j) : give_slot_back(j);
+    return start(j, &verify, request, watcher, e);
 }
 
 int jobs_start_prune(struct jobs *j, const struct prune_request *request, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = sink_of(j);
-
     if (j->state.backup_failed && !request->dry_run) {
         j->state.prunes_refused++;
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "nothing is deleted: the last backup failed, and old ones may be all there is");
     }
-    if (take_slot(j, "prune", watcher, e) < 0)
-        return -1;
-    j->prune = prune_start(j->core, request, &sink, e);
-    return j->prune ? begun(j) : give_slot_back(j);
+    return start(j, &prune, request, watcher, e);
 }
 
 int jobs_start_rotate(
         struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e)
 {
-    struct job_sink sink = sink_of(j);
-
-    if (take_slot(j, "rotate-key", watcher, e) < 0)
-        return -1;
-    j->rotate = rotate_start(j->core, request, &sink, e);
-    return j->rotate ? begun(j) : give_slot_back(j);
+    return start(j, &rotation, request, watcher, e);
 }
 
 void jobs_refuse_backup(struct jobs *j, const struct err *why)
 {
     struct err e = *why;
+    struct place *p = enter(j, &backup, NULL, &e);
 
-    if (take_slot(j, "backup", NULL, &e) < 0)
+    if (!p)
         return;
-    (void)begun(j);
-    on_done(j, NULL, &e);
+    tell_started(j, &backup);
+    on_done(p, NULL, &e);
 }
 
 void jobs_unwatch(struct jobs *j, const void *ctx)
 {
-    if (j->watcher.ctx == ctx)
-        j->watcher = (struct job_sink){0};
+    for (unsigned i = 0; i < N_PLACES; i++)
+        if (j->places[i].watcher.ctx == ctx)
+            j->places[i].watcher = (struct job_sink){0};
 }
 
-void jobs_cancel(struct jobs *j)
+void jobs_cancel(struct jobs *j, const void *ctx)
 {
-    if (j->backup)
-        attempts_cancel(j->backup);
-    if (j->restore)
-        restore_cancel(j->restore);
-    if (j->verify)
-        verify_cancel(j->verify);
-    if (j->prune)
-        prune_cancel(j->prune);
-    if (j->rotate)
-        rotate_cancel(j->rotate);
+    for (unsigned i = 0; i < N_PLACES; i++)
+        if (j->places[i].job && j->places[i].watcher.ctx == ctx)
+            j->places[i].kind->cancel(j->places[i].job);
 }
 
 void jobs_stop(struct jobs *j)
 {
     j->is_stopping = true;
-    jobs_cancel(j);
+    for (unsigned i = 0; i < N_PLACES; i++)
+        if (j->places[i].job)
+            j->places[i].kind->cancel(j->places[i].job);
+}
+
+const char *jobs_running(const struct jobs *j)
+{
+    return j->state.changing.name ? j->state.changing.name : j->state.reading.name;
+}
+
+void jobs_forget(struct jobs *j)
+{
+    j->state.has_success = j->state.has_failure = j->state.has_prune = j->state.backup_failed = false;
 }
 
 const struct jobs_state *jobs_state(const struct jobs *j)

@@ -1,8 +1,10 @@
 /*
- * jobs.h: one job at a time, what it is doing, and how the last ones ended.
+ * jobs.h: which jobs run, what they are doing, and how the last ones ended.
  *
- * Whoever wants a job done starts it here and may watch it; the slot also keeps what `status` shows and writes the one
- * line that the log gets for each job. A second job is refused with ERR_BUSY while one runs.
+ * Whoever wants a job done starts it here and may watch it; what is kept here `status` shows, and the log gets one line
+ * for each job. There are two places. What changes the bucket (backup, prune, rotate-key) runs alone, but for one
+ * thing: a backup begins also beside a job that only reads (restore, verify), for that may take hours, or hang, and
+ * nobody is to be without backups meanwhile. All else is refused with ERR_BUSY while anything runs.
  */
 #pragma once
 
@@ -16,16 +18,22 @@
 
 struct jobs;
 
+/* A job that runs. */
+struct jobs_running {
+    const char *name; /* "backup", "restore", "verify", "prune", "rotate-key", or NULL: none */
+    int64_t since;    /* seconds since the epoch */
+    struct job_progress progress;
+    char note[ERR_TEXT_MAX]; /* that it gave last: why it waits, say; "" */
+};
+
 /* What `status` shows. */
 struct jobs_state {
-    const char *running;          /* "backup", "restore", "verify", "prune", "rotate-key", or NULL */
-    int64_t running_since;        /* seconds since the epoch */
-    struct job_progress progress; /* of the running one */
-    char last_note[ERR_TEXT_MAX]; /* that the running one gave: why it waits, say; "" */
+    struct jobs_running changing; /* the job that changes the bucket */
+    struct jobs_running reading;  /* the one that only reads */
     bool has_success;
     struct backup_result last_success; /* of a backup */
     bool has_failure;
-    struct err last_failure; /* of the last job that failed */
+    struct err last_failure; /* the last that says something of the service: not that somebody mistyped a restore */
     const char *failed_job;
     int64_t failed_at;  /* seconds since the epoch */
     bool backup_failed; /* the last backup did */
@@ -44,7 +52,7 @@ struct jobs_observer {
     void (*started)(void *ctx, const char *job);
     /* As job.h's done. */
     void (*ended)(void *ctx, const char *job, const struct job_result *result, const struct err *err);
-    void (*idle)(void *ctx); /* a job has ended, and its watcher was told */
+    void (*idle)(void *ctx); /* a job has ended, and its watcher was told; another may run still */
 };
 
 enum { JOBS_OBSERVERS = 8 };
@@ -68,17 +76,24 @@ int jobs_start_prune(
 int jobs_start_rotate(
         struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e);
 
-/* A backup that must not even begin: told, logged and counted like one that failed. Not while a job runs. */
+/* A backup that must not even begin: told, logged and counted like one that failed. Not while one runs that changes
+ * something. */
 void jobs_refuse_backup(struct jobs *j, const struct err *why);
 
 /* The watcher with this ctx is told nothing more; the job goes on. */
 void jobs_unwatch(struct jobs *j, const void *ctx);
 
-/* Asks the running job, if any, to stop. */
-void jobs_cancel(struct jobs *j);
+/* Asks the job that the watcher with this ctx watches, if any, to stop. */
+void jobs_cancel(struct jobs *j, const void *ctx);
 
-/* The same because the daemon ends, as is then told. */
+/* Asks all to stop because the daemon ends, as is then told. */
 void jobs_stop(struct jobs *j);
+
+/* The name of one that runs, the one that changes something first; NULL: none. */
+const char *jobs_running(const struct jobs *j);
+
+/* How the last ones ended is of no interest any more: they were about another bucket. */
+void jobs_forget(struct jobs *j);
 
 /* Valid until the loop turns. */
 const struct jobs_state *jobs_state(const struct jobs *j);

@@ -99,7 +99,7 @@ static void on_stopped_too_slowly(uv_timer_t *timer)
     const struct daemon *d = timer->data;
 
     log_error("the %s did not end within %d s: leaving at once; what it left in the bucket goes with a later prune",
-            jobs_state(d->jobs)->running, STOP_MS / 1000);
+            jobs_running(d->jobs), STOP_MS / 1000);
     log_flush(LAST_LINES_MS);
     _exit(EXIT_FAILED);
 }
@@ -110,7 +110,7 @@ static void stop(struct daemon *d)
     notify_stopping(d->notify);
     control_stop(d->control);
     cycle_stop(d->cycle);
-    if (jobs_state(d->jobs)->running) {
+    if (jobs_running(d->jobs)) {
         (void)uv_timer_start(&d->idle, on_stopped_too_slowly, STOP_MS, 0);
         jobs_stop(d->jobs); /* on_idle follows */
     } else {
@@ -124,7 +124,7 @@ static void on_idle_long_enough(uv_timer_t *timer)
     struct daemon *d = timer->data;
     char limit[DURATION_TEXT_MAX];
 
-    if (control_is_used(d->control) || jobs_state(d->jobs)->running || hooks_is_running(d->hooks)) {
+    if (control_is_used(d->control) || jobs_running(d->jobs) || hooks_is_running(d->hooks)) {
         (void)uv_timer_start(timer, on_idle_long_enough, d->idle_exit_ms, 0);
         return;
     }
@@ -148,10 +148,10 @@ static void on_idle(void *ctx)
 {
     struct daemon *d = ctx;
 
-    if (d->is_stopping)
-        close_rest(d);
-    else
+    if (!d->is_stopping)
         leave_when_idle(d);
+    else if (!jobs_running(d->jobs))
+        close_rest(d);
 }
 
 /* ---- another configuration ---- */
@@ -174,6 +174,12 @@ static void warn_of_restart(const struct conf *old, const struct conf *new)
         log_warning("metrics.listen changes with a restart alone");
 }
 
+static bool is_other_bucket(const struct conf_s3 *a, const struct conf_s3 *b)
+{
+    return strcmp(a->endpoint, b->endpoint) != 0 || strcmp(a->bucket, b->bucket) != 0 ||
+           strcmp(a->objects_prefix, b->objects_prefix) != 0;
+}
+
 static void on_conf_taken(void *ctx, struct conf *unused)
 {
     struct daemon *d = ctx;
@@ -182,6 +188,8 @@ static void on_conf_taken(void *ctx, struct conf *unused)
     if (is_new) { /* else it is one that another has overtaken */
         d->conf = (struct conf *)(uintptr_t)core_conf(d->core);
         warn_of_restart(unused, d->conf);
+        if (is_other_bucket(&unused->s3, &d->conf->s3))
+            jobs_forget(d->jobs);
         conf_warnings(d->conf, warn, NULL);
         log_set_threshold(threshold_of(d->conf, false));
         log_info("the configuration was read anew: %s to %s", source_of(d->conf), core_bucket_url(d->core));
@@ -249,8 +257,7 @@ static void on_signal(uv_signal_t *handle, int number)
         log_flush(LAST_LINES_MS);
         _exit(EXIT_FAILED);
     }
-    log_info("%s: stopping%s", signal_name(number),
-            jobs_state(d->jobs)->running ? ", the running job is taken back" : "");
+    log_info("%s: stopping%s", signal_name(number), jobs_running(d->jobs) ? ", the running job is taken back" : "");
     stop(d);
 }
 

@@ -316,24 +316,37 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
 }
 
 /* What the reply points to while it is packed. */
-struct status_parts {
+struct running_parts {
     Control__Running running;
     Control__Progress progress;
+};
+
+struct status_parts {
+    struct running_parts running, beside;
     Control__BackupResult success;
     Control__Failure failure;
     Control__PruneResult prune;
 };
 
+static Control__Running *fill_running(struct running_parts *parts, const struct jobs_running *r)
+{
+    if (!r->name)
+        return NULL;
+    fill_progress(&parts->progress, &r->progress, 0);
+    parts->running.job = text(r->name);
+    parts->running.since = r->since;
+    parts->running.progress = &parts->progress;
+    parts->running.note = text(r->note);
+    return &parts->running;
+}
+
 static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, struct status_parts *parts)
 {
-    if (state->running) {
-        fill_progress(&parts->progress, &state->progress, 0);
-        parts->running.job = text(state->running);
-        parts->running.since = state->running_since;
-        parts->running.progress = &parts->progress;
-        parts->running.note = text(state->last_note);
-        m->running = &parts->running;
-    }
+    bool changes = state->changing.name != NULL;
+
+    m->running = fill_running(&parts->running, changes ? &state->changing : &state->reading);
+    if (changes)
+        m->beside = fill_running(&parts->beside, &state->reading);
     if (state->has_success) {
         fill_backup(&parts->success, &state->last_success);
         m->last_success = &parts->success;
@@ -359,8 +372,9 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     char fingerprint[KEY_FINGERPRINT_MAX];
     struct err trouble = ERR_INIT;
     Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
-    struct status_parts parts = {CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT, CONTROL__BACKUP_RESULT__INIT,
-            CONTROL__FAILURE__INIT, CONTROL__PRUNE_RESULT__INIT};
+    struct status_parts parts = {{CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT},
+            {CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT}, CONTROL__BACKUP_RESULT__INIT, CONTROL__FAILURE__INIT,
+            CONTROL__PRUNE_RESULT__INIT};
     Control__Done done = CONTROL__DONE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
 

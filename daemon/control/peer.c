@@ -94,10 +94,10 @@ void peer_close(struct peer *p)
     p->state = CLOSING;
     drop_inventory(p);
     if (p->watching) {
-        jobs_unwatch(p->spec.jobs, p);
         /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
         if (p->is_for_us || p->spec.is_private)
-            jobs_cancel(p->spec.jobs);
+            jobs_cancel(p->spec.jobs, p);
+        jobs_unwatch(p->spec.jobs, p);
     }
     uv_close((uv_handle_t *)&p->pipe, on_handle_closed);
     uv_close((uv_handle_t *)&p->timer, on_handle_closed);
@@ -420,7 +420,7 @@ static void on_cancel(struct peer *p)
     struct err e = ERR_INIT;
 
     if (p->watching)
-        jobs_cancel(p->spec.jobs);
+        jobs_cancel(p->spec.jobs, p);
     if (!p->inventory)
         return;
     drop_inventory(p);

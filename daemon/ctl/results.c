@@ -270,6 +270,8 @@ static void put_status(const Control__StatusResult *s)
     put_instant(&first, "pruned", s->pruned);
     put_name(&first, "running");
     s->running ? put_running(s->running) : (void)fputs("null", stdout);
+    put_name(&first, "beside");
+    s->beside ? put_running(s->beside) : (void)fputs("null", stdout);
     put_name(&first, "last_success");
     s->last_success ? put_backup(s->last_success) : (void)fputs("null", stdout);
     put_name(&first, "last_failure");

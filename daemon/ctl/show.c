@@ -437,12 +437,12 @@ void show_restore(const Control__RestoreResult *r)
     show_where(r);
 }
 
-static void show_running(const Control__Running *r, int64_t now)
+static void show_running(const char *title, const Control__Running *r, int64_t now)
 {
     char since[DURATION_TEXT_MAX + 4], done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
 
     (void)printf(
-            "running       %s, for %s, %s", r->job, age(r->since, now, since), r->progress ? r->progress->phase : "");
+            "%-13s %s, for %s, %s", title, r->job, age(r->since, now, since), r->progress ? r->progress->phase : "");
     if (r->progress && r->progress->total && r->progress->unit[0])
         (void)printf(", %" PRIu64 " of %" PRIu64 " %s", r->progress->done, r->progress->total, r->progress->unit);
     else if (r->progress && r->progress->total)
@@ -470,6 +470,17 @@ static void show_schedule(const Control__StatusResult *s, int64_t now)
         (void)printf("              %" PRIu32 " failed in a row\n", s->failures_in_a_row);
 }
 
+/* What is mended is told, too, for it says why there was no backup at that time. */
+static void show_last_failure(const Control__StatusResult *s)
+{
+    const Control__Failure *f = s->last_failure;
+    bool is_mended = strcmp(f->job, "backup") == 0 && s->last_success && s->last_success->instant > f->instant;
+    char text[TIMESTAMP_TEXT_MAX];
+
+    (void)printf("last failure  %s at %s%s: %s\n", f->job, timestamp_format(f->instant, text),
+            is_mended ? ", mended since" : "", f->text);
+}
+
 void show_status(const Control__StatusResult *s, int64_t now)
 {
     char text[TIMESTAMP_TEXT_MAX], when[DURATION_TEXT_MAX + 4], size[SIZE_TEXT_MAX];
@@ -486,9 +497,11 @@ void show_status(const Control__StatusResult *s, int64_t now)
     if (s->key_trouble[0])
         (void)printf("              %s\n", s->key_trouble);
     if (s->running)
-        show_running(s->running, now);
+        show_running("running", s->running, now);
     else
         (void)puts("running       nothing");
+    if (s->beside)
+        show_running("beside it", s->beside, now);
     show_schedule(s, now);
     if (s->last_success)
         (void)printf("last backup   %s, %s ago, %s in %.1f s\n", timestamp_format(s->last_success->instant, text),
@@ -504,8 +517,7 @@ void show_status(const Control__StatusResult *s, int64_t now)
                 timestamp_format(s->pruned, text), age(s->pruned, now, when), s->last_prune->deleted,
                 s->last_prune->remaining);
     if (s->last_failure)
-        (void)printf("last failure  %s at %s: %s\n", s->last_failure->job,
-                timestamp_format(s->last_failure->instant, text), s->last_failure->text);
+        show_last_failure(s);
     else
         (void)puts("last failure  none");
 }

@@ -124,8 +124,7 @@ static size_t find_certificates(const struct conf *conf, struct metrics_certific
 static struct MHD_Response *make_page(const struct metrics *m)
 {
     struct metrics_certificate certificates[CERTIFICATES_MAX];
-    struct metrics_facts facts = {
-            .counts = m->counts, .running = jobs_state(m->jobs)->running, .certificates = certificates};
+    struct metrics_facts facts = {.counts = m->counts, .jobs = jobs_state(m->jobs), .certificates = certificates};
     struct MHD_Response *response;
     char *text = NULL;
     size_t len = 0;
@@ -135,6 +134,7 @@ static struct MHD_Response *make_page(const struct metrics *m)
         return NULL;
     facts.counts.prune_failures += jobs_state(m->jobs)->prunes_refused;
     cycle_get_state(m->cycle, &facts.cycle);
+    facts.max_age = core_conf(m->core)->health.max_age_ms / 1000;
     facts.n_certificates = find_certificates(core_conf(m->core), certificates);
     metrics_page_write(out, &facts);
     if (fclose(out) != 0) {

@@ -43,13 +43,14 @@ static void write_backups(FILE *out, const struct metrics_counts *c)
 {
     uint64_t failures = 0;
 
-    for (int kind = 0; kind < METRICS_KINDS; kind++)
+    for (int kind = 0; kind < ERR_CANCELLED; kind++)
         failures += c->failures[kind];
-    head(out, "backups_total", "counter", "Backups that were made or failed.");
+    head(out, "backups_total", "counter", "Backups that were made, failed, or were cancelled.");
     (void)fprintf(out, "etcd_backupd_backups_total{result=\"success\"} %" PRIu64 "\n", c->successes);
     (void)fprintf(out, "etcd_backupd_backups_total{result=\"failure\"} %" PRIu64 "\n", failures);
+    (void)fprintf(out, "etcd_backupd_backups_total{result=\"cancelled\"} %" PRIu64 "\n", c->failures[ERR_CANCELLED]);
     head(out, "backup_failures_total", "counter", "Backups that failed, by the kind of the cause.");
-    for (int kind = ERR_TRANSIENT; kind < METRICS_KINDS; kind++)
+    for (int kind = ERR_TRANSIENT; kind < ERR_CANCELLED; kind++)
         (void)fprintf(out, "etcd_backupd_backup_failures_total{kind=\"%s\"} %" PRIu64 "\n",
                 err_kind_name((enum err_kind)kind), c->failures[kind]);
     sample(out, "backup_bytes_total", "counter", "Bytes of snapshots that were backed up.", c->bytes);
@@ -84,6 +85,11 @@ static void write_bucket(FILE *out, const struct cycle_state *c)
                 "When the next backup is due, or was, if it has not begun.", (uint64_t)c->next);
 }
 
+static bool is_running(const struct jobs_running *r, const char *job)
+{
+    return r->name && strcmp(r->name, job) == 0;
+}
+
 void metrics_page_write(FILE *out, const struct metrics_facts *f)
 {
     static const char *const jobs[] = {"backup", "restore", "verify", "prune", "rotate-key"};
@@ -92,10 +98,13 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
     (void)fprintf(out, "etcd_backupd_build_info{version=\"%s\"} 1\n", VERSION);
     write_backups(out, &f->counts);
     write_bucket(out, &f->cycle);
+    if (f->max_age)
+        sample(out, "health_max_age_seconds", "gauge",
+                "How old the newest backup may be (health.max_age of the configuration).", f->max_age);
     head(out, "job_running", "gauge", "Whether such a job runs.");
     for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
         (void)fprintf(out, "etcd_backupd_job_running{task=\"%s\"} %d\n", jobs[i],
-                f->running && strcmp(f->running, jobs[i]) == 0);
+                is_running(&f->jobs->changing, jobs[i]) || is_running(&f->jobs->reading, jobs[i]));
     if (f->n_certificates)
         head(out, "certificate_expiry_timestamp_seconds", "gauge",
                 "When a certificate expires; of a file of CAs, when the last does.");

@@ -32,9 +32,10 @@ struct metrics_certificate {
 struct metrics_facts {
     struct metrics_counts counts;
     struct cycle_state cycle;
-    const char *running; /* job, or NULL */
+    const struct jobs_state *jobs;
     const struct metrics_certificate *certificates;
     size_t n_certificates;
+    uint64_t max_age; /* health.max_age, seconds; 0: any */
 };
 
 void metrics_page_write(FILE *out, const struct metrics_facts *facts);

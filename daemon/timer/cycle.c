@@ -94,8 +94,14 @@ static bool is_looking(const struct cycle *c)
 
 static enum agenda_busy busy_of(const struct cycle *c)
 {
-    /* A configuration that waits for us to leave the clients alone: cycle_reload goes on. */
-    return jobs_state(c->jobs)->running || core_is_waiting(c->core) ? AGENDA_TAKEN : AGENDA_FREE;
+    const struct jobs_state *jobs = jobs_state(c->jobs);
+
+    if (jobs->changing.name)
+        return AGENDA_TAKEN;
+    if (jobs->reading.name) /* a new configuration that waits for its end keeps no backup away either */
+        return AGENDA_READING;
+    /* Else it waits for us to leave the clients alone: cycle_reload goes on. */
+    return core_is_waiting(c->core) ? AGENDA_TAKEN : AGENDA_FREE;
 }
 
 static void look_up(struct cycle *c);

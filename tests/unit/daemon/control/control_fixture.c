@@ -64,9 +64,9 @@ struct control_job job;
 
 static int take_job(const char *name, const struct job_sink *watcher, struct err *e)
 {
-    if (job.state.running)
-        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running", job.state.running);
-    job.state.running = name;
+    if (job.state.changing.name)
+        return err_set(e, ERR_BUSY, ERR_DOMAIN_NONE, 0, "a %s is running", job.state.changing.name);
+    job.state.changing.name = name;
     job.watcher = *watcher;
     return 0;
 }
@@ -139,9 +139,10 @@ void jobs_unwatch(struct jobs *j, const void *ctx)
     job.unwatched++;
 }
 
-void jobs_cancel(struct jobs *j)
+void jobs_cancel(struct jobs *j, const void *ctx)
 {
     (void)j;
+    assert_ptr_equal(ctx, job.watcher.ctx);
     job.cancelled++;
 }
 
@@ -155,7 +156,7 @@ void fixture_end_job(const struct job_result *result, const struct err *err)
 {
     struct job_sink watcher = job.watcher;
 
-    job.state.running = NULL;
+    job.state.changing.name = NULL;
     job.watcher.ctx = NULL;
     assert_non_null(watcher.ctx);
     watcher.done(watcher.ctx, result, err);

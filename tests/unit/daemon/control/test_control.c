@@ -18,8 +18,8 @@ static void test_status(void **state)
     (void)state;
     fixture_start();
     c = client_greeted(false);
-    job.state.running = "backup";
-    job.state.progress = (struct job_progress){.phase = "streaming", .done = 5, .total = 7};
+    job.state.changing.name = "backup";
+    job.state.changing.progress = (struct job_progress){.phase = "streaming", .done = 5, .total = 7};
     job.state.has_failure = true;
     job.state.failed_job = "restore";
     (void)err_set(&job.state.last_failure, ERR_AUTH, ERR_DOMAIN_NONE, 0, "no");

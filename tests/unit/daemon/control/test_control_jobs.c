@@ -207,7 +207,7 @@ static void test_client_leaves_its_job(void **state)
             fixture_turn();
         assert_int_equal(job.unwatched, 1 + restore);
         assert_int_equal(job.cancelled, restore);
-        job.state.running = NULL;
+        job.state.changing.name = NULL;
     }
 }
 
@@ -322,7 +322,7 @@ static void test_client_leaves_after_the_stop(void **state)
         assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
         control_free(TAKE_PTR(control));
         assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
-        job.state.running = NULL;
+        job.state.changing.name = NULL;
     }
 }
 
@@ -411,7 +411,7 @@ static void test_prune(void **state)
         prune.min_count = 3;
         ask_prune(&c, &prune);
         fixture_await_job();
-        assert_string_equal(job.state.running, "prune");
+        assert_string_equal(job.state.changing.name, "prune");
         assert_int_equal(job.prune.dry_run, !!(with & 1));
         assert_int_equal(job.prune.allow_other_keys, !!(with & 2));
         assert_int_equal(job.prune.policy.max_age, with & 4 ? 3600 : PRUNE_MAX_AGE);
@@ -449,7 +449,7 @@ static void test_prune_of_a_member(void **state)
         } else {
             client_expect_failure(&c, "auth",
                     "only root and the daemon's own user may delete backups; --dry-run shows what would go");
-            assert_null(job.state.running);
+            assert_null(job.state.changing.name);
         }
         client_leave(&c);
     }

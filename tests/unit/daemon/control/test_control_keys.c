@@ -46,7 +46,7 @@ static void ask_with(struct client *c, size_t previous_len, size_t next_len, boo
 static void wait_for_job(void)
 {
     fixture_await_job();
-    assert_string_equal(job.state.running, "rotate-key");
+    assert_string_equal(job.state.changing.name, "rotate-key");
 }
 
 static void end(struct client *c)
@@ -156,7 +156,7 @@ static void test_busy(void **state)
 
     (void)state;
     fixture_start();
-    job.state.running = "backup";
+    job.state.changing.name = "backup";
     c = client_greeted(false);
     ask_with(&c, KEY_LEN, KEY_LEN, false);
     client_expect_failure(&c, "busy", "a backup is running");
@@ -186,7 +186,7 @@ static void test_lengths(void **state)
         ask_with(&c, rows[i].previous, rows[i].next, i % 2);
         client_expect_failure(&c, "config", rows[i].text);
         client_leave(&c);
-        assert_null(job.state.running);
+        assert_null(job.state.changing.name);
     }
 }
 
@@ -212,7 +212,7 @@ static void test_trust(void **state)
         } else {
             client_expect_failure(&c, "auth", "only root and the daemon's own user may rotate the master key");
             client_leave(&c);
-            assert_null(job.state.running);
+            assert_null(job.state.changing.name);
         }
     }
 }
@@ -343,7 +343,7 @@ static void test_long_requests(void **state)
 
             send_in_pieces(&c, &b, pieces[j]);
             fixture_await_job();
-            assert_string_equal(job.state.running, "restore");
+            assert_string_equal(job.state.changing.name, "restore");
             assert_int_equal(job.output_len, path);
             fixture_end_job(NULL, &e);
             client_expect_failure(&c, "cancelled", "x");

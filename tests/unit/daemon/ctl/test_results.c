@@ -180,7 +180,8 @@ static void test_status(void **state)
                    "\"\",\"encrypting\":false,"
                    "\"key\":\"\",\"key_trouble\":\"\",\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,"
                    "\"newest\":null,\"failures_in_a_row\":0,\"last_"
-                   "prune\":null,\"pruned\":null,\"running\":null,\"last_success\":null,\"last_failure\":null}\n",
+                   "prune\":null,\"pruned\":null,\"running\":null,\"beside\":null,\"last_success\":null,\"last_"
+                   "failure\":null}\n",
             results_done(&done));
     status.key = text("f");
     status.key_trouble = text("t");
@@ -195,7 +196,7 @@ static void test_status(void **state)
                    "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
                    "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
-                   "\"note\":\"\"},"
+                   "\"note\":\"\"},\"beside\":null,"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
                    "\"text\":\"\"}}\n",
             results_done(&done));
@@ -207,7 +208,8 @@ static void test_status(void **state)
                    "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
                    "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
-                   "\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"bytes\",\"note\":\"\"},\"last_success\":"
+                   "\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"bytes\",\"note\":\"\"},\"beside\":null,"
+                   "\"last_success\":"
                    "null,\"last_"
                    "failure\":null}\n",
             results_done(&done));
@@ -219,6 +221,7 @@ static void test_status(void **state)
                    "\"newest\":null,\"failures_in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":"
                    "\"backup\","
                    "\"since\":null,\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"keys\",\"note\":\"\"},"
+                   "\"beside\":null,"
                    "\"last_success\":null,\"last_failure\":null}\n",
             results_done(&done));
 }

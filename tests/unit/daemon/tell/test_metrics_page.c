@@ -10,6 +10,8 @@ enum { NOW = 1733520145 };
 
 static char *page;
 
+static const struct jobs_state no_jobs;
+
 static const char *write_page(const struct metrics_facts *facts)
 {
     size_t len = 0;
@@ -51,7 +53,7 @@ static void lacks(const char *name)
 static void test_nothing_is_known(void **state)
 {
     (void)state;
-    write_page(&(struct metrics_facts){0});
+    write_page(&(struct metrics_facts){.jobs = &no_jobs});
     has_line("etcd_backupd_backups_total{result=\"success\"} 0");
     has_line("etcd_backupd_backup_failures_total{kind=\"integrity\"} 0");
     lacks("last_success");
@@ -65,6 +67,7 @@ static void test_nothing_is_known(void **state)
 
 static void test_values(void **state)
 {
+    static const struct jobs_state jobs = {.changing.name = "backup", .reading.name = "verify"};
     struct metrics_facts facts = {
             .counts = {.successes = 3,
                     .bytes = UINT64_MAX,
@@ -75,7 +78,8 @@ static void test_values(void **state)
                     .last_size = 7,
                     .last_duration_ms = 1007},
             .cycle = {.is_known = true, .newest = NOW, .backups = 8, .bytes = 9, .next = NOW + 60},
-            .running = "verify",
+            .jobs = &jobs,
+            .max_age = 46800,
     };
 
     (void)state;
@@ -83,9 +87,10 @@ static void test_values(void **state)
     facts.counts.failures[ERR_CANCELLED] = 1;
     write_page(&facts);
     has_line("etcd_backupd_backups_total{result=\"success\"} 3");
-    has_line("etcd_backupd_backups_total{result=\"failure\"} 3");
+    has_line("etcd_backupd_backups_total{result=\"failure\"} 2");
+    has_line("etcd_backupd_backups_total{result=\"cancelled\"} 1");
     has_line("etcd_backupd_backup_failures_total{kind=\"auth\"} 2");
-    has_line("etcd_backupd_backup_failures_total{kind=\"cancelled\"} 1");
+    lacks("etcd_backupd_backup_failures_total{kind=\"cancelled\"}");
     has_line("etcd_backupd_backup_bytes_total 18446744073709551615");
     has_line("etcd_backupd_backup_attempts_total 4");
     has_line("etcd_backupd_etcd_read_transaction_seconds_total 12.034");
@@ -98,7 +103,9 @@ static void test_values(void **state)
     has_line("etcd_backupd_bucket_bytes 9");
     has_line("etcd_backupd_next_backup_timestamp_seconds 1733520205");
     has_line("etcd_backupd_job_running{task=\"verify\"} 1");
-    has_line("etcd_backupd_job_running{task=\"backup\"} 0");
+    has_line("etcd_backupd_job_running{task=\"backup\"} 1");
+    has_line("etcd_backupd_job_running{task=\"prune\"} 0");
+    has_line("etcd_backupd_health_max_age_seconds 46800");
 }
 
 static void test_labels(void **state)
@@ -106,7 +113,7 @@ static void test_labels(void **state)
     const struct metrics_certificate certificates[] = {{"/a\\b\"c\nd.crt", NOW}, {"/plain.crt", -1}};
 
     (void)state;
-    write_page(&(struct metrics_facts){.certificates = certificates, .n_certificates = 2});
+    write_page(&(struct metrics_facts){.jobs = &no_jobs, .certificates = certificates, .n_certificates = 2});
     has_line("etcd_backupd_certificate_expiry_timestamp_seconds{file=\"/a\\\\b\\\"c\\nd.crt\"} 1733520145");
     has_line("etcd_backupd_certificate_expiry_timestamp_seconds{file=\"/plain.crt\"} -1");
 }

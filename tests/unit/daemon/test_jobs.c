@@ -1,0 +1,277 @@
+/* Which jobs run beside which, who ends what, and what is remembered. The jobs themselves are played. */
+#include "expect.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "core/known.h"
+#include "core/log.h"
+#include "jobs.h"
+
+/* A job that runs, of any kind: these are all the same here. */
+struct played {
+    struct job_sink sink;
+    unsigned cancelled;
+};
+
+static struct played played[5];
+static struct jobs *jobs;
+static char told[4096]; /* what the log got */
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+    size_t len = strlen(told);
+    va_list ap;
+
+    if (level == LOG_DEBUG)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(told + len, sizeof(told) - len - 1, fmt, ap);
+    va_end(ap);
+    (void)strcat(told, "\n");
+}
+
+struct known *core_known(const struct core *c)
+{
+    (void)c;
+    return NULL;
+}
+
+void known_set_own_cluster(struct known *k, uint64_t cluster)
+{
+    (void)k;
+    (void)cluster;
+}
+
+#define PLAY(job, request_type, i)                                                                                     \
+    struct job *job##_start(                                                                                           \
+            struct core *core, const request_type *request, const struct job_sink *sink, struct err *e)                \
+    {                                                                                                                  \
+        (void)core;                                                                                                    \
+        (void)request;                                                                                                 \
+        (void)e;                                                                                                       \
+        played[i] = (struct played){.sink = *sink};                                                                    \
+        return (struct job *)&played[i];                                                                               \
+    }                                                                                                                  \
+    void job##_cancel(struct job *j)                                                                                   \
+    {                                                                                                                  \
+        ((struct played *)j)->cancelled++;                                                                             \
+    }
+
+enum { BACKUP, RESTORE, VERIFY, PRUNE, ROTATE, N_KINDS };
+
+PLAY(attempts, struct backup_request, BACKUP)
+PLAY(restore, struct restore_request, RESTORE)
+PLAY(verify, struct verify_request, VERIFY)
+PLAY(prune, struct prune_request, PRUNE)
+PLAY(rotate, struct rotate_request, ROTATE)
+
+static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key"};
+
+/* Whoever watches: the i-th has this ctx. */
+static char watchers[N_KINDS];
+static struct err ended; /* of the last that was told its end */
+
+static void on_done(void *ctx, const struct job_result *result, const struct err *err)
+{
+    (void)ctx;
+    (void)result;
+    ended = err ? *err : ERR_INIT;
+}
+
+static int start(int kind, struct err *e)
+{
+    struct job_sink watcher = {.ctx = &watchers[kind], .done = on_done};
+
+    *e = ERR_INIT;
+    switch (kind) {
+    case BACKUP:
+        return jobs_start_backup(jobs, &(struct backup_request){0}, &watcher, e);
+    case RESTORE:
+        return jobs_start_restore(jobs, &(struct restore_request){0}, &watcher, e);
+    case VERIFY:
+        return jobs_start_verify(jobs, &(struct verify_request){0}, &watcher, e);
+    case PRUNE:
+        return jobs_start_prune(jobs, &(struct prune_request){0}, &watcher, e);
+    default:
+        return jobs_start_rotate(jobs, &(struct rotate_request){0}, &watcher, e);
+    }
+}
+
+static void end(int kind, const struct err *err)
+{
+    static struct backup_result backup = {.name = "b", .instant = 7};
+    static struct restore_result restore;
+    static struct verify_result verify;
+    static struct prune_result prune;
+    static struct rotate_result rotate;
+    struct job_result results[] = {
+            {.backup = &backup}, {.restore = &restore}, {.verify = &verify}, {.prune = &prune}, {.rotate = &rotate}};
+
+    played[kind].sink.done(played[kind].sink.ctx, err ? NULL : &results[kind], err);
+}
+
+static void end_badly(int kind, enum err_kind why)
+{
+    struct err e = ERR_INIT;
+
+    (void)err_set(&e, why, ERR_DOMAIN_NONE, 0, "why");
+    end(kind, &e);
+}
+
+static int setup(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    told[0] = '\0';
+    jobs = jobs_new(NULL, false, &e);
+    return jobs ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    jobs_free(jobs);
+    return 0;
+}
+
+/* All pairs: what runs, and what wants to. A backup goes beside what only reads, and nothing else beside anything. */
+static void test_beside(void **state)
+{
+    struct err e = ERR_INIT, ignored;
+
+    (void)state;
+    for (int first = 0; first < N_KINDS; first++)
+        for (int second = 0; second < N_KINDS; second++) {
+            bool goes = second == BACKUP && (first == RESTORE || first == VERIFY);
+
+            assert_int_equal(start(first, &e), 0);
+            assert_string_equal(jobs_running(jobs), names[first]);
+            assert_int_equal(start(second, &e), goes ? 0 : -1);
+            if (!goes) {
+                assert_int_equal(e.kind, ERR_BUSY);
+                assert_non_null(strstr(e.text, names[first]));
+            } else {
+                assert_string_equal(jobs_state(jobs)->changing.name, "backup");
+                assert_string_equal(jobs_state(jobs)->reading.name, names[first]);
+                assert_int_equal(start(VERIFY, &ignored), -1);
+                end(BACKUP, NULL);
+                assert_string_equal(jobs_running(jobs), names[first]);
+            }
+            end(first, NULL);
+            assert_null(jobs_running(jobs));
+        }
+}
+
+/* Of two that run each hears of itself alone, ends by itself, and is cancelled by whoever watches it. */
+static void test_two(void **state)
+{
+    struct job_progress progress = {.phase = "reading", .done = 5};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(start(VERIFY, &e), 0);
+    jobs_unwatch(jobs, &watchers[BACKUP]);
+    assert_int_equal(jobs_start_backup(jobs, &(struct backup_request){0}, NULL, &e), 0);
+    played[BACKUP].sink.progress(played[BACKUP].sink.ctx, &progress);
+    played[BACKUP].sink.note(played[BACKUP].sink.ctx, "it waits");
+    assert_int_equal(jobs_state(jobs)->changing.progress.done, 5);
+    assert_string_equal(jobs_state(jobs)->changing.note, "it waits");
+    assert_int_equal(jobs_state(jobs)->reading.progress.done, 0);
+    assert_string_equal(jobs_state(jobs)->reading.note, "");
+    assert_non_null(strstr(told, "backup: it waits"));
+    jobs_cancel(jobs, &watchers[VERIFY]);
+    assert_int_equal(played[VERIFY].cancelled, 1);
+    assert_int_equal(played[BACKUP].cancelled, 0);
+    jobs_stop(jobs);
+    assert_int_equal(played[VERIFY].cancelled, 2);
+    assert_int_equal(played[BACKUP].cancelled, 1);
+    end_badly(VERIFY, ERR_CANCELLED);
+    assert_string_equal(ended.text, "the daemon is stopping: why");
+    assert_string_equal(jobs_running(jobs), "backup");
+    end_badly(BACKUP, ERR_CANCELLED);
+    assert_null(jobs_running(jobs));
+    assert_false(jobs_state(jobs)->has_failure);
+}
+
+/* What `status` keeps is about the service: not that somebody mistyped, or left. */
+static void test_last_failure(void **state)
+{
+    static const struct {
+        int kind;
+        enum err_kind why;
+        bool is_kept;
+    } cases[] = {
+            {BACKUP, ERR_TRANSIENT, true},
+            {BACKUP, ERR_CANCELLED, false},
+            {PRUNE, ERR_AUTH, true},
+            {VERIFY, ERR_INTEGRITY, true},
+            {VERIFY, ERR_NOT_FOUND, false},
+            {RESTORE, ERR_CONFIG, false},
+            {RESTORE, ERR_INTEGRITY, false},
+            {ROTATE, ERR_CONFIG, false},
+    };
+    struct err e = ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        jobs_forget(jobs);
+        told[0] = '\0';
+        assert_int_equal(start(cases[i].kind, &e), 0);
+        end_badly(cases[i].kind, cases[i].why);
+        assert_int_equal(jobs_state(jobs)->has_failure, cases[i].is_kept);
+        assert_non_null(strstr(told, " failed: why")); /* the log has it in any case */
+    }
+}
+
+/* Another bucket: what happened to the old one refuses no prune, and nothing is shown of it. */
+static void test_forgets(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(start(BACKUP, &e), 0);
+    end(BACKUP, NULL);
+    assert_int_equal(start(PRUNE, &e), 0);
+    end(PRUNE, NULL);
+    assert_int_equal(start(BACKUP, &e), 0);
+    end_badly(BACKUP, ERR_TRANSIENT);
+    assert_true(jobs_state(jobs)->has_success && jobs_state(jobs)->has_prune && jobs_state(jobs)->has_failure);
+    assert_int_equal(start(PRUNE, &e), -1);
+    assert_int_equal(e.kind, ERR_CONFIG);
+    jobs_forget(jobs);
+    assert_false(jobs_state(jobs)->has_success || jobs_state(jobs)->has_prune || jobs_state(jobs)->has_failure);
+    assert_int_equal(start(PRUNE, &e), 0);
+    end(PRUNE, NULL);
+}
+
+/* 200 backups that stay, four times a day: nothing has happened. */
+static void test_what_stays_is_no_news(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(jobs_start_prune(jobs, &(struct prune_request){0}, NULL, &e), 0);
+    for (int i = 0; i < 200; i++)
+        played[PRUNE].sink.planned(played[PRUNE].sink.ctx, &(struct planned){.name = "stays", .reason = "young"});
+    played[PRUNE].sink.planned(
+            played[PRUNE].sink.ctx, &(struct planned){.name = "gone", .goes = true, .reason = "old"});
+    assert_string_equal(told, "prune: delete: gone: old\n");
+    end(PRUNE, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_two, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_last_failure, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_forgets, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_what_stays_is_no_news, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
