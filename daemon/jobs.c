@@ -83,14 +83,15 @@ static double mib_per_second(uint64_t bytes, uint64_t ms)
 
 static void log_backup(const struct backup_result *r)
 {
-    char size[SIZE_TEXT_MAX];
+    char size[SIZE_TEXT_MAX], to[32] = "";
 
-    log_info("backup done: %s, %s in %.1f s, %.0f MiB/s, %s, from %s%s%s (etcd %s), revision %" PRId64 " to %" PRId64
-             ", attempt %u",
+    if (r->revision_after != r->member.revision)
+        (void)snprintf(to, sizeof(to), " to %" PRId64, r->revision_after);
+    log_info("backup done: %s, %s in %.1f s, %.0f MiB/s, %s, from %s%s%s (etcd %s), revision %" PRId64 "%s, attempt %u",
             r->name, size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
             mib_per_second(r->snapshot_size, r->elapsed_ms), r->encrypted ? "encrypted" : "NOT ENCRYPTED",
-            r->member.endpoint, r->member.name[0] ? " " : "", r->member.name, r->member.version, r->member.revision,
-            r->revision_after, r->attempts);
+            r->member.endpoint, r->member.name[0] ? " " : "", r->member.name, r->member.version, r->member.revision, to,
+            r->attempts);
 }
 
 static void log_restore(const struct restore_result *r)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -619,6 +620,61 @@ def test_others_at_work_are_left_alone(backed_up, folder):
     (folder / "tool.go").touch()
     assert command.end().status == 0
     whole(site, target)
+
+
+SWAPPING = """
+import os, sys
+theirs, outside = sys.argv[1:]
+print("ready", flush=True)
+while True:
+    for name in ["data", "wal", *(name for name in os.listdir(theirs) if name.startswith(".etcd-backupd"))]:
+        path = f"{theirs}/{name}"
+        for act in (lambda: os.rename(path, path + "x"), lambda: os.symlink(outside, path), lambda: os.unlink(path),
+                    lambda: os.rename(path + "x", path), lambda: os.mkdir(path), lambda: os.mkdir(path + "/in the way"),
+                    lambda: os.rmdir(path + "/in the way"), lambda: os.rmdir(path)):
+            try:
+                act()
+            except OSError:
+                pass
+"""
+
+
+@needs_root
+def test_the_owner_above_swaps_all_for_links(backed_up, folder):
+    """As fast as he can, while root restores into his directory: nothing of root's is changed, given away or removed."""
+    site, theirs, outside = backed_up(), folder / "theirs", folder / "outside"
+    folder.chmod(0o711)
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    outside.mkdir(mode=0o700)
+    for name in ("data", "wal", "member", "member/snap", "in the way"):
+        (outside / name).mkdir(mode=0o700)
+        (outside / name / "secret").touch(mode=0o600)
+    before = contents(outside)
+    attacker = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig", "KILL",
+                                 sys.executable, "-c", SWAPPING, str(theirs), str(outside)], stdout=subprocess.PIPE)
+    try:
+        assert attacker.stdout.readline() == b"ready\n"
+        ends = [site.ctl("restore", "-d", theirs / "data", "--wal-dir", theirs / "wal", "-e", site.tool, "-q")
+                for _ in range(6)]
+    finally:
+        attacker.kill()
+        attacker.wait()
+    assert contents(outside) == before
+    assert all(end.status in (0, 1) for end in ends), ends
+
+
+@needs_root
+def test_a_log_that_was_given_away_stays(backed_up, folder):
+    """When the data directory cannot follow, root does not go back into what is another's; it says where it is."""
+    site, theirs = backed_up(), folder / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    in_the_way = tool(folder, site.etcd, f'"$real" "$@" && mkdir -p {theirs}/data/member')
+    done = site.ctl("restore", "-d", theirs / "data", "--wal-dir", theirs / "wal", "-e", in_the_way, "-q")
+    fails(done, 1, "Directory not empty", f"what is in {theirs}/wal has been given to nobody:nogroup and stays: remove it")
+    assert os.listdir(theirs / "data" / "member") == [] and list((theirs / "wal").glob("*.wal"))
+    assert hidden(folder) == []
 
 
 def test_two_into_one(backed_up, folder):

@@ -43,6 +43,15 @@ struct data_dir {
 
 /* ---- looking ---- */
 
+/* A disk of its own cannot be moved aside: what its root may have in it, and etcd passes over. */
+static bool is_passed_over(const char *name)
+{
+    size_t len = strlen(name);
+
+    return scratch_dir_has_name(name) || strcmp(name, "lost+found") == 0 ||
+           (len > 4 && strcmp(name + len - 4, ".old") == 0);
+}
+
 /* The name of something in it that is not to be passed over: "" if it is as good as empty. */
 static int find_content(const struct data_dir *p, int fd, char found[NAME_MAX + 1], struct err *e)
 {
@@ -61,8 +70,7 @@ static int find_content(const struct data_dir *p, int fd, char found[NAME_MAX + 
     while (!found[0] && (entry = readdir(dir))) {
         const char *name = entry->d_name;
 
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-                !(p->is_mount && (scratch_dir_has_name(name) || strcmp(name, "lost+found") == 0)))
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(p->is_mount && is_passed_over(name)))
             (void)snprintf(found, NAME_MAX + 1, "%s", name);
     }
     (void)closedir(dir);

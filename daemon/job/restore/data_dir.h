@@ -9,9 +9,10 @@
  *
  * The place must be absent or an empty directory. Where it is the root of a file system of its own nothing can be
  * renamed onto it: the scratch directory is then inside, and its entries move up one by one (etcd's data directory has
- * just one: member), replacing nothing that came there meanwhile. Killed at any moment the place is absent, empty but
- * for a hidden scratch directory, or whole; the next open beside it removes scratch directories that nobody holds the
- * lock of (scratch_dir.h).
+ * just one: member), replacing nothing that came there meanwhile; lost+found and what is called *.old may be there,
+ * since such a disk cannot be moved aside, only its content. Killed at any moment the place is absent, empty but for a
+ * hidden scratch directory, or whole; the next open beside it removes scratch directories that nobody holds the lock of
+ * (scratch_dir.h).
  *
  * The directory above may be somebody else's, who can swap what is in it for links at any moment: the plan finds it
  * once (path.h), and all that follows goes by descriptors. What was put into place for another owner is his, and he may

@@ -225,7 +225,8 @@ static void test_refused(void **state)
     assert_int_equal(symlink("nowhere", "sock"), 0);
     expect_refused("sock", ERR_CONFIG, "control.socket: sock exists and is not a socket");
     assert_int_equal(folder_count(), 1);
-    expect_refused("none/sock", ERR_CONFIG, "control.socket: none/sock.lock: No such file or directory");
+    expect_refused("none/sock", ERR_CONFIG,
+            "control.socket: directory none does not exist: mkdir -p none (the unit makes it, with RuntimeDirectory=)");
     assert_int_equal(symlink("/etc/passwd", "other.lock"), 0);
     expect_refused("other", ERR_CONFIG, "control.socket: other.lock: Too many levels of symbolic links");
     memset(path, 'p', 108);
@@ -257,6 +258,43 @@ static void test_no_memory(void **state)
     assert_true(n > 2);
 }
 
+/* Another user's link is not followed: the lock would be made, and a socket removed, elsewhere. */
+static void test_link_of_another(void **state)
+{
+    char text[ERR_TEXT_MAX];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("outside", 0700) | symlink("outside", "theirs") | lchown("theirs", 75000, 75000), 0);
+    (void)snprintf(text, sizeof(text),
+            "control.socket: theirs/sock: %s/theirs is a symbolic link of user 75000, who could make it lead anywhere, "
+            "and "
+            "is not followed: name the place itself",
+            folder_path());
+    expect_refused("theirs/sock", ERR_CONFIG, text);
+    assert_int_equal(rmdir("outside"), 0); /* it is empty */
+}
+
+/* The directory is swapped while the daemon runs: what it removes at its end is its own. */
+static void test_directory_is_swapped(void **state)
+{
+    struct err e = ERR_INIT;
+    struct socket_file *f;
+    int fd = -1;
+
+    (void)state;
+    assert_int_equal(mkdir("run", 0700) | mkdir("outside", 0700), 0);
+    f = socket_file_make("run/sock", NULL, &fd, &e);
+    expect_success(f, &e);
+    assert_int_equal(rename("run", "aside") | symlink("outside", "run"), 0);
+    folder_write("outside/sock", "", 0, 0600);
+    folder_write("outside/sock.lock", "", 0, 0600);
+    socket_file_remove(f);
+    close(fd);
+    assert_int_equal(unlink("outside/sock") | unlink("outside/sock.lock") | rmdir("aside"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +308,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_replaced, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_refused, folder_setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_no_memory, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_link_of_another, folder_setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_directory_is_swapped, folder_setup, folder_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -695,7 +695,8 @@ static void test_mount(void **state)
     (void)state;
     if (!mount_disk())
         skip();
-    assert_int_equal(mkdir("disk/lost+found", 0700), 0);
+    assert_int_equal(mkdir("disk/lost+found", 0700) | mkdir("disk/member.old", 0700), 0);
+    folder_write("disk/member.old/file", "content", 7, 0600); /* moved aside, since the disk itself cannot be */
     for (int back = 1; back >= 0; back--) {
         p = plan("disk");
         open_and_fill(p);
@@ -709,6 +710,9 @@ static void test_mount(void **state)
         assert_int_equal(rmdir("disk/lost+found"), 0); /* it was left alone */
         assert_int_equal(mkdir("disk/lost+found", 0700), 0);
     }
+    expect_file("disk/member.old/file");
+    assert_int_equal(mkdir("old", 0700) | mkdir("old/member.old", 0700), 0); /* where the whole could be moved */
+    assert_null(data_dir_plan(path_of("old"), &(struct err){.kind = ERR_NONE}));
     /* Not a second time over it. */
     assert_null(data_dir_plan(path_of("disk"), &(struct err){.kind = ERR_NONE}));
     assert_int_equal(unlink("disk/member/file") | rmdir("disk/member") | unlink("disk/more"), 0);
