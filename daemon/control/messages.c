@@ -80,6 +80,7 @@ static const char *state_name(const struct inventory_entry *shown)
     case CATALOG_UNREADABLE:
         return "unreadable-name";
     case CATALOG_ORPHAN_MARK:
+    case CATALOG_CLAIM:
         break;
     case CATALOG_ORPHAN_KEY:
         return "orphan-key";

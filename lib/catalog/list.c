@@ -11,7 +11,7 @@ struct entry {
     struct catalog_backup backup;
     uint64_t key_size; /* bytes, of a dump that has a key */
     uint16_t stem_len; /* of the name without its suffix, which a dump shares with its key and its marks */
-    enum { DUMP, KEY, MARK } what;
+    enum { DUMP, KEY, MARK, CLAIM } what;
     bool is_readable;
 };
 
@@ -96,7 +96,8 @@ int catalog_list_add(struct catalog_list *l, const struct catalog_object *object
                     .size = object->size,
                     .last_modified = object->last_modified},
             .stem_len = (uint16_t)stem_len,
-            .what = kind == NAME_BAD                       ? MARK
+            .what = kind == NAME_CLAIM                     ? CLAIM
+                    : kind == NAME_BAD                     ? MARK
                     : strcmp(name + stem_len, ".key") == 0 ? KEY
                                                            : DUMP,
             .is_readable = kind != NAME_UNREADABLE,
@@ -117,8 +118,8 @@ static int compare_stems(const struct entry *a, const struct entry *b)
     return order ? order : compare(a->stem_len, b->stem_len);
 }
 
-/* A dump directly before its key, and its marks behind that; of an object that was listed twice, the state known last
- * comes first. */
+/* A dump directly before its key, its marks behind that, and a claim behind all; of an object that was listed twice,
+ * the state known last comes first. */
 static int order_to_pair(const void *pa, const void *pb)
 {
     const struct entry *a = pa, *b = pb;
@@ -161,7 +162,9 @@ static void judge(const struct catalog_list *l, struct entry *entry)
 {
     struct catalog_backup *b = &entry->backup;
 
-    if (entry->what == MARK) {
+    if (entry->what == CLAIM) {
+        b->state = CATALOG_CLAIM;
+    } else if (entry->what == MARK) {
         b->state = CATALOG_ORPHAN_MARK;
     } else if (entry->what == KEY) {
         b->state = CATALOG_ORPHAN_KEY;
@@ -211,7 +214,7 @@ static bool take_group(struct catalog_list *l, size_t *i, struct entry *out)
 {
     *out = l->entries[(*i)++];
     for (; *i < l->n && out->backup.instant == l->entries[*i].backup.instant &&
-            compare_stems(out, &l->entries[*i]) == 0;
+            (out->what == CLAIM) == (l->entries[*i].what == CLAIM) && compare_stems(out, &l->entries[*i]) == 0;
             (*i)++) {
         take_key(out, &l->entries[*i]);
         take_mark(out, &l->entries[*i]);
@@ -269,7 +272,7 @@ bool catalog_backup_counts(const struct catalog_backup *b)
 
 bool catalog_backup_is_orphan(const struct catalog_backup *b)
 {
-    return b->state == CATALOG_ORPHAN_KEY || b->state == CATALOG_ORPHAN_MARK;
+    return b->state == CATALOG_ORPHAN_KEY || b->state == CATALOG_ORPHAN_MARK || b->state == CATALOG_CLAIM;
 }
 
 void catalog_list_doubt(struct catalog_list *l, size_t i, enum catalog_doubt doubt)

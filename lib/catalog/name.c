@@ -10,11 +10,12 @@
 
 #include "base/timestamp.h"
 
-static const char dump_suffix[] = ".dump", key_suffix[] = ".key", bad_suffix[] = ".bad-";
+static const char dump_suffix[] = ".dump", key_suffix[] = ".key", claim_suffix[] = ".claim", bad_suffix[] = ".bad-";
 
 enum {
     DUMP_SUFFIX_LEN = sizeof(dump_suffix) - 1,
     KEY_SUFFIX_LEN = sizeof(key_suffix) - 1,
+    CLAIM_SUFFIX_LEN = sizeof(claim_suffix) - 1,
     TAG_LEN = 16, /* hexadecimal digits */
     BAD_SUFFIX_LEN = sizeof(bad_suffix) - 1 + TAG_LEN,
     OFFSET_TIMESTAMP_LEN = 25, /* YYYY-MM-DDTHH:MM:SS+HH:MM */
@@ -89,6 +90,8 @@ enum name_kind name_parse(const char *prefix, const char *object, int64_t *insta
     } else if (ends_with_bad(object, len)) {
         len -= BAD_SUFFIX_LEN;
         return is_timestamp(object, len, instant) ? NAME_BAD : NAME_FOREIGN;
+    } else if (ends_with(object, len, claim_suffix, CLAIM_SUFFIX_LEN)) {
+        return is_timestamp(object, len - CLAIM_SUFFIX_LEN, instant) ? NAME_CLAIM : NAME_FOREIGN;
     } else {
         return NAME_FOREIGN;
     }
@@ -109,21 +112,30 @@ int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, en
     char timestamp[TIMESTAMP_TEXT_MAX];
 
     assert(kind == NAME_DUMP || kind == NAME_KEY);
-    /* The longer of the two suffixes counts for both, so that no key is stored whose dump then has no name. */
-    if (strlen(prefix) > NAME_MAX_LEN - 1 - TIMESTAMP_TEXT_LEN - DUMP_SUFFIX_LEN)
+    /* The longest suffix counts for all, so that no claim and no key is stored whose dump then has no name. */
+    if (strlen(prefix) > NAME_MAX_LEN - 1 - TIMESTAMP_TEXT_LEN - CLAIM_SUFFIX_LEN)
         return too_long(prefix, e);
     (void)snprintf(out, NAME_TEXT_MAX, "%s-%s%s", prefix, timestamp_format(instant, timestamp),
             kind == NAME_DUMP ? dump_suffix : key_suffix);
     return 0;
 }
 
-void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump)
+static void with_suffix(char out[NAME_TEXT_MAX], const char *dump, const char *suffix)
 {
     size_t len = strlen(dump);
 
     assert(len <= NAME_MAX_LEN && ends_with(dump, len, dump_suffix, DUMP_SUFFIX_LEN));
-    memcpy(out, dump, len - DUMP_SUFFIX_LEN);
-    memcpy(out + len - DUMP_SUFFIX_LEN, key_suffix, sizeof(key_suffix));
+    (void)snprintf(out, NAME_TEXT_MAX, "%.*s%s", (int)(len - DUMP_SUFFIX_LEN), dump, suffix);
+}
+
+void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump)
+{
+    with_suffix(out, dump, key_suffix);
+}
+
+void name_claim_of_dump(char out[NAME_TEXT_MAX], const char *dump)
+{
+    with_suffix(out, dump, claim_suffix);
 }
 
 uint64_t name_object_tag(const char *etag, uint64_t size)

@@ -2,8 +2,9 @@
  * name.h: object names <-> instants. Pure.
  *
  *     <prefix>-<timestamp>.dump        <prefix>-<timestamp>.key        <prefix>-<timestamp>.bad-<tag>
+ *     <prefix>-<timestamp>.claim
  *
- * The last is a mark: that very dump, and no other that may come in its place, was read and is bad. Its name says it
+ * The third is a mark: that very dump, and no other that may come in its place, was read and is bad. Its name says it
  * all (the tag is name_object_tag of the dump), so that a listing shows it to everybody, without another request; the
  * object itself may hold words for people. Neither the Go tool nor earlier releases take it for a backup.
  *
@@ -27,10 +28,11 @@ enum name_kind {
     NAME_DUMP,
     NAME_KEY,
     NAME_BAD,
+    NAME_CLAIM, /* the name is taken by a backup that is being made (job/backup/claim.h) */
 };
 
-/* What `object` (NUL-terminated) is under `prefix`; sets *instant, seconds since the epoch, for NAME_DUMP, NAME_KEY and
- * NAME_BAD alone. An object of a longer prefix is foreign even if that prefix goes on like a date. */
+/* What `object` (NUL-terminated) is under `prefix`; sets *instant, seconds since the epoch, for NAME_DUMP, NAME_KEY,
+ * NAME_BAD and NAME_CLAIM alone. An object of a longer prefix is foreign even if that prefix goes on like a date. */
 enum name_kind name_parse(const char *prefix, const char *object, int64_t *instant);
 
 /* Writes the name of a new dump or key. Errors: ERR_CONFIG when it would be longer than S3 allows. */
@@ -39,6 +41,9 @@ int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, en
 /* Writes the name of the key that belongs to a dump as it was listed: the same spelling with another suffix. `dump` is
  * one that name_parse called NAME_DUMP. */
 void name_key_of_dump(char out[NAME_TEXT_MAX], const char *dump);
+
+/* The same for the claim. */
+void name_claim_of_dump(char out[NAME_TEXT_MAX], const char *dump);
 
 /* What stands for an object's content in 64 bits: equal for equal ETags (with their quotes or without) and sizes. */
 uint64_t name_object_tag(const char *etag, uint64_t size);

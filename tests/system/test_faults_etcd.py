@@ -1,5 +1,6 @@
 """Whole backups from an etcd that refuses, breaks, stops or lies: nothing half appears, and one line says why."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -10,6 +11,7 @@ import socket
 import struct
 import termios
 import threading
+import time
 
 import pytest
 
@@ -19,6 +21,7 @@ from faults import Command, Scripted, backup_fails, check_clean, events, has_con
 from h2peer import CANCEL, Gone
 from s3_proxy import Hold, Proxy
 from servers import MIB, wait_for
+from test_rotate import keeping_versions
 
 STARTED = ('grpc_server_started_total{grpc_method="Snapshot",grpc_service="etcdserverpb.Maintenance",'
            'grpc_type="server_stream"}')
@@ -433,6 +436,33 @@ def test_one_member_sends_wrong_bytes(bucket, new_site):
         site.configure({"etcd_client": {"endpoints": [bad.endpoint]}})
         backup_fails(site.start(), 5, f"^{re.escape(bad.endpoint)}: {words}")
     check_clean(site, 2)
+
+
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "plain"])
+def test_one_second_where_conditions_are_forgotten(ceph, new_bucket, new_site, encrypted):
+    """A versioned bucket of Ceph 16 takes each put: whoever says success has a backup of his own, and it is what his etcd sent."""
+    bucket = new_bucket(ceph)
+    databases = [bytes([n + 1]) * (64 << 10) for n in range(3)]
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Etcd(stream(*pieces(database)))) for database in databases]
+        sites = [new_site(Scripted(peer), bucket, encrypted=encrypted) for peer in peers]
+        stack.enter_context(keeping_versions(sites[0]))
+        for site in sites[1:]:
+            site.master_key = sites[0].master_key
+            site.write("master.key", site.master_key.hex())
+        names, notes = [], []
+        for _ in range(4):
+            now = time.time()
+            wait_for(lambda now=now: int(time.time()) > int(now), what="the next second")
+            done = [command.end() for command in [Command(site, "backup", "--json", "-q") for site in sites]]
+            assert [one.status for one in done] == [0] * len(sites), done
+            notes.extend(line for one in done for line in one.err.splitlines() if "NOT encrypted" not in line)
+            for one, database in zip(done, databases):
+                names.append(one.json["name"])
+                assert sites[0].plaintext(names[-1])[:len(database)] == database, one
+        assert len(set(names)) == len(names)
+        assert sorted(check_clean(sites[0], len(names))) == sorted(names)
+    assert notes and all("another backup began in the same second" in note for note in notes), notes
 
 
 def test_endpoints_of_two_clusters(bucket, new_site):

@@ -315,7 +315,7 @@ def denied(condition):
 def test_what_is_denied(ceph, medium, proxied, condition, doing):
     """At each step: all is taken back, and nothing is tried again."""
     site, proxy = proxied(ceph, medium, denied(condition))
-    backup_fails(site.start(), 1, f"^{doing}: HTTP 403 AccessDenied: m$")
+    backup_fails(site.start(), 1, f"^{doing}: HTTP 403 AccessDenied: m( |$)")
     assert len([request for request in proxy.requests if condition(request)]) == 1
     if doing == "completing the upload":
         check_lone_key(site)

@@ -7,10 +7,11 @@
 #include "base/backoff.h"
 #include "base/cleanup.h"
 #include "job/backup/backup.h"
+#include "job/backup/claim.h"
 #include "job/keys/key_check.h"
 #include "job/keys/key_guard.h"
 
-enum { INITIAL_MS = 2000, MAX_MS = 30000 };
+enum { INITIAL_MS = 2000, MAX_MS = 30000, TAKEN_MAX = 5, TAKEN_WAIT_MS = 1000 };
 
 struct attempts {
     struct core *core;
@@ -19,6 +20,7 @@ struct attempts {
     struct key_guard *guard; /* before the first attempt, or NULL */
     struct backup *backup;   /* NULL between attempts */
     unsigned made;
+    unsigned taken; /* names in a row that were somebody else's: before anything was read */
     unsigned wrong; /* attempts whose snapshot was not what its SHA-256 says */
     bool cancelled;
     uint64_t started_ms;
@@ -54,7 +56,11 @@ static bool is_worth_another(const struct attempts *a, const struct err *err)
 {
     const struct conf_etcd *etcd = &core_conf(a->core)->etcd;
 
-    if (a->cancelled || a->made > etcd->retries)
+    if (a->cancelled)
+        return false;
+    if (claim_is_taken(err) && a->taken <= TAKEN_MAX) /* no attempt at anything yet */
+        return true;
+    if (a->made > etcd->retries)
         return false;
     if (err->kind == ERR_INTEGRITY) /* once for each member: who is asked next has not sent wrong bytes yet */
         return a->result.member_failed && a->wrong < etcd->n_endpoints;
@@ -68,6 +74,7 @@ static void on_failed(struct attempts *a, const struct err *why)
     uint64_t wait;
 
     a->wrong += err.kind == ERR_INTEGRITY;
+    a->taken = claim_is_taken(&err) ? a->taken + 1 : 0;
     if (!is_worth_another(a, &err)) {
         if (a->made > 1)
             err_prepend(&err, "attempt %u of at most %llu: ", a->made,
@@ -75,7 +82,8 @@ static void on_failed(struct attempts *a, const struct err *why)
         finish(a, &err);
         return;
     }
-    wait = backoff_next(&a->backoff, randombytes_random());
+    /* A name that is taken is no trouble that goes by: another second has another. */
+    wait = claim_is_taken(&err) ? randombytes_uniform(TAKEN_WAIT_MS) : backoff_next(&a->backoff, randombytes_random());
     (void)snprintf(note, sizeof(note), "attempt %u failed: %s; trying again in %.1f s", a->made, err.text,
             (double)wait / 1000);
     (void)uv_timer_start(&a->timer, make_one, wait, 0);

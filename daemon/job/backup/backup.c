@@ -7,10 +7,12 @@
 #include "base/cleanup.h"
 #include "catalog/name.h"
 #include "etcd/snapshot.h"
+#include "job/backup/claim.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
 #include "job/backup/seal_worker.h"
 #include "job/bucket/retry_note.h"
+#include "job/keys/keyring.h"
 #include "s3/upload.h"
 #include "seal/key.h"
 #include "seal/seal.h"
@@ -20,15 +22,19 @@
  * has to come together before the commit are the bits of `have`.
  */
 enum state {
-    CONNECTING, /* a session with an etcd member, and the first message of its snapshot */
+    CONNECTING, /* a session with an etcd member */
+    CLAIMING,   /* the name of the backup, and then the first message of the snapshot */
     STREAMING,  /* chunks from etcd through the stage into the upload */
     FLUSHING,   /* all bytes are in the upload; S3 has yet to take them, and etcd and the digest have yet to agree */
     COMMITTING, /* CompleteMultipartUpload is on its way */
+    CHECKING,   /* the dump is there: is the key beside it its own? */
+    RELEASING,  /* it has succeeded: the claim goes */
     ABORTING,   /* something failed: the upload is taken back */
     FINISHED,
 };
 
-static const char *const phase_names[] = {"connecting", "streaming", "flushing", "committing", "aborting", "finished"};
+static const char *const phase_names[] = {"connecting", "claiming", "streaming", "flushing", "committing", "checking",
+        "finishing", "aborting", "finished"};
 
 /* What the commit waits for. */
 enum {
@@ -51,9 +57,10 @@ struct backup {
     struct etcd_session *session;
     struct etcd_snapshot *snapshot;
     struct seal_worker *stage;
+    struct claim *claim; /* of the name, from CLAIMING to the end */
     struct s3_upload *upload;
     struct key_object *key;
-    struct secret *data_key; /* until it is wrapped and stored */
+    struct secret *data_key;
     uint8_t wrapped[KEY_WRAPPED_LEN];
     bool commit_sent;   /* s3_upload_commit was called */
     bool aborting;      /* s3_upload_abort was called */
@@ -135,6 +142,7 @@ static void finish(struct backup *b, const struct err *err)
     secret_free(TAKE_PTR(b->data_key));
     s3_upload_free(TAKE_PTR(b->upload));
     key_object_free(TAKE_PTR(b->key));
+    claim_free(TAKE_PTR(b->claim));
     result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
     uv_close((uv_handle_t *)&b->timer, on_timer_closed);
     sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
@@ -154,6 +162,21 @@ static void tell_doubts(struct backup *b)
         memcpy(b->result.doubt, mixture, sizeof(mixture));
 }
 
+/* The last thing, whatever came of it: `failure` if it has failed. */
+static void on_released(void *ctx)
+{
+    struct backup *b = ctx;
+
+    claim_free(TAKE_PTR(b->claim));
+    finish(b, b->state == RELEASING ? NULL : &b->failure);
+}
+
+static void release_claim(struct backup *b)
+{
+    if (!b->claim || !claim_release(b->claim, b, on_released))
+        on_released(b);
+}
+
 static void succeed(struct backup *b)
 {
     struct s3_upload_stats stats;
@@ -168,7 +191,72 @@ static void succeed(struct backup *b)
     }
     b->result.spooled = stats.spooled;
     b->result.blocked_ms = stats.blocked_ms;
-    finish(b, NULL);
+    set_state(b, RELEASING);
+    release_claim(b);
+}
+
+/* ---- whether dump and key belong together ---- */
+
+/* What lies there may be ours all the same: a rotation has wrapped it anew. */
+static bool opens_to_ours(struct backup *b, struct bytes found)
+{
+    struct err ignored = ERR_INIT;
+    _cleanup_(cleanup_keyring_free) struct keyring *ring = keyring_new(core_conf(b->core), &ignored);
+    _cleanup_secret_ struct secret *key = NULL;
+
+    if (ring)
+        key = keyring_unwrap(ring, found, b->result.instant, false, NULL, &ignored);
+    return key && secret_equal(key, b->data_key);
+}
+
+/* The dump is there and stays; it is not to be taken for a good one. */
+static void fail_pair(struct backup *b, const struct err *err)
+{
+    s3_upload_free(TAKE_PTR(b->upload));
+    key_object_free(TAKE_PTR(b->key));
+    fail(b, err, NULL);
+}
+
+static void on_key_checked(void *ctx, struct bytes found, const struct err *err)
+{
+    struct backup *b = ctx;
+    struct err e = err ? *err : ERR_INIT;
+    char note[ERR_TEXT_MAX + 128];
+
+    if (err && err->kind == ERR_AUTH) {
+        (void)snprintf(note, sizeof(note),
+                "the backup is stored, but whether its key lies beside it could not be looked at: %s", err->text);
+        b->sink.note(b->sink.ctx, note);
+        succeed(b);
+    } else if (err) {
+        err_prepend(&e, "the dump %s is stored, but its key was not seen: ", b->result.name);
+        if (err->kind == ERR_NOT_FOUND)
+            e.kind = ERR_TRANSIENT;
+        fail_pair(b, &e);
+    } else if (found.len == 0 || opens_to_ours(b, found)) {
+        succeed(b);
+    } else {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "the key beside %s is not the one that was stored: another backup has the same name, and this one "
+                "cannot "
+                "be read",
+                b->result.name);
+        fail_pair(b, &e);
+    }
+}
+
+/* The dump is visible: nobody else's key may lie beside it when success is told. */
+static void check_pair(struct backup *b)
+{
+    struct err e = ERR_INIT;
+
+    if (!b->key) {
+        succeed(b);
+        return;
+    }
+    set_state(b, CHECKING);
+    if (key_object_check(b->key, b, on_key_checked, &e) < 0)
+        fail_pair(b, &e);
 }
 
 /* ---- taking back ---- */
@@ -180,7 +268,7 @@ static void on_aborted(void *ctx, const struct err *err)
     char note[ERR_TEXT_MAX + 80];
 
     if (outcome == S3_OUTCOME_VISIBLE) { /* it was the answer to the commit that got lost, not the commit */
-        succeed(b);
+        check_pair(b);
         return;
     }
     /* The dump may be there, or appear: its key must be there, too. A store that shows nothing after a commit may only
@@ -204,7 +292,8 @@ static void on_key_removed(void *ctx)
     advance(b);
 }
 
-/* In this order: the stage lets go of etcd's chunk, etcd's transaction ends, the upload goes, then the key. */
+/* In this order: the stage lets go of etcd's chunk, etcd's transaction ends, the upload goes, the key, then the claim.
+ */
 static void advance_abort(struct backup *b)
 {
     if (b->stage && seal_worker_is_busy(b->stage))
@@ -221,7 +310,7 @@ static void advance_abort(struct backup *b)
         return;
     if (b->key && key_object_remove(b->key, b, on_key_removed))
         return;
-    finish(b, &b->failure);
+    release_claim(b);
 }
 
 /* ---- from etcd through the stage into the upload ---- */
@@ -333,7 +422,7 @@ static void on_committed(void *ctx, const struct err *err)
         fail(b, err, NULL);
         return;
     }
-    succeed(b);
+    check_pair(b);
 }
 
 static void on_key_stored(void *ctx, const struct err *err)
@@ -448,9 +537,8 @@ static void on_begin(void *ctx, uint64_t total)
         (void)uv_timer_start(&b->timer, on_tick, PROGRESS_EVERY_MS, PROGRESS_EVERY_MS);
 }
 
-static void on_session_ready(void *ctx, const struct etcd_status *status)
+static void start_snapshot(struct backup *b)
 {
-    struct backup *b = ctx;
     struct etcd_snapshot_spec spec = {
             .chunk = SEAL_CHUNK,
             .ctx = b,
@@ -461,11 +549,35 @@ static void on_session_ready(void *ctx, const struct etcd_status *status)
     };
     struct err e = ERR_INIT;
 
-    b->result.member = *status;
     b->read_from_ms = uv_now(core_loop(b->core));
     b->snapshot = etcd_snapshot_start(b->session, &spec, &e);
     if (!b->snapshot)
         fail_etcd(b, &e, "asking for a snapshot");
+}
+
+static void on_claimed(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+
+    if (err)
+        fail(b, err, NULL);
+    else
+        start_snapshot(b);
+}
+
+/* Not earlier: without etcd there is nothing to claim a name for. */
+static void on_session_ready(void *ctx, const struct etcd_status *status)
+{
+    struct backup *b = ctx;
+    struct claim_spec spec = {.loop = core_loop(b->core), .dump = b->result.name, .ctx = b, .on_claimed = on_claimed};
+    struct err e = ERR_INIT;
+    struct s3_client *s3 = core_s3(b->core, &e);
+
+    b->result.member = *status;
+    set_state(b, CLAIMING);
+    b->claim = s3 ? claim_start(s3, &spec, &e) : NULL;
+    if (!b->claim)
+        fail(b, &e, NULL);
 }
 
 static void on_session_failed(void *ctx, const struct err *err)
@@ -523,7 +635,10 @@ static void advance(struct backup *b)
         advance_abort(b);
         break;
     case CONNECTING:
+    case CLAIMING:
     case COMMITTING:
+    case CHECKING:
+    case RELEASING:
     case FINISHED:
         break;
     }

@@ -21,6 +21,8 @@ struct key_object {
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry);
     void (*on_stored)(void *ctx, const struct err *err);
+    void *check_ctx;
+    void (*on_checked)(void *ctx, struct bytes found, const struct err *err);
     void *remove_ctx;
     void (*on_removed)(void *ctx);
 };
@@ -178,6 +180,34 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
         return NULL;
     }
     return k;
+}
+
+static bool is_ours(const struct key_object *k, struct bytes found)
+{
+    return found.len == sizeof(k->wrapped) && sodium_memcmp(found.data, k->wrapped, found.len) == 0;
+}
+
+static void on_got_for_check(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    static const uint8_t nothing[1];
+    struct key_object *k = ctx;
+    struct bytes found = {0};
+
+    k->request = NULL;
+    if (res && !is_ours(k, res->body))
+        found = res->body.len ? res->body : (struct bytes){.data = nothing, .len = sizeof(nothing)};
+    k->on_checked(k->check_ctx, found, err);
+}
+
+int key_object_check(struct key_object *k, void *ctx,
+        void (*on_checked)(void *ctx, struct bytes found, const struct err *err), struct err *e)
+{
+    struct s3_get_spec spec = {.key = k->name, .limit = KEY_OBJECT_LIMIT, .ctx = k, .on_done = on_got_for_check};
+
+    k->check_ctx = ctx;
+    k->on_checked = on_checked;
+    k->request = s3_get(k->s3, &spec, e);
+    return k->request ? 0 : -1;
 }
 
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))

@@ -31,6 +31,12 @@ struct key_object_spec {
 /* Starts storing it. `s3` NULL passes on the error that is in *e. The caller frees. Errors: ERR_RESOURCE. */
 struct key_object *key_object_store(struct s3_client *s3, const struct key_object_spec *spec, struct err *e);
 
+/* Looks at it again, after it was stored and the dump is visible. `found` is empty: it is what was stored; else other
+ * bytes lie there, valid during the call; or err: what was not seen. Once, never inside the start. Errors: those of
+ * s3_get. */
+int key_object_check(struct key_object *k, void *ctx,
+        void (*on_checked)(void *ctx, struct bytes found, const struct err *err), struct err *e);
+
 /*
  * Takes it back after a failure, if it was stored by us for sure. Only for a caller who knows that the dump is not
  * there and will not be, because no commit was ever sent: a dump without its key must never exist. Best effort;

@@ -66,7 +66,7 @@ static struct catalog_list *list_where(bool encrypted, const struct object *obje
 
 static const char *state_name(enum catalog_state state)
 {
-    static const char *const names[] = {"complete", "key missing", "unreadable", "orphan key"};
+    static const char *const names[] = {"complete", "key missing", "unreadable", "orphan key", "orphan mark", "claim"};
 
     return names[state];
 }
@@ -186,6 +186,29 @@ static void equal_instants_are_in_the_order_of_names(void **state)
     assert_string_equal(catalog_list_at(l, 0)->name, "a-2024-12-30-x.dump");
     assert_string_equal(catalog_list_at(l, 1)->name, "a-2024-12-30.dump");
     assert_string_equal(catalog_list_at(l, 2)->name, "a-2024-12-30T.dump");
+}
+
+/* Of a backup that is on its way, or left by a crash: it is of no backup, and hides none. */
+static void a_claim_stands_for_itself(void **state)
+{
+    static const struct object objects[] = {
+            {"a-2024-12-07T00:00:00Z.claim", 32, 3},
+            {"a-2024-12-07T00:00:00Z.key", 72, 1},
+            {"a-2024-12-07T00:00:00Z.dump", SEALED, 2},
+            {"a-2024-12-08T00:00:00Z.claim", 32, 4},
+            {"a-2024-12-08T00:00:00Z.key", 72, 5},
+            {"a-2024-12-06T00:00:00Z.claim", 32, 6},
+            {"a-2024-12-06.claim", 32, 7},
+    };
+    _cleanup_list_ struct catalog_list *l = list_of("a", objects, ARRAY_LEN(objects));
+    _cleanup_free_ char *text = describe(l);
+
+    (void)state;
+    assert_string_equal(text, "a-2024-12-08T00:00:00Z.claim claim 32 @4\n"
+                              "a-2024-12-08T00:00:00Z.key orphan key 72 @5\n"
+                              "a-2024-12-07T00:00:00Z.claim claim 32 @3\n"
+                              "a-2024-12-07T00:00:00Z.dump complete +key 8264 @2\n"
+                              "a-2024-12-06T00:00:00Z.claim claim 32 @6\n");
 }
 
 /* A server may list an object on two pages when another was written meanwhile. */
@@ -494,6 +517,7 @@ int main(void)
             cmocka_unit_test(another_prefix_sees_its_own_alone),
             cmocka_unit_test(the_order_of_the_listing_changes_nothing),
             cmocka_unit_test(equal_instants_are_in_the_order_of_names),
+            cmocka_unit_test(a_claim_stands_for_itself),
             cmocka_unit_test(an_object_listed_twice_is_one),
             cmocka_unit_test(a_dump_without_a_key_is_judged_by_its_size),
             cmocka_unit_test(a_size_of_both_is_judged_by_what_is_expected),

@@ -20,6 +20,7 @@ static void names_of_ours_are_read(void **state)
             {"backup", "backup-" T ".key", NAME_KEY},
             {"backup", "backup-2024-12-06T16:22:25-05:00.dump", NAME_DUMP},
             {"backup", "backup-2024-12-06T23:22:25+02:00.key", NAME_KEY},
+            {"backup", "backup-" T ".claim", NAME_CLAIM},
             {"a/b", "a/b-" T ".dump", NAME_DUMP},
             {"a/", "a/-" T ".dump", NAME_DUMP},
             {"/", "/-" T ".dump", NAME_DUMP},
@@ -75,6 +76,8 @@ static void foreign_objects_are_left_alone(void **state)
             {"a", "a-" T "dump"},
             {"a", "a-" T ".txt"},
             {"a", "a-notes.key"},
+            {"a", "a-2024-12-06.claim"},
+            {"a", "a-" T ".claims"},
             {"a", "a-2024.dump"},
             {"a", "a-2024-12.dump"},
             {"a", "a-2024-12-6T21:22:25Z.dump"},
@@ -179,22 +182,22 @@ static void names_end_where_s3_ends(void **state)
 
     (void)state;
     memset(prefix, 'p', sizeof(prefix));
-    prefix[1024 - 26] = '\0';
+    prefix[1024 - 27] = '\0';
     assert_int_equal(name_format(name, prefix, instant, NAME_DUMP, &e), 0);
-    assert_int_equal(strlen(name), 1024);
+    assert_int_equal(strlen(name), 1023); /* its claim has one more */
     assert_int_equal(name_parse(prefix, name, &at), NAME_DUMP);
     name_key_of_dump(key, name);
     assert_int_equal(name_parse(prefix, key, &at), NAME_KEY);
 
-    prefix[1024 - 26] = 'p';
-    prefix[1024 - 25] = '\0';
+    prefix[1024 - 27] = 'p';
+    prefix[1024 - 26] = '\0';
     assert_int_equal(name_format(name, prefix, instant, NAME_DUMP, &e), -1);
     expect_error(
-            &e, ERR_CONFIG, "the prefix of 999 bytes makes names of objects longer than the 1024 bytes that S3 allows");
+            &e, ERR_CONFIG, "the prefix of 998 bytes makes names of objects longer than the 1024 bytes that S3 allows");
     /* The key alone would fit, but no dump could follow it. */
     assert_int_equal(name_format(name, prefix, instant, NAME_KEY, &e), -1);
 
-    prefix[1024 - 25] = 'p';
+    prefix[1024 - 26] = 'p';
     prefix[1023] = '\0';
     assert_int_equal(name_list_prefix(name, prefix, &e), 0);
     prefix[1023] = 'p';

@@ -5,6 +5,7 @@
 
 #include "job/backup/attempts.h"
 #include "job/backup/backup.h"
+#include "job/backup/claim.h"
 #include "job/keys/key_check.h"
 #include "job/keys/key_guard.h"
 
@@ -103,6 +104,13 @@ void key_guard_free(struct key_guard *g)
 bool key_check_is_rotated_away(const struct err *e)
 {
     return e->kind == ERR_CONFIG;
+}
+
+/* ---- in place of claim.c ---- */
+
+bool claim_is_taken(const struct err *err)
+{
+    return err->kind == ERR_TRANSIENT && err->code == 412;
 }
 
 /* Timers of any length run at once. */

@@ -31,8 +31,12 @@ static void judge(uint64_t seed, bool encrypted, const struct world_end *end)
 
     if (end->succeeded && !end->visible)
         wrong = "success is told of what is not there";
-    if (!end->succeeded && end->known_visible)
+    if (!end->succeeded && end->known_visible && !end->is_no_pair)
         wrong = "a failure is told of what is there";
+    if (end->succeeded && encrypted && !end->was_looked_at)
+        wrong = "success is told of what was not looked at";
+    if (end->succeeded && end->is_no_pair)
+        wrong = "success is told of a dump and a key that do not belong together";
     if (end->visible && encrypted && !end->key_is_there)
         wrong = "a dump without its key";
     if (end->visible && !end->committed)

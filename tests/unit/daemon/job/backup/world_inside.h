@@ -3,16 +3,18 @@
  *
  *     backup_world.c   chance, the core, and one backup from beginning to end
  *     world_etcd.c     the session, the snapshot, and the stage that reads it
- *     world_s3.c       the upload and the key object
+ *     world_s3.c       the claim, the upload and the key object
  */
 #pragma once
 
 #include "backup_world.h"
 
 #include "etcd/snapshot.h"
+#include "job/backup/claim.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
 #include "job/backup/seal_worker.h"
+#include "job/keys/keyring.h"
 #include "seal/seal.h"
 
 /* What a thing is: it may be used while it is ALIVE, and is freed once. */
@@ -73,6 +75,15 @@ struct world_stage {
 };
 extern struct world_stage stage;
 
+struct world_claim {
+    enum life life;
+    struct claim_spec spec;
+    bool claiming, is_owned, may_be_there;
+    void *release_ctx;
+    void (*on_released)(void *ctx);
+};
+extern struct world_claim claim;
+
 struct world_upload {
     enum life life;
     struct dump_object_events events;
@@ -87,6 +98,8 @@ struct world_key {
     enum life life;
     struct key_object_spec spec;
     bool storing, is_stored;
+    void *check_ctx;
+    void (*on_checked)(void *ctx, struct bytes found, const struct err *err);
     void *remove_ctx;
     void (*on_removed)(void *ctx);
 };
@@ -104,3 +117,4 @@ void world_on_upload(void);
 void world_on_commit(void);
 void world_on_abort(void);
 void world_on_key(void);
+void world_on_claim(void);

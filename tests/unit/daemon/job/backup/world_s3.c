@@ -1,7 +1,62 @@
 #include "world_inside.h"
 
+struct world_claim claim;
 struct world_upload upload;
 struct world_key key;
+
+/* ---- the claim ---- */
+
+struct claim *claim_start(struct s3_client *s3, const struct claim_spec *spec, struct err *e)
+{
+    MUST(s3 && claim.life == NONE && session.state == READY && snapshot.life == NONE && spec->dump[0]);
+    if (goes_wrong(e, "no claim"))
+        return NULL;
+    claim.life = ALIVE;
+    claim.claiming = true;
+    claim.spec = *spec;
+    return (struct claim *)(void *)&claim;
+}
+
+bool claim_release(struct claim *c, void *ctx, void (*on_released)(void *ctx))
+{
+    MUST((void *)c == &claim && claim.life == ALIVE && !claim.on_released);
+    MUST(snapshot.life != ALIVE || upload.taken); /* nothing is under way any more */
+    claim.is_owned = false;
+    if (!claim.claiming && !claim.may_be_there)
+        return false;
+    claim.release_ctx = ctx;
+    claim.on_released = on_released;
+    return true;
+}
+
+void claim_free(struct claim *c)
+{
+    if (!c)
+        return;
+    MUST((void *)c == &claim && claim.life == ALIVE);
+    claim.life = FREED;
+}
+
+/* ---- the keys of the configuration: none opens what lies there in the place of ours ---- */
+
+struct keyring *keyring_new(const struct conf *conf, struct err *e)
+{
+    (void)conf;
+    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "no keys");
+    return NULL;
+}
+
+struct secret *keyring_unwrap(
+        const struct keyring *r, struct bytes wrapped, int64_t instant, bool allow_renamed, size_t *by, struct err *e)
+{
+    (void)r, (void)wrapped, (void)instant, (void)allow_renamed, (void)by, (void)e;
+    return NULL;
+}
+
+void keyring_free(struct keyring *r)
+{
+    (void)r;
+}
 
 /* ---- the upload ---- */
 
@@ -9,6 +64,7 @@ struct s3_upload *dump_object_start(
         struct core *core, const struct backup_result *backup, const struct dump_object_events *events, struct err *e)
 {
     (void)core;
+    MUST(claim.life == ALIVE && claim.is_owned); /* before anything is stored */
     MUST(upload.life == NONE && backup->name[0] && backup->encrypted == !!w.conf.encryption_key_path);
     if (goes_wrong(e, "no upload"))
         return NULL;
@@ -116,6 +172,20 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     return (struct key_object *)(void *)&key;
 }
 
+int key_object_check(struct key_object *k, void *ctx,
+        void (*on_checked)(void *ctx, struct bytes found, const struct err *err), struct err *e)
+{
+    MUST((void *)k == &key && key.life == ALIVE && key.is_stored && upload.taken && !key.on_checked);
+    if (goes_wrong(e, "no look")) {
+        w.end->is_no_pair = true;
+        return -1;
+    }
+    w.end->was_looked_at = true;
+    key.check_ctx = ctx;
+    key.on_checked = on_checked;
+    return 0;
+}
+
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
 {
     MUST((void *)k == &key && key.life == ALIVE && !key.on_removed);
@@ -204,12 +274,27 @@ void world_on_abort(void)
     upload.events.on_aborted(upload.events.ctx, wrong ? &e : NULL);
 }
 
+static void check_key(void)
+{
+    void (*tell)(void *ctx, struct bytes found, const struct err *err) = TAKE_PTR(key.on_checked);
+    struct err e = ERR_INIT;
+    bool wrong = goes_wrong(&e, "no key was seen"), is_anothers = happens(w.odds.failure);
+
+    w.end->is_no_pair = wrong ? e.kind != ERR_AUTH : is_anothers;
+    tell(key.check_ctx, wrong || !is_anothers ? (struct bytes){0} : (struct bytes){(const uint8_t *)"x", 1},
+            wrong ? &e : NULL);
+}
+
 void world_on_key(void)
 {
     struct err e = ERR_INIT;
 
     if (key.life != ALIVE)
         return;
+    if (key.on_checked) {
+        check_key();
+        return;
+    }
     if (key.storing) {
         bool wrong = goes_wrong(&e, "no key was stored");
 
@@ -222,4 +307,23 @@ void world_on_key(void)
         w.end->key_removed = true;
         key.on_removed(key.remove_ctx);
     }
+}
+
+void world_on_claim(void)
+{
+    struct err e = ERR_INIT;
+    bool wrong;
+
+    if (claim.life != ALIVE || (!claim.claiming && !claim.on_released))
+        return;
+    if (claim.on_released) {
+        claim.may_be_there = claim.claiming = false;
+        claim.on_released(claim.release_ctx);
+        return;
+    }
+    wrong = goes_wrong(&e, "it is somebody else's");
+    claim.claiming = false;
+    claim.is_owned = !wrong;
+    claim.may_be_there = !wrong || happens(500);
+    claim.spec.on_claimed(claim.spec.ctx, wrong ? &e : NULL);
 }
