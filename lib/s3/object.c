@@ -65,6 +65,7 @@ struct s3_request *s3_get(struct s3_client *c, const struct s3_get_spec *spec, s
             .query = &query,
             .n_query = spec->version_id ? 1 : 0,
             .body_limit = spec->limit,
+            .patience_ms = spec->patience_ms,
             .ctx = spec->ctx,
             .on_retry = spec->on_retry,
             .on_done = spec->on_done,

@@ -59,6 +59,7 @@ struct s3_get_spec {
     const char *key;
     const char *version_id; /* NULL: the current one */
     size_t limit;
+    uint64_t patience_ms; /* as in s3_request_spec */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry); /* or NULL */
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err);

@@ -310,6 +310,7 @@ void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
             .blocked_ms = upload_blocked_ms(u),
             .part_size = u->part_size,
             .retries = u->retries,
+            .unseen_err = u->unseen_err.kind ? &u->unseen_err : NULL,
             .spool_err = u->spool ? spool_why(u->spool) : NULL,
     };
 }

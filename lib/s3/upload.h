@@ -23,7 +23,8 @@
  * ours, the ETag of the HEAD behind it says so. Both are ERR_TRANSIENT: another name will do.
  *
  * A lost answer to the commit is settled by a HEAD: the object is there with the right size and the ETag of these parts
- * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error.
+ * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error. An
+ * access key that may not look (s3:GetObject) is believed what the answer to the commit says.
  */
 #pragma once
 
@@ -70,8 +71,9 @@ struct s3_upload_stats {
     uint64_t spooled;    /* bytes that went through the spool */
     uint64_t blocked_ms; /* time without room while the owner wanted some */
     uint64_t part_size;
-    unsigned retries;            /* attempts beyond the first, all requests of the upload added up */
-    const struct err *spool_err; /* why the spool takes no more, or NULL; valid until s3_upload_free */
+    unsigned retries;             /* attempts beyond the first, all requests of the upload added up */
+    const struct err *unseen_err; /* the store completed it, and does not let us look at it, or NULL; as is the next */
+    const struct err *spool_err;  /* why the spool takes no more, or NULL; valid until s3_upload_free */
 };
 
 /*

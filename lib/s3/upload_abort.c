@@ -49,11 +49,15 @@ static void on_looked(void *ctx, const struct s3_response *res, const struct err
     struct s3_upload *u = ctx;
 
     u->request = NULL;
-    if (err && err->kind != ERR_NOT_FOUND) {
+    if (err && err->kind != ERR_NOT_FOUND && err->kind != ERR_AUTH) {
         finish(u, err);
         return;
     }
     u->abort.looks++;
+    if (err && err->kind == ERR_AUTH) { /* it stays unknown, and what can be taken back is */
+        upload_pump(u);
+        return;
+    }
     if (res && upload_is_ours(u, res))
         u->outcome = S3_OUTCOME_VISIBLE;
     else if (u->abort.looks == 2 && !(res && (u->completed || res->content_length == UINT64_MAX)))

@@ -56,7 +56,8 @@ static void on_looked(void *ctx, const struct s3_response *res, const struct err
 
     (void)res;
     u->request = NULL;
-    if (err && err->kind == ERR_NOT_FOUND) {
+    /* Who may not look does without: the look is one more safety, and the commit is what was asked for. */
+    if (err && (err->kind == ERR_NOT_FOUND || err->kind == ERR_AUTH)) {
         upload_enter(u, UPLOAD_COMPLETING);
         upload_pump(u);
         return;
@@ -121,7 +122,9 @@ static void settle_completed(struct s3_upload *u, const struct s3_response *res,
         not_committed(u, S3_OUTCOME_ABSENT, &e);
         return;
     }
-    if (res && res->content_length == u->spec.size) {
+    if (err && err->kind == ERR_AUTH) /* what it was told is all that it may know */
+        u->unseen_err = *err;
+    if (u->unseen_err.kind || (res && res->content_length == u->spec.size)) {
         committed(u);
         return;
     }

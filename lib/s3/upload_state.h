@@ -96,6 +96,7 @@ struct s3_upload {
     bool completed;          /* it was answered with success */
     char etag[XML_ETAG_MAX]; /* of the object, by that answer; "" if it said none */
     struct err commit_err;   /* or how it failed */
+    struct err unseen_err;   /* why the object could not be looked at, of one that the store has completed */
     enum s3_outcome outcome;
     struct upload_abort abort;
     unsigned retries;

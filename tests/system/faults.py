@@ -144,8 +144,8 @@ def check_lone_key(site):
 
 
 def check_left_behind(site):
-    """After a kill: good dumps, and beside them nothing but what prune removes: lone keys and unfinished uploads."""
+    """After a kill: good dumps, and beside them nothing but what prune removes: lone keys, claims and unfinished uploads."""
     check_dumps(site)
     for name in site.bucket.list():
-        assert name.endswith((".dump", ".key")), name
+        assert name.endswith((".dump", ".key", ".claim")), name
     assert not list(site.dir.glob("*.db")) and not [path for path in site.dir.iterdir() if path.name.startswith(".")]

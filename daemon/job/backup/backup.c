@@ -217,16 +217,22 @@ static void fail_pair(struct backup *b, const struct err *err)
     fail(b, err, NULL);
 }
 
+/* It is stored, as the store says, and that could not be seen: no reason for another one. */
+static void tell_unseen(struct backup *b, const char *what, const struct err *err)
+{
+    char note[ERR_TEXT_MAX + 128];
+
+    (void)snprintf(note, sizeof(note), "the backup is stored, but %s could not be looked at: %s", what, err->text);
+    b->sink.note(b->sink.ctx, note);
+}
+
 static void on_key_checked(void *ctx, struct bytes found, const struct err *err)
 {
     struct backup *b = ctx;
     struct err e = err ? *err : ERR_INIT;
-    char note[ERR_TEXT_MAX + 128];
 
     if (err && err->kind == ERR_AUTH) {
-        (void)snprintf(note, sizeof(note),
-                "the backup is stored, but whether its key lies beside it could not be looked at: %s", err->text);
-        b->sink.note(b->sink.ctx, note);
+        tell_unseen(b, "the key beside it", err);
         succeed(b);
     } else if (err) {
         err_prepend(&e, "the dump %s is stored, but its key was not seen: ", b->result.name);
@@ -248,8 +254,15 @@ static void on_key_checked(void *ctx, struct bytes found, const struct err *err)
 /* The dump is visible: nobody else's key may lie beside it when success is told. */
 static void check_pair(struct backup *b)
 {
+    struct s3_upload_stats stats;
     struct err e = ERR_INIT;
 
+    s3_upload_get_stats(b->upload, &stats);
+    if (stats.unseen_err) {
+        tell_unseen(b, "its dump", stats.unseen_err);
+        succeed(b);
+        return;
+    }
     if (!b->key) {
         succeed(b);
         return;

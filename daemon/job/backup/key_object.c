@@ -39,6 +39,14 @@ static void on_deleted(void *ctx, const struct s3_response *res, const struct er
     k->on_removed(k->remove_ctx);
 }
 
+static void on_retry(void *ctx, const struct s3_retry *retry)
+{
+    struct key_object *k = ctx;
+
+    if (k->on_retry && !k->on_removed && retry->attempts > UPLOAD_RETRIES_UNTOLD)
+        k->on_retry(k->ctx, retry);
+}
+
 /* Whether a request is on its way that takes back what was stored. */
 static bool take_back(struct key_object *k)
 {
@@ -125,14 +133,6 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
         end_with(k, err);
 }
 
-static void on_retry(void *ctx, const struct s3_retry *retry)
-{
-    struct key_object *k = ctx;
-
-    if (k->on_retry && !k->on_removed && retry->attempts > UPLOAD_RETRIES_UNTOLD)
-        k->on_retry(k->ctx, retry);
-}
-
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
     const struct s3_param metadata[] = {
@@ -202,7 +202,12 @@ static void on_got_for_check(void *ctx, const struct s3_response *res, const str
 int key_object_check(struct key_object *k, void *ctx,
         void (*on_checked)(void *ctx, struct bytes found, const struct err *err), struct err *e)
 {
-    struct s3_get_spec spec = {.key = k->name, .limit = KEY_OBJECT_LIMIT, .ctx = k, .on_done = on_got_for_check};
+    struct s3_get_spec spec = {.key = k->name,
+            .limit = KEY_OBJECT_LIMIT,
+            .patience_ms = S3_OUTAGE_MS,
+            .ctx = k,
+            .on_retry = on_retry,
+            .on_done = on_got_for_check};
 
     k->check_ctx = ctx;
     k->on_checked = on_checked;
