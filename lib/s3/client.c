@@ -23,6 +23,7 @@ struct s3_client {
     TAILQ_HEAD(, s3_client_waiter) waiting;
     int64_t skew;      /* by the last Date */
     int64_t used_skew; /* what signatures are corrected by */
+    bool accepted;     /* a signature, by the store */
 };
 
 static void release(struct s3_client *c)
@@ -245,6 +246,16 @@ int64_t s3_client_now(const struct s3_client *c)
 void s3_client_saw_date(struct s3_client *c, int64_t server)
 {
     c->skew = server - timestamp_now();
+}
+
+void s3_client_saw_accepted(struct s3_client *c)
+{
+    c->accepted = true;
+}
+
+bool s3_client_was_accepted(const struct s3_client *c)
+{
+    return c->accepted;
 }
 
 bool s3_client_wants_md5(const struct s3_client *c)

@@ -53,6 +53,10 @@ int64_t s3_client_now(const struct s3_client *c);
 /* A Date header: `server` seconds since the epoch. */
 void s3_client_saw_date(struct s3_client *c, int64_t server);
 
+/* The store has accepted a signature; whether it ever has. */
+void s3_client_saw_accepted(struct s3_client *c);
+bool s3_client_was_accepted(const struct s3_client *c);
+
 /* A put was refused for want of Content-MD5. */
 void s3_client_learn_md5(struct s3_client *c);
 

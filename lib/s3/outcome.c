@@ -104,6 +104,19 @@ static bool is_refusal(int status, const struct xml_error *error)
     return status == 403 && (!error->code[0] || strcmp(error->code, "AccessDenied") == 0);
 }
 
+/* Whether a refused signature may be the store's mistake: one of several gateways that does not know the key yet, or a
+ * proxy that changed a header. The same key has been accepted before, and one more attempt tells. */
+static bool is_worth_signing_again(struct s3_request *r, const struct xml_error *error)
+{
+    bool is_signature =
+            strcmp(error->code, "SignatureDoesNotMatch") == 0 || strcmp(error->code, "InvalidAccessKeyId") == 0;
+
+    if (!is_signature || r->signed_again || !s3_client_was_accepted(r->client))
+        return false;
+    r->signed_again = true;
+    return true;
+}
+
 static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
 {
     const struct s3_verdict_place at = s3_outcome_place(r);
@@ -127,7 +140,7 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
         s3_client_learn_md5(r->client);
         return S3_ATTEMPT_AT_ONCE;
     }
-    return again ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
+    return again || is_worth_signing_again(r, error) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
 }
 
 static void make_response(struct s3_request *r)
@@ -160,6 +173,8 @@ static enum s3_attempt_end end_by_answer(struct s3_request *r, struct err *e)
                 r->into_len);
         end = S3_ATTEMPT_FAILED;
     }
+    if (is_success(r->answer.status))
+        s3_client_saw_accepted(r->client);
     if (end == S3_ATTEMPT_DONE)
         make_response(r);
     return end;

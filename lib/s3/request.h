@@ -6,7 +6,8 @@
  * stall, answers 500, 502, 503, 504, 429, 408, and the codes SlowDown, InternalError, RequestTimeout,
  * ServiceUnavailable, OperationAborted, ConditionalRequestConflict, also as an <Error> inside a 200 (S3 API,
  * CompleteMultipartUpload, CopyObject, DeleteObjects). RequestTimeTooSkewed and a 403 whose Date is far from ours
- * correct the clock and are tried again once, at once; so is a kept connection that turns out to be dead. A put that is
+ * correct the clock and are tried again once, at once; a signature that is refused is tried once more where one was
+ * accepted before; so is a kept connection that turns out to be dead. A put that is
  * refused for want of Content-MD5, as S3 does where objects come under retention by default, is sent again with it, and
  * so are all later ones of this client. All else is an answer.
  *

@@ -85,7 +85,7 @@ struct s3_request {
     char into_etag[S3_ETAG_MAX];
     unsigned attempts;
     unsigned resent; /* within attempts */
-    bool fresh, went_stale, corrected_clock;
+    bool fresh, went_stale, corrected_clock, signed_again;
     struct backoff backoff;
     uint64_t start_ms;
     struct s3_response response;

@@ -287,6 +287,7 @@ PASSING = {
     "a lost answer to the key": (is_key, LOSE),
     "a lost answer to the commit": (lambda request: request.call == "complete", LOSE),
     "no answer to the commit": (lambda request: request.call == "complete", DROP),
+    "a refused signature": (lambda request: request.number == 2, Answer(403, error("SignatureDoesNotMatch"))),
     "an error in a 200": (lambda request: request.call == "complete", Answer(200, error("InternalError"))),
 }
 

@@ -107,7 +107,7 @@ def test_ctl_interrupted(ceph, medium, proxied, moment, told):
     then = None if told else DROP
 
     def rule(request):
-        if MOMENTS[moment](request) and request.nth == 0:
+        if MOMENTS[moment](request) and request.nth == (moment == "head"):
             return then if moment == "create" else Hold(then)
         # An abort waits 5 s for the answer to a create: behind that moment it is the parts that are held.
         return Hold() if request.call == "abort" or (moment == "create" and request.number) else None
