@@ -6,6 +6,7 @@ enum { WINDOW_DEFAULT = 4 << 20, WINDOW_MIN = 1 << 20 };
 
 struct place {
     struct endpoint parsed;
+    union race_address good;
 };
 
 struct etcd_client {
@@ -103,6 +104,11 @@ uv_loop_t *etcd_client_loop(const struct etcd_client *c)
 const struct endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i)
 {
     return &c->endpoints[i].parsed;
+}
+
+union race_address *etcd_client_good_address(struct etcd_client *c, size_t i)
+{
+    return &c->endpoints[i].good;
 }
 
 void etcd_client_name_endpoint(const struct etcd_client *c, size_t i, const char *doing, struct err *e)

@@ -5,6 +5,7 @@
 
 #include "base/endpoint.h"
 #include "etcd/client.h"
+#include "net/race.h"
 
 enum { ETCD_CLIENT_ENDPOINTS_MAX = 64 };
 
@@ -15,6 +16,9 @@ uv_loop_t *etcd_client_loop(const struct etcd_client *c);
 
 /* Of endpoint i, i < conf->n_endpoints. */
 const struct endpoint *etcd_client_endpoint(const struct etcd_client *c, size_t i);
+
+/* Which of its addresses was good, for h2/conn.h. */
+union race_address *etcd_client_good_address(struct etcd_client *c, size_t i);
 
 /* Puts the text of endpoint i before the error's, and `doing` between them; but not where the connection has named its
  * address already. */

@@ -46,6 +46,7 @@ struct etcd_member *etcd_member_open(
     struct etcd_member *m = calloc(1, sizeof(*m));
     struct h2_conn_spec spec = {
             .endpoint = etcd_client_endpoint(c, i),
+            .good = etcd_client_good_address(c, i),
             .ca_cert = conf->ca_cert,
             .client_cert = conf->client_cert,
             .client_key = conf->client_key,

@@ -180,6 +180,7 @@ static void on_data(void *ctx, struct bytes data)
     rc = h2_session_recv(c->session, data, &e);
     if (rc == 0 && !c->released && c->state == CONNECTING && h2_session_is_ready(c->session)) {
         c->state = READY;
+        h2_transport_praise(c->transport);
         if (c->spec.on_ready)
             c->spec.on_ready(c->spec.ctx);
     }
@@ -214,7 +215,7 @@ static void on_failed(void *ctx, const struct err *err)
     leave(c);
 }
 
-static int try_next_address(struct h2_conn *c, struct err *e)
+static int try_other_addresses(struct h2_conn *c, struct err *e)
 {
     c->patience_ends = uv_now(c->loop) + c->spec.connect_timeout_ms;
     (void)uv_timer_stop(&c->timer);
@@ -228,7 +229,7 @@ static void attempt_failed(struct h2_conn *c, const struct err *err)
     struct err e = *err;
 
     while (c->state == CONNECTING && e.kind == ERR_TRANSIENT && h2_transport_has_next(c->transport))
-        if (try_next_address(c, &e) == 0)
+        if (try_other_addresses(c, &e) == 0)
             return;
     fail(c, &e);
 }
@@ -241,7 +242,7 @@ static void on_resolved(void *ctx, const struct err *err)
     enter(c);
     if (err)
         fail(c, err);
-    else if (try_next_address(c, &e) < 0)
+    else if (try_other_addresses(c, &e) < 0)
         attempt_failed(c, &e);
     leave(c);
 }
@@ -326,6 +327,7 @@ static int start(struct h2_conn *c, const struct h2_conn_spec *spec, struct err 
     const struct h2_transport_spec transport = {
             .loop = c->loop,
             .endpoint = &c->endpoint,
+            .good = spec->good,
             .ca_cert = spec->ca_cert,
             .client_cert = spec->client_cert,
             .client_key = spec->client_key,

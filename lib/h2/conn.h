@@ -21,15 +21,20 @@
 #include "base/cleanup.h"
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "net/race.h"
 
 struct h2_conn_spec {
     const struct endpoint *endpoint; /* copied */
-    const char *ca_cert;     /* PEM paths, read during h2_conn_open; ca_cert NULL: the system's /etc/ssl/certs */
-    const char *client_cert; /* or NULL */
+    union race_address *good; /* or NULL: which address of the name was good; the owner's, who keeps it for the next
+                                 connection, and zero at first; it outlives the connection */
+    const char *ca_cert;      /* PEM paths, read during h2_conn_open; ca_cert NULL: the system's /etc/ssl/certs */
+    const char *client_cert;  /* or NULL */
     const char *client_key;
-    uint64_t connect_timeout_ms; /* > 0: resolving, connecting, TLS handshake and SETTINGS together, for each address */
-    uint64_t quiet_ms;           /* without a byte while calls are open, then a PING; 0: 20 s. etcd allows one in 5 s */
-    uint32_t window;             /* bytes, >= 65535 */
+    uint64_t
+            connect_timeout_ms; /* > 0: resolving, connecting (the addresses of a name race), TLS handshake and SETTINGS
+                                   together; anew for the other addresses when the one that won is of no use */
+    uint64_t quiet_ms;          /* without a byte while calls are open, then a PING; 0: 20 s. etcd allows one in 5 s */
+    uint32_t window;            /* bytes, >= 65535 */
 
     void *ctx;
     /* The peer's SETTINGS have arrived. At most once. May be NULL. */

@@ -1,8 +1,10 @@
 /*
- * dial.h: from an endpoint to a connected socket: names are resolved, and each address is tried in turn.
+ * dial.h: from an endpoint to a connected socket: the name is resolved, and its addresses race (net/race.h), so that
+ * one which drops packets costs a quarter of a second.
  *
- * The owner has the say and the clock: when the addresses are known it asks for one after the other with h2_dial_next,
- * and may do so again when a connection that was made turns out to be of no use.
+ * The owner has the say and the clock: when the addresses are known it asks for the first to be connected with
+ * h2_dial_next, and may do so again, among the others, when a connection that was made turns out to be of no use. What
+ * was of use begins the next time.
  */
 #pragma once
 
@@ -11,11 +13,14 @@
 
 #include "base/endpoint.h"
 #include "base/err.h"
+#include "net/race.h"
 
 enum { H2_ADDRESS_MAX = 128 };
 
 struct h2_dial_spec {
     const struct endpoint *endpoint; /* copied */
+    union race_address *good; /* or NULL: which address was good; the owner's, who keeps it for the next time, and at
+                                 first zero; it outlives this */
     void *ctx;
     /* The addresses are known, one or more, or `err` says why not (ERR_TRANSIENT). Once. */
     void (*on_resolved)(void *ctx, const struct err *err);
@@ -32,12 +37,19 @@ struct h2_dial *h2_dial_start(uv_loop_t *loop, const struct h2_dial_spec *spec, 
 /* Whether there is an address that has not been tried. */
 bool h2_dial_has_next(const struct h2_dial *d);
 
-/* Gives up the connection that is being made, if any, and tries the next address; h2_dial_has_next must be true.
- * Errors: ERR_TRANSIENT, ERR_RESOURCE: this one cannot even be begun. */
+/* Gives up the connection that is being made, if any, and tries those addresses that have not been; h2_dial_has_next
+ * must be true. It has no end of its own but the kernel's. Errors: ERR_TRANSIENT, ERR_RESOURCE. */
 int h2_dial_next(struct h2_dial *d, struct err *e);
 
-/* The address of the last h2_dial_next for errors: "127.0.0.1:2379"; valid until the next call. */
+/* The connection that was made is of use. */
+void h2_dial_praise(struct h2_dial *d);
+
+/* The address that is connected to or, as long as there is but one, being tried: "127.0.0.1:2379"; "" while several
+ * are. Valid until the next call. */
 const char *h2_dial_address(const struct h2_dial *d);
+
+/* How many are being tried. */
+unsigned h2_dial_racing(const struct h2_dial *d);
 
 /* Closes a connected stream and frees its memory when the loop has let go of it. */
 void h2_dial_close_stream(uv_stream_t *stream);

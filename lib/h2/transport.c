@@ -57,6 +57,17 @@ static void on_wire_failed(void *ctx, const struct err *err)
     t->spec.on_failed(t->spec.ctx, err);
 }
 
+static void note_address(struct h2_transport *t)
+{
+    (void)snprintf(t->address, sizeof(t->address), "%s", h2_dial_address(t->dial));
+}
+
+void h2_transport_praise(struct h2_transport *t)
+{
+    if (t->dial)
+        h2_dial_praise(t->dial);
+}
+
 static void on_connected(void *ctx, uv_stream_t *stream, const struct err *err)
 {
     struct h2_transport *t = ctx;
@@ -71,6 +82,7 @@ static void on_connected(void *ctx, uv_stream_t *stream, const struct err *err)
     };
     struct err e = ERR_INIT;
 
+    note_address(t);
     if (err) {
         t->spec.on_failed(t->spec.ctx, err);
         return;
@@ -95,6 +107,7 @@ static int start(struct h2_transport *t, const struct h2_transport_spec *spec, s
     };
     const struct h2_dial_spec dial = {
             .endpoint = spec->endpoint,
+            .good = spec->good,
             .ctx = t,
             .on_resolved = on_resolved,
             .on_connected = on_connected,
@@ -141,7 +154,7 @@ int h2_transport_next(struct h2_transport *t, struct err *e)
 
     close_wire(t);
     rc = h2_dial_next(t->dial, e);
-    (void)snprintf(t->address, sizeof(t->address), "%s", h2_dial_address(t->dial));
+    note_address(t);
     return rc;
 }
 
@@ -171,7 +184,7 @@ const char *h2_transport_doing(const struct h2_transport *t)
     if (!t->resolved)
         return "resolving the host name";
     if (!t->wire)
-        return "connecting";
+        return h2_dial_racing(t->dial) > 1 ? "connecting, to each address of the name," : "connecting";
     return t->open ? "waiting for HTTP/2 SETTINGS" : "the TLS handshake";
 }
 

@@ -14,10 +14,12 @@
 #include "base/endpoint.h"
 #include "base/err.h"
 #include "h2/wire.h"
+#include "net/race.h"
 
 struct h2_transport_spec {
     uv_loop_t *loop;
     const struct endpoint *endpoint; /* outlives the transport */
+    union race_address *good;        /* as in dial.h */
     const char *ca_cert;             /* as in conn.h; read during h2_transport_new */
     const char *client_cert;
     const char *client_key;
@@ -40,7 +42,11 @@ struct h2_transport *h2_transport_new(const struct h2_transport_spec *spec, stru
 
 bool h2_transport_has_next(const struct h2_transport *t);
 
-/* Drops what there is and tries the next address. Errors: ERR_TRANSIENT, ERR_RESOURCE, ERR_CONFIG: it cannot be tried.
+/* What is open is of use: the next time its address is the first. */
+void h2_transport_praise(struct h2_transport *t);
+
+/* Drops what there is and tries the addresses that are left. Errors: ERR_TRANSIENT, ERR_RESOURCE, ERR_CONFIG: it cannot
+ * be tried.
  */
 int h2_transport_next(struct h2_transport *t, struct err *e);
 
@@ -50,8 +56,8 @@ struct h2_wire *h2_transport_wire(const struct h2_transport *t);
 /* Closes the connection, after trying once to send what has been gathered, and forgets the other addresses. */
 void h2_transport_drop(struct h2_transport *t);
 
-/* For people: the address being used, "127.0.0.1:2379", "" while there is none; "plain" or version and cipher suite;
- * and what takes so long. Valid until h2_transport_free. */
+/* For people: the address being used, "127.0.0.1:2379", "" while there is none or are several; "plain" or version and
+ * cipher suite; and what takes so long. Valid until h2_transport_free. */
 const char *h2_transport_address(const struct h2_transport *t);
 const char *h2_transport_cipher(const struct h2_transport *t);
 const char *h2_transport_doing(const struct h2_transport *t);

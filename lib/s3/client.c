@@ -16,7 +16,7 @@ struct s3_client {
     char *bucket, *region, *ca_cert, *shown;
     struct s3_url_target target;
     struct s3_proxy proxy;
-    union s3_address good, bad; /* the family 0: not known */
+    union race_address good, bad; /* the family 0: not known */
     struct s3_multi *multi;
     struct sign_cache *sign;
     unsigned slots;
@@ -181,18 +181,18 @@ const char *s3_client_shown(const struct s3_client *c)
     return c->shown;
 }
 
-void s3_client_saw_address(struct s3_client *c, const union s3_address *a, bool answered)
+void s3_client_saw_address(struct s3_client *c, const union race_address *a, bool answered)
 {
-    union s3_address *known = answered ? &c->good : &c->bad, *other = answered ? &c->bad : &c->good;
+    union race_address *known = answered ? &c->good : &c->bad, *other = answered ? &c->bad : &c->good;
 
     *known = *a;
-    if (s3_address_is(known, other))
+    if (race_address_is(known, other))
         other->sa.sa_family = AF_UNSPEC;
 }
 
-void s3_client_sort_addresses(const struct s3_client *c, struct s3_addresses *a)
+void s3_client_sort_addresses(const struct s3_client *c, struct race_addresses *a)
 {
-    s3_addresses_sort(a, &c->good, &c->bad);
+    race_addresses_sort(a, &c->good, &c->bad);
 }
 
 bool s3_client_take_slot(struct s3_client *c, struct s3_client_waiter *w)

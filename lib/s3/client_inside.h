@@ -8,8 +8,8 @@
 
 #include <sys/queue.h>
 
+#include "net/race.h"
 #include "s3/client.h"
-#include "s3/dial.h"
 #include "s3/multi.h"
 #include "s3/proxy.h"
 #include "s3/sign.h"
@@ -25,8 +25,8 @@ const char *s3_client_shown(const struct s3_client *c);
 
 /* What is known of the addresses: one that answered is tried first from then on, one that did not, though it could be
  * connected to, last. */
-void s3_client_saw_address(struct s3_client *c, const union s3_address *a, bool answered);
-void s3_client_sort_addresses(const struct s3_client *c, struct s3_addresses *a);
+void s3_client_saw_address(struct s3_client *c, const union race_address *a, bool answered);
+void s3_client_sort_addresses(const struct s3_client *c, struct race_addresses *a);
 
 /* Embedded in who waits for a slot. */
 struct s3_client_waiter {

@@ -1,9 +1,11 @@
 /*
- * The connection of an attempt. curl is never let connect by itself (dial.h says why). It goes in two passes:
+ * The connection of an attempt. curl is never let connect by itself: it tries the addresses of one family one
+ * after the other, and where it is driven by curl_multi_socket_action up to 7.88 at least it asks for no timer for the
+ * second: one address that drops packets and all of the time to connect is gone. It goes in two passes:
  *
  *     1. curl resolves, and asks for a socket for each address that it would try; it gets none, and we know them. Where
  *        it has a connection that was kept, it asks for none, and that was all.
- *     2. one of them is connected to; curl begins again, and gets that socket.
+ *     2. one of them is connected to (net/race.h); curl begins again, and gets that socket.
  *
  * So all that curl knows (proxies, tunnels, names in certificates, reuse) stays as it is.
  */
@@ -21,7 +23,7 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
     (void)purpose;
     if (r->ready_fd >= 0)
         return TAKE_FD(r->ready_fd);
-    s3_addresses_add(&r->addresses, &address->addr);
+    race_addresses_add(&r->addresses, &address->addr);
     return CURL_SOCKET_BAD;
 }
 
@@ -49,7 +51,7 @@ bool s3_connect_is_wanted(const struct s3_request *r, CURLcode code)
     return code != CURLE_OK && r->addresses.n > 0 && !r->dialed && r->answer.status == 0;
 }
 
-static void on_dialed(void *ctx, int fd, const union s3_address *address, const struct err *err)
+static void on_dialed(void *ctx, int fd, const union race_address *address, const struct err *err)
 {
     struct s3_request *r = ctx;
     const struct s3_verdict_place at = s3_outcome_place(r);
@@ -70,8 +72,8 @@ int s3_connect_start(struct s3_request *r, struct err *e)
 {
     r->dialed = true;
     s3_client_sort_addresses(r->client, &r->addresses);
-    r->dial = s3_dial_start(s3_client_loop(r->client),
-            &(struct s3_dial_spec){
+    r->dial = race_start(s3_client_loop(r->client),
+            &(struct race_spec){
                     .addresses = &r->addresses,
                     .timeout_ms = s3_client_conf(r->client)->connect_timeout_ms,
                     .ctx = r,
@@ -83,7 +85,7 @@ int s3_connect_start(struct s3_request *r, struct err *e)
 
 void s3_connect_forget(struct s3_request *r)
 {
-    s3_dial_cancel(TAKE_PTR(r->dial));
+    race_cancel(TAKE_PTR(r->dial));
     if (r->ready_fd >= 0)
         (void)close(TAKE_FD(r->ready_fd));
 }

@@ -56,11 +56,11 @@ struct s3_request {
     bool has_slot;
 
     /* The connection, see connect.c. */
-    struct s3_addresses addresses; /* that curl was about to connect to in this pass */
-    struct s3_dial *dial;
-    union s3_address address; /* of the connection that was made for this attempt; the family 0: of none */
-    int ready_fd;             /* connected, for curl to take; or -1 */
-    bool dialed;              /* in this attempt */
+    struct race_addresses addresses; /* that curl was about to connect to in this pass */
+    struct race *dial;
+    union race_address address; /* of the connection that was made for this attempt; the family 0: of none */
+    int ready_fd;               /* connected, for curl to take; or -1 */
+    bool dialed;                /* in this attempt */
 
     /* The attempt. */
     CURL *easy;

@@ -42,7 +42,7 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
  * ERR_DOMAIN_HTTP: it says nothing about what the store has. Sets *e, returns whether another attempt may help. */
 bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err *e);
 
-/* No connection: `why` is dial.h's. Sets *e, of ERR_DOMAIN_CURL. */
+/* No connection: `why` is net/race.h's. Sets *e, of ERR_DOMAIN_CURL. */
 void s3_verdict_dial(const struct s3_verdict_place *at, const struct err *why, struct err *e);
 
 /* Whether it can be the fate of a connection that was kept too long, whose other end went while nobody looked. */

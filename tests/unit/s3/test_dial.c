@@ -4,8 +4,8 @@
  * resolved by a getaddrinfo of ours, which takes libc's place for libcurl, too.
  */
 #include "expect.h"
+#include "net/race.h"
 #include "s3/client.h"
-#include "s3/dial.h"
 #include "s3/object.h"
 
 #include <arpa/inet.h>
@@ -20,19 +20,19 @@
 
 /* ---- the order ---- */
 
-static void add(struct s3_addresses *a, const char *text)
+static void add(struct race_addresses *a, const char *text)
 {
-    union s3_address u;
+    union race_address u;
 
     memset(&u, 0, sizeof(u));
     if (strchr(text, ':'))
         assert_int_equal(uv_ip6_addr(text, 443, &u.v6), 0);
     else
         assert_int_equal(uv_ip4_addr(text, 443, &u.v4), 0);
-    s3_addresses_add(a, &u.sa);
+    race_addresses_add(a, &u.sa);
 }
 
-static void expect_order(const struct s3_addresses *a, const char *wanted)
+static void expect_order(const struct race_addresses *a, const char *wanted)
 {
     char ip[INET6_ADDRSTRLEN], all[400] = "";
     size_t len = 0;
@@ -59,7 +59,7 @@ static void test_order(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct s3_addresses a = {.n = 0}, good = {.n = 0}, bad = {.n = 0};
+        struct race_addresses a = {.n = 0}, good = {.n = 0}, bad = {.n = 0};
 
         for (size_t k = 0; k < 5 && rows[i].addresses[k]; k++)
             add(&a, rows[i].addresses[k]);
@@ -67,22 +67,22 @@ static void test_order(void **state)
             add(&good, rows[i].good);
         if (rows[i].bad)
             add(&bad, rows[i].bad);
-        s3_addresses_sort(&a, &good.list[0], &bad.list[0]);
+        race_addresses_sort(&a, &good.list[0], &bad.list[0]);
         expect_order(&a, rows[i].wanted);
     }
 }
 
 static void test_no_more_than_fit(void **state)
 {
-    struct s3_addresses a = {.n = 0};
+    struct race_addresses a = {.n = 0};
     char text[16];
 
     (void)state;
-    for (unsigned i = 0; i < 2 * S3_DIAL_MAX; i++) {
+    for (unsigned i = 0; i < 2 * RACE_MAX; i++) {
         (void)snprintf(text, sizeof(text), "10.0.0.%u", i);
         add(&a, text);
     }
-    assert_int_equal(a.n, S3_DIAL_MAX);
+    assert_int_equal(a.n, RACE_MAX);
 }
 
 /* ---- what a name resolves to ---- */
@@ -92,7 +92,7 @@ static const char *resolved[4];
 static struct addrinfo *make_info(const char *text, const char *port)
 {
     struct addrinfo *info = calloc(1, sizeof(*info));
-    union s3_address *u = calloc(1, sizeof(*u));
+    union race_address *u = calloc(1, sizeof(*u));
     const bool is_v6 = strchr(text, ':') != NULL;
 
     assert_true(info && u);

@@ -1,4 +1,4 @@
-#include "s3/dial.h"
+#include "net/race.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,18 +11,18 @@
 
 /* One address of the race. It is freed with the race, when libuv has let go of all of them. */
 struct runner {
-    struct s3_dial *dial;
+    struct race *race;
     uv_poll_t poll;
     bool polled; /* poll is libuv's until its close callback */
     int fd;      /* -1 before it began and after it failed */
     int error;   /* errno of its failure; 0: none yet */
 };
 
-struct s3_dial {
+struct race {
     uv_loop_t *loop;
-    struct s3_dial_spec spec;
-    struct s3_addresses addresses;
-    struct runner runners[S3_DIAL_MAX];
+    struct race_spec spec;
+    struct race_addresses addresses;
+    struct runner runners[RACE_MAX];
     unsigned begun, running;
     uint64_t deadline_ms; /* of uv_now; 0: none */
     uv_timer_t timer;     /* the next address's turn, or the end */
@@ -31,7 +31,7 @@ struct s3_dial {
     bool unwatched; /* one failed because libuv cannot watch it */
 };
 
-bool s3_address_is(const union s3_address *a, const union s3_address *b)
+bool race_address_is(const union race_address *a, const union race_address *b)
 {
     if (a->sa.sa_family != b->sa.sa_family)
         return false;
@@ -42,9 +42,9 @@ bool s3_address_is(const union s3_address *a, const union s3_address *b)
            memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
 }
 
-void s3_addresses_add(struct s3_addresses *a, const struct sockaddr *sa)
+void race_addresses_add(struct race_addresses *a, const struct sockaddr *sa)
 {
-    union s3_address new = {.sa = {.sa_family = 0}};
+    union race_address new = {.sa = {.sa_family = 0}};
 
     if (sa->sa_family == AF_INET)
         memcpy(&new.v4, sa, sizeof(new.v4));
@@ -53,14 +53,14 @@ void s3_addresses_add(struct s3_addresses *a, const struct sockaddr *sa)
     else
         return;
     for (unsigned i = 0; i < a->n; i++)
-        if (s3_address_is(&a->list[i], &new))
+        if (race_address_is(&a->list[i], &new))
             return;
-    if (a->n < S3_DIAL_MAX)
+    if (a->n < RACE_MAX)
         a->list[a->n++] = new;
 }
 
 /* Moves the first of `family`, or of any if none is left, from `rest` to the end of `out`. */
-static void take_first(struct s3_addresses *out, struct s3_addresses *rest, int family)
+static void take_first(struct race_addresses *out, struct race_addresses *rest, int family)
 {
     unsigned at = 0;
 
@@ -72,12 +72,12 @@ static void take_first(struct s3_addresses *out, struct s3_addresses *rest, int 
     memmove(&rest->list[at], &rest->list[at + 1], (rest->n - at) * sizeof(rest->list[0]));
 }
 
-static void move(struct s3_addresses *a, const union s3_address *which, bool to_front)
+static void move(struct race_addresses *a, const union race_address *which, bool to_front)
 {
     for (unsigned i = 0; i < a->n; i++) {
-        const union s3_address found = a->list[i];
+        const union race_address found = a->list[i];
 
-        if (!s3_address_is(&found, which))
+        if (!race_address_is(&found, which))
             continue;
         if (to_front) {
             memmove(&a->list[1], &a->list[0], i * sizeof(found));
@@ -90,9 +90,9 @@ static void move(struct s3_addresses *a, const union s3_address *which, bool to_
     }
 }
 
-void s3_addresses_sort(struct s3_addresses *a, const union s3_address *good, const union s3_address *bad)
+void race_addresses_sort(struct race_addresses *a, const union race_address *good, const union race_address *bad)
 {
-    struct s3_addresses rest = *a;
+    struct race_addresses rest = *a;
     int family = a->n ? a->list[0].sa.sa_family : 0;
 
     for (a->n = 0; rest.n > 0; family = family == AF_INET6 ? AF_INET : AF_INET6)
@@ -101,7 +101,18 @@ void s3_addresses_sort(struct s3_addresses *a, const union s3_address *good, con
     move(a, good, true);
 }
 
-static void release(struct s3_dial *d)
+char *race_address_text(const union race_address *a, char out[RACE_ADDRESS_TEXT_MAX])
+{
+    char ip[INET6_ADDRSTRLEN] = "?";
+    const bool is_v6 = a->sa.sa_family == AF_INET6;
+
+    (void)uv_ip_name(&a->sa, ip, sizeof(ip));
+    (void)snprintf(out, RACE_ADDRESS_TEXT_MAX, is_v6 ? "[%s]:%u" : "%s:%u", ip,
+            ntohs(is_v6 ? a->v6.sin6_port : a->v4.sin_port));
+    return out;
+}
+
+static void release(struct race *d)
 {
     if (--d->open_handles == 0)
         free(d);
@@ -109,12 +120,12 @@ static void release(struct s3_dial *d)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(CONTAINER_OF(handle, struct s3_dial, timer));
+    release(CONTAINER_OF(handle, struct race, timer));
 }
 
 static void on_poll_closed(uv_handle_t *handle)
 {
-    release(CONTAINER_OF(handle, struct runner, poll)->dial);
+    release(CONTAINER_OF(handle, struct runner, poll)->race);
 }
 
 /* libuv lets go of the socket at once, of the handle later. Returns the socket. */
@@ -125,7 +136,7 @@ static int let_go(struct runner *r)
     if (fd < 0)
         return -1;
     r->fd = -1;
-    r->dial->running--;
+    r->race->running--;
     if (r->polled)
         uv_close((uv_handle_t *)&r->poll, on_poll_closed);
     r->polled = false;
@@ -141,21 +152,12 @@ static void drop(struct runner *r)
 }
 
 /* Nothing is called back any more; the memory lives until the loop's next turn. */
-static void end(struct s3_dial *d)
+static void end(struct race *d)
 {
     d->is_over = true;
     for (unsigned i = 0; i < d->begun; i++)
         drop(&d->runners[i]);
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
-}
-
-static void describe(const union s3_address *a, char *out, size_t size)
-{
-    char ip[INET6_ADDRSTRLEN] = "?";
-    const bool is_v6 = a->sa.sa_family == AF_INET6;
-
-    (void)uv_ip_name(&a->sa, ip, sizeof(ip));
-    (void)snprintf(out, size, is_v6 ? "[%s]:%u" : "%s:%u", ip, ntohs(is_v6 ? a->v6.sin6_port : a->v4.sin_port));
 }
 
 /* Of an address whose turn did not come, or that did not answer: what has been waited for in vain. */
@@ -164,10 +166,10 @@ static const char *reason(const struct runner *r)
     return r->error ? strerror(r->error) : "no answer in time";
 }
 
-static void lose(struct s3_dial *d)
+static void lose(struct race *d)
 {
     struct err e = ERR_INIT;
-    char list[ERR_TEXT_MAX] = "", address[INET6_ADDRSTRLEN + 16];
+    char list[ERR_TEXT_MAX] = "", address[RACE_ADDRESS_TEXT_MAX];
     size_t len = 0;
     int last = ETIMEDOUT;
 
@@ -176,9 +178,9 @@ static void lose(struct s3_dial *d)
 
         if (r->error)
             last = r->error;
-        describe(&d->addresses.list[i], address, sizeof(address));
         if (len < sizeof(list))
-            len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s: %s", len ? ", " : "", address, reason(r));
+            len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s: %s", len ? ", " : "",
+                    race_address_text(&d->addresses.list[i], address), reason(r));
     }
     err_set(&e, d->unwatched ? ERR_RESOURCE : ERR_TRANSIENT, ERR_DOMAIN_ERRNO, last, "%s",
             d->addresses.n == 1 ? reason(&d->runners[0]) : list);
@@ -188,14 +190,14 @@ static void lose(struct s3_dial *d)
 
 static void win(struct runner *r)
 {
-    struct s3_dial *d = r->dial;
+    struct race *d = r->race;
     const int fd = let_go(r);
 
     end(d);
     d->spec.on_done(d->spec.ctx, fd, &d->addresses.list[r - d->runners], NULL);
 }
 
-static void next(struct s3_dial *d);
+static void next(struct race *d);
 
 static void fail(struct runner *r, int error)
 {
@@ -219,32 +221,32 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     }
     fail(r, error);
-    next(r->dial);
+    next(r->race);
 }
 
 /* Returns 0 or an errno. */
 static int watch(struct runner *r)
 {
-    int rc = uv_poll_init_socket(r->dial->loop, &r->poll, r->fd);
+    int rc = uv_poll_init_socket(r->race->loop, &r->poll, r->fd);
 
     if (rc == 0) {
         r->polled = true;
-        r->dial->open_handles++;
+        r->race->open_handles++;
         rc = uv_poll_start(&r->poll, UV_WRITABLE, on_poll);
     }
-    r->dial->unwatched = r->dial->unwatched || rc < 0;
+    r->race->unwatched = r->race->unwatched || rc < 0;
     return -rc;
 }
 
-static void begin(struct s3_dial *d)
+static void begin(struct race *d)
 {
     struct runner *r = &d->runners[d->begun];
-    const union s3_address *a = &d->addresses.list[d->begun];
+    const union race_address *a = &d->addresses.list[d->begun];
     const socklen_t len = a->sa.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
     int error = 0;
 
     d->begun++;
-    r->dial = d;
+    r->race = d;
     r->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (r->fd < 0) {
         r->error = errno;
@@ -261,11 +263,11 @@ static void begin(struct s3_dial *d)
 
 static void on_timer(uv_timer_t *timer)
 {
-    next(CONTAINER_OF(timer, struct s3_dial, timer));
+    next(CONTAINER_OF(timer, struct race, timer));
 }
 
 /* The turn of the next address, if there is one, and the clock for what follows. */
-static void next(struct s3_dial *d)
+static void next(struct race *d)
 {
     const uint64_t now = uv_now(d->loop);
     uint64_t wait = UINT64_MAX;
@@ -284,15 +286,15 @@ static void next(struct s3_dial *d)
     }
     if (d->deadline_ms)
         wait = d->deadline_ms - now;
-    if (d->begun < d->addresses.n && wait > S3_DIAL_STAGGER_MS)
-        wait = S3_DIAL_STAGGER_MS;
+    if (d->begun < d->addresses.n && wait > RACE_STAGGER_MS)
+        wait = RACE_STAGGER_MS;
     if (wait != UINT64_MAX)
         (void)uv_timer_start(&d->timer, on_timer, wait, 0);
 }
 
-struct s3_dial *s3_dial_start(uv_loop_t *loop, const struct s3_dial_spec *spec, struct err *e)
+struct race *race_start(uv_loop_t *loop, const struct race_spec *spec, struct err *e)
 {
-    struct s3_dial *d = calloc(1, sizeof(*d));
+    struct race *d = calloc(1, sizeof(*d));
 
     if (!d) {
         (void)err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -309,7 +311,7 @@ struct s3_dial *s3_dial_start(uv_loop_t *loop, const struct s3_dial_spec *spec, 
     return d;
 }
 
-void s3_dial_cancel(struct s3_dial *d)
+void race_cancel(struct race *d)
 {
     if (d && !d->is_over)
         end(d);
