@@ -226,7 +226,7 @@ static bool concerns_the_service(const struct kind *kind, const struct job_resul
     if (kind == &verify)
         return err->kind == ERR_INTEGRITY;
     if (kind == &rotation)
-        return result && result->rotate && (result->rotate->rotated || result->rotate->failed);
+        return result && result->rotate && (result->rotate->rotated + result->rotate->bound || result->rotate->failed);
     return true;
 }
 
@@ -243,7 +243,7 @@ static void remember_failure(
     }
     if (j->quiet)
         return;
-    if (result && result->rotate && result->rotate->rotated)
+    if (result && result->rotate && result->rotate->rotated + result->rotate->bound)
         log_rotate(result->rotate);
     log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", kind->name, err->text);
 }

@@ -171,6 +171,7 @@ int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e)
     unrotated.name = text(u->name);
     unrotated.kind = text(err_kind_name(u->err->kind));
     unrotated.text = text(u->err->text);
+    unrotated.is_old_version = u->is_old_version;
     reply.body_case = CONTROL__REPLY__BODY_UNROTATED;
     reply.unrotated = &unrotated;
     return append(out, &reply, e);
@@ -248,6 +249,10 @@ static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r,
     m->old_versions = r->old_versions;
     m->lost_versions = r->lost_versions;
     m->purged = r->purged;
+    m->bound = r->bound;
+    m->other_versions = r->other_versions;
+    m->locked_versions = r->locked_versions;
+    m->locked_until = r->locked_until;
     m->versions_unknown = r->versions_unknown;
     m->elapsed_ms = r->elapsed_ms;
     m->dry_run = r->dry_run;

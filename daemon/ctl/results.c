@@ -153,6 +153,10 @@ static void put_rotate(const Control__RotateResult *r)
     put_number(&first, "old_versions", r->old_versions);
     put_number(&first, "lost_versions", r->lost_versions);
     put_number(&first, "purged", r->purged);
+    put_number(&first, "bound", r->bound);
+    put_number(&first, "other_versions", r->other_versions);
+    put_number(&first, "locked_versions", r->locked_versions);
+    put_instant(&first, "locked_until", r->locked_until == INT64_MAX ? 0 : r->locked_until);
     put_bool(&first, "versions_unknown", r->versions_unknown);
     put_number(&first, "elapsed_ms", r->elapsed_ms);
     put_bool(&first, "dry_run", r->dry_run);

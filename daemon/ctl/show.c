@@ -329,13 +329,35 @@ void show_prune(const Control__PruneResult *r)
 
 void show_unrotated(const Control__Unrotated *u)
 {
-    (void)fprintf(stderr, "NOT ROTATED: %s: %s\n", u->name, u->text);
+    (void)fprintf(stderr, "%s: %s: %s\n", u->is_old_version ? "NOT PURGED" : "NOT ROTATED", u->name, u->text);
+}
+
+static void show_locked_versions(const Control__RotateResult *r)
+{
+    char until[TIMESTAMP_TEXT_MAX];
+
+    if (r->locked_until == INT64_MAX)
+        (void)printf("%" PRIu32
+                     " old versions are locked, under a legal hold that somebody must lift. No backup needs the "
+                     "previous key for them; who holds it can read those until then.\n",
+                r->locked_versions);
+    else if (r->locked_versions)
+        (void)printf("%" PRIu32
+                     " old versions are locked until %s. No backup needs the previous key for them; who holds "
+                     "it can read those until then.\n",
+                r->locked_versions, timestamp_format(r->locked_until, until));
 }
 
 static void show_old_versions(const Control__RotateResult *r)
 {
     if (r->purged)
         (void)printf("%" PRIu32 " old versions of the keys were removed.\n", r->purged);
+    show_locked_versions(r);
+    if (r->other_versions)
+        (void)printf("The bucket keeps %" PRIu32 " old versions of these keys that open with neither key: a master key "
+                     "before the previous one has wrapped them. rotate-key -p with that one, and --purge-versions, "
+                     "removes them, as long as it exists.\n",
+                r->other_versions);
     if (r->old_versions)
         (void)printf("The bucket keeps %" PRIu32 " old versions of these keys, which may open with older master keys. "
                      "--purge-versions removes those that open with the previous one: only now, while it exists.\n",
@@ -354,7 +376,7 @@ static void show_conclusion(const Control__RotateResult *r, bool has_failed)
 {
     if (has_failed)
         (void)printf("This run FAILED: the previous key %s is STILL NEEDED.\n", r->previous_key);
-    else if (r->dry_run && r->rotated)
+    else if (r->dry_run && r->rotated + r->bound)
         (void)puts("This was a dry run: nothing was changed, and the previous key is still needed.");
     else if (r->dry_run)
         (void)puts("This was a dry run: nothing is left to rotate. A real run says whether the previous key can be "
@@ -368,7 +390,7 @@ void show_rotate(const Control__RotateResult *r, bool has_failed)
 {
     if (!r->new_key[0])
         return;
-    if (r->rotated + r->already + r->failed == 0) { /* it did not come so far */
+    if (r->rotated + r->already + r->bound + r->failed == 0) { /* it did not come so far */
         if (has_failed)
             show_conclusion(r, true);
         return;
@@ -377,6 +399,9 @@ void show_rotate(const Control__RotateResult *r, bool has_failed)
             strcmp(r->configured_key, r->new_key) == 0 ? "  (encryption_key_path)" : "");
     (void)printf("%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n\n",
             r->dry_run ? "would rotate" : "rotated", r->rotated, "already", r->already, "failed", r->failed);
+    if (r->bound)
+        (void)printf("%" PRIu32 " keys that another program wrapped with the new key %s bound to their backups.\n",
+                r->bound, r->dry_run ? "would be" : "were");
     show_old_versions(r);
     show_conclusion(r, has_failed);
 }

@@ -112,10 +112,14 @@ struct rotate_result {
     unsigned rotated;                                              /* keys; of a dry run: that would be */
     unsigned already;                                              /* that the new key opens since an earlier run */
     unsigned failed;
-    unsigned old_versions;  /* of these keys, that the bucket keeps and that were not purged */
-    unsigned lost_versions; /* old versions of keys of backups that are deleted */
-    unsigned purged;        /* old versions */
-    bool versions_unknown;  /* they could not be listed */
+    unsigned old_versions;    /* of these keys, that the bucket keeps and that were not purged */
+    unsigned lost_versions;   /* old versions of keys of backups that are deleted */
+    unsigned purged;          /* old versions */
+    unsigned bound;           /* keys that the new key opened, bound to their backups; of a dry run: that would be */
+    unsigned other_versions;  /* old versions that open with neither key */
+    unsigned locked_versions; /* old versions that were to be purged, and that the store keeps */
+    int64_t locked_until;     /* then: until when, seconds since the epoch; INT64_MAX: until a legal hold is lifted */
+    bool versions_unknown;    /* they could not be listed */
     uint64_t elapsed_ms;
     bool dry_run;
 };
@@ -124,6 +128,7 @@ struct rotate_result {
 struct unrotated {
     const char *name; /* of the key's object */
     const struct err *err;
+    bool is_old_version; /* it is rotated, and an old version of it was not purged */
 };
 
 struct job_result {

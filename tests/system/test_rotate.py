@@ -1,5 +1,6 @@
 """A key ceremony on a real store: every backup from the previous master key to the new one, and nothing is ever lost."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from faults import Command, has_connections, news, running
 from s3_proxy import DROP, LOSE, After, Answer, Hold, error
 from servers import wait_for
 from test_control import as_other, needs_root
-from test_reader import VECTORS, vectors, wrap
+from test_reader import VECTORS, aead_encrypt, vectors, wrap
 
 
 def fingerprint(key):
@@ -456,7 +457,7 @@ def versions(bucket, name):
 
 
 @contextmanager
-def keeping_versions(site):
+def keeping_versions(site, **more):
     """The site's bucket keeps versions; behind it none are left."""
     client, bucket = site.bucket.client, site.bucket.name
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -465,7 +466,7 @@ def keeping_versions(site):
     finally:
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for one in page.get("Versions", []) + page.get("DeleteMarkers", []):
-                client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+                client.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"], **more)
 
 
 @pytest.fixture
@@ -522,14 +523,67 @@ def test_a_key_that_was_deleted_and_its_dump_was_not(versioned):
 
 
 def test_versions_of_an_older_key(versioned):
-    """From a ceremony before the last: --purge-versions leaves them, and does not promise to remove them again."""
+    """From a ceremony before the last: told, and removed by who still has that key, though no key is left to rotate."""
     site = versioned
-    name, = put_keys(site, 1)
+    name, = made = put_keys(site, 1)
     keys = Keys(site)
     rotated(site, keys)
     again = Keys(site)
+    done = site.ctl("rotate-key", "-p", again.previous_file, "--purge-versions")
+    assert "1 old versions of these keys that open with neither key" in done.out, done
     result = rotated(site, again, "--purge-versions")
-    assert (result["purged"], result["old_versions"]) == (1, 0) and len(versions(site.bucket, name)) == 2
+    assert (result["purged"], result["old_versions"], result["other_versions"]) == (0, 0, 1)
+    assert len(versions(site.bucket, name)) == 2
+    site.write("previous.key", keys.previous.hex())
+    result = rotated(site, keys, "--purge-versions")
+    assert counts(result) == (0, 1, 0) and (result["purged"], result["other_versions"]) == (1, 0)
+    assert len(versions(site.bucket, name)) == 1
+    check_opens(site, again.next, made)
+
+
+@pytest.mark.parametrize("hold", [False, True], ids=["retention", "hold"])
+def test_old_versions_that_are_locked(etcd, bucket, new_site, hold):
+    """No backup needs the previous key for them: told, with the date, and a success."""
+    bucket.remove()
+    client = bucket.client
+    client.create_bucket(Bucket=bucket.name, ObjectLockEnabledForBucket=True)
+    site = new_site(etcd, bucket, https=False).start()
+    with keeping_versions(site, BypassGovernanceRetention=True):
+        made = put_keys(site, 2)
+        (old, _), = versions(bucket, key_name(0))
+        until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        if hold:
+            client.put_object_legal_hold(Bucket=bucket.name, Key=key_name(0), VersionId=old, LegalHold={"Status": "ON"})
+        else:
+            client.put_object_retention(Bucket=bucket.name, Key=key_name(0), VersionId=old,
+                                        Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+        keys = Keys(site)
+        done = site.ctl("rotate-key", "-p", keys.previous_file, "--purge-versions")
+        words = "locked, under a legal hold" if hold else f"locked until {until:%Y-%m-%dT%H:%M:%SZ}. No backup needs"
+        assert done.status == 0 and f"1 old versions are {words}" in done.out, done
+        assert "NOT ROTATED" not in done.err and "it can be destroyed" in done.out, done
+        result = rotated(site, keys, "--purge-versions")
+        assert (result["purged"], result["locked_versions"], result["old_versions"]) == (0, 1, 0)
+        check_opens(site, keys.next, made)
+        client.put_object_legal_hold(Bucket=bucket.name, Key=key_name(0), VersionId=old, LegalHold={"Status": "OFF"})
+
+
+def test_keys_that_another_program_rotated(site):
+    """The Go tool wraps them with the new key and binds them to nothing: we bind them, once, to the same data keys."""
+    made = put_keys(site, 1)
+    keys = Keys(site)
+    rotated(site, keys)
+    for n in (1, 2):
+        made[key_name(n)], nonce = os.urandom(32), os.urandom(24)
+        site.bucket.put(key_name(n), nonce + aead_encrypt(made[key_name(n)], None, nonce, keys.next))
+        site.bucket.put(key_name(n).replace(".key", ".dump"), b"x" * 1000)
+    assert [(one["bound"], *counts(one)) for one in (rotated(site, keys, "--dry-run"), rotated(site, keys))] == [(2, 0, 1, 0)] * 2
+    for name in made:
+        assert site.bucket.get(name).startswith(reader.KEY_MAGIC)
+    check_opens(site, keys.next, made)
+    assert (rotated(site, keys)["bound"], state(site.bucket)) == (0, state(site.bucket))
+    for n in (1, 2):  # nobody has seen that they were wrapped by the previous key
+        assert "rotated-from" not in site.bucket.client.head_object(Bucket=site.bucket.name, Key=key_name(n))["Metadata"]
 
 
 def test_versions_are_purged_only_after_success(versioned):

@@ -140,6 +140,48 @@ def test_versions_that_cannot_be_listed(ceph, etcd, proxied, options, answer, ki
         assert done.status == 0 and "old versions of the keys could not be found out" in done.out, done
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--purge-versions"]], ids=" ".join)
+def test_a_key_that_may_hide_where_versions_are_not_listed(store, options):
+    """Its dump is there, and an old version of the key may be behind a delete marker: the previous key may be its last hope,
+    so that is no success."""
+    site, proxy = store
+    put_keys(site, 2)
+    site.bucket.put(key_name(1).replace(".key", ".dump"), b"x" * 1001)  # by its size no plain dump
+    site.bucket.delete(key_name(1))
+    keys = Keys(site)
+    proxy.rule = lambda request: DENIED if is_of_versions(request) else None
+    failure, result = rotate(site, keys, *options, status=1)
+    assert counts(result) == (1, 0, 0) and failure["failure"]["kind"] == "auth"
+    text = failure["failure"]["text"]
+    assert f"{key_name(1)} is not there and its dump is" in text and "which needs s3:ListBucketVersions" in text, text
+    assert "can be destroyed" not in site.ctl("rotate-key", "-p", keys.previous_file).out
+
+
+def test_versions_that_a_busy_store_denies_for_a_moment(store):
+    """Ceph says 404 of a key of which it removes versions: asked again, and of one key one version at a time."""
+    site, proxy = store
+    made = put_keys(site, 2)
+    for _ in range(20):
+        for name in made:
+            site.bucket.put(name, site.bucket.get(name))
+    keys = Keys(site)
+    rotated(site, keys)
+    hidden = []
+
+    def rule(request):
+        is_current = request.call == "get" and request.path.endswith(".key") and "versionId" not in request.query
+        if is_current and proxy.calls("versions") and len(hidden) < 3:
+            hidden.append(request)
+            return Answer(404, error("NoSuchKey"))
+        return None
+    proxy.calls = lambda call: [one for one in proxy.requests if call in (one.call, *one.query)]
+    proxy.requests.clear()
+    proxy.rule = rule
+    result = rotated(site, keys, "--purge-versions")
+    assert len(hidden) == 3 and (result["purged"], result["old_versions"]) == (42, 0), result
+    check_opens(site, keys.next, made)
+
+
 # ---- nothing is purged before success is sure ----
 
 

@@ -4,21 +4,26 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/timestamp.h"
 #include "s3/object.h"
 #include "seal/key.h"
+
+enum { TRIES_MAX = 6, FIRST_WAIT = 100 }; /* ms, doubled with each */
 
 struct old_version {
     struct core *core;
     struct old_version_spec spec;
     struct s3_request *request;
+    uv_timer_t timer; /* before it is asked again */
+    unsigned tries;
+    bool is_read;                 /* the old version; then it is the current one that is asked for */
+    struct err why;               /* it was not deleted */
     uint8_t old[KEY_WRAPPED_LEN]; /* as the old version holds it. No secret waits here: locked memory is scarce. */
 };
 
-CLEANUP_FUNC(struct old_version *, old_version_free)
-
 static void end_with(struct old_version *v, enum old_version_outcome outcome, const struct err *err)
 {
-    v->spec.on_done(v->spec.ctx, outcome, err);
+    v->spec.on_done(v->spec.ctx, outcome, 0, err);
 }
 
 static void stays(struct old_version *v, const struct err *err, const char *doing)
@@ -29,15 +34,33 @@ static void stays(struct old_version *v, const struct err *err, const char *doin
     end_with(v, OLD_VERSION_STAYS, &e);
 }
 
-static int get(struct old_version *v, const char *version_id,
-        void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
-{
-    struct s3_get_spec spec = {
-            .key = v->spec.name, .version_id = version_id, .limit = KEY_OBJECT_LIMIT, .ctx = v, .on_done = on_done};
-    struct s3_client *s3 = core_s3(v->core, e);
+/* ---- deleting ---- */
 
-    v->request = s3 ? s3_get(s3, &spec, e) : NULL;
-    return v->request ? 0 : -1;
+/* Whether it was refused because of a lock. What may not be asked for is not seen (HeadObject). */
+static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct old_version *v = ctx;
+    int64_t until = err ? 0 : res->legal_hold ? INT64_MAX : res->retain_until;
+
+    v->request = NULL;
+    if (until > timestamp_now())
+        v->spec.on_done(v->spec.ctx, OLD_VERSION_LOCKED, until, NULL);
+    else
+        stays(v, &v->why, "deleting it");
+}
+
+static void look_for_lock(struct old_version *v, const struct err *why)
+{
+    const struct s3_param query = {.name = "versionId", .value = v->spec.version_id};
+    const struct s3_request_spec spec = {
+            .method = S3_HEAD, .key = v->spec.name, .query = &query, .n_query = 1, .ctx = v, .on_done = on_headed};
+    struct err ignored = ERR_INIT;
+    struct s3_client *s3 = core_s3(v->core, &ignored);
+
+    v->why = *why;
+    v->request = s3 ? s3_request_start(s3, &spec, &ignored) : NULL;
+    if (!v->request)
+        stays(v, &v->why, "deleting it");
 }
 
 static void on_deleted(void *ctx, const struct s3_response *res, const struct err *err)
@@ -46,24 +69,45 @@ static void on_deleted(void *ctx, const struct s3_response *res, const struct er
 
     (void)res;
     v->request = NULL;
-    if (err)
+    if (err && err->kind == ERR_AUTH)
+        look_for_lock(v, err);
+    else if (err)
         stays(v, err, "deleting it");
     else
         end_with(v, OLD_VERSION_PURGED, NULL);
 }
 
-static void on_current(void *ctx, const struct s3_response *res, const struct err *err)
+/* ---- reading ---- */
+
+static void on_read(void *ctx, const struct s3_response *res, const struct err *err);
+
+static void get(uv_timer_t *timer)
 {
-    struct old_version *v = ctx;
+    struct old_version *v = CONTAINER_OF(timer, struct old_version, timer);
+    struct s3_get_spec spec = {.key = v->spec.name,
+            .version_id = v->is_read ? NULL : v->spec.version_id,
+            .limit = KEY_OBJECT_LIMIT,
+            .ctx = v,
+            .on_done = on_read};
+    struct err e = ERR_INIT;
+    struct s3_client *s3 = core_s3(v->core, &e);
+
+    v->request = s3 ? s3_get(s3, &spec, &e) : NULL;
+    if (!v->request)
+        stays(v, &e, v->is_read ? "reading the current version" : "reading it");
+}
+
+static void get_after(struct old_version *v, uint64_t wait_ms)
+{
+    (void)uv_timer_start(&v->timer, get, wait_ms, 0);
+}
+
+static void take_current(struct old_version *v, const struct s3_response *res)
+{
     _cleanup_secret_ struct secret *current = NULL, *old = NULL;
     struct s3_client *s3;
     struct err e = ERR_INIT;
 
-    v->request = NULL;
-    if (err) {
-        stays(v, err, "reading the current version");
-        return;
-    }
     current = key_unwrap(v->spec.next, res->body, v->spec.instant, false, &e);
     if (!current) {
         stays(v, &e, "the current version");
@@ -86,46 +130,75 @@ static void on_current(void *ctx, const struct s3_response *res, const struct er
         stays(v, &e, "deleting it");
 }
 
-static void on_old(void *ctx, const struct s3_response *res, const struct err *err)
+/* The previous key does not open it. */
+static void take_unopened(struct old_version *v, const struct s3_response *res)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *opened = key_unwrap(v->spec.next, res->body, v->spec.instant, true, &e);
+
+    if (!opened && e.kind != ERR_INTEGRITY)
+        stays(v, &e, "opening it");
+    else
+        end_with(v, opened ? OLD_VERSION_HARMLESS : OLD_VERSION_OTHER, NULL);
+}
+
+static void take_old(struct old_version *v, const struct s3_response *res)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *opened = key_unwrap(v->spec.previous, res->body, v->spec.instant, true, &e);
+
+    if (!opened && e.kind == ERR_INTEGRITY) {
+        take_unopened(v, res);
+    } else if (!opened) {
+        stays(v, &e, "opening it");
+    } else {
+        (void)memcpy(v->old, res->body.data, sizeof(v->old)); /* what opens has this length */
+        v->is_read = true;
+        v->tries = 0;
+        get_after(v, 0);
+    }
+}
+
+static void on_read(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct old_version *v = ctx;
-    _cleanup_secret_ struct secret *opened = NULL;
-    struct err e = ERR_INIT;
 
     v->request = NULL;
-    if (err && err->kind == ERR_NOT_FOUND) {
+    if (err && err->kind == ERR_NOT_FOUND && ++v->tries < TRIES_MAX)
+        get_after(v, FIRST_WAIT << (v->tries - 1));
+    else if (err && err->kind == ERR_NOT_FOUND && !v->is_read)
         end_with(v, OLD_VERSION_HARMLESS, NULL);
-        return;
-    }
-    if (err) {
-        stays(v, err, "reading it");
-        return;
-    }
-    opened = key_unwrap(v->spec.previous, res->body, v->spec.instant, true, &e);
-    if (!opened && e.kind == ERR_INTEGRITY) {
-        end_with(v, OLD_VERSION_HARMLESS, NULL);
-        return;
-    }
-    if (!opened) {
-        stays(v, &e, "opening it");
-        return;
-    }
-    (void)memcpy(v->old, res->body.data, sizeof(v->old)); /* what opens has this length */
-    if (get(v, NULL, on_current, &e) < 0)
-        stays(v, &e, "reading the current version");
+    else if (err)
+        stays(v, err, v->is_read ? "reading the current version" : "reading it");
+    else if (v->is_read)
+        take_current(v, res);
+    else
+        take_old(v, res);
 }
 
 struct old_version *old_version_start(struct core *core, const struct old_version_spec *spec, struct err *e)
 {
-    _cleanup_(cleanup_old_version_free) struct old_version *v = calloc(1, sizeof(*v));
+    struct old_version *v = calloc(1, sizeof(*v));
 
     if (!v) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
+    core_acquire(core);
     v->core = core;
     v->spec = *spec;
-    return get(v, spec->version_id, on_old, e) < 0 ? NULL : TAKE_PTR(v);
+    (void)uv_timer_init(core_loop(core), &v->timer);
+    get_after(v, 0);
+    return v;
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct old_version *v = CONTAINER_OF((uv_timer_t *)h, struct old_version, timer);
+    struct core *core = v->core;
+
+    free(v);
+    core_release(core);
 }
 
 void old_version_free(struct old_version *v)
@@ -133,6 +206,6 @@ void old_version_free(struct old_version *v)
     if (!v)
         return;
     if (v->request)
-        s3_request_cancel(v->request);
-    free(v);
+        s3_request_cancel(TAKE_PTR(v->request));
+    uv_close((uv_handle_t *)&v->timer, on_timer_closed);
 }

@@ -5,6 +5,9 @@
  * Only if it holds nothing but what the current one holds: it opens with the previous master key, the current one with
  * the new, and both are the same data key. Somebody may have overwritten the true key with another: then the old
  * version is the last copy of it, and stays.
+ *
+ * A store that is busy with the versions of a key may say of what is there that it is not (404, Ceph): it is asked
+ * again for some seconds.
  */
 #pragma once
 
@@ -16,7 +19,9 @@ struct old_version;
 
 enum old_version_outcome {
     OLD_VERSION_PURGED,
-    OLD_VERSION_HARMLESS, /* it does not open with the previous key; or it is gone */
+    OLD_VERSION_HARMLESS, /* it opens with the new key; or it is gone */
+    OLD_VERSION_OTHER,    /* it opens with neither: an earlier master key has wrapped it */
+    OLD_VERSION_LOCKED,   /* the store does not let it go before `until` */
     OLD_VERSION_STAYS,    /* err says why */
 };
 
@@ -27,12 +32,13 @@ struct old_version_spec {
     const struct secret *previous;
     const struct secret *next;
     void *ctx;
-    /* Once unless freed, never inside the start. err is NULL unless it STAYS. */
-    void (*on_done)(void *ctx, enum old_version_outcome outcome, const struct err *err);
+    /* Once unless freed, never inside the start. err is NULL unless it STAYS; `until`, seconds since the epoch, is of
+     * what is LOCKED, INT64_MAX under a legal hold. */
+    void (*on_done)(void *ctx, enum old_version_outcome outcome, int64_t until, const struct err *err);
 };
 
-/* Starts. The core must be acquired. The caller frees. Errors: those of core_s3, ERR_RESOURCE. */
+/* Starts. Acquires the core. The caller frees. Errors: ERR_RESOURCE. */
 struct old_version *old_version_start(struct core *core, const struct old_version_spec *spec, struct err *e);
 
-/* Cancels what runs. NULL is fine. */
+/* Cancels what runs. The memory goes in the loop's next turn. NULL is fine. */
 void old_version_free(struct old_version *v);

@@ -18,8 +18,11 @@ struct old_versions_result {
     unsigned found; /* of keys that `find` knows */
     unsigned lost;  /* of other keys: their backups are deleted, or were not rotated */
     unsigned purged;
-    unsigned harmless; /* found not to open with the previous key: they are not purged */
-    unsigned stay;     /* of those that were to be purged */
+    unsigned harmless; /* found to open with the new key, or gone: they are not purged */
+    unsigned other;    /* found to open with neither key: they are not purged */
+    unsigned locked;   /* of those that were to be purged: the store keeps them until */
+    int64_t until;     /* then: the last of them, seconds since the epoch; INT64_MAX: a legal hold */
+    unsigned stay;     /* of those that were to be purged, for another reason */
 };
 
 struct old_versions_spec {

@@ -22,6 +22,7 @@ struct rewrap {
     bool was_refused; /* our put, because the object was another, or so the store says */
     enum rewrap_condition tried;
     char etag[S3_ETAG_MAX];
+    const struct secret *opened_by; /* what is being replaced: the previous master key; or the new one, to bind it */
     bool has_put;
     /* As it was read, and as we put it. No secret waits here: locked memory is scarce. */
     uint8_t before[KEY_WRAPPED_LEN];
@@ -151,7 +152,7 @@ static int compare(const struct rewrap *r, struct bytes found, struct err *e)
 {
     struct bytes before = {r->before, sizeof(r->before)};
     _cleanup_secret_ struct secret *new = key_unwrap(r->spec.next, found, r->spec.instant, false, e);
-    _cleanup_secret_ struct secret *old = new ? key_unwrap(r->spec.previous, before, r->spec.instant, false, e) : NULL;
+    _cleanup_secret_ struct secret *old = new ? key_unwrap(r->opened_by, before, r->spec.instant, false, e) : NULL;
 
     if (!old)
         return -1;
@@ -202,6 +203,11 @@ static bool is_ours(const struct rewrap *r, struct bytes found)
     return r->has_put && found.len == sizeof(r->after) && memcmp(found.data, r->after, sizeof(r->after)) == 0;
 }
 
+static enum rewrap_outcome what_we_did(const struct rewrap *r)
+{
+    return r->opened_by == r->spec.next ? REWRAP_BOUND : REWRAP_ROTATED;
+}
+
 static void on_read_back(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct rewrap *r = ctx;
@@ -212,7 +218,7 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
     if (err) {
         fail(r, err, "it was stored, but could not be read back");
     } else if (compare(r, res->body, &e) == 0) {
-        end_with(r, REWRAP_ROTATED, false, NULL);
+        end_with(r, what_we_did(r), false, NULL);
     } else if (e.kind == ERR_RESOURCE || is_somebody_elses(r, res, &is_theirs, &e) < 0) {
         fail(r, &e, "it was stored, but could not be looked at"); /* that says nothing about the store */
     } else if (is_theirs) {
@@ -263,7 +269,7 @@ static void replace(struct rewrap *r, const struct s3_response *res, const struc
     if (key_wrap(r->spec.next, data_key, r->spec.instant, r->after, &e) < 0 ||
             compare(r, (struct bytes){r->after, sizeof(r->after)}, &e) < 0)
         fail(r, &e, "wrapping it");
-    else if (put(r, r->after, res, true, on_put, &e) < 0)
+    else if (put(r, r->after, res, r->opened_by == r->spec.previous, on_put, &e) < 0)
         fail(r, &e, "storing it");
 }
 
@@ -288,6 +294,19 @@ static void explain(const struct rewrap *r, const struct s3_response *res, struc
                 "neither of the two keys opens it: it is damaged, or wrapped by a third");
 }
 
+/* It opens with the new key. */
+static void bind_if_unbound(struct rewrap *r, const struct s3_response *res, const struct secret *data_key)
+{
+    if (key_is_bound_to(r->spec.next, res->body, r->spec.instant)) {
+        end_with(r, is_ours(r, res->body) ? what_we_did(r) : REWRAP_ALREADY, says_it_came_from(r, res), NULL);
+    } else if (r->spec.only_look) {
+        end_with(r, REWRAP_BOUND, says_it_came_from(r, res), NULL);
+    } else {
+        r->opened_by = r->spec.next;
+        replace(r, res, data_key);
+    }
+}
+
 /* The previous key does not open it. */
 static void look_whether_done(struct rewrap *r, const struct s3_response *res)
 {
@@ -307,7 +326,7 @@ static void look_whether_done(struct rewrap *r, const struct s3_response *res)
     if (!found)
         fail(r, &e, NULL);
     else
-        end_with(r, is_ours(r, res->body) ? REWRAP_ROTATED : REWRAP_ALREADY, says_it_came_from(r, res), NULL);
+        bind_if_unbound(r, res, found);
 }
 
 static void on_read(void *ctx, const struct s3_response *res, const struct err *err)
@@ -333,8 +352,10 @@ static void on_read(void *ctx, const struct s3_response *res, const struct err *
         fail(r, &e, NULL);
     else if (r->spec.only_look)
         end_with(r, REWRAP_ROTATED, false, NULL);
-    else
+    else {
+        r->opened_by = r->spec.previous;
         replace(r, res, opened);
+    }
 }
 
 struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, struct err *e)

@@ -8,8 +8,9 @@
  * opens it. It goes only over what was read (If-Match, where the store knows it). Whoever writes in between, or after
  * us, is looked at anew. Should the store give back something that makes no sense at all, the old bytes are put back.
  *
- * What the new key opens is done already. Everything else is left as it is and told: a key that opens but is bound to
- * another instant is not bound anew, for that would make a backup that somebody renamed look like a true one.
+ * What the new key opens is done already; where it is bound to no backup, as the Go tool's own rotation leaves it, it
+ * is wrapped anew by the same key, which binds it. Everything else is left as it is and told: a key that opens but is
+ * bound to another instant is not bound anew, for that would make a backup that somebody renamed look like a true one.
  */
 #pragma once
 
@@ -25,6 +26,7 @@ struct rewrap;
 enum rewrap_outcome {
     REWRAP_ROTATED, /* or, only looking: would be */
     REWRAP_ALREADY,
+    REWRAP_BOUND,  /* the new key opened it, and it was bound to no backup: now, or only looking would be, it is */
     REWRAP_GONE,   /* it is not there, or the store says so: another listing must show whether that is true */
     REWRAP_FAILED, /* err says why */
 };

@@ -120,14 +120,12 @@ static void finish(struct rotate *r, const struct err *err)
     sink.done(sink.ctx, &(struct job_result){.rotate = &result}, err);
 }
 
-static void tell_failure(struct rotate *r, const char *name, const struct err *err)
+static void tell_failure(struct rotate *r, const struct unrotated *u)
 {
-    struct unrotated unrotated = {.name = name, .err = err};
-
-    r->sink.unrotated(r->sink.ctx, &unrotated);
-    if (r->failure.kind == ERR_NONE || (r->failure.kind != ERR_INTEGRITY && err->kind == ERR_INTEGRITY)) {
-        r->failure = *err;
-        err_prepend(&r->failure, "%s: ", name);
+    r->sink.unrotated(r->sink.ctx, u);
+    if (r->failure.kind == ERR_NONE || (r->failure.kind != ERR_INTEGRITY && u->err->kind == ERR_INTEGRITY)) {
+        r->failure = *u->err;
+        err_prepend(&r->failure, "%s: ", u->name);
     }
 }
 
@@ -139,7 +137,7 @@ static void finish_incomplete(struct rotate *r)
 
     if (left)
         err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", r->alike, left);
-    if (result->rotated + result->already == 0 && r->not_opened == result->failed && left == 0)
+    if (result->rotated + result->already + result->bound == 0 && r->not_opened == result->failed && left == 0)
         err_prepend(&r->failure,
                 "the previous key %s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
                 result->previous, count(r));
@@ -149,22 +147,14 @@ static void finish_incomplete(struct rotate *r)
     finish(r, &r->failure);
 }
 
-/*
- * Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
- * key is what it was said to be. The file is read again each time: somebody may have put the old key back meanwhile.
- * Errors: ERR_CONFIG.
- */
-static int conclude(struct rotate *r, struct err *e)
+/* Whether the configuration names the new key. The file is read again each time: somebody may have put the old key back
+ * meanwhile. Errors: ERR_CONFIG. */
+static int check_configured(struct rotate *r, struct err *e)
 {
     struct rotate_result *result = &r->result;
     struct err why = ERR_INIT;
     int n = keyring_current_fingerprint(core_conf(r->core), result->configured, &why);
 
-    if (!result->rotated && !r->has_evidence)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
-                "that the right file, or are the two interchanged? Destroy neither before that is clear",
-                result->already, result->next, result->previous);
     if (r->dry_run || !core_conf(r->core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
         return 0;
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
@@ -172,6 +162,20 @@ static int conclude(struct rotate *r, struct err *e)
             "key %s there, and run this again%s",
             result->previous, n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
             result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
+}
+
+/* Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
+ * key is what it was said to be: an old version that it opened says so, too. Errors: ERR_CONFIG. */
+static int conclude(struct rotate *r, struct err *e)
+{
+    const struct rotate_result *result = &r->result;
+
+    if (!result->rotated && !result->bound && !result->purged && !result->locked_versions && !r->has_evidence)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
+                "that the right file, or are the two interchanged? Destroy neither before that is clear",
+                result->already, result->next, result->previous);
+    return check_configured(r, e);
 }
 
 /* ---- old versions ---- */
@@ -189,13 +193,14 @@ static bool find_rotated(void *ctx, const char *name, int64_t *instant)
     return true;
 }
 
-/* What is removed cannot be brought back: only when nothing stands against success. */
+/* What is removed cannot be brought back: only when nothing stands against success. That the previous key was in use
+ * here each version shows by itself. */
 static bool may_purge(void *ctx)
 {
     struct rotate *r = ctx;
     struct err ignored = ERR_INIT;
 
-    return r->needed_versions == 0 && conclude(r, &ignored) == 0;
+    return r->needed_versions == 0 && check_configured(r, &ignored) == 0;
 }
 
 static void on_purge_progress(void *ctx, unsigned done, unsigned total)
@@ -209,14 +214,34 @@ static void on_version_stays(void *ctx, const char *name, const struct err *err)
     struct err e = *err;
 
     err_prepend(&e, "an old version stays: ");
-    tell_failure(r, name, &e);
+    tell_failure(r, &(struct unrotated){.name = name, .err = &e, .is_old_version = true});
 }
 
-/* Whoever asks for a purge wants to know. Else a store that does not list versions, or not for us, is told of and no
- * more: what it keeps is no backup. But what another try may show is not passed over. */
+/* Whoever asks for a purge wants to know, and so does whoever has a dump without its key, which an old version may be.
+ * Else a store that does not list versions, or not for us, is told of and no more: what it keeps is no backup. But what
+ * another try may show is not passed over. */
 static bool must_be_listed(const struct rotate *r, const struct err *err)
 {
-    return r->purges || err->kind == ERR_TRANSIENT || err->kind == ERR_RESOURCE;
+    return r->purges || key_list_count(r->missing) || err->kind == ERR_TRANSIENT || err->kind == ERR_RESOURCE;
+}
+
+/* Nobody knows what old versions there are. */
+static void finish_blind(struct rotate *r, const struct err *err)
+{
+    const char *all = r->dry_run ? "all keys were looked at, but" : "all keys are rotated, but";
+    struct err e = *err;
+
+    if (key_list_count(r->missing))
+        err_prepend(&e,
+                "%s %s is not there and its dump is; whether the bucket keeps an old version of it, which would need "
+                "the previous key, could not be seen: keep that key, and run this again, or delete the dump: ",
+                all, key_list_at(r->missing, 0)->name);
+    else
+        err_prepend(&e,
+                "%s old versions of them could not be looked for, which need the previous key: keep it, and run this "
+                "again: ",
+                all);
+    finish(r, &e);
 }
 
 static void on_versions(void *ctx, const struct old_versions_result *found, const struct err *err)
@@ -224,16 +249,15 @@ static void on_versions(void *ctx, const struct old_versions_result *found, cons
     struct rotate *r = ctx;
     struct err e = err ? *err : ERR_INIT;
 
-    r->result.old_versions = found->found - found->purged - found->harmless;
+    r->result.old_versions = found->found - found->purged - found->harmless - found->other - found->locked;
+    r->result.other_versions = found->other;
+    r->result.locked_versions = found->locked;
+    r->result.locked_until = found->until;
     r->result.lost_versions = found->lost - r->needed_versions;
     r->result.purged = found->purged;
     r->result.versions_unknown = err != NULL;
     if (err && must_be_listed(r, err)) {
-        err_prepend(&e,
-                "%s old versions of them could not be looked for, which need the previous key: keep it, and run this "
-                "again: ",
-                r->dry_run ? "all keys were looked at, but" : "all keys are rotated, but");
-        finish(r, &e);
+        finish_blind(r, err);
     } else if (found->stay) {
         err_prepend(&r->failure,
                 "all keys are rotated, but %u old versions stay: keep the previous key until that is "
@@ -360,16 +384,18 @@ static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_o
 
     r->ended++;
     r->alike = is_own ? 0 : r->alike + 1;
-    item->is_rotated = outcome == REWRAP_ROTATED || outcome == REWRAP_ALREADY;
-    r->changed += outcome == REWRAP_ROTATED || outcome == REWRAP_GONE;
+    item->is_rotated = outcome == REWRAP_ROTATED || outcome == REWRAP_ALREADY || outcome == REWRAP_BOUND;
+    r->changed += outcome == REWRAP_ROTATED || outcome == REWRAP_BOUND || outcome == REWRAP_GONE;
     if (outcome == REWRAP_ROTATED) {
         r->result.rotated++;
+    } else if (outcome == REWRAP_BOUND) {
+        r->result.bound++;
     } else if (outcome == REWRAP_ALREADY) {
         r->result.already += r->passes == 1;
     } else if (outcome == REWRAP_FAILED) {
         r->result.failed++;
         r->not_opened += err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
-        tell_failure(r, item->name, err);
+        tell_failure(r, &(struct unrotated){.name = item->name, .err = err});
     }
 }
 
@@ -602,7 +628,7 @@ static void cancel_now(uv_timer_t *timer)
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
             "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
             "and keep both keys until then",
-            r->result.rotated + r->result.already);
+            r->result.rotated + r->result.already + r->result.bound);
     finish(r, &e);
 }
 

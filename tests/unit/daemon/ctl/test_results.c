@@ -145,13 +145,17 @@ static void test_rotate(void **state)
     rotate.old_versions = 3;
     rotate.lost_versions = 4;
     rotate.purged = 5;
+    rotate.bound = 6;
+    rotate.locked_versions = 7;
+    rotate.locked_until = INT64_MAX; /* a legal hold has no date */
     rotate.versions_unknown = true;
     rotate.elapsed_ms = UINT64_MAX;
     rotate.dry_run = true;
     rotate.bucket = text("https://s3/b/\"p-");
     EXPECT_PRINTED("{\"bucket\":\"https://s3/b/\\\"p-\",\"previous_key\":\"0123\",\"new_key\":\"4567\","
                    "\"configured_key\":\"89ab\",\"rotated\":1,\"already\":2,\"failed\":4294967295,\"old_versions\":3,"
-                   "\"lost_versions\":4,\"purged\":5,\"versions_unknown\":true,\"elapsed_ms\":18446744073709551615,"
+                   "\"lost_versions\":4,\"purged\":5,\"bound\":6,\"other_versions\":0,\"locked_versions\":7,\"locked_"
+                   "until\":null,\"versions_unknown\":true,\"elapsed_ms\":18446744073709551615,"
                    "\"dry_run\":true}\n",
             results_done(&done));
     unrotated.name = text("n\x1b");
