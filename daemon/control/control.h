@@ -49,7 +49,7 @@ struct control *control_serve_fd(const struct control_spec *spec, int fd, struct
 /*
  * The end is in two steps, so that who asked for the job that is running hears how it ended. The first closes the
  * socket, removes its file, and ends all connections but his (and those that have only their Done to read left, who get
- * PEER_LAST_MS for it).
+ * CHANNEL_LAST_MS for it).
  */
 void control_stop(struct control *c);
 

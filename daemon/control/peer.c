@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/secret.h"
 #include "control.pb-c.h"
+#include "control/channel.h"
 #include "control/messages.h"
 #include "control/requests.h"
 #include "control/wire.h"
@@ -15,14 +16,10 @@
 #include "job/list/inventory.h"
 
 enum {
-    OUT_LIMIT = 16 << 20,    /* bytes waiting to be written to one client: the plan of a prune of 100,000 backups */
-    DETAILS_LIMIT = 1 << 19, /* of them, beyond which details are left out */
+    DETAILS_LIMIT = 1 << 19, /* bytes that wait for the client, beyond which details are left out */
     UNROTATED_MAX = 100,     /* keys that are told one by one: the log has all */
     LIST_BATCH = 256,        /* entries written at a time */
-    STALL_MS = 60000,        /* without a byte taken by a client that has something to read */
     PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
-    IN_FIRST = 4000,         /* bytes of `in` at first: a page, with what libsodium needs of it */
-    IN_MAX = WIRE_FRAME_MAX + 4,
 };
 
 enum peer_state {
@@ -36,18 +33,9 @@ enum peer_state {
 struct peer {
     struct peer_spec spec;
     enum peer_state state;
-    uv_pipe_t pipe;
+    struct channel *channel;
     uv_timer_t timer; /* until the request is complete */
-    uv_timer_t stall; /* while the client has something to read */
-    size_t left;      /* bytes that it had not read when `stall` was started */
     unsigned open_handles;
-    struct secret *in; /* what was received and is not taken yet: a request may bring master keys */
-    size_t in_len;
-
-    struct buf out;     /* replies that wait */
-    struct buf sending; /* what uv_write has now */
-    uv_write_t write;
-    bool writing;
 
     bool wants_progress;
     bool watching;                /* jobs knows us */
@@ -66,17 +54,22 @@ static void flush(struct peer *p);
 
 /* ---- the end ---- */
 
-static void on_handle_closed(uv_handle_t *h)
+static void on_part_closed(struct peer *p)
 {
-    struct peer *p = h->data;
-
     if (--p->open_handles)
         return;
-    secret_free(p->in);
-    buf_reset(&p->out);
-    buf_reset(&p->sending);
     p->spec.on_gone(p->spec.ctx, p);
     free(p);
+}
+
+static void on_channel_closed(void *ctx)
+{
+    on_part_closed(ctx);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    on_part_closed(h->data);
 }
 
 static void drop_inventory(struct peer *p)
@@ -99,9 +92,8 @@ void peer_close(struct peer *p)
             jobs_cancel(p->spec.jobs, p);
         jobs_unwatch(p->spec.jobs, p);
     }
-    uv_close((uv_handle_t *)&p->pipe, on_handle_closed);
-    uv_close((uv_handle_t *)&p->timer, on_handle_closed);
-    uv_close((uv_handle_t *)&p->stall, on_handle_closed);
+    channel_close(p->channel);
+    uv_close((uv_handle_t *)&p->timer, on_timer_closed);
 }
 
 /* ---- writing ---- */
@@ -125,7 +117,7 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
     }
     (void)uv_timer_stop(&p->timer);
     p->state = ENDING;
-    queued(p, message_done(&p->out, p->spec.core, result, failure, &e));
+    queued(p, message_done(channel_out(p->channel), p->spec.core, result, failure, &e));
 }
 
 static void write_more_entries(struct peer *p)
@@ -138,10 +130,10 @@ static void write_more_entries(struct peer *p)
         if (!inventory_next(p->inventory, &entry)) {
             drop_inventory(p);
             p->state = ENDING;
-            queued(p, message_listed(&p->out, p->spec.core, &e));
+            queued(p, message_listed(channel_out(p->channel), p->spec.core, &e));
             return;
         }
-        if (message_entry(&p->out, &entry, known, &e) < 0) {
+        if (message_entry(channel_out(p->channel), &entry, known, &e) < 0) {
             peer_close(p);
             return;
         }
@@ -149,66 +141,24 @@ static void write_more_entries(struct peer *p)
     flush(p); /* on_written brings us back */
 }
 
-static void on_written(uv_write_t *write, int status)
+static void on_written(void *ctx)
 {
-    struct peer *p = write->data;
+    struct peer *p = ctx;
+    bool is_empty = channel_out(p->channel)->len == 0;
 
-    p->writing = false;
-    if (p->state == CLOSING)
-        return;
-    (void)uv_timer_stop(&p->stall);
-    buf_reset(&p->sending);
-    if (status < 0 || (p->state == ENDING && p->out.len == 0))
+    if (p->state == ENDING && is_empty)
         peer_close(p);
-    else if (p->inventory && !p->is_listing && p->out.len == 0)
+    else if (p->inventory && !p->is_listing && is_empty)
         write_more_entries(p);
     else
         flush(p);
 }
 
-static void on_stall(uv_timer_t *timer);
-
-/* Whoever does not read what he asked for must not keep one of the few places for ever. The one who watches a job may:
- * he gets less to read (on_progress), and losing him might cancel it. */
-static void expect_reading(struct peer *p)
-{
-    if (!p->writing || p->watching || p->state == CLOSING || uv_is_active((uv_handle_t *)&p->stall))
-        return;
-    p->left = uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe);
-    (void)uv_timer_start(&p->stall, on_stall, p->is_last ? PEER_LAST_MS : STALL_MS, 0);
-}
-
-static void on_stall(uv_timer_t *timer)
-{
-    struct peer *p = timer->data;
-
-    if (p->is_last || uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) == p->left) {
-        log_warning("control: closed a connection whose client does not read");
-        peer_close(p);
-    } else
-        expect_reading(p);
-}
-
-static void send_more(struct peer *p)
-{
-    uv_buf_t buf;
-
-    p->sending = p->out;
-    p->out = BUF_INIT(OUT_LIMIT);
-    buf = uv_buf_init((char *)p->sending.data, (unsigned)p->sending.len);
-    p->write.data = p;
-    p->writing = true;
-    if (uv_write(&p->write, (uv_stream_t *)&p->pipe, &buf, 1, on_written) < 0) {
-        p->writing = false;
-        peer_close(p);
-    }
-}
-
+/* The one who watches a job may leave it unread: he gets less to read (on_progress), and losing him might cancel it. */
 static void flush(struct peer *p)
 {
-    if (!p->writing && p->out.len && p->state != CLOSING)
-        send_more(p);
-    expect_reading(p);
+    if (p->state != CLOSING)
+        channel_flush(p->channel, p->watching ? CHANNEL_FOR_EVER : p->is_last ? CHANNEL_LAST : CHANNEL_STALL);
 }
 
 bool peer_is_watching(const struct peer *p)
@@ -218,13 +168,12 @@ bool peer_is_watching(const struct peer *p)
 
 void peer_end(struct peer *p)
 {
-    if (p->state != ENDING || !p->writing) {
+    if (p->state != ENDING || !channel_is_writing(p->channel)) {
         peer_close(p);
         return;
     }
     p->is_last = true;
-    (void)uv_timer_stop(&p->stall);
-    expect_reading(p);
+    channel_hurry(p->channel);
 }
 
 /* ---- what jobs tell ---- */
@@ -240,11 +189,12 @@ static void on_progress(void *ctx, const struct job_progress *progress)
         p->attempt = progress->attempt;
         p->started_ms = now;
     }
-    if (!p->wants_progress || p->writing || (progress->phase == p->told_phase && now - p->told_ms < PROGRESS_EVERY_MS))
+    if (!p->wants_progress || channel_is_writing(p->channel) ||
+            (progress->phase == p->told_phase && now - p->told_ms < PROGRESS_EVERY_MS))
         return;
     p->told_phase = progress->phase;
     p->told_ms = now;
-    queued(p, message_progress(&p->out, progress, now - p->started_ms, &e));
+    queued(p, message_progress(channel_out(p->channel), progress, now - p->started_ms, &e));
 }
 
 static void on_note(void *ctx, const char *text)
@@ -252,7 +202,7 @@ static void on_note(void *ctx, const char *text)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    queued(p, message_note(&p->out, text, &e));
+    queued(p, message_note(channel_out(p->channel), text, &e));
 }
 
 /* Who does not read loses lines of a tool, not the job. */
@@ -261,8 +211,8 @@ static void on_output(void *ctx, const char *line)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    if (p->out.len < DETAILS_LIMIT)
-        queued(p, message_output(&p->out, line, &e));
+    if (channel_out(p->channel)->len < DETAILS_LIMIT)
+        queued(p, message_output(channel_out(p->channel), line, &e));
 }
 
 static void on_verdict(void *ctx, const struct verdict *v)
@@ -270,7 +220,7 @@ static void on_verdict(void *ctx, const struct verdict *v)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    queued(p, message_verdict(&p->out, v, &e));
+    queued(p, message_verdict(channel_out(p->channel), v, &e));
 }
 
 static void on_planned(void *ctx, const struct planned *planned)
@@ -278,20 +228,20 @@ static void on_planned(void *ctx, const struct planned *planned)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    queued(p, message_planned(&p->out, planned, &e));
+    queued(p, message_planned(channel_out(p->channel), planned, &e));
 }
 
 /* Nobody can look up later what a private daemon does not tell now. */
 static void on_unrotated(void *ctx, const struct unrotated *u)
 {
     struct peer *p = ctx;
-    bool fits = p->spec.is_private ? p->out.len < OUT_LIMIT / 2
-                                   : p->out.len < DETAILS_LIMIT && p->unrotated < UNROTATED_MAX;
+    bool fits = p->spec.is_private ? channel_out(p->channel)->len < CHANNEL_OUT_MAX / 2
+                                   : channel_out(p->channel)->len < DETAILS_LIMIT && p->unrotated < UNROTATED_MAX;
     struct err e = ERR_INIT;
 
     p->unrotated++;
     if (fits)
-        queued(p, message_unrotated(&p->out, u, &e));
+        queued(p, message_unrotated(channel_out(p->channel), u, &e));
     else
         p->untold++;
 }
@@ -303,7 +253,7 @@ static void tell_untold(struct peer *p)
 
     (void)snprintf(
             text, sizeof(text), "and %u more failures%s", p->untold, p->spec.is_private ? "" : ", in the daemon's log");
-    queued(p, message_note(&p->out, text, &e));
+    queued(p, message_note(channel_out(p->channel), text, &e));
 }
 
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
@@ -407,7 +357,7 @@ static int start_status(struct peer *p, struct err *e)
 
     if (p->spec.cycle)
         cycle_get_state(p->spec.cycle, &cycle);
-    if (message_status(&p->out, p->spec.core, jobs_state(p->spec.jobs), &cycle, p->spec.started, e) < 0)
+    if (message_status(channel_out(p->channel), p->spec.core, jobs_state(p->spec.jobs), &cycle, p->spec.started, e) < 0)
         return -1;
     p->state = ENDING;
     flush(p);
@@ -488,7 +438,7 @@ static void on_hello(struct peer *p, const Control__Request *m)
     }
     p->wants_progress = m->hello->wants_progress;
     p->state = EXPECTING_REQUEST;
-    queued(p, message_welcome(&p->out, &e));
+    queued(p, message_welcome(channel_out(p->channel), &e));
 }
 
 static void on_message(struct peer *p, struct bytes message)
@@ -515,72 +465,22 @@ static void on_message(struct peer *p, struct bytes message)
         on_cancel(p);
 }
 
-static struct bytes received(const struct peer *p)
+static bool on_frame(void *ctx, struct bytes frame)
 {
-    return (struct bytes){.data = secret_const_data(p->in), .len = p->in_len};
+    struct peer *p = ctx;
+
+    on_message(p, frame);
+    return p->state < ENDING;
 }
 
-static void take_messages(struct peer *p)
+static void on_nonsense(void *ctx, const struct err *err)
 {
-    struct bytes message;
-    struct err e = ERR_INIT;
-    size_t used;
-    int n;
-
-    while (p->state < ENDING && (n = wire_next(received(p), &message, &used, &e)) != 0) {
-        if (n < 0) {
-            end_with(p, NULL, &e);
-            return;
-        }
-        on_message(p, message);
-        p->in_len -= used;
-        (void)memmove(secret_data(p->in), secret_data(p->in) + used, p->in_len);
-        secret_wipe(secret_data(p->in) + p->in_len, used);
-    }
+    end_with(ctx, NULL, err);
 }
 
-/* Most requests are short. The longest frame fits, so there is always room for more of the one that is awaited. */
-static int make_room(struct peer *p, struct err *e)
+static void on_client_gone(void *ctx)
 {
-    size_t room = secret_len(p->in);
-    struct secret *larger;
-
-    if (p->in_len < room)
-        return 0;
-    room = 4 * room < IN_MAX ? 4 * room : IN_MAX;
-    larger = secret_new(room, e);
-    if (!larger)
-        return -1;
-    (void)memcpy(secret_data(larger), secret_const_data(p->in), p->in_len);
-    secret_free(p->in);
-    p->in = larger;
-    return 0;
-}
-
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
-{
-    struct peer *p = h->data;
-    struct err e = ERR_INIT;
-
-    (void)suggested;
-    *buf = uv_buf_init(NULL, 0); /* then on_read gets UV_ENOBUFS */
-    if (p->in_len < IN_MAX && make_room(p, &e) == 0)
-        *buf = uv_buf_init((char *)secret_data(p->in) + p->in_len, (unsigned)(secret_len(p->in) - p->in_len));
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct peer *p = stream->data;
-
-    (void)buf;
-    if (n == 0)
-        return;
-    if (n < 0) {
-        peer_close(p);
-        return;
-    }
-    p->in_len += (size_t)n;
-    take_messages(p);
+    peer_close(ctx);
 }
 
 static void on_idle(uv_timer_t *timer)
@@ -595,26 +495,31 @@ static void on_idle(uv_timer_t *timer)
 struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err *e)
 {
     struct peer *p = calloc(1, sizeof(*p));
+    const struct channel_spec channel = {
+            .ctx = p,
+            .on_frame = on_frame,
+            .on_nonsense = on_nonsense,
+            .on_written = on_written,
+            .on_gone = on_client_gone,
+            .on_closed = on_channel_closed,
+    };
 
-    if (!p || !(p->in = secret_new(IN_FIRST, e))) {
+    if (!p || !(p->channel = channel_new(loop, &channel, e))) {
         if (!p)
             err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         free(p);
         return NULL;
     }
     p->spec = *spec;
-    p->out = BUF_INIT(OUT_LIMIT);
-    p->pipe.data = p->timer.data = p->stall.data = p;
-    (void)uv_pipe_init(loop, &p->pipe, 0);
+    p->timer.data = p;
     (void)uv_timer_init(loop, &p->timer);
-    (void)uv_timer_init(loop, &p->stall);
-    p->open_handles = 3;
+    p->open_handles = 2;
     return p;
 }
 
 uv_stream_t *peer_stream(struct peer *p)
 {
-    return (uv_stream_t *)&p->pipe;
+    return channel_stream(p->channel);
 }
 
 void peer_set_trusted(struct peer *p, bool is_trusted)
@@ -625,7 +530,7 @@ void peer_set_trusted(struct peer *p, bool is_trusted)
 void peer_start(struct peer *p)
 {
     (void)uv_timer_start(&p->timer, on_idle, CONTROL_IDLE_MS, 0);
-    if (uv_read_start((uv_stream_t *)&p->pipe, on_alloc, on_read) < 0)
+    if (channel_start(p->channel) < 0)
         peer_close(p);
 }
 

@@ -1,5 +1,6 @@
 /*
- * peer.h: one connection to the control socket: Hello, one request, and what it is answered. Used by control.c alone.
+ * peer.h: one conversation on the control socket (channel.h): Hello, one request, and what it is answered. Used by
+ * control.c alone.
  */
 #pragma once
 
@@ -40,6 +41,5 @@ void peer_close(struct peer *p);
 /* Whether it waits for the end of the job that is running. */
 bool peer_is_watching(const struct peer *p);
 
-/* The same for whoever has a Done to read still: he gets PEER_LAST_MS for that. The others are closed at once. */
-enum { PEER_LAST_MS = 5000 };
+/* The same for whoever has a Done to read still: he gets CHANNEL_LAST_MS for that. The others are closed at once. */
 void peer_end(struct peer *p);

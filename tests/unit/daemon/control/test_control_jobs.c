@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "control/peer.h"
+#include "control/channel.h"
 #include "folder.h"
 
 /* ---- jobs ---- */
@@ -292,9 +292,9 @@ static void test_stop_while_nobody_reads(void **state)
     control_stop(control);
     time_divisor = 1000;
     fixture_end_job(good(), NULL);
-    assert_true(timer_ms > PEER_LAST_MS);
+    assert_true(timer_ms > CHANNEL_LAST_MS);
     control_free(TAKE_PTR(control));
-    assert_int_equal(timer_ms, PEER_LAST_MS);
+    assert_int_equal(timer_ms, CHANNEL_LAST_MS);
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
     assert_string_equal(logged, "control: closed a connection whose client does not read");
     client_leave(&c);
