@@ -138,32 +138,38 @@ static void make_one(uv_timer_t *timer)
         finish(a, &e);
 }
 
-static void on_guarded(void *ctx, const struct err *trouble)
+/* The first attempt. The timer before the note: who cannot take that may cancel. */
+static void go_on(struct attempts *a, const struct err *note)
+{
+    (void)uv_timer_start(&a->timer, make_one, 0, 0);
+    if (note)
+        a->sink.note(a->sink.ctx, note->text);
+}
+
+static void on_guarded(void *ctx, const struct err *trouble, const struct err *unknown)
 {
     struct attempts *a = ctx;
-    struct err e = trouble ? *trouble : ERR_INIT;
+    const struct err e = trouble ? *trouble : unknown ? *unknown : ERR_INIT;
 
     key_guard_free(TAKE_PTR(a->guard));
-    if (key_check_is_rotated_away(&e)) {
+    if (trouble && key_check_is_rotated_away(&e))
         finish(a, &e);
-        return;
-    }
-    (void)uv_timer_start(&a->timer, make_one, 0, 0); /* before the note: who cannot take that may cancel */
-    if (trouble && a->request.tells_other_keys)
-        a->sink.note(a->sink.ctx, e.text);
+    else
+        go_on(a, unknown || (trouble && a->request.tells_other_keys) ? &e : NULL);
 }
 
 static void begin(uv_timer_t *timer)
 {
     struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
     struct key_guard_spec spec = {.ctx = a, .on_done = on_guarded};
+    struct err e = ERR_INIT;
 
     if (!a->request.key_is_checked)
-        a->guard = key_guard_start(a->core, &spec);
+        a->guard = key_guard_start(a->core, &spec, &e);
     if (a->guard)
         a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "checking the key"});
     else
-        make_one(timer);
+        go_on(a, e.kind == ERR_NONE ? NULL : &e);
 }
 
 struct attempts *attempts_start(

@@ -21,6 +21,9 @@ static struct told {
     unsigned n_progress, n_notes, n_done;
     struct backup_result result;
     struct err err;
+    char note[ERR_TEXT_MAX];
+    struct attempts *attempts; /* that a note cancels, if it does */
+    bool cancels;
 } told;
 
 /* ---- in place of core.c ---- */
@@ -83,13 +86,16 @@ void backup_cancel(struct backup *b)
 struct key_guard {
     struct key_guard_spec spec;
     bool is_there; /* there is something to find out */
+    bool fails;    /* to start */
     unsigned started, freed;
 };
 static struct key_guard guard;
 
-struct key_guard *key_guard_start(struct core *core, const struct key_guard_spec *spec)
+struct key_guard *key_guard_start(struct core *core, const struct key_guard_spec *spec, struct err *e)
 {
     (void)core;
+    if (guard.fails)
+        (void)err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "no way to look");
     guard.spec = *spec;
     guard.started++;
     return guard.is_there ? &guard : NULL;
@@ -136,6 +142,9 @@ static void on_note(void *ctx, const char *text)
     (void)ctx;
     assert_true(text[0]);
     told.n_notes++;
+    (void)snprintf(told.note, sizeof(told.note), "%s", text);
+    if (told.cancels)
+        attempts_cancel(told.attempts);
 }
 
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
@@ -292,7 +301,7 @@ static void end_guard(enum err_kind kind)
     struct err e = ERR_INIT;
 
     err_set(&e, kind, ERR_DOMAIN_NONE, 0, "the key");
-    guard.spec.on_done(guard.spec.ctx, kind ? &e : NULL);
+    guard.spec.on_done(guard.spec.ctx, kind ? &e : NULL, NULL);
 }
 
 /* The key is looked at before the first attempt, unless that has just been done. */
@@ -350,6 +359,39 @@ static void a_key_of_others_is_told(void **state)
     }
 }
 
+/* A look at the bucket that failed, or could not be begun, hinders nothing, and is always told; who cannot take the
+ * note may cancel inside it. */
+static void a_look_that_failed_is_told(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a web page");
+    for (unsigned round = 0; round < 4; round++) {
+        const bool begins = round < 2;
+
+        told = (struct told){0};
+        backup.started = 0;
+        guard = (struct key_guard){.is_there = begins, .fails = !begins};
+        told.cancels = round % 2;
+        told.attempts = start();
+        while (!guard.started)
+            (void)uv_run(&loop, UV_RUN_ONCE);
+        if (begins)
+            guard.spec.on_done(guard.spec.ctx, NULL, &e);
+        assert_string_equal(told.note, begins ? "a web page" : "no way to look");
+        if (round % 2 == 0) {
+            await_backup(1);
+            end_backup(ERR_NONE);
+        }
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        assert_int_equal(told.n_done, 1);
+        assert_int_equal(told.err.kind, round % 2 ? ERR_CANCELLED : ERR_NONE);
+        assert_int_equal(backup.started, round % 2 ? 0 : 1);
+        assert_int_equal(guard.freed, begins);
+    }
+}
+
 static void the_look_at_the_key_can_be_cancelled(void **state)
 {
     struct attempts *a;
@@ -378,6 +420,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(the_key_is_looked_at_once, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_key_that_was_rotated_away_makes_none, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_key_of_others_is_told, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(a_look_that_failed_is_told, set_up, tear_down),
             cmocka_unit_test_setup_teardown(the_look_at_the_key_can_be_cancelled, set_up, tear_down),
     };
 
