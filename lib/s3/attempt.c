@@ -136,13 +136,19 @@ static void set_connection(struct s3_request *r)
     const struct s3_conf *conf = s3_client_conf(r->client);
     CURL *easy = r->easy;
 
-    (void)curl_easy_setopt(easy, CURLOPT_URL, (const char *)r->url.data);
+void s3_attempt_text(struct s3_request *r, CURLoption option, const char *text)
+{
+    if (curl_easy_setopt(r->easy, option, text) != CURLE_OK)
+        r->lacks_option = true;
+}
+
+    s3_attempt_text(r, CURLOPT_URL, (const char *)r->url.data);
     (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    s3_attempt_text(r, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (conf->ca_cert) {
-        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, conf->ca_cert);
+        s3_attempt_text(r, CURLOPT_CAINFO, conf->ca_cert);
         (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
         /* The file is read for each connection: certificates are replaced while we run. */
         (void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
@@ -157,7 +163,7 @@ static void set_connection(struct s3_request *r)
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->curl_error);
     s3_connect_set(r);
-    (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "etcd-backupd");
+    s3_attempt_text(r, CURLOPT_USERAGENT, "etcd-backupd");
 }
 
 static void set_callbacks(struct s3_request *r)
@@ -193,7 +199,7 @@ static void set_method(struct s3_request *r)
         (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     }
     if (r->method == S3_POST || r->method == S3_DELETE)
-        (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, s3_headers_method(r->method));
+        s3_attempt_text(r, CURLOPT_CUSTOMREQUEST, s3_headers_method(r->method));
 }
 
 static void forget_last(struct s3_request *r)
@@ -234,9 +240,12 @@ int s3_attempt_start(struct s3_request *r, struct err *e)
     set_method(r);
     r->transfer.easy = r->easy;
     return s3_multi_add(s3_client_multi(r->client), &r->transfer, e);
+    r->lacks_option = false;
 }
 
 uint64_t s3_attempt_look_ms(const struct s3_request *r)
+    if (r->lacks_option)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl refuses an option: out of memory");
 {
     const uint64_t stall = s3_client_conf(r->client)->stall_timeout_ms;
 

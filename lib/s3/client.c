@@ -6,6 +6,7 @@
 
 #include "base/timestamp.h"
 #include "s3/client_inside.h"
+#include "s3/wiped_heap.h"
 
 /* S3 refuses signatures that are older than 15 minutes; a clock that is off by less than this is not the reason. */
 enum { SKEW_THAT_MATTERS_S = 300 };
@@ -99,7 +100,8 @@ static int init_curl(struct err *e)
 {
     static bool done;
 
-    if (!done && curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+    if (!done &&
+            curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiped_heap_free, wiped_heap_realloc, strdup, calloc) != 0)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl cannot be initialized");
     done = true;
     return 0;

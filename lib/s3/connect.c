@@ -42,8 +42,8 @@ void s3_connect_set(struct s3_request *r)
     (void)curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_opened);
     /* It is not to wait with the second family until the first has been refused for a while. */
     (void)curl_easy_setopt(r->easy, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 1L);
-    (void)curl_easy_setopt(r->easy, CURLOPT_PROXY, proxy->url ? proxy->url : "");
-    (void)curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
+    s3_attempt_text(r, CURLOPT_PROXY, proxy->url ? proxy->url : "");
+    s3_attempt_text(r, CURLOPT_NOPROXY, "");
 }
 
 bool s3_connect_is_wanted(const struct s3_request *r, CURLcode code)

@@ -135,8 +135,12 @@ static void act(struct s3_multi *m, curl_socket_t fd, int events)
 
     if (!m->curl)
         return;
-    if (!m->unwatched)
-        (void)curl_multi_socket_action(m->curl, fd, events, &running);
+    if (!m->unwatched && curl_multi_socket_action(m->curl, fd, events, &running) == CURLM_OUT_OF_MEMORY &&
+            !m->unwatched) {
+        /* It could not note what it waits for next, and would not call again. */
+        m->unwatched = UV_ENOMEM;
+        m->close_when_idle = true;
+    }
     collect_finished(m);
     if (m->unwatched)
         fail_all(m);

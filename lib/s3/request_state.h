@@ -71,6 +71,7 @@ struct s3_request {
     struct buf answer_body;
     struct err stopped; /* why we stopped curl; ERR_NONE otherwise */
     bool connected;
+    bool lacks_option;  /* that curl could not copy */
     size_t sent;    /* bytes of body that curl has taken */
     uint64_t moved; /* bytes in both directions, for the watch */
     uint64_t seen_moved, seen_change_ms;
@@ -106,6 +107,9 @@ int s3_attempt_start(struct s3_request *r, struct err *e);
 /* connect.c: curl's options; whether curl has ended because it needs a connection, which then is made: `on_connected`
  * follows, err NULL or why not, unless s3_connect_forget comes first. */
 void s3_connect_set(struct s3_request *r);
+/* Sets an option of curl whose text curl copies: without a CA file or a proxy it would go on as if there were none. */
+void s3_attempt_text(struct s3_request *r, CURLoption option, const char *text);
+
 bool s3_connect_is_wanted(const struct s3_request *r, CURLcode code);
 int s3_connect_start(struct s3_request *r, struct err *e);
 void s3_connect_forget(struct s3_request *r);
