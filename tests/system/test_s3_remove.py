@@ -385,7 +385,8 @@ def test_errors_of_single_keys(bucket, folder):
         event = remove(s3, folder, names)
         assert event["event"] == "done" and event["gone"] == {"busy", "broken", "gone", "missing"}
         assert event["errors"] == {
-            "locked": ("auth", "AccessDenied: Access Denied because object protected by object lock."),
+            "locked": ("auth", "AccessDenied: Access Denied because object protected by object lock. "
+                       "(DeleteObject of locked, which needs s3:DeleteObject)"),
             "odd": ("config", "MethodNotAllowed"),
             "silent": ("protocol", "the store does not say whether it is deleted"),
         }
