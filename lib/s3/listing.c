@@ -17,7 +17,7 @@ struct listing_kind {
 };
 
 static const struct listing_kind objects = {
-        .query = {{"list-type", "2"}, {"encoding-type", "url"}},
+        .query = {{"list-type", "2"}, {"encoding-type", "url"}}, /* list-type first: next_page leaves it out */
         .n_query = 2,
         .marker = "continuation-token",
         .read = xml_page_objects,
@@ -50,6 +50,7 @@ struct s3_listing {
     bool had_latest; /* among the versions of last_key */
     unsigned n_pages, n_empty;
     bool page_has_items;
+    bool by_name;            /* the store knows the first version of the API alone, where a page begins behind a name */
     bool showing, cancelled; /* cancelled from inside a callback: freed when that has returned */
 };
 
@@ -141,13 +142,17 @@ static int check_advance(struct s3_listing *l, const struct xml_page *before, st
 {
     const struct xml_page *now = &l->page;
 
+    if (l->kind == &objects && !now->marker[0] && l->page_has_items)
+        l->by_name = true;
+    l->n_pages++;
+    if (l->by_name)
+        return l->page_has_items ? 0 : protocol(e, "more is to follow and it is not said from where");
     /* Without the key's marker the other one means nothing (S3 API, ListMultipartUploads, ListObjectVersions). */
     if (l->kind->repeats ? !now->key_marker[0] : !now->marker[0])
         return protocol(e, "more is to follow and it is not said from where");
     if (strcmp(now->marker, before->marker) == 0 && strcmp(now->key_marker, before->key_marker) == 0)
         return protocol(e, "the pages do not advance");
     l->n_empty = l->page_has_items ? 0 : l->n_empty + 1;
-    l->n_pages++;
     if (l->n_empty > EMPTY_PAGES_MAX || (l->kind->repeats && l->n_pages > PAGES_MAX))
         return protocol(e, "the pages do not end");
     return 0;
@@ -169,6 +174,13 @@ static int read_page(struct s3_listing *l, struct bytes body, struct err *e)
     return check_advance(l, &before, e);
 }
 
+/* Whether it may be the second version of the API that is refused: then the first is tried. */
+static bool is_too_new(const struct s3_listing *l, const struct err *err)
+{
+    return l->kind == &objects && !l->by_name && l->n_pages == 0 && err->kind == ERR_CONFIG &&
+           err->domain == ERR_DOMAIN_HTTP && (err->code == 400 || err->code == 405 || err->code == 501);
+}
+
 static void on_page(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct s3_listing *l = ctx;
@@ -176,6 +188,11 @@ static void on_page(void *ctx, const struct s3_response *res, const struct err *
     int result;
 
     l->request = NULL;
+    if (err && is_too_new(l, err)) {
+        l->by_name = true;
+        if (next_page(l, &e) == 0)
+            return;
+    }
     if (err) {
         finish(l, err);
         return;
@@ -207,11 +224,13 @@ static int next_page(struct s3_listing *l, struct err *e)
     struct s3_request_spec request = {.method = S3_GET, .query = query, .ctx = l, .on_done = on_page};
     size_t n = 1;
 
-    for (size_t i = 0; i < l->kind->n_query; i++)
+    for (size_t i = l->by_name ? 1 : 0; i < l->kind->n_query; i++)
         query[n++] = l->kind->query[i];
+    if (l->by_name && l->last_key[0])
+        query[n++] = (struct s3_param){"marker", l->last_key};
     if (l->kind->repeats && l->page.key_marker[0])
         query[n++] = (struct s3_param){"key-marker", l->page.key_marker};
-    if (l->page.marker[0])
+    if (l->page.marker[0] && !l->by_name)
         query[n++] = (struct s3_param){l->kind->marker, l->page.marker};
     request.n_query = n;
     request.patience_ms = l->spec.patience_ms;

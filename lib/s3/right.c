@@ -30,6 +30,7 @@ static const struct row {
         {S3_GET, true, "uploads", {"ListMultipartUploads", "s3:ListBucketMultipartUploads"}},
         {S3_GET, true, "versions", {"ListObjectVersions", "s3:ListBucketVersions"}},
         {S3_GET, true, "versioning", {"GetBucketVersioning", "s3:GetBucketVersioning"}},
+        {S3_GET, true, "prefix", {"ListObjects", "s3:ListBucket"}},
         {S3_GET, true, "object-lock", {"GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration"}},
         {S3_POST, true, "delete", {"DeleteObjects", "s3:DeleteObject"}},
 };

@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -752,7 +753,8 @@ MORE = b"<IsTruncated>true</IsTruncated><NextContinuationToken>%b</NextContinuat
     ([page([b"p/a"], MORE % b"1"), page([b"p/a"])], ["p/a"], "the names do not ascend"),
     ([page([b"p/b", b"p/a"])], ["p/b"], "the names do not ascend"),
     ([page([b"p/a", b"q/b"])], ["p/a"], "a name does not begin with the prefix asked for"),
-    ([page([b"p/a"], b"<IsTruncated>true</IsTruncated>")], ["p/a"], "more is to follow and it is not said from where"),
+    ([page([], b"<IsTruncated>true</IsTruncated>")], [], "more is to follow and it is not said from where"),
+    ([page([b"p/a"], b"<IsTruncated>true</IsTruncated>"), page([b"p/a"])], ["p/a"], "the names do not ascend"),
     ([page([b"p/a"], MORE % b"1"), page([b"p/b"], MORE % b"1")], ["p/a", "p/b"], "the pages do not advance"),
 ])
 def test_listings_that_lie(pages, shown, text):

@@ -24,6 +24,7 @@ static void test_rights(void **state)
             {S3_DELETE, "k", {"versionId"}, "m (DeleteObject of k, which needs s3:DeleteObjectVersion)"},
             {S3_DELETE, "k", {NULL}, "m (DeleteObject of k, which needs s3:DeleteObject)"},
             {S3_GET, NULL, {"prefix", "list-type"}, "m (ListObjectsV2, which needs s3:ListBucket)"},
+            {S3_GET, NULL, {"prefix", NULL}, "m (ListObjects, which needs s3:ListBucket)"},
             {S3_GET, NULL, {"prefix", "versions"}, "m (ListObjectVersions, which needs s3:ListBucketVersions)"},
             {S3_POST, NULL, {"delete"}, "m (DeleteObjects, which needs s3:DeleteObject)"},
             {S3_GET, NULL, {"unheard-of"}, "m"},
