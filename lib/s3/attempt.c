@@ -32,11 +32,12 @@ static int check_piece(const struct s3_request *r, struct err *e)
     const struct s3_answer *a = &r->answer;
 
     if (a->status != 206) {
-        /* A server that knows no ranges sends all of it: fine when all was wanted. */
-        if (want == 0)
+        /* A server that knows no ranges sends all of it: fine when all was wanted. Else nothing is known of the object.
+         */
+        if (want == 0 && (a->content_length == r->into_len || a->content_length == UINT64_MAX))
             return 0;
-        return err_set(
-                e, ERR_PROTOCOL, ERR_DOMAIN_HTTP, a->status, "HTTP %d in place of the part asked for", a->status);
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_HTTP, a->status,
+                "HTTP %d in place of the part asked for: the store, or a cache before it, ignores Range", a->status);
     }
     if (!a->has_range || a->range_first != want || a->range_last > last)
         return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_HTTP, 206, "an answer with another range than that asked for");
@@ -51,6 +52,10 @@ static int take_into(struct s3_request *r, const char *data, size_t len, struct 
         return -1;
     if (r->into_done == 0)
         memcpy(r->into_etag, r->answer.etag, sizeof(r->into_etag));
+    if (len > r->into_len - r->into_done && r->answer.status != 206)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_HTTP, r->answer.status,
+                "HTTP %d with more than the part asked for: the store, or a cache before it, ignores Range",
+                r->answer.status);
     if (len > r->into_len - r->into_done)
         return err_set(
                 e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the answer is longer than the %zu bytes asked for", r->into_len);
@@ -131,16 +136,16 @@ static int on_connected(void *ctx, char *remote_ip, char *local_ip, int remote_p
     return CURL_PREREQFUNC_OK;
 }
 
-static void set_connection(struct s3_request *r)
-{
-    const struct s3_conf *conf = s3_client_conf(r->client);
-    CURL *easy = r->easy;
-
 void s3_attempt_text(struct s3_request *r, CURLoption option, const char *text)
 {
     if (curl_easy_setopt(r->easy, option, text) != CURLE_OK)
         r->lacks_option = true;
 }
+
+static void set_connection(struct s3_request *r)
+{
+    const struct s3_conf *conf = s3_client_conf(r->client);
+    CURL *easy = r->easy;
 
     s3_attempt_text(r, CURLOPT_URL, (const char *)r->url.data);
     (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
@@ -235,17 +240,17 @@ int s3_attempt_start(struct s3_request *r, struct err *e)
         r->easy = curl_easy_init();
     if (!r->easy)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    r->lacks_option = false;
     set_connection(r);
     set_callbacks(r);
     set_method(r);
+    if (r->lacks_option)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl refuses an option: out of memory");
     r->transfer.easy = r->easy;
     return s3_multi_add(s3_client_multi(r->client), &r->transfer, e);
-    r->lacks_option = false;
 }
 
 uint64_t s3_attempt_look_ms(const struct s3_request *r)
-    if (r->lacks_option)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl refuses an option: out of memory");
 {
     const uint64_t stall = s3_client_conf(r->client)->stall_timeout_ms;
 

@@ -174,12 +174,13 @@ static void look_at_next(uv_timer_t *timer);
 
 /* Also when etcdutl says no: it was asked whether it can do this before the first. What our own system says is never of
  * the backup: the master key's file, the directory of a drill or etcdutl may be gone since; what the store says of an
- * object comes as HTTP. */
+ * object comes as HTTP, and where it does not keep to that, it has said nothing of the object. */
 static bool is_its_own(const struct verify *v, const struct err *err)
 {
     if (err->domain == ERR_DOMAIN_ERRNO || err->domain == ERR_DOMAIN_UV)
         return false;
-    return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND || err->kind == ERR_PROTOCOL ||
+    return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND ||
+           (err->kind == ERR_PROTOCOL && err->domain != ERR_DOMAIN_HTTP) ||
            (err->kind == ERR_CONFIG && v->state == UNPACKING);
 }
 
