@@ -103,6 +103,21 @@ static void set_region(struct s3_answer *a, const char *value)
         (void)snprintf(a->region, sizeof(a->region), "%s", value);
 }
 
+/* "text/html; charset=utf-8" as "text/html". */
+static void set_content_type(struct s3_answer *a, const char *value)
+{
+    const size_t len = strcspn(value, "; \t");
+
+    if (len < sizeof(a->content_type) &&
+            strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/.+-") >= len)
+        (void)snprintf(a->content_type, sizeof(a->content_type), "%.*s", (int)len, value);
+}
+
+static void set_location(struct s3_answer *a, const char *value)
+{
+    (void)snprintf(a->location, sizeof(a->location), "%.*s", (int)strcspn(value, "?#"), value);
+}
+
 static void set_retry_after(struct s3_answer *a, const char *value)
 {
     uint64_t n;
@@ -162,6 +177,10 @@ static int take_header(struct s3_answer *a, const struct header *h, struct err *
         a->last_modified = parse_date(h->value);
     else if (strcmp(h->name, "date") == 0)
         a->date = parse_date(h->value);
+    else if (strcmp(h->name, "content-type") == 0)
+        set_content_type(a, h->value);
+    else if (strcmp(h->name, "location") == 0)
+        set_location(a, h->value);
     else if (strcmp(h->name, "retry-after") == 0)
         set_retry_after(a, h->value);
     else if (strcmp(h->name, "x-amz-bucket-region") == 0)

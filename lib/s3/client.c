@@ -22,9 +22,11 @@ struct s3_client {
     struct sign_cache *sign;
     unsigned slots;
     TAILQ_HEAD(, s3_client_waiter) waiting;
-    int64_t skew;      /* by the last Date */
-    int64_t used_skew; /* what signatures are corrected by */
-    bool accepted;     /* a signature, by the store */
+    bool accepted;         /* a signature, by the store */
+    bool takes_unsigned;   /* a body over TLS without a signed hash was taken */
+    bool refuses_unsigned; /* or refused, and taken with one */
+    int64_t skew;          /* by the last Date */
+    int64_t used_skew;     /* what signatures are corrected by */
 };
 
 static void release(struct s3_client *c)
@@ -268,6 +270,24 @@ bool s3_client_wants_md5(const struct s3_client *c)
 void s3_client_learn_md5(struct s3_client *c)
 {
     c->conf.wants_md5 = true;
+}
+
+void s3_client_learn_unsigned(struct s3_client *c, bool taken)
+{
+    if (taken)
+        c->takes_unsigned = !c->refuses_unsigned;
+    else
+        c->refuses_unsigned = !c->takes_unsigned;
+}
+
+bool s3_client_takes_unsigned(const struct s3_client *c)
+{
+    return c->takes_unsigned;
+}
+
+bool s3_client_signs_payload(const struct s3_client *c)
+{
+    return c->refuses_unsigned;
 }
 
 int64_t s3_client_used_skew(const struct s3_client *c)

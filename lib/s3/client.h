@@ -8,8 +8,8 @@
  * Addressing: "path" is https://host/bucket/key, "virtual" is https://bucket.host/key. AUTO is virtual for hosts of
  * amazonaws.com when the bucket's name is a DNS label without dots, path for every other host.
  *
- * Payloads are unsigned over TLS (UNSIGNED-PAYLOAD) and signed over plain HTTP (SigV4, "Signature Calculations for the
- * Authorization Header" in the S3 API).
+ * Payloads are unsigned over TLS (UNSIGNED-PAYLOAD), unless the store refuses that, and signed over plain HTTP (SigV4,
+ * "Signature Calculations for the Authorization Header" in the S3 API).
  */
 #pragma once
 

@@ -60,6 +60,12 @@ bool s3_client_was_accepted(const struct s3_client *c);
 /* A put was refused for want of Content-MD5. */
 void s3_client_learn_md5(struct s3_client *c);
 
+/* A body without a signed hash was taken over TLS; or it was not, and the same with a hash was. The first that is
+ * learnt stays. */
+void s3_client_learn_unsigned(struct s3_client *c, bool taken);
+bool s3_client_takes_unsigned(const struct s3_client *c);
+bool s3_client_signs_payload(const struct s3_client *c);
+
 /* Seconds that signatures are corrected by. */
 int64_t s3_client_used_skew(const struct s3_client *c);
 

@@ -57,8 +57,10 @@ static int hash_payload(struct s3_request *r, struct err *e)
     if (r->payload_hash[0])
         return 0;
     /* TLS protects the bytes already. Of an empty body the hash costs nothing, and all stores know it. */
-    if (r->body.len > 0 && s3_client_is_tls(r->client)) {
-        memcpy(r->payload_hash, "UNSIGNED-PAYLOAD", sizeof("UNSIGNED-PAYLOAD"));
+    if (s3_client_signs_payload(r->client))
+        r->signs_payload = true;
+    if (r->body.len > 0 && s3_client_is_tls(r->client) && !r->signs_payload) {
+        memcpy(r->payload_hash, S3_UNSIGNED_PAYLOAD, sizeof(S3_UNSIGNED_PAYLOAD));
         return 0;
     }
     if (EVP_Digest(r->body.len ? (const void *)r->body.data : "", r->body.len, hash, &len, EVP_sha256(), NULL) != 1)

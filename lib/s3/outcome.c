@@ -1,5 +1,6 @@
 /* What came of an attempt: an answer, another attempt, or a failure. */
 #include <string.h>
+#include <strings.h>
 
 #include "s3/request_state.h"
 
@@ -16,6 +17,7 @@ struct s3_verdict_place s3_outcome_place(const struct s3_request *r)
     return (struct s3_verdict_place){
             .host = s3_client_shown(r->client),
             .bucket = conf->bucket,
+            .tls = s3_client_is_tls(r->client),
             .ca_cert = conf->ca_cert,
             .proxy = proxy->name,
             .proxy_variable = proxy->variable,
@@ -61,6 +63,19 @@ static bool is_hidden_error(const struct s3_request *r, struct xml_error *error)
     return xml_parse_error(buf_bytes(&r->answer_body), error, &ignored) == 0;
 }
 
+/* Of a plain text, as Go's servers answer: "Client sent an HTTP request to an HTTPS server.". */
+static void read_line(const struct s3_request *r, char *out, size_t size)
+{
+    enum { SHOWN = 120 };
+    const char *text = (const char *)r->answer_body.data;
+    size_t len = 0;
+
+    while (len < r->answer_body.len && len < SHOWN && len < size - 1 && (unsigned char)text[len] >= ' ')
+        len++;
+    memcpy(out, text, len);
+    out[len] = '\0';
+}
+
 static void read_error(struct s3_request *r, struct xml_error *error)
 {
     struct err ignored = ERR_INIT;
@@ -68,6 +83,8 @@ static void read_error(struct s3_request *r, struct xml_error *error)
     *error = (struct xml_error){0};
     if (xml_parse_error(buf_bytes(&r->answer_body), error, &ignored) < 0)
         *error = (struct xml_error){0};
+    if (!error->code[0] && strcasecmp(r->answer.content_type, "text/plain") == 0)
+        read_line(r, error->message, sizeof(error->message));
     if (!error->region[0])
         (void)snprintf(error->region, sizeof(error->region), "%s", r->answer.region);
     s3_headers_redact(r, error->message);
@@ -98,6 +115,21 @@ static bool is_for_want_of_md5(const struct s3_request *r, const struct xml_erro
            (strcmp(error->code, "InvalidRequest") == 0 && strstr(error->message, "Content-MD5"));
 }
 
+/*
+ * Whether a body whose hash is not signed may be what is refused, where TLS protects it. A policy may deny it with
+ * AccessDenied (S3 API, s3:x-amz-content-sha256), others find no hash or another signature. So it is tried with the
+ * hash once, unless such a body has been taken before.
+ */
+static bool is_for_want_of_hash(const struct s3_request *r, const struct xml_error *error)
+{
+    static const char codes[] = "AccessDenied SignatureDoesNotMatch XAmzContentSHA256Mismatch InvalidRequest "
+                                "InvalidArgument NotImplemented";
+
+    if (r->signs_payload || strcmp(r->payload_hash, S3_UNSIGNED_PAYLOAD) != 0 || s3_client_takes_unsigned(r->client))
+        return false;
+    return error->code[0] && is_fine(codes, error->code);
+}
+
 /* An answer to a HEAD has no code. */
 static bool is_refusal(int status, const struct xml_error *error)
 {
@@ -105,13 +137,13 @@ static bool is_refusal(int status, const struct xml_error *error)
 }
 
 /* Whether a refused signature may be the store's mistake: one of several gateways that does not know the key yet, or a
- * proxy that changed a header. The same key has been accepted before, and one more attempt tells. */
+ * proxy that changed a header; or ours, where the credentials, which are read for each attempt, were just replaced. A
+ * key has been accepted before, and one more attempt tells. */
 static bool is_worth_signing_again(struct s3_request *r, const struct xml_error *error)
 {
-    bool is_signature =
-            strcmp(error->code, "SignatureDoesNotMatch") == 0 || strcmp(error->code, "InvalidAccessKeyId") == 0;
+    static const char codes[] = "SignatureDoesNotMatch InvalidAccessKeyId InvalidToken ExpiredToken";
 
-    if (!is_signature || r->signed_again || !s3_client_was_accepted(r->client))
+    if (!error->code[0] || !is_fine(codes, error->code) || r->signed_again || !s3_client_was_accepted(r->client))
         return false;
     r->signed_again = true;
     return true;
@@ -126,7 +158,15 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
 
     if (is_fine(r->fine_code, error->code))
         return S3_ATTEMPT_DONE;
-    again = s3_verdict_http(&at, status, error, e);
+    again = s3_verdict_http(&at,
+            &(struct s3_verdict_answer){
+                    .status = status,
+                    .is_bucket = r->is_bucket,
+                    .error = *error,
+                    .content_type = r->answer.content_type,
+                    .location = r->answer.location,
+            },
+            e);
     if (is_refusal(status, error))
         s3_right_tell(&r->right, r->key, e);
     if (r->into && (status == 412 || status == 416))
@@ -138,6 +178,11 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
     }
     if (is_for_want_of_md5(r, error)) {
         s3_client_learn_md5(r->client);
+        return S3_ATTEMPT_AT_ONCE;
+    }
+    if (is_for_want_of_hash(r, error)) {
+        r->signs_payload = true;
+        r->payload_hash[0] = '\0';
         return S3_ATTEMPT_AT_ONCE;
     }
     return again || is_worth_signing_again(r, error) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
@@ -160,6 +205,23 @@ static void make_response(struct s3_request *r)
     memcpy(r->response.etag, r->answer.etag, sizeof(r->response.etag));
 }
 
+/* Whether there is a document where one of S3's is expected, and it is not. */
+static bool is_page(const struct s3_request *r)
+{
+    return r->answer_body.len > 0 && (r->is_bucket || r->method != S3_GET) &&
+           s3_verdict_is_foreign(r->answer.content_type);
+}
+
+/* An answer that was accepted says what the store accepts. */
+static void learn(const struct s3_request *r)
+{
+    s3_client_saw_accepted(r->client);
+    if (strcmp(r->payload_hash, S3_UNSIGNED_PAYLOAD) == 0)
+        s3_client_learn_unsigned(r->client, true);
+    else if (r->signs_payload)
+        s3_client_learn_unsigned(r->client, false);
+}
+
 static enum s3_attempt_end end_by_answer(struct s3_request *r, struct err *e)
 {
     struct xml_error error;
@@ -172,9 +234,14 @@ static enum s3_attempt_end end_by_answer(struct s3_request *r, struct err *e)
         (void)err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the answer ended after %zu of %zu bytes", r->into_done,
                 r->into_len);
         end = S3_ATTEMPT_FAILED;
+    } else if (is_page(r)) {
+        const struct s3_verdict_place at = s3_outcome_place(r);
+
+        s3_verdict_page(&at, r->answer.status, r->answer.content_type, e);
+        end = S3_ATTEMPT_FAILED;
     }
-    if (is_success(r->answer.status))
-        s3_client_saw_accepted(r->client);
+    if (end == S3_ATTEMPT_DONE && is_success(r->answer.status))
+        learn(r);
     if (end == S3_ATTEMPT_DONE)
         make_response(r);
     return end;

@@ -2,14 +2,13 @@
  * request.h: one S3 request, retried until it is answered.
  *
  * Each attempt is signed anew. Tried again with backoff and jitter, `max_attempts` in all or as long as `patience_ms`
- * says: connections that fail or
- * stall, answers 500, 502, 503, 504, 429, 408, and the codes SlowDown, InternalError, RequestTimeout,
- * ServiceUnavailable, OperationAborted, ConditionalRequestConflict, also as an <Error> inside a 200 (S3 API,
- * CompleteMultipartUpload, CopyObject, DeleteObjects). RequestTimeTooSkewed and a 403 whose Date is far from ours
+ * says: connections that fail or stall, answers 500, 502, 503, 504, 429, 408, and the codes SlowDown, InternalError,
+ * RequestTimeout, ServiceUnavailable, OperationAborted, ConditionalRequestConflict, also as an <Error> inside a 200 (S3
+ * API, CompleteMultipartUpload, CopyObject, DeleteObjects). RequestTimeTooSkewed and a 403 whose Date is far from ours
  * correct the clock and are tried again once, at once; a signature that is refused is tried once more where one was
- * accepted before; so is a kept connection that turns out to be dead. A put that is
- * refused for want of Content-MD5, as S3 does where objects come under retention by default, is sent again with it, and
- * so are all later ones of this client. All else is an answer.
+ * accepted before; so is a kept connection that turns out to be dead. A put that is refused for want of Content-MD5, as
+ * S3 does where objects come under retention by default, is sent again with it, and so are all later ones of this
+ * client; the same goes for a body over TLS and its SHA-256. All else is an answer.
  *
  * Errors of S3 become: 403, 401 and expired tokens ERR_AUTH; 404 ERR_NOT_FOUND; 5xx but 501 and 505, and transport
  * ERR_TRANSIENT; certificates ERR_AUTH; redirects and other 4xx ERR_CONFIG; unparsable answers ERR_PROTOCOL; with

@@ -20,6 +20,8 @@
 #include "s3/right.h"
 #include "s3/verdict.h"
 
+#define S3_UNSIGNED_PAYLOAD "UNSIGNED-PAYLOAD"
+
 struct s3_request_header {
     char *name, *value;
 };
@@ -69,9 +71,9 @@ struct s3_request {
     char curl_error[CURL_ERROR_SIZE];
     struct s3_answer answer;
     struct buf answer_body;
+    bool lacks_option;  /* that curl could not copy */
     struct err stopped; /* why we stopped curl; ERR_NONE otherwise */
     bool connected;
-    bool lacks_option;  /* that curl could not copy */
     size_t sent;    /* bytes of body that curl has taken */
     uint64_t moved; /* bytes in both directions, for the watch */
     uint64_t seen_moved, seen_change_ms;
@@ -87,6 +89,7 @@ struct s3_request {
     unsigned attempts;
     unsigned resent; /* within attempts */
     bool fresh, went_stale, corrected_clock, signed_again;
+    bool signs_payload; /* though it is protected by TLS */
     struct backoff backoff;
     uint64_t start_ms;
     struct s3_response response;
@@ -104,12 +107,12 @@ enum s3_attempt_end {
  * credentials. */
 int s3_attempt_start(struct s3_request *r, struct err *e);
 
-/* connect.c: curl's options; whether curl has ended because it needs a connection, which then is made: `on_connected`
- * follows, err NULL or why not, unless s3_connect_forget comes first. */
-void s3_connect_set(struct s3_request *r);
 /* Sets an option of curl whose text curl copies: without a CA file or a proxy it would go on as if there were none. */
 void s3_attempt_text(struct s3_request *r, CURLoption option, const char *text);
 
+/* connect.c: curl's options; whether curl has ended because it needs a connection, which then is made: `on_connected`
+ * follows, err NULL or why not, unless s3_connect_forget comes first. */
+void s3_connect_set(struct s3_request *r);
 bool s3_connect_is_wanted(const struct s3_request *r, CURLcode code);
 int s3_connect_start(struct s3_request *r, struct err *e);
 void s3_connect_forget(struct s3_request *r);

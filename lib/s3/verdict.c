@@ -3,6 +3,7 @@
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Codes that mean more than their HTTP status, and words for those that some stores send without any. Sources: S3 API,
  * "Error Responses"; the codes of Ceph's gateway. */
@@ -10,27 +11,29 @@ static const struct code {
     const char *name;
     enum err_kind kind; /* ERR_NONE: by the status */
     bool again;
-    const char *words;
+    const char *words; /* where the store has none */
+    const char *more;  /* what it may mean beside that; or NULL */
 } codes[] = {
-        {"SlowDown", ERR_TRANSIENT, true, "the store asks for fewer requests"},
-        {"InternalError", ERR_TRANSIENT, true, "the store failed"},
-        {"RequestTimeout", ERR_TRANSIENT, true, "the store waited too long for us"},
-        {"ServiceUnavailable", ERR_TRANSIENT, true, "the store is not available"},
-        {"OperationAborted", ERR_TRANSIENT, true, "another operation was in the way"},
-        {"ConditionalRequestConflict", ERR_TRANSIENT, true, "another operation was in the way"},
-        {"AccessDenied", ERR_AUTH, false, "this access key may not do that"},
-        {"InvalidAccessKeyId", ERR_AUTH, false, "the store does not know this access key"},
-        {"SignatureDoesNotMatch", ERR_AUTH, false, "the secret key does not belong to this access key"},
-        {"ExpiredToken", ERR_AUTH, false, "the session token has expired"},
-        {"InvalidToken", ERR_AUTH, false, "the session token is not valid"},
-        {"UserSuspended", ERR_AUTH, false, "the user of this access key is suspended"},
-        {"RequestTimeTooSkewed", ERR_AUTH, false, "our clock and the server's differ too much"},
-        {"NoSuchBucket", ERR_NOT_FOUND, false, ""},
-        {"NoSuchKey", ERR_NOT_FOUND, false, "there is no such object"},
-        {"NoSuchVersion", ERR_NOT_FOUND, false, "there is no such version"},
-        {"NoSuchUpload", ERR_NOT_FOUND, false, "there is no such upload"},
-        {"QuotaExceeded", ERR_NONE, false, "the quota of the bucket or its owner is used up"},
-        {"PreconditionFailed", ERR_NONE, false, "the object is not what it was required to be"},
+        {"SlowDown", ERR_TRANSIENT, true, "the store asks for fewer requests", NULL},
+        {"InternalError", ERR_TRANSIENT, true, "the store failed", NULL},
+        {"RequestTimeout", ERR_TRANSIENT, true, "the store waited too long for us", NULL},
+        {"ServiceUnavailable", ERR_TRANSIENT, true, "the store is not available", NULL},
+        {"OperationAborted", ERR_TRANSIENT, true, "another operation was in the way", NULL},
+        {"ConditionalRequestConflict", ERR_TRANSIENT, true, "another operation was in the way", NULL},
+        {"AccessDenied", ERR_AUTH, false, "this access key may not do that", NULL},
+        {"InvalidAccessKeyId", ERR_AUTH, false, "the store does not know this access key", NULL},
+        {"SignatureDoesNotMatch", ERR_AUTH, false, "the signature is not the one that the store makes",
+                "; the secret key may be another one, or what stands before the store may change the host or the path"},
+        {"ExpiredToken", ERR_AUTH, false, "the session token has expired", NULL},
+        {"InvalidToken", ERR_AUTH, false, "the session token is not valid", NULL},
+        {"UserSuspended", ERR_AUTH, false, "the user of this access key is suspended", NULL},
+        {"RequestTimeTooSkewed", ERR_AUTH, false, "our clock and the server's differ too much", NULL},
+        {"NoSuchBucket", ERR_NOT_FOUND, false, "", NULL},
+        {"NoSuchKey", ERR_NOT_FOUND, false, "there is no such object", NULL},
+        {"NoSuchVersion", ERR_NOT_FOUND, false, "there is no such version", NULL},
+        {"NoSuchUpload", ERR_NOT_FOUND, false, "there is no such upload", NULL},
+        {"QuotaExceeded", ERR_NONE, false, "the quota of the bucket or its owner is used up", NULL},
+        {"PreconditionFailed", ERR_NONE, false, "the object is not what it was required to be", NULL},
 };
 
 /* What an HTTP status is called (RFC 9110, section 15), for answers without a code. */
@@ -90,46 +93,101 @@ static bool is_name(const char *s)
     return len > 0 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-") == len;
 }
 
-/* S3 has the bucket somewhere else: a redirect, or a signature for the wrong region. We do not follow, because the
- * configuration should say what is true. */
-static bool elsewhere(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e)
+bool s3_verdict_is_foreign(const char *content_type)
 {
+    return content_type &&
+           (strcasecmp(content_type, "text/html") == 0 || strcasecmp(content_type, "application/json") == 0);
+}
+
+void s3_verdict_page(const struct s3_verdict_place *at, int status, const char *content_type, struct err *e)
+{
+    (void)err_set(e, ERR_PROTOCOL, ERR_DOMAIN_HTTP, status,
+            "HTTP %d from %s is %s and no answer of S3: another service may be there, or stand before the store",
+            status, at->host, content_type);
+}
+
+/* The endpoint that belongs into the configuration where S3 names the host of a bucket: without the bucket. */
+static const char *without_bucket(const struct s3_verdict_place *at, const char *endpoint)
+{
+    const size_t len = strlen(at->bucket);
+
+    return strncmp(endpoint, at->bucket, len) == 0 && endpoint[len] == '.' && strchr(endpoint + len + 1, '.')
+                   ? endpoint + len + 1
+                   : endpoint;
+}
+
+/* S3 has the bucket somewhere else: a redirect, or a signature for the wrong region. We do not follow, because the
+ * configuration should say what is true. Nothing is said of a place that the answer does not name. */
+static bool elsewhere(const struct s3_verdict_place *at, const struct s3_verdict_answer *a, struct err *e)
+{
+    const struct xml_error *error = &a->error;
+    const bool is_redirect = a->status >= 300 && a->status < 400;
     const char *code = error->code[0] ? error->code : "redirect";
 
-    if (!(status >= 300 && status < 400) && strcmp(code, "AuthorizationHeaderMalformed") != 0 &&
+    if (!is_redirect && strcmp(code, "AuthorizationHeaderMalformed") != 0 &&
             strcmp(code, "IllegalLocationConstraintException") != 0)
         return false;
     if (is_name(error->region))
-        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, status, "HTTP %d %s: bucket \"%s\" is in the region %s", status,
-                code, at->bucket, error->region);
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, a->status, "HTTP %d %s: bucket \"%s\" is in the region %s",
+                a->status, code, at->bucket, error->region);
     else if (is_name(error->endpoint))
-        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, status, "HTTP %d %s: bucket \"%s\" is at the endpoint %s", status,
-                code, at->bucket, error->endpoint);
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, a->status, "HTTP %d %s: bucket \"%s\" is at the endpoint %s",
+                a->status, code, at->bucket, without_bucket(at, error->endpoint));
     else
-        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, status, "HTTP %d %s: bucket \"%s\" is not at %s%s%s", status,
-                code, at->bucket, at->host, error->message[0] ? ": " : "", error->message);
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, a->status, "HTTP %d %s from %s%s%s%s%s%s", a->status, code,
+                at->host, error->message[0] ? ": " : "", error->message,
+                a->location && a->location[0] ? " leads to " : "", a->location ? a->location : "",
+                is_redirect ? "; redirects are not followed, the endpoint has to be the store itself" : "");
     return true;
 }
 
-bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e)
+/* An answer without a code of S3's: what was seen, and what may stand there. */
+static void uncoded(
+        const struct s3_verdict_place *at, const struct s3_verdict_answer *a, const struct status *known, struct err *e)
 {
+    const bool foreign = s3_verdict_is_foreign(a->content_type);
+    const char *message = a->error.message;
+    enum err_kind kind = known->kind;
+    const char *may = "";
+
+    if (foreign && kind == ERR_NOT_FOUND)
+        kind = ERR_PROTOCOL;
+    if (foreign)
+        may = ", which is no answer of S3: another service may be there, or stand before the store";
+    else if (a->is_bucket && a->status == 404)
+        may = ", asked about the bucket: the endpoint may be no S3 store, or a host that names a bucket already";
+    else if (!at->tls && a->status == 400)
+        may = "; a port for TLS may answer so: https:// before the endpoint asks for it";
+    (void)err_set(e, kind, ERR_DOMAIN_HTTP, a->status, "HTTP %d%s%s from %s%s%s%s%s%s%s", a->status,
+            known->name[0] ? " " : "", known->name, at->host, foreign ? " (" : "", foreign ? a->content_type : "",
+            foreign ? ")" : "", message[0] ? ": " : "", message, may);
+}
+
+bool s3_verdict_http(const struct s3_verdict_place *at, const struct s3_verdict_answer *a, struct err *e)
+{
+    const struct xml_error *error = &a->error;
     const struct code *code = find_code(error->code);
-    const struct status by_status = find_status(status);
-    const bool decides = code && code->kind != ERR_NONE, no_bucket = strcmp(error->code, "NoSuchBucket") == 0;
+    const struct status by_status = find_status(a->status);
+    const bool decides = code && code->kind != ERR_NONE, is_missing = strcmp(error->code, "NoSuchKey") == 0;
     const enum err_kind kind = decides ? code->kind : by_status.kind;
     const char *words = error->message[0] ? error->message : code ? code->words : "";
+    const char *more = code && code->more ? code->more : "";
 
-    if (elsewhere(at, status, error, e))
+    if (elsewhere(at, a, e))
         return false;
     if (!error->code[0])
-        (void)err_set(e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d%s%s from %s", status, by_status.name[0] ? " " : "",
-                by_status.name, at->host);
-    else if (no_bucket)
-        (void)err_set(e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d NoSuchBucket: there is no bucket \"%s\" at %s", status,
-                at->bucket, at->host);
+        uncoded(at, a, &by_status, e);
+    else if (strcmp(error->code, "NoSuchBucket") == 0)
+        (void)err_set(e, kind, ERR_DOMAIN_HTTP, a->status, "HTTP %d NoSuchBucket: there is no bucket \"%s\" at %s",
+                a->status, at->bucket, at->host);
+    else if (is_missing && a->is_bucket)
+        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_HTTP, a->status,
+                "HTTP %d NoSuchKey from %s, asked about the bucket \"%s\": it took that for the name of an object, "
+                "as a store does when the endpoint's host names a bucket already",
+                a->status, at->host, at->bucket);
     else
-        (void)err_set(
-                e, kind, ERR_DOMAIN_HTTP, status, "HTTP %d %s%s%s", status, error->code, words[0] ? ": " : "", words);
+        (void)err_set(e, kind, ERR_DOMAIN_HTTP, a->status, "HTTP %d %s%s%s%s", a->status, error->code,
+                words[0] ? ": " : "", words, more);
     return decides ? code->again : by_status.again;
 }
 
@@ -152,19 +210,18 @@ static void certificate(const struct s3_verdict_place *at, const struct s3_verdi
     case X509_V_OK:
     case X509_V_ERR_UNSPECIFIED: /* what curl starts from; it compares the names itself */
         (void)err_set(e, ERR_AUTH, ERR_DOMAIN_CURL, f->code, "the certificate of %s is not accepted: %s", at->host,
-                f->detail[0] ? f->detail : "it is for another host");
+                f->detail[0] ? f->detail : curl_easy_strerror(f->code));
         return;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         (void)err_set(e, ERR_AUTH, ERR_DOMAIN_CURL, f->code,
                 "the certificate of %s is not accepted: its issuer is not among %s", at->host, cas);
         return;
     case X509_V_ERR_CERT_HAS_EXPIRED:
-        why = "it has expired, or its issuer's has";
+        why = "it has expired, or its issuer's has, if our clock is right";
         break;
     case X509_V_ERR_CERT_NOT_YET_VALID:
         why = "it is not valid yet, if our clock is right";
@@ -199,6 +256,16 @@ static const struct failure {
         {CURLE_BAD_CONTENT_ENCODING, ERR_PROTOCOL, false, "a broken encoding from"},
 };
 
+/* What a failure looks like where one side speaks TLS and the other does not. "" where it does not look so. */
+static const char *mixed_up(const struct s3_verdict_place *at, const struct s3_verdict_failure *f)
+{
+    if (at->tls && f->code == CURLE_SSL_CONNECT_ERROR && strstr(f->detail, "wrong version number"))
+        return "; what answers may speak plain HTTP, which http:// before the endpoint asks for";
+    if (!at->tls && (f->code == CURLE_UNSUPPORTED_PROTOCOL || f->code == CURLE_WEIRD_SERVER_REPLY))
+        return "; a port for TLS may answer so: https:// before the endpoint asks for it";
+    return "";
+}
+
 bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_failure *f, struct err *e)
 {
     struct failure known = {.kind = ERR_TRANSIENT, .again = true, .words = "a failed exchange with"};
@@ -218,7 +285,8 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
             known = failures[i];
     if ((f->code == CURLE_COULDNT_CONNECT || f->code == CURLE_ABORTED_BY_CALLBACK) && f->os_error != 0)
         detail = strerror((int)f->os_error);
-    (void)err_set(e, known.kind, ERR_DOMAIN_CURL, f->code, "%s %s: %s", known.words, at->host, detail);
+    (void)err_set(
+            e, known.kind, ERR_DOMAIN_CURL, f->code, "%s %s: %s%s", known.words, at->host, detail, mixed_up(at, f));
     return known.again;
 }
 

@@ -14,14 +14,30 @@
 struct s3_verdict_place {
     const char *host; /* with the proxy before it, if there is one */
     const char *bucket;
+    bool tls;
     const char *ca_cert;        /* or NULL */
     const char *proxy;          /* its name without a password, or NULL */
     const char *proxy_variable; /* of the environment, that names it */
 };
 
-/* An answer that is not the one wanted. `error` holds what the <Error> said, "" where there was none. Sets *e, returns
- * whether another attempt may help. */
-bool s3_verdict_http(const struct s3_verdict_place *at, int status, const struct xml_error *error, struct err *e);
+/* An answer that is not the one wanted, as far as it was seen. */
+struct s3_verdict_answer {
+    int status;
+    bool is_bucket;         /* it was asked about the bucket, not about an object */
+    struct xml_error error; /* what the <Error> said; "" where there was none, but for the message: then it is the first
+                               line of a plain text that came instead */
+    const char *content_type, *location; /* or NULL, or "" */
+};
+
+/* Sets *e, returns whether another attempt may help. A 404 of a web page or of JSON is ERR_PROTOCOL: it does not come
+ * from a store, and says nothing about what one has. */
+bool s3_verdict_http(const struct s3_verdict_place *at, const struct s3_verdict_answer *a, struct err *e);
+
+/* Whether that is no answer of S3, whose documents are XML. */
+bool s3_verdict_is_foreign(const char *content_type);
+
+/* An answer of 2xx whose document is foreign. Sets *e. */
+void s3_verdict_page(const struct s3_verdict_place *at, int status, const char *content_type, struct err *e);
 
 /* What is said of one object in an answer about several (S3 API, DeleteObjects), which has no status of its own. Kinds
  * as above, ERR_CONFIG for codes that no table has. Sets *e, returns whether another attempt may help. */

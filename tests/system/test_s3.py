@@ -166,7 +166,8 @@ def test_unfinished_uploads(s3, bucket):
 
 
 @pytest.mark.parametrize("lines, code", [
-    ("testkey\nwrong\n", "SignatureDoesNotMatch: the secret key does not belong to this access key"),
+    ("testkey\nwrong\n", "SignatureDoesNotMatch: the signature is not the one that the store makes; the "
+     "secret key may be another one, or what stands before the store may change the host or the path"),
     ("nobody\ntestsecret\n", "InvalidAccessKeyId: the store does not know this access key"),
     ("otherkey\nothersecret\n", "AccessDenied: this access key may not do that"),
 ])
@@ -231,7 +232,7 @@ def test_tls(bucket, ca):
 
 
 @pytest.mark.parametrize("certificate, text", [
-    ("server-expired", "it has expired, or its issuer's has"),
+    ("server-expired", "it has expired, or its issuer's has, if our clock is right"),
     ("server-dns", "SSL: no alternative certificate subject name matches target host name '127.0.0.1'"),
     ("server-alien", "its issuer is not among {ca}"),
     ("server-ip", None),
@@ -295,6 +296,7 @@ def test_tls_and_plain_mixed_up(bucket, ca):
     with S3(f"https://{plain}", bucket.name, attempts=1, ca=ca("ca")) as s3:
         event = s3("head", "x")
         assert event["kind"] == "transient" and event["text"].startswith(f"no TLS with {plain}: "), event
+        assert event["text"].endswith("; what answers may speak plain HTTP, which http:// before the endpoint asks for"), event
 
 
 def test_overload_passes(bucket, folder):

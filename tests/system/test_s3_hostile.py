@@ -579,7 +579,7 @@ def test_refusal_and_a_reset(folder, ca, size, https):
             connection.body(request)
         stop(s3.process)
         try:
-            connection.answer(403, error("AccessDenied") + b" " * 60000)  # several reads
+            connection.answer(403, error("UserSuspended") + b" " * 60000)  # several reads
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sock.close()
         finally:
@@ -587,7 +587,7 @@ def test_refusal_and_a_reset(folder, ca, size, https):
 
     with Peer(script, (ca("server"), ca.key("server")) if https else None) as peer:
         with S3(peer.url, ca=ca("ca"), attempts=3) as s3:
-            failed(s3("put", "k", folder / "file"), "auth", "HTTP 403 AccessDenied: m")
+            failed(s3("put", "k", folder / "file"), "auth", "HTTP 403 UserSuspended: m")
         assert len(peer.requests) == 1
 
 
@@ -785,6 +785,91 @@ def test_pages_that_are_none(body, text):
         event = s3("list", "")
         failed(event, "protocol", text)
         assert event["items"] == []
+
+
+@pytest.mark.parametrize("refusal", [None, (501, "NotImplemented"), (400, "InvalidArgument")])
+def test_a_store_that_knows_the_first_version_of_listings(refusal):
+    """It passes over list-type, or refuses it; its pages begin behind a name."""
+    def script(connection, request):
+        query = parse_qs(urlsplit(request.target).query)
+        if refusal and "list-type" in query:
+            connection.answer(refusal[0], error(refusal[1]))
+            return
+        behind = query.get("marker", [""])[0]
+        left = [name for name in ("p/a b", "p/b&", "p/c") if name > behind]
+        more = b"<IsTruncated>true</IsTruncated>" if len(left) > 1 else b""
+        connection.answer(200, page([quote(left[0]).encode()], b"<EncodingType>url</EncodingType>" + more))
+
+    with Peer(forever(script)) as peer, S3(peer.url, attempts=1) as s3:
+        assert [i["key"] for i in s3("list", "p/")["items"]] == ["p/a b", "p/b&", "p/c"]
+        assert len(peer.requests) == (4 if refusal else 3)
+
+
+@pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/json"])
+def test_a_page_in_place_of_an_answer(content_type):
+    with Peer(forever(lambda c, r: c.answer(404 if r.method == "HEAD" else 200, b"<html></html>",
+                                            content_type=content_type))) as peer, S3(peer.url) as s3:
+        short = content_type.partition(";")[0]
+        failed(s3("list", ""), "protocol", f"HTTP 200 from 127.0.0.1:{peer.port} is {short} and no answer of S3: another "
+               "service may be there, or stand before the store")
+        failed(s3("head", "k"), "protocol", f"HTTP 404 Not Found from 127.0.0.1:{peer.port} ({short}), which is no answer of "
+               "S3: another service may be there, or stand before the store")
+
+
+def test_a_redirect_says_where_to():
+    with Peer(forever(lambda c, r: c.answer(302, location="https://login.example.com/a?token=secret"))) as peer:
+        with S3(peer.url) as s3:
+            failed(s3("head", "k"), "config", f"HTTP 302 redirect from 127.0.0.1:{peer.port} leads to "
+                   "https://login.example.com/a; redirects are not followed, the endpoint has to be the store itself")
+
+
+def test_http_to_a_port_for_tls():
+    words = b"Client sent an HTTP request to an HTTPS server.\n"  # as Go's servers, and so MinIO
+    with Peer(forever(lambda c, r: c.answer(400, words, content_type="text/plain"))) as peer, S3(peer.url) as s3:
+        failed(s3("list", ""), "config", f"HTTP 400 Bad Request from 127.0.0.1:{peer.port}: Client sent an HTTP request to an "
+               "HTTPS server.; a port for TLS may answer so: https:// before the endpoint asks for it")
+
+
+# Signatures
+
+
+@pytest.mark.parametrize("status, code", [(403, "AccessDenied"), (400, "XAmzContentSHA256Mismatch"), (501, "NotImplemented")])
+def test_a_store_that_wants_hashes_over_tls_too(folder, ca, status, code):
+    """Sent again at once with the hash of its body, and so is all that follows."""
+    def script(connection, request):
+        unsigned = request.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+        connection.answer(*((status, error(code)) if unsigned else (200, b"")), etag='"e"')
+
+    (folder / "file").write_bytes(b"data")
+    with Peer(forever(script), (ca("server"), ca.key("server"))) as peer, S3(peer.url, attempts=1, ca=ca("ca")) as s3:
+        assert [s3("put", "k", folder / "file")["event"] for _ in range(2)] == ["done"] * 2
+        assert [r.headers["x-amz-content-sha256"][:8] for r in peer.requests] == ["UNSIGNED", "3a6eb079", "3a6eb079"]
+
+
+def test_a_store_that_took_one_without_hash_is_not_asked_again(folder, ca):
+    (folder / "file").write_bytes(b"data")
+    with Peer(forever(lambda c, r: c.answer(*((403, error("AccessDenied")) if "no" in r.target else (200, b"")), etag='"e"')),
+              (ca("server"), ca.key("server"))) as peer, S3(peer.url, ca=ca("ca")) as s3:
+        assert s3("put", "k", folder / "file")["event"] == "done"
+        assert s3("put", "no", folder / "file")["event"] == "failed"
+        assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken"])
+def test_a_refusal_of_what_was_accepted_is_doubted_once(code):
+    def script(connection, request):
+        connection.answer(*((403, error(code)) if len(peer.requests) in refused else (200, b"")))
+
+    refused = {1}
+    with Peer(forever(script)) as peer, S3(peer.url) as s3:
+        assert s3("put", "k", os.devnull)["event"] == "failed" and len(peer.requests) == 1  # nothing was accepted yet
+        refused.clear()
+        assert s3("head", "k")["event"] == "done"
+        refused |= {len(peer.requests) + 1}
+        assert s3("put", "k", os.devnull)["attempts"] == 2
+        refused |= set(range(100))
+        event = s3("put", "k", os.devnull)
+        assert (event["event"], event["kind"]) == ("failed", "auth") and "(2 attempts" in event["text"], event
 
 
 def test_continuation_is_asked_for_as_it_was_given():

@@ -7,7 +7,8 @@
 
 #include "base/cleanup.h"
 
-static const struct s3_verdict_place at = {.host = "s3.example.com", .bucket = "bucket", .ca_cert = "/etc/ca.crt"};
+static const struct s3_verdict_place at = {
+        .host = "s3.example.com", .bucket = "bucket", .tls = true, .ca_cert = "/etc/ca.crt"};
 
 static void test_http(void **state)
 {
@@ -36,7 +37,8 @@ static void test_http(void **state)
             {403, {.code = ""}, ERR_AUTH, false, "HTTP 403 Forbidden from s3.example.com"},
             {401, {.code = ""}, ERR_AUTH, false, "HTTP 401 Unauthorized from s3.example.com"},
             {403, {.code = "SignatureDoesNotMatch"}, ERR_AUTH, false,
-                    "HTTP 403 SignatureDoesNotMatch: the secret key does not belong to this access key"},
+                    "HTTP 403 SignatureDoesNotMatch: the signature is not the one that the store makes; the secret "
+                    "key may be another one, or what stands before the store may change the host or the path"},
             {403, {.code = "AccessDenied"}, ERR_AUTH, false, "HTTP 403 AccessDenied: this access key may not do that"},
             {400, {.code = "ExpiredToken", .message = "m"}, ERR_AUTH, false, "HTTP 400 ExpiredToken: m"},
             {404, {.code = ""}, ERR_NOT_FOUND, false, "HTTP 404 Not Found from s3.example.com"},
@@ -52,7 +54,13 @@ static void test_http(void **state)
             {301, {.code = "", .region = "eu-west-3"}, ERR_CONFIG, false,
                     "HTTP 301 redirect: bucket \"bucket\" is in the region eu-west-3"},
             {307, {.code = "TemporaryRedirect", .message = "wait", .endpoint = "a b; c"}, ERR_CONFIG, false,
-                    "HTTP 307 TemporaryRedirect: bucket \"bucket\" is not at s3.example.com: wait"},
+                    "HTTP 307 TemporaryRedirect from s3.example.com: wait; redirects are not followed, the "
+                    "endpoint has to be the store itself"},
+            {307, {.code = "TemporaryRedirect", .message = "m", .endpoint = "bucket.s3-eu-west-3.amazonaws.com"},
+                    ERR_CONFIG, false,
+                    "HTTP 307 TemporaryRedirect: bucket \"bucket\" is at the endpoint s3-eu-west-3.amazonaws.com"},
+            {400, {.code = "AuthorizationHeaderMalformed", .message = "m"}, ERR_CONFIG, false,
+                    "HTTP 400 AuthorizationHeaderMalformed from s3.example.com: m"},
             {400, {.code = "AuthorizationHeaderMalformed", .message = "m", .region = "eu-west-3"}, ERR_CONFIG, false,
                     "HTTP 400 AuthorizationHeaderMalformed: bucket \"bucket\" is in the region eu-west-3"},
             {42, {.code = ""}, ERR_PROTOCOL, false, "HTTP 42 from s3.example.com"},
@@ -62,11 +70,83 @@ static void test_http(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct err e = ERR_INIT;
 
-        assert_int_equal(s3_verdict_http(&at, rows[i].status, &rows[i].error, &e), rows[i].again);
+        const struct s3_verdict_answer a = {.status = rows[i].status, .error = rows[i].error};
+
+        assert_int_equal(s3_verdict_http(&at, &a, &e), rows[i].again);
         expect_error(&e, rows[i].kind, rows[i].text);
         assert_int_equal(e.domain, ERR_DOMAIN_HTTP);
         assert_int_equal(e.code, rows[i].status);
     }
+}
+
+/* What was seen, and then what it may mean. */
+static void test_what_stands_there(void **state)
+{
+    static const struct s3_verdict_place plain = {.host = "h", .bucket = "bucket"};
+    static const struct {
+        const struct s3_verdict_place *at;
+        struct s3_verdict_answer answer;
+        enum err_kind kind;
+        const char *text;
+    } rows[] = {
+            {&at, {.status = 404, .is_bucket = true, .error = {.code = "NoSuchKey"}}, ERR_CONFIG,
+                    "HTTP 404 NoSuchKey from s3.example.com, asked about the bucket \"bucket\": it took that for "
+                    "the name of an object, as a store does when the endpoint's host names a bucket already"},
+            {&at, {.status = 404, .error = {.code = "NoSuchKey"}}, ERR_NOT_FOUND,
+                    "HTTP 404 NoSuchKey: there is no such object"},
+            {&at, {.status = 404, .is_bucket = true}, ERR_NOT_FOUND,
+                    "HTTP 404 Not Found from s3.example.com, asked about the bucket: the endpoint may be no S3 "
+                    "store, or a host that names a bucket already"},
+            {&at, {.status = 404, .content_type = "text/html"}, ERR_PROTOCOL,
+                    "HTTP 404 Not Found from s3.example.com (text/html), which is no answer of S3: another service "
+                    "may be there, or stand before the store"},
+            {&at, {.status = 404, .content_type = "application/xml"}, ERR_NOT_FOUND,
+                    "HTTP 404 Not Found from s3.example.com"},
+            {&at, {.status = 502, .content_type = "text/HTML"}, ERR_TRANSIENT,
+                    "HTTP 502 Bad Gateway from s3.example.com (text/HTML), which is no answer of S3: another "
+                    "service may be there, or stand before the store"},
+            {&at, {.status = 302, .location = "https://login.example.com/"}, ERR_CONFIG,
+                    "HTTP 302 redirect from s3.example.com leads to https://login.example.com/; redirects are not "
+                    "followed, the endpoint has to be the store itself"},
+            {&at, {.status = 400, .error = {.message = "no"}}, ERR_CONFIG,
+                    "HTTP 400 Bad Request from s3.example.com: no"},
+            {&plain, {.status = 400, .error = {.message = "no"}}, ERR_CONFIG,
+                    "HTTP 400 Bad Request from h: no; a port for TLS may answer so: https:// before the endpoint "
+                    "asks for it"},
+    };
+    struct err e = ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        (void)s3_verdict_http(rows[i].at, &rows[i].answer, &e);
+        expect_error(&e, rows[i].kind, rows[i].text);
+    }
+    s3_verdict_page(&at, 200, "text/html", &e);
+    expect_error(&e, ERR_PROTOCOL,
+            "HTTP 200 from s3.example.com is text/html and no answer of S3: another service may be there, or stand "
+            "before the store");
+}
+
+/* One side speaks TLS and the other does not. */
+static void test_mixed_up(void **state)
+{
+    static const struct s3_verdict_place plain = {.host = "h", .bucket = "bucket"};
+    const struct s3_verdict_failure tls = {CURLE_SSL_CONNECT_ERROR, 0, 0, "error:0A00010B:x::wrong version number"};
+    const struct s3_verdict_failure other = {CURLE_SSL_CONNECT_ERROR, 0, 0, "no shared cipher"};
+    const struct s3_verdict_failure odd = {CURLE_UNSUPPORTED_PROTOCOL, 0, 0, "Received HTTP/0.9 when not allowed"};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    (void)s3_verdict_curl(&at, &tls, &e);
+    expect_error(&e, ERR_TRANSIENT,
+            "no TLS with s3.example.com: error:0A00010B:x::wrong version number; what answers may speak plain "
+            "HTTP, which http:// before the endpoint asks for");
+    (void)s3_verdict_curl(&at, &other, &e);
+    expect_error(&e, ERR_TRANSIENT, "no TLS with s3.example.com: no shared cipher");
+    (void)s3_verdict_curl(&plain, &odd, &e);
+    expect_error(&e, ERR_PROTOCOL,
+            "no HTTP/1.1 from h: Received HTTP/0.9 when not allowed; a port for TLS may answer so: https:// before "
+            "the endpoint asks for it");
 }
 
 static void test_curl(void **state)
@@ -103,7 +183,8 @@ static void test_curl(void **state)
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "x"}, ERR_AUTH, false, false,
                     "the certificate of s3.example.com is not accepted: its issuer is not among /etc/ca.crt"},
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_CERT_HAS_EXPIRED, "x"}, ERR_AUTH, false, false,
-                    "the certificate of s3.example.com is not accepted: it has expired, or its issuer's has"},
+                    "the certificate of s3.example.com is not accepted: it has expired, or its issuer's has, if "
+                    "our clock is right"},
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_CERT_NOT_YET_VALID, "x"}, ERR_AUTH, false, false,
                     "the certificate of s3.example.com is not accepted: it is not valid yet, if our clock is right"},
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_INVALID_PURPOSE, "x"}, ERR_AUTH, false, false,
@@ -111,7 +192,8 @@ static void test_curl(void **state)
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_ERR_UNSPECIFIED, "names differ"}, ERR_AUTH, false, false,
                     "the certificate of s3.example.com is not accepted: names differ"},
             {{CURLE_PEER_FAILED_VERIFICATION, 0, X509_V_OK, ""}, ERR_AUTH, false, false,
-                    "the certificate of s3.example.com is not accepted: it is for another host"},
+                    "the certificate of s3.example.com is not accepted: SSL peer certificate or SSH remote key was "
+                    "not OK"},
     };
 
     (void)state;
@@ -197,6 +279,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_http),
+            cmocka_unit_test(test_what_stands_there),
+            cmocka_unit_test(test_mixed_up),
             cmocka_unit_test(test_curl),
             cmocka_unit_test(test_no_connection),
             cmocka_unit_test(test_proxy),
