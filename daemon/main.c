@@ -78,6 +78,7 @@ struct daemon {
     bool is_private; /* serves one client and leaves with it */
     bool is_refused; /* the configuration that was read last, as STATUS= says */
     bool is_stopping;
+    uint64_t stop_at; /* the latest, when it is; by the loop's clock */
 };
 
 /* ---- the end ---- */
@@ -88,7 +89,7 @@ static void close_rest(struct daemon *d)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     uv_close((uv_handle_t *)&d->idle, NULL);
     control_free(TAKE_PTR(d->control));
-    hooks_stop(d->hooks);
+    hooks_stop(d->hooks, d->stop_at > uv_now(&d->loop) ? d->stop_at - uv_now(&d->loop) : 0);
     metrics_stop(d->metrics);
     notify_free(TAKE_PTR(d->notify));
 }
@@ -107,6 +108,7 @@ static void on_stopped_too_slowly(uv_timer_t *timer)
 static void stop(struct daemon *d)
 {
     d->is_stopping = true;
+    d->stop_at = uv_now(&d->loop) + STOP_MS;
     notify_stopping(d->notify);
     control_stop(d->control);
     cycle_stop(d->cycle);
@@ -307,15 +309,23 @@ static void print_warning(void *ctx, const char *text)
     (void)fprintf(stderr, "warning: %s\n", text);
 }
 
+/* Against a configuration: those that somebody has to mend, and those that pass, such as a lack of memory. */
+struct conf_objections {
+    unsigned lasting, passing;
+};
+
 static void print_objection(void *ctx, const struct err *why)
 {
-    (void)ctx;
+    struct conf_objections *o = ctx;
+
+    o->passing += why->kind == ERR_RESOURCE || why->kind == ERR_TRANSIENT;
+    o->lasting += why->kind != ERR_RESOURCE && why->kind != ERR_TRANSIENT;
     (void)fprintf(stderr, "%s\n", why->text);
 }
 
 /* The configuration, with all the files that are going to be used; NULL when it was said what is wrong. The caller
  * frees. */
-static struct conf *load(const struct options *o)
+static struct conf *load(const struct options *o, int *status)
 {
     static const enum conf_scope scopes[] = {
             [PURPOSE_BACKUP] = CONF_SCOPE_BACKUP,
@@ -323,17 +333,21 @@ static struct conf *load(const struct options *o)
             [PURPOSE_READ] = CONF_SCOPE_BUCKET,
     };
     enum conf_scope scope = o->control_fd >= 0 ? scopes[o->purpose] : CONF_SCOPE_ALL;
+    struct conf_objections objections = {0};
     struct err e = ERR_INIT;
     struct conf *conf = conf_load(o->config, &e);
 
+    *status = EXIT_USAGE;
     if (o->control_fd >= 0 && o->purpose == PURPOSE_READ)
         secret_allow_open_files();
     if (!conf) {
-        print_objection(NULL, &e);
-    } else if (conf_check_files(conf, scope, print_objection, NULL) > 0) {
+        print_objection(&objections, &e);
+    } else if (conf_check_files(conf, scope, print_objection, &objections) > 0) {
         conf_free(conf);
         conf = NULL;
     }
+    if (objections.passing && !objections.lasting)
+        *status = EXIT_FAILED;
     return conf;
 }
 
@@ -463,9 +477,9 @@ int main(int argc, char **argv)
         (void)fputs("etcd-backupd: libsodium does not start\n", stderr);
         return EXIT_FAILED;
     }
-    d.conf = load(&o);
+    d.conf = load(&o, &status);
     if (!d.conf)
-        return EXIT_USAGE;
+        return status;
     if (o.check_config) {
         status = check_config(d.conf);
     } else if (uv_loop_init(&d.loop) < 0) {

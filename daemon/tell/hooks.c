@@ -21,6 +21,8 @@ struct hook {
 
 struct hooks {
     struct core *core;
+    uv_timer_t grace; /* when we are to end */
+    bool is_stopping;
     struct hook hooks[HOOKS_MAX];
 };
 
@@ -85,6 +87,12 @@ static void on_line(void *ctx, const char *line)
     log_debug("%s: %s", h->name, line);
 }
 
+static void close_if_ended(struct hooks *h)
+{
+    if (h->is_stopping && !hooks_is_running(h) && !uv_is_closing((uv_handle_t *)&h->grace))
+        uv_close((uv_handle_t *)&h->grace, NULL);
+}
+
 static void on_done(void *ctx, const struct err *err)
 {
     struct hook *h = ctx;
@@ -92,6 +100,7 @@ static void on_done(void *ctx, const struct err *err)
     h->tool = NULL;
     if (err)
         log_warning("%s: %s", h->name, err->text);
+    close_if_ended(h->owner);
 }
 
 static void run(struct hook *h, const char *name, const char *command, int input)
@@ -133,7 +142,7 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     _cleanup_close_ int input = -1;
     struct err e = ERR_INIT;
 
-    if (!command || strcmp(job, "backup") != 0 || (err && err->kind == ERR_CANCELLED))
+    if (h->is_stopping || !command || strcmp(job, "backup") != 0 || (err && err->kind == ERR_CANCELLED))
         return;
     if (!place) {
         log_warning("%s: not run: %d of them are running already", name, HOOKS_MAX);
@@ -155,6 +164,8 @@ struct hooks *hooks_new(struct core *core, struct jobs *jobs, struct err *e)
         return NULL;
     }
     h->core = core;
+    (void)uv_timer_init(core_loop(core), &h->grace);
+    h->grace.data = h;
     for (unsigned i = 0; i < HOOKS_MAX; i++)
         h->hooks[i].owner = h;
     jobs_observe(jobs, &(struct jobs_observer){.ctx = h, .ended = on_ended});
@@ -169,11 +180,26 @@ bool hooks_is_running(const struct hooks *h)
     return false;
 }
 
-void hooks_stop(struct hooks *h)
+static void on_waited_enough(uv_timer_t *timer)
 {
-    for (unsigned i = 0; h && i < HOOKS_MAX; i++)
+    const struct hooks *h = timer->data;
+
+    for (unsigned i = 0; i < HOOKS_MAX; i++)
         if (h->hooks[i].tool)
             program_stop(h->hooks[i].tool);
+}
+
+void hooks_stop(struct hooks *h, uint64_t grace_ms)
+{
+    if (!h || h->is_stopping)
+        return;
+    h->is_stopping = true;
+    if (hooks_is_running(h)) {
+        log_info("a hook is running: waiting for its end");
+        uv_update_time(core_loop(h->core));
+        (void)uv_timer_start(&h->grace, on_waited_enough, grace_ms, 0);
+    }
+    close_if_ended(h);
 }
 
 void hooks_free(struct hooks *h)

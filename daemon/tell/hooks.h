@@ -21,8 +21,9 @@ struct hooks *hooks_new(struct core *core, struct jobs *jobs, struct err *e);
 /* Whether a command runs. NULL: none does. */
 bool hooks_is_running(const struct hooks *h);
 
-/* Asks those that run to end; the loop goes on until they have. NULL is fine. */
-void hooks_stop(struct hooks *h);
+/* Lets those that run go on to their own limit, but for `grace_ms` at most, and runs no more: what happened just before
+ * the end is worth an alert, too. The loop goes on until they have ended. NULL is fine. */
+void hooks_stop(struct hooks *h, uint64_t grace_ms);
 
 /* After the jobs are gone and the loop has run dry. NULL is fine. */
 void hooks_free(struct hooks *h);

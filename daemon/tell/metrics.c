@@ -11,9 +11,16 @@
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
+#include "core/log.h"
 #include "tell/metrics_page.h"
 
-enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 10, CERTIFICATES_MAX = 3, MEMORY_MAX = 16 << 10 /* of a connection */ };
+enum {
+    CONNECTIONS_MAX = 16,
+    TIMEOUT_S = 10,
+    CERTIFICATES_MAX = 3,
+    RETRY_MS = 10000,
+    MEMORY_MAX = 16 << 10 /* of a connection */
+};
 
 struct metrics {
     struct core *core;
@@ -21,7 +28,11 @@ struct metrics {
     const struct cycle *cycle;
     struct MHD_Daemon *server;
     uv_poll_t poll;
-    uv_timer_t timer; /* what libmicrohttpd asks for */
+    uv_timer_t timer; /* what libmicrohttpd asks for; before it listens: until another try */
+    uv_getaddrinfo_t lookup;
+    bool is_looking_up;
+    bool is_stopped;
+    unsigned tries; /* to listen */
     unsigned open_handles;
     bool is_freed;
     struct metrics_counts counts;
@@ -237,48 +248,23 @@ static void run_server(struct metrics *m)
 
 /* ---- beginning and end ---- */
 
-/* "HOST:PORT" or "[IPv6]:PORT". The caller frees with freeaddrinfo. */
-static struct addrinfo *resolve(const char *listen, struct err *e)
+static void listen_later(struct metrics *m, const char *why);
+
+/* Splits "HOST:PORT" or "[IPv6]:PORT", which it changes. */
+static const char *split(char *listen, const char **port)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    _cleanup_free_ char *host = strdup(listen);
-    char *port = host ? strrchr(host, ':') : NULL, *name = host;
-    int r;
+    char *colon = strrchr(listen, ':');
 
-    if (!port) {
-        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        return NULL;
+    *port = "";
+    if (!colon)
+        return listen;
+    *colon = '\0';
+    *port = colon + 1;
+    if (listen[0] == '[' && colon - listen > 1) {
+        colon[-1] = '\0';
+        listen++;
     }
-    *port++ = '\0';
-    if (name[0] == '[' && port - name > 2) {
-        port[-2] = '\0';
-        name++;
-    }
-    r = getaddrinfo(name, port, &hints, &found);
-    if (r == 0)
-        return found;
-    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "metrics.listen: %s: %s", listen, gai_strerror(r));
-    return NULL;
-}
-
-static int listen_on(struct metrics *m, const char *listen, struct err *e)
-{
-    struct addrinfo *address = resolve(listen, e);
-    unsigned flags = MHD_USE_EPOLL;
-
-    if (!address)
-        return -1;
-    if (address->ai_family == AF_INET6)
-        flags |= MHD_USE_IPv6;
-    errno = 0;
-    m->server = MHD_start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR, address->ai_addr,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX, MHD_OPTION_END);
-    freeaddrinfo(address);
-    if (m->server)
-        return 0;
-    return err_set(e, ERR_CONFIG, ERR_DOMAIN_ERRNO, errno, "metrics.listen: %s: %s", listen,
-            errno ? strerror(errno) : "cannot listen");
+    return listen;
 }
 
 static int join_loop(struct metrics *m, struct err *e)
@@ -288,19 +274,94 @@ static int join_loop(struct metrics *m, struct err *e)
 
     if (!info || uv_poll_init(loop, &m->poll, info->epoll_fd) < 0)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "metrics.listen: no descriptor to wait for");
-    (void)uv_timer_init(loop, &m->timer);
-    m->open_handles = 2;
-    m->poll.data = m->timer.data = m;
+    m->open_handles++;
+    m->poll.data = m;
     (void)uv_poll_start(&m->poll, UV_READABLE, on_poll);
     return 0;
 }
 
+static int listen_on(struct metrics *m, const struct addrinfo *address, struct err *e)
+{
+    unsigned flags = MHD_USE_EPOLL;
+
+    if (address->ai_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    errno = 0;
+    m->server = MHD_start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX, MHD_OPTION_END);
+    if (!m->server)
+        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_ERRNO, errno, "%s", errno ? strerror(errno) : "cannot listen");
+    if (join_loop(m, e) == 0)
+        return 0;
+    MHD_stop_daemon(TAKE_PTR(m->server));
+    return -1;
+}
+
+static void listen_or_wait(struct metrics *m, const struct addrinfo *address)
+{
+    struct err e = ERR_INIT;
+
+    if (listen_on(m, address, &e) < 0)
+        listen_later(m, e.text);
+    else if (m->tries > 1)
+        log_info("metrics.listen: %s: listens now", core_conf(m->core)->metrics.listen);
+}
+
+static void free_if_closed(struct metrics *m);
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct metrics *m = CONTAINER_OF(request, struct metrics, lookup);
+
+    m->is_looking_up = false;
+    if (!m->is_stopped && status == 0)
+        listen_or_wait(m, found);
+    else if (!m->is_stopped)
+        listen_later(m, uv_strerror(status));
+    uv_freeaddrinfo(found);
+    free_if_closed(m);
+}
+
+/* A name is looked up beside the loop, which does not stand still for it; an address needs no look. */
+static void try_to_listen(uv_timer_t *timer)
+{
+    struct metrics *m = timer->data;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST}, *found = NULL;
+    _cleanup_free_ char *listen = strdup(core_conf(m->core)->metrics.listen);
+    const char *host, *port;
+
+    m->tries++;
+    if (!listen) {
+        listen_later(m, "out of memory");
+        return;
+    }
+    host = split(listen, &port);
+    if (getaddrinfo(host, port, &hints, &found) == 0) {
+        listen_or_wait(m, found);
+        freeaddrinfo(found);
+        return;
+    }
+    hints.ai_flags = AI_PASSIVE;
+    m->is_looking_up = uv_getaddrinfo(core_loop(m->core), &m->lookup, on_resolved, host, port, &hints) == 0;
+    if (!m->is_looking_up)
+        listen_later(m, "cannot be looked up");
+}
+
+/* Somebody has the port, the address comes up later than we, the resolver is not there yet: that passes, and backups
+ * do not wait for it. */
+static void listen_later(struct metrics *m, const char *why)
+{
+    log_write(m->tries == 1 ? LOG_WARNING : LOG_DEBUG, "metrics.listen: %s: %s; tried again every %d s",
+            core_conf(m->core)->metrics.listen, why, RETRY_MS / 1000);
+    (void)uv_timer_start(&m->timer, try_to_listen, RETRY_MS, 0);
+}
+
 struct metrics *metrics_new(struct core *core, struct jobs *jobs, const struct cycle *cycle, struct err *e)
 {
-    const char *listen = core_conf(core)->metrics.listen;
     struct metrics *m;
 
-    if (!listen)
+    if (!core_conf(core)->metrics.listen)
         return NULL;
     m = calloc(1, sizeof(*m));
     if (!m) {
@@ -310,19 +371,17 @@ struct metrics *metrics_new(struct core *core, struct jobs *jobs, const struct c
     m->core = core;
     m->jobs = jobs;
     m->cycle = cycle;
-    if (listen_on(m, listen, e) < 0 || join_loop(m, e) < 0) {
-        if (m->server)
-            MHD_stop_daemon(m->server);
-        free(m);
-        return NULL;
-    }
+    (void)uv_timer_init(core_loop(core), &m->timer);
+    m->open_handles = 1;
+    m->timer.data = m;
     jobs_observe(jobs, &(struct jobs_observer){.ctx = m, .ended = on_ended});
+    try_to_listen(&m->timer);
     return m;
 }
 
 static void free_if_closed(struct metrics *m)
 {
-    if (m->is_freed && m->open_handles == 0)
+    if (m->is_freed && m->open_handles == 0 && !m->is_looking_up)
         free(m);
 }
 
@@ -331,16 +390,20 @@ static void on_closed(uv_handle_t *h)
 {
     struct metrics *m = h->data;
 
-    if (--m->open_handles == 0)
+    if (--m->open_handles == 0 && m->server)
         MHD_stop_daemon(TAKE_PTR(m->server));
     free_if_closed(m);
 }
 
 void metrics_stop(struct metrics *m)
 {
-    if (!m || uv_is_closing((uv_handle_t *)&m->timer))
+    if (!m || m->is_stopped)
         return;
-    uv_close((uv_handle_t *)&m->poll, on_closed);
+    m->is_stopped = true;
+    if (m->is_looking_up)
+        (void)uv_cancel((uv_req_t *)&m->lookup);
+    if (m->server)
+        uv_close((uv_handle_t *)&m->poll, on_closed);
     uv_close((uv_handle_t *)&m->timer, on_closed);
 }
 

@@ -13,8 +13,9 @@
 
 struct metrics;
 
-/* Listens where metrics.listen says; observes the jobs. Borrows all three, which outlive it. The caller frees. NULL
- * with e->kind ERR_NONE: nothing is configured. Errors: ERR_CONFIG (address, taken), ERR_RESOURCE. */
+/* Listens where metrics.listen says, at once or, with a warning, when that can be done: a port that somebody else has,
+ * or a name that does not resolve, keeps no backup away. Observes the jobs. Borrows all three, which outlive it. The
+ * caller frees. NULL with e->kind ERR_NONE: nothing is configured. Errors: ERR_RESOURCE. */
 struct metrics *metrics_new(struct core *core, struct jobs *jobs, const struct cycle *cycle, struct err *e);
 
 /* Listens no more and closes its handles, so that the loop can end. NULL is fine. */
