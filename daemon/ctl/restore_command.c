@@ -61,10 +61,9 @@ const char restore_usage[] =
         "      --owner USER[:GROUP]     whose the directory will be; default: whose the directory above is\n"
         "      --dry-run                look whether all of this could be done, and do nothing\n"
         "  -u, --use-etcdutl=false      leave the snapshot in a file, do not unpack it\n"
-        "      --output FILE            the file; default: snapshot_path of the configuration. With --data-dir it has "
-        "no\n"
-        "                               name and goes when it is unpacked: this says on which disk there is room for "
-        "it\n"
+        "      --output FILE            the file, which replaces one of that name when it is whole; default:\n"
+        "                               snapshot_path of the configuration. With --data-dir it has no name and goes\n"
+        "                               when it is unpacked: this says on which disk there is room for it\n"
         "      --allow-renamed          accept a backup whose objects were renamed\n"
         "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n"
         "      --allow-plain            accept one that is not encrypted, though the master key is configured\n";

@@ -127,8 +127,9 @@ static void tell_what_stays(const struct restore *r, struct err *e)
     char owner[OWNER_TEXT_MAX];
 
     err_set(e, e->kind, e->domain, e->code,
-            "%.300s; what is in %s%s%s has been given to %s and stays: remove it before you try again", e->text,
-            has_data ? data_dir_path(r->data) : "", has_data && has_wal ? " and " : "",
+            "%.300s; what is in %s%s%s belongs to %s, may have been changed since, and stays: remove it before you try "
+            "again",
+            e->text, has_data ? data_dir_path(r->data) : "", has_data && has_wal ? " and " : "",
             has_wal ? data_dir_path(r->wal) : "", data_dir_owner(r->data, owner));
 }
 
