@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/option.h"
+#include "core/libraries.h"
 #include "version.h"
 
 enum { OPT_CHECK = 256, OPT_CONTROL_FD, OPT_FOR, OPT_IDLE_EXIT, IDLE_EXIT_MS = 30000 };
@@ -105,6 +106,7 @@ int options_parse(int argc, char **argv, struct options *o)
             return 0;
         case 'V':
             (void)puts("etcd-backupd " VERSION);
+            libraries_print(stdout);
             return 0;
         default:
             (void)fputs("try: etcd-backupd --help\n", stderr);

@@ -109,7 +109,9 @@ static int read_options(int argc, char **argv, const struct command *command, st
             print_usage(command);
             return CTL_DONE;
         case 'V':
-            (void)puts("etcd-backupctl " VERSION);
+            (void)printf("etcd-backupctl " VERSION
+                         "\nlibsodium %s (what else is used is the daemon's: etcd-backupd -V)\n",
+                    sodium_version_string());
             return CTL_DONE;
         case '?':
             return usage_error();

@@ -14,7 +14,7 @@ static const struct meaning meanings[] = {
         {"authentication failed, invalid user ID or password", ERR_AUTH, ETCD_ERRORS_FINAL,
                 "wrong user name or password"},
         {"authentication failed, password was given for no password user", ERR_AUTH, ETCD_ERRORS_FINAL,
-                "the user has no password: it authenticates by its certificate"},
+                "the user has no password in etcd, so it can only authenticate by its certificate"},
         {"permission denied", ERR_AUTH, ETCD_ERRORS_FINAL, "permission denied: the user needs the root role"},
         /* Who has a token has a user: it is the common name of the client certificate. 3.4 and 3.5, then 3.6. */
         {"user not found", ERR_AUTH, ETCD_ERRORS_FINAL, "the client certificate's common name is no user of etcd"},

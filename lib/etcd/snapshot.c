@@ -101,6 +101,12 @@ static void time_out(struct etcd_snapshot *s)
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "etcd did not begin the snapshot within %s", waited);
     else if (etcd_snapshot_check_is_whole(&s->check))
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "etcd sent all bytes but no status within %s", waited);
+    else if (s->check.empty > 0)
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "etcd sent nothing but empty messages for %s, as when it cannot read its own database: look at its log "
+                "and "
+                "its disk",
+                waited);
     else
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "etcd sent nothing for %s", waited);
     fail(s, &e);

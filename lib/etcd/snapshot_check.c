@@ -63,7 +63,10 @@ int etcd_snapshot_check_message(struct etcd_snapshot_check *c, uint64_t blob_len
     if (m.blob_len > 0)
         c->empty = 0;
     else if (++c->empty > ETCD_SNAPSHOT_EMPTY_MAX)
-        return protocol_error(c, m, "empty messages without end: etcd's own read ended early", e);
+        return protocol_error(c, m,
+                "empty messages without end, as etcd sends them when it cannot read its own database: look at its log "
+                "and its disk",
+                e);
     return database_bytes(c, m, e);
 }
 

@@ -165,8 +165,8 @@ def test_empty_messages_without_end(folder):
 
     with Etcd(handler) as peer:
         assert attempt(peer, folder) == (
-            "snapshot failed protocol snapshot stream: empty messages without end: etcd's own read ended early (at byte "
-            "1000 of 6032: 0 more, then remaining_bytes 5000)")
+            "snapshot failed protocol snapshot stream: empty messages without end, as etcd sends them when it cannot read its own "
+            "database: look at its log and its disk (at byte 1000 of 6032: 0 more, then remaining_bytes 5000)")
         assert peer.snapshots[0].wait_reset() == CANCEL
 
 
@@ -183,7 +183,8 @@ def test_empty_messages_are_no_progress(folder):
     with Etcd(handler) as peer:
         line = attempt(peer, folder, timeout=4000)
         over.set()
-        assert line == "snapshot failed transient the snapshot broke off after 1000 B of 5.9 KiB: etcd sent nothing for 4.0s"
+        assert line == ("snapshot failed transient the snapshot broke off after 1000 B of 5.9 KiB: etcd sent nothing but empty messages for 4.0s, "
+                        "as when it cannot read its own database: look at its log and its disk")
 
 
 @pytest.mark.parametrize("handler", [nothing, lambda call: call.headers()], ids=["before headers", "after headers"])
@@ -213,7 +214,8 @@ def test_a_stall_is_ours_or_the_servers(folder, sent, shown):
             assert probe.process.poll() is None
             probe.go_on()
             assert probe.until("snapshot").endswith(
-                f": the snapshot broke off after {shown} of 4.0 MiB: etcd sent nothing for 4.0s")
+                f": the snapshot broke off after {shown} of 4.0 MiB: etcd sent nothing but empty messages for 4.0s, "
+                        "as when it cannot read its own database: look at its log and its disk")
             probe.end()
 
 

@@ -157,7 +157,7 @@ def test_files(shared_etcd, folder):
     subprocess.run(["openssl", "ec", "-in", good["key"], "-aes128", "-passout", "pass:secret", "-out", locked], check=True,
                    stderr=subprocess.DEVNULL)
     kind, text = outcome(key=locked)
-    assert kind == "config" and "protected by a password" in text
+    assert kind == "config" and "the key has a pass phrase" in text
 
 
 def test_files_are_read_anew(shared_etcd, folder):

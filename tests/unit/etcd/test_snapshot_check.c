@@ -114,7 +114,8 @@ static void empty_messages_come_to_an_end(void **state)
     }
     assert_int_equal(etcd_snapshot_check_message(&c, 0, 800, &e), -1);
     expect_error(&e, ERR_PROTOCOL,
-            "snapshot stream: empty messages without end: etcd's own read ended early (at byte 200 of 1032: 0 more, "
+            "snapshot stream: empty messages without end, as etcd sends them when it cannot read its own database: "
+            "look at its log and its disk (at byte 200 of 1032: 0 more, "
             "then "
             "remaining_bytes 800)");
 }
