@@ -73,6 +73,14 @@ static const char *state_name(const struct inventory_entry *shown)
         return "other-key";
     if (shown->key_is_missing)
         return "key-missing";
+    if (b->doubt == CATALOG_BAD || (b->is_marked && b->doubt == CATALOG_PLAIN))
+        return "damaged";
+    if (b->doubt == CATALOG_OTHER_CLUSTER)
+        return "other-cluster";
+    if (b->doubt == CATALOG_FUTURE)
+        return "future";
+    if (b->doubt == CATALOG_PLAIN)
+        return "not-encrypted";
     switch (b->state) {
     case CATALOG_COMPLETE:
     case CATALOG_KEY_MISSING: /* it is plain, as its metadata say */
@@ -95,18 +103,21 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     Control__Reply reply = CONTROL__REPLY__INIT;
     struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
     struct known_facts facts = known_find(known, &object);
+    uint64_t own = known_own_cluster(known);
+    bool is_of_other;
 
     entry.name = text(b->name);
     entry.instant = b->instant;
     entry.size = b->size;
     entry.encrypted = b->has_key || shown->key_is_missing;
-    entry.state = text(state_name(shown));
+    is_of_other = facts.has_cluster && facts.cluster && own && facts.cluster != own;
+    entry.state = text(is_of_other ? "other-cluster" : state_name(shown));
     entry.last_modified = b->last_modified;
     entry.etcd_version = text(shown->etcd_version);
     entry.revision_before = shown->revision_before;
     entry.revision_after = shown->revision_after;
     entry.verified = facts.verified;
-    entry.verified_good = facts.is_good;
+    entry.verified_good = facts.verdict == KNOWN_GOOD;
     entry.key = text(shown->key);
     reply.body_case = CONTROL__REPLY__BODY_ENTRY;
     reply.entry = &entry;

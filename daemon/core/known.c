@@ -64,7 +64,7 @@ static struct entry *slot_of(struct entry *entries, size_t slots, const uint8_t 
 
 static bool is_bad(const struct entry *entry)
 {
-    return entry->facts.verified && !entry->facts.is_good;
+    return entry->facts.verified && entry->facts.verdict == KNOWN_BAD;
 }
 
 /* Moves what was asked for since `asked`, and what is bad, to a table of so many slots. */
@@ -142,7 +142,7 @@ static struct known_facts *facts_of(struct known *k, const struct known_object *
 
     if (entry)
         return &entry->facts;
-    if (!make_room(k))
+    if (!k || !make_room(k))
         return NULL;
     identify(id, o);
     entry = slot_of(k->entries, k->slots, id);
@@ -152,15 +152,15 @@ static struct known_facts *facts_of(struct known *k, const struct known_object *
     return &entry->facts;
 }
 
-void known_verified(struct known *k, const struct known_object *o, int64_t when, bool is_good)
+void known_verified(struct known *k, const struct known_object *o, int64_t when, enum known_verdict verdict)
 {
     struct known_facts *facts = facts_of(k, o);
 
     if (facts) {
-        k->bad -= facts->verified && !facts->is_good;
-        k->bad += !is_good;
+        k->bad -= facts->verified && facts->verdict == KNOWN_BAD;
+        k->bad += verdict == KNOWN_BAD;
         facts->verified = when;
-        facts->is_good = is_good;
+        facts->verdict = verdict;
     }
 }
 
@@ -198,7 +198,7 @@ void known_set_own_cluster(struct known *k, uint64_t cluster)
 
 uint64_t known_own_cluster(const struct known *k)
 {
-    return k->own_cluster;
+    return k ? k->own_cluster : 0;
 }
 
 void known_forget_keys(struct known *k)

@@ -28,6 +28,12 @@ struct known_object {
     uint64_t size; /* bytes */
 };
 
+enum known_verdict {
+    KNOWN_GOOD,
+    KNOWN_REFUSED, /* it could not be read by us: its key does not open, it is not encrypted, ... */
+    KNOWN_BAD,     /* its bytes are bad */
+};
+
 enum known_key {
     KNOWN_KEY_UNSEEN,
     KNOWN_KEY_OPENS,
@@ -36,19 +42,20 @@ enum known_key {
 };
 
 struct known_facts {
-    int64_t verified;   /* when, seconds since the epoch; 0: never */
-    bool is_good;       /* the verdict then */
-    enum known_key key; /* seen last, of the key's object of that key_tag */
-    uint64_t key_tag;   /* catalog/list.h */
-    bool has_cluster;   /* its metadata were looked at; then: */
-    uint64_t cluster;   /* the id of the etcd cluster that it is of; 0: they do not say it */
+    int64_t verified;           /* when, seconds since the epoch; 0: never */
+    enum known_verdict verdict; /* then */
+    enum known_key key;         /* seen last, of the key's object of that key_tag */
+    uint64_t key_tag;           /* catalog/list.h */
+    bool has_cluster;           /* its metadata were looked at; then: */
+    uint64_t cluster;           /* the id of the etcd cluster that it is of; 0: they do not say it */
 };
 
 /* The caller frees. NULL when out of memory. */
 struct known *known_new(void);
 
-/* The latest verdict, at `when` (seconds since the epoch). These are forgotten when there is no memory for them. */
-void known_verified(struct known *k, const struct known_object *o, int64_t when, bool is_good);
+/* The latest verdict, at `when` (seconds since the epoch). These are forgotten when there is no memory for them, or `k`
+ * is NULL. */
+void known_verified(struct known *k, const struct known_object *o, int64_t when, enum known_verdict verdict);
 void known_saw_key(struct known *k, const struct known_object *o, uint64_t key_tag, enum known_key key);
 void known_saw_cluster(struct known *k, const struct known_object *o, uint64_t cluster);
 

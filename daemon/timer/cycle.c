@@ -28,8 +28,9 @@ struct cycle {
     struct core *core;
     struct jobs *jobs;
     struct alarm *alarm;
-    struct listing *lookup;  /* under way; the core is acquired */
-    struct key_check *check; /* likewise, after the lookup */
+    struct listing *lookup;    /* under way; the core is acquired */
+    struct key_check *check;   /* likewise, after the lookup */
+    struct catalog_list *list; /* what it has found, meanwhile */
     struct agenda agenda;
     struct cycle_facts facts;
     bool is_ours;    /* the running backup */
@@ -138,26 +139,25 @@ static void on_alarm(void *ctx)
 
 /* ---- looking the bucket up ---- */
 
-/* Counts the complete backups; returns the instant of the newest, or 0. What lies in the future, for which prune
- * refuses, is not the newest: it would silence every alarm until then. */
+/* Counts the backups that do; returns the instant of the newest, or 0. What lies in the future is none of them: it
+ * would silence every alarm until then. */
 static int64_t count_backups(struct cycle *c, const struct catalog_list *list)
 {
-    int64_t latest = timestamp_now() + PRUNE_SKEW_MAX, newest = 0;
+    const struct catalog_backup *newest = catalog_list_newest(list);
+    bool has_told = false;
 
     c->facts.state.backups = c->facts.state.bytes = 0;
     for (size_t i = 0; i < catalog_list_count(list); i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
 
-        if (!catalog_backup_counts(b))
-            continue;
-        if (c->facts.state.backups++ == 0 && b->instant > latest)
+        if (b->doubt == CATALOG_FUTURE && !has_told)
             log_warning("%s does not count as the newest backup: its time has not come yet; the clock is wrong, or was",
                     b->name);
-        if (newest == 0 && b->instant <= latest) /* the newest comes first */
-            newest = b->instant;
-        c->facts.state.bytes += b->size;
+        has_told = has_told || b->doubt == CATALOG_FUTURE;
+        c->facts.state.backups += catalog_backup_counts(b);
+        c->facts.state.bytes += catalog_backup_counts(b) ? b->size : 0;
     }
-    return newest;
+    return newest ? newest->instant : 0;
 }
 
 static void count(struct cycle *c, const struct catalog_list *list)
@@ -181,6 +181,8 @@ static void end_good_lookup(struct cycle *c)
 {
     struct schedule_clock at = now();
 
+    count(c, c->list);
+    catalog_list_free(TAKE_PTR(c->list));
     agenda_looked(&c->agenda, c->facts.state.newest, &at);
     end_lookup(c);
 }
@@ -247,6 +249,9 @@ static void on_checked(void *ctx, const struct key_check_result *result, const s
         c->facts.state.key_trouble = result->is_rotated_away ? ERR_INIT : result->trouble;
         c->facts.state.needs_previous = result->needs_previous;
         (void)snprintf(c->facts.rotated_away, sizeof(c->facts.rotated_away), "%s", result->rotated_away);
+        key_check_doubt(result, c->list);
+        if (result->unreadable)
+            log_warning("a key cannot be read, and its backup does not count: %s", result->why_unreadable.text);
         if (result->is_rotated_away)
             tell_rotated_away(result);
         else if (result->trouble.kind != ERR_NONE)
@@ -258,9 +263,9 @@ static void on_checked(void *ctx, const struct key_check_result *result, const s
     end_good_lookup(c);
 }
 
-static void check_key(struct cycle *c, const struct catalog_list *list)
+static void check_key(struct cycle *c)
 {
-    struct key_check_spec spec = {.list = list, .ctx = c, .on_done = on_checked};
+    struct key_check_spec spec = {.list = c->list, .ctx = c, .on_done = on_checked};
     struct err e = ERR_INIT;
 
     c->check = key_check_start(c->core, &spec, &e);
@@ -276,13 +281,12 @@ static void check_key(struct cycle *c, const struct catalog_list *list)
 static void on_listed(void *ctx, struct catalog_list *listed, const struct err *err)
 {
     struct cycle *c = ctx;
-    _cleanup_(cleanup_catalog_list_free) struct catalog_list *list = listed;
     struct err e = err ? *err : ERR_INIT;
 
     listing_free(TAKE_PTR(c->lookup));
+    c->list = listed;
     if (!err) {
-        count(c, list);
-        check_key(c, list);
+        check_key(c);
     } else {
         note_failed_lookup(c, &e);
         end_lookup(c);
@@ -347,6 +351,8 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
         c->facts.state.bytes = result->prune->remaining_bytes;
     } else if (result && result->rotate) {
         on_rotated(c, result->rotate);
+    } else if (strcmp(job, "verify") == 0) {
+        agenda_owe_look(&c->agenda); /* what it has found bad does not count any more, and what it found good does */
     }
 }
 
@@ -442,6 +448,7 @@ void cycle_stop(struct cycle *c)
     if (is_looking(c)) {
         listing_free(TAKE_PTR(c->lookup));
         key_check_free(TAKE_PTR(c->check));
+        catalog_list_free(TAKE_PTR(c->list));
         core_release(c->core);
     }
     alarm_free(TAKE_PTR(c->alarm));

@@ -279,7 +279,8 @@ void catalog_list_doubt(struct catalog_list *l, size_t i, enum catalog_doubt dou
 {
     struct catalog_backup *b = &l->entries[i].backup;
 
-    if (catalog_backup_counts(b))
+    if (catalog_backup_counts(b) ||
+            ((doubt == CATALOG_OTHER_CLUSTER || doubt == CATALOG_KEY_UNKNOWN) && !catalog_backup_is_orphan(b)))
         b->doubt = doubt;
 }
 

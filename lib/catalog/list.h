@@ -100,7 +100,8 @@ size_t catalog_list_count(const struct catalog_list *l);
 /* The i-th, newest first; valid until catalog_list_free. */
 const struct catalog_backup *catalog_list_at(const struct catalog_list *l, size_t i);
 
-/* Somebody has found out what speaks against the i-th. One in doubt, or not complete, stays as it is. */
+/* Somebody has found out what speaks against the i-th. One in doubt, or not complete, stays as it is, unless it is of
+ * another cluster or cannot be looked at: those are nobody's here to judge. */
 void catalog_list_doubt(struct catalog_list *l, size_t i, enum catalog_doubt doubt);
 
 /* What lies after `latest` (seconds since the epoch) is CATALOG_FUTURE. */

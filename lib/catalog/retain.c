@@ -198,7 +198,7 @@ static void judge_dump(struct planning *p, struct retain_verdict *v)
         judge_complete(p, v, "not opened, ");
         break;
     case CATALOG_KEY_UNKNOWN:
-        stay(v, "its key cannot be read");
+        stay(v, "cannot be looked at");
         break;
     case CATALOG_KEY_GONE:
         stay(v, "part of it is gone");

@@ -72,24 +72,25 @@ def put(bucket, name, size=PLAIN_SIZE, **metadata):
 def test_states_and_order(site):
     """By the instant that a name means, whatever its spelling; what cannot be read comes last."""
     expected = [
-        ("backup-2031-01-02T00:00:00Z.dump", "complete", True, "2031-01-02T00:00:00Z"),
-        ("backup-2031-01-01T23:30:00+01:00.dump", "complete", False, "2031-01-01T22:30:00Z"),
-        ("backup-2031-01-01T22:00:01Z.dump", "other-key", True, "2031-01-01T22:00:01Z"),
-        ("backup-2031-01-01T22:00:00Z.dump", "key-missing", True, "2031-01-01T22:00:00Z"),
-        ("backup-2031-01-01T21:00:01Z.dump", "wrong-size", True, "2031-01-01T21:00:01Z"),
-        ("backup-2031-01-01T21:00:00Z.dump", "wrong-size", True, "2031-01-01T21:00:00Z"),
-        ("backup-2031-99-01T00:00:00Z.dump", "unreadable-name", False, None),
+        ("backup-2031-01-02T00:00:00Z.dump", "future", True, "2031-01-02T00:00:00Z"),
+        ("backup-2021-01-02T00:00:00Z.dump", "complete", True, "2021-01-02T00:00:00Z"),
+        ("backup-2021-01-01T23:30:00+01:00.dump", "not-encrypted", False, "2021-01-01T22:30:00Z"),
+        ("backup-2021-01-01T22:00:01Z.dump", "other-key", True, "2021-01-01T22:00:01Z"),
+        ("backup-2021-01-01T22:00:00Z.dump", "key-missing", True, "2021-01-01T22:00:00Z"),
+        ("backup-2021-01-01T21:00:01Z.dump", "wrong-size", True, "2021-01-01T21:00:01Z"),
+        ("backup-2021-01-01T21:00:00Z.dump", "wrong-size", True, "2021-01-01T21:00:00Z"),
+        ("backup-2021-99-01T00:00:00Z.dump", "unreadable-name", False, None),
     ]
     for name, state, encrypted, _ in expected:
         put(site.bucket, name, PLAIN_SIZE + (40 if encrypted else 0))
-        if state in ("complete", "other-key") and encrypted:
-            key = site.master_key if state == "complete" else bytes(32)
+        if state in ("complete", "future", "other-key") and encrypted:
+            key = site.master_key if state != "other-key" else bytes(32)
             site.bucket.put(name.replace(".dump", ".key"), wrap(name[len("backup-"):-len(".dump")], key))
-    key = wrap("2031-01-01T21:00:01Z", site.master_key)
-    put(site.bucket, "backup-2031-01-01T21:00:01Z.dump", 0)
-    site.bucket.put("backup-2031-01-01T21:00:01Z.key", key)
-    site.bucket.put("backup-2031-01-01T21:00:00Z.key", key[:-1])
-    put(site.bucket, "backup-2030-01-01T00:00:00Z.key", 72)  # a lone key is no backup
+    key = wrap("2021-01-01T21:00:01Z", site.master_key)
+    put(site.bucket, "backup-2021-01-01T21:00:01Z.dump", 0)
+    site.bucket.put("backup-2021-01-01T21:00:01Z.key", key)
+    site.bucket.put("backup-2021-01-01T21:00:00Z.key", key[:-1])
+    put(site.bucket, "backup-2020-01-01T00:00:00Z.key", 72)  # a lone key is no backup
     entries = listed(site)
     assert [(e["name"], e["state"], e["encrypted"], e["instant"]) for e in entries] == expected
     rows = table(site.ctl("list"))

@@ -27,7 +27,7 @@ struct s3_upload *dump_object_start(
     const struct s3_param metadata[] = {
             {"etcd-version", backup->member.version},
             {"etcd-revision", revision},
-            {"etcd-cluster-id", cluster},
+            {DUMP_CLUSTER, cluster},
             {DUMP_ENCRYPTION, backup->encrypted ? DUMP_ENCRYPTION_STREAM : DUMP_ENCRYPTION_NONE},
     };
     struct s3_upload_spec spec = {

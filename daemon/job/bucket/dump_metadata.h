@@ -15,5 +15,10 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 #define DUMP_ENCRYPTION_NONE   "none"
 #define DUMP_ENCRYPTION_STREAM "xchacha20poly1305-stream2"
 
+#define DUMP_CLUSTER "etcd-cluster-id" /* hexadecimal */
+
+/* Of an answer to HEAD or GET. 0: they do not say it. */
+uint64_t dump_metadata_cluster(const struct s3_response *res);
+
 /* Of an answer to HEAD or GET. */
 enum dump_encryption dump_metadata_encryption(const struct s3_response *res);

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/retry_note.h"
 #include "s3/object.h"
 
 struct listing {
+    struct core *core;
     struct s3_listing *pages;
     struct catalog_list *list;
     struct listing_spec spec;
@@ -34,6 +36,20 @@ static void on_retry(void *ctx, const struct s3_retry *retry)
         l->spec.on_note(l->spec.ctx, retry_note(retry, note));
 }
 
+/* A mark may have been refused by the store. */
+static void doubt(struct listing *l)
+{
+    catalog_list_doubt_future(l->list, timestamp_now() + CLOCK_SKEW_MAX);
+    for (size_t i = 0; i < catalog_list_count(l->list); i++) {
+        const struct catalog_backup *b = catalog_list_at(l->list, i);
+        const struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
+        const struct known_facts facts = known_find(core_known(l->core), &object);
+
+        if (facts.verified && facts.verdict == KNOWN_BAD)
+            catalog_list_doubt(l->list, i, CATALOG_BAD);
+    }
+}
+
 static void on_done(void *ctx, const struct err *err)
 {
     struct listing *l = ctx;
@@ -47,6 +63,7 @@ static void on_done(void *ctx, const struct err *err)
         return;
     }
     catalog_list_finish(l->list);
+    doubt(l);
     l->spec.on_done(l->spec.ctx, TAKE_PTR(l->list), NULL);
 }
 
@@ -62,6 +79,7 @@ struct listing *listing_start(struct core *core, const struct listing_spec *spec
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
+    l->core = core;
     l->spec = *spec;
     pages.prefix = list_prefix;
     s3 = core_s3(core, e);

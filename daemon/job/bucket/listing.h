@@ -1,5 +1,6 @@
 /*
- * listing.h: the backups of our prefix in the bucket, as a catalog.
+ * listing.h: the backups of our prefix in the bucket, as a catalog, with what is known against them: what was verified
+ * bad, by its mark or since this daemon remembers it, and what is dated more than CLOCK_SKEW_MAX in the future.
  */
 #pragma once
 
@@ -8,6 +9,8 @@
 #include "core/core.h"
 
 struct listing;
+
+enum { CLOCK_SKEW_MAX = 300 }; /* seconds that clocks may differ */
 
 struct listing_spec {
     void *ctx;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "core/known.h"
 #include "job/keys/keyring.h"
 #include "job/keys/rewrap_mark.h"
 #include "s3/object.h"
@@ -16,6 +17,8 @@ struct checked {
     char name[NAME_TEXT_MAX]; /* of the key's object */
     int64_t instant;          /* of the backup, seconds since the epoch */
     size_t index;             /* in the list */
+    struct known_object dump; /* its strings are ours */
+    uint64_t key_tag;
 };
 
 struct lane {
@@ -45,6 +48,11 @@ static bool was_rotated_away(const struct key_check *k, const struct s3_response
     const struct secret *current = keyring_current(k->ring);
 
     return current && rewrap_mark_is_of(res, current, res->body);
+}
+
+static void remember(struct key_check *k, unsigned index, enum known_key key)
+{
+    known_saw_key(core_known(k->core), &k->checked[index].dump, k->checked[index].key_tag, key);
 }
 
 static void count_unopened(struct key_check *k, unsigned index, const struct err *why)
@@ -93,9 +101,32 @@ static int look_at(struct key_check *k, unsigned index, const struct s3_response
         *unknown = e;
         return -1;
     }
+    remember(k, index, data_key ? KNOWN_KEY_OPENS : KNOWN_KEY_OPENS_NOT);
     if (!data_key)
         count_unopened(k, index, &e);
     return 0;
+}
+
+/* What the store says of one object, and not of all, nor of itself. */
+static bool is_of_one_object(const struct err *err)
+{
+    return err->kind == ERR_AUTH || (err->kind == ERR_CONFIG && err->domain == ERR_DOMAIN_HTTP);
+}
+
+static void count_missing(struct key_check *k, unsigned index, const struct err *err)
+{
+    struct key_check_result *r = &k->result;
+
+    if (err->kind == ERR_NOT_FOUND) {
+        remember(k, index, KNOWN_KEY_MISSING);
+        r->which_gone[r->gone++] = k->checked[index].index;
+        return;
+    }
+    if (r->unreadable == 0) {
+        r->why_unreadable = *err;
+        err_prepend(&r->why_unreadable, "%s: ", k->checked[index].name);
+    }
+    r->which_unreadable[r->unreadable++] = k->checked[index].index;
 }
 
 static void on_got(void *ctx, const struct s3_response *res, const struct err *err)
@@ -105,12 +136,15 @@ static void on_got(void *ctx, const struct s3_response *res, const struct err *e
     struct err e = ERR_INIT;
 
     lane->request = NULL;
-    if (err && err->kind != ERR_NOT_FOUND) /* that was pruned meanwhile */
+    if (err && err->kind != ERR_NOT_FOUND && !is_of_one_object(err)) {
         fail(k, err);
-    else if (!err && look_at(k, lane->index, res, &e) < 0)
+    } else if (!err && look_at(k, lane->index, res, &e) < 0) {
         fail(k, &e);
-    else
+    } else {
+        if (err)
+            count_missing(k, lane->index, err);
         check_more(k);
+    }
 }
 
 static int get(struct key_check *k, struct lane *lane, struct err *e)
@@ -141,7 +175,15 @@ static void describe(struct key_check *k)
     const char *name = k->checked[k->unopened].name;
     struct err *trouble = &k->result.trouble;
 
-    if (k->result.is_rotated_away || k->result.unopened == 0)
+    if (k->result.is_rotated_away)
+        return;
+    if (k->result.looked_at == 0) { /* nor unreadable: the dumps cannot be read, if they are there */
+        err_set(trouble, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0,
+                "none of the %u keys that the bucket lists and that were looked for is there, such as %s",
+                k->result.gone, k->checked[0].name);
+        return;
+    }
+    if (k->result.unopened == 0)
         return;
     *trouble = k->why;
     if (k->unopened == 0 && k->why.domain == ERR_DOMAIN_KEY && k->why.code == KEY_FAULT_DOES_NOT_OPEN)
@@ -158,13 +200,16 @@ static void check_more(struct key_check *k)
 
     if (start_more(k, &is_at_work, &e) < 0) {
         fail(k, &e);
+    } else if (!is_at_work && k->result.looked_at == 0 && k->result.unreadable) {
+        e = k->result.why_unreadable;
+        fail(k, &e);
     } else if (!is_at_work) {
         describe(k);
         k->spec.on_done(k->spec.ctx, &k->result, NULL);
     }
 }
 
-static void take(struct key_check *k, const struct catalog_list *list, size_t index)
+static int take(struct key_check *k, const struct catalog_list *list, size_t index, struct err *e)
 {
     const struct catalog_backup *b = catalog_list_at(list, index);
     struct checked *c = &k->checked[k->n++];
@@ -172,6 +217,11 @@ static void take(struct key_check *k, const struct catalog_list *list, size_t in
     name_key_of_dump(c->name, b->name);
     c->instant = b->instant;
     c->index = index;
+    c->key_tag = b->key_tag;
+    c->dump = (struct known_object){.name = strdup(b->name), .etag = strdup(b->etag), .size = b->size};
+    if (c->dump.name && c->dump.etag)
+        return 0;
+    return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
 static bool is_encrypted(const struct catalog_backup *b)
@@ -180,22 +230,47 @@ static bool is_encrypted(const struct catalog_backup *b)
 }
 
 /* The newest, and of the others the oldest. */
-static void choose(struct key_check *k, const struct catalog_list *list)
+static int choose_ends(struct key_check *k, const struct catalog_list *list, struct err *e)
 {
     unsigned newest = k->spec.only_ends ? KEY_CHECK_END : KEY_CHECK_MAX - 1;
     unsigned oldest = k->spec.only_ends ? KEY_CHECK_END : 1;
     size_t n = catalog_list_count(list), i = 0, tail = n;
 
     for (; i < n && k->n < newest; i++)
-        if (is_encrypted(catalog_list_at(list, i)))
-            take(k, list, i);
+        if (is_encrypted(catalog_list_at(list, i)) && take(k, list, i, e) < 0)
+            return -1;
     while (tail > i && oldest)
         oldest -= is_encrypted(catalog_list_at(list, --tail));
     for (; i < tail; i++)
         k->result.not_looked_at += is_encrypted(catalog_list_at(list, i));
     for (; tail < n; tail++)
-        if (is_encrypted(catalog_list_at(list, tail)))
-            take(k, list, tail);
+        if (is_encrypted(catalog_list_at(list, tail)) && take(k, list, tail, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int choose_unseen(struct key_check *k, const struct catalog_list *list, struct err *e)
+{
+    for (size_t i = 0; i < catalog_list_count(list) && k->n < KEY_CHECK_MAX; i++) {
+        const struct catalog_backup *b = catalog_list_at(list, i);
+
+        if (k->spec.seen[i] || !catalog_backup_counts(b) || !b->has_key)
+            continue;
+        k->spec.seen[i] = true;
+        if (take(k, list, i, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void key_check_doubt(const struct key_check_result *r, struct catalog_list *list)
+{
+    for (unsigned i = 0; i < r->unopened; i++)
+        catalog_list_doubt(list, r->which[i], CATALOG_UNOPENED);
+    for (unsigned i = 0; i < r->gone; i++)
+        catalog_list_doubt(list, r->which_gone[i], CATALOG_KEY_GONE);
+    for (unsigned i = 0; i < r->unreadable; i++)
+        catalog_list_doubt(list, r->which_unreadable[i], CATALOG_KEY_UNKNOWN);
 }
 
 void key_check_set_rotated_away(struct err *e, const char *fingerprint, const char *name)
@@ -225,8 +300,8 @@ struct key_check *key_check_start(struct core *core, const struct key_check_spec
     }
     k->core = core;
     k->spec = *spec;
-    choose(k, spec->list);
-    if (k->n == 0 || !(k->ring = keyring_new(core_conf(core), e)) || start_more(k, &is_at_work, e) < 0)
+    if ((spec->seen ? choose_unseen(k, spec->list, e) : choose_ends(k, spec->list, e)) < 0 || k->n == 0 ||
+            !(k->ring = keyring_new(core_conf(core), e)) || start_more(k, &is_at_work, e) < 0)
         return NULL;
     return TAKE_PTR(k);
 }
@@ -236,6 +311,10 @@ void key_check_free(struct key_check *k)
     if (!k)
         return;
     cancel(k);
+    for (unsigned i = 0; i < k->n; i++) {
+        free((char *)(uintptr_t)k->checked[i].dump.name);
+        free((char *)(uintptr_t)k->checked[i].dump.etag);
+    }
     keyring_free(k->ring);
     free(k);
 }

@@ -9,8 +9,8 @@
 #include "base/timestamp.h"
 #include "job/bucket/listing.h"
 #include "job/bucket/uploads.h"
-#include "job/keys/key_check.h"
 #include "job/prune/deletion.h"
+#include "job/prune/evidence.h"
 #include "s3/object.h"
 
 enum state {
@@ -39,7 +39,7 @@ struct prune {
     struct prune_request request;
     struct listing *listing;
     struct catalog_list *list;
-    struct key_check *check;
+    struct evidence *evidence;
     struct retain_plan *plan;
     struct uploads *uploads;
     struct deletion *deletion;
@@ -86,7 +86,7 @@ static void finish(struct prune *p, const struct err *err)
 
     deletion_free(TAKE_PTR(p->deletion));
     uploads_free(TAKE_PTR(p->uploads));
-    key_check_free(TAKE_PTR(p->check));
+    evidence_free(TAKE_PTR(p->evidence));
     p->state = FINISHED;
     for (size_t i = 0; i < p->n_victims; i++)
         free(p->victims[i].why);
@@ -261,20 +261,14 @@ static void on_uploads(void *ctx, unsigned aborted, const struct err *err)
 
 /* ---- deciding ---- */
 
-static int check_clock(struct prune *p, int64_t now, struct err *e)
+static int check_clock(struct prune *p, struct err *e)
 {
-    const struct catalog_backup *newest = catalog_list_latest(p->list);
     int64_t skew = s3_client_clock_skew(core_s3(p->core, e));
-    char text[TIMESTAMP_TEXT_MAX];
 
     if (skew > PRUNE_SKEW_MAX || skew < -PRUNE_SKEW_MAX)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "nothing is deleted: this clock is %" PRId64 " s %s that of the store; one of them is wrong",
                 skew > 0 ? skew : -skew, skew > 0 ? "behind" : "ahead of");
-    if (newest && newest->instant > now + PRUNE_SKEW_MAX)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "nothing is deleted: the newest backup is of %s, which has not come yet; the clock is wrong, or was",
-                timestamp_format(newest->instant, text));
     return 0;
 }
 
@@ -293,7 +287,7 @@ static int make_plan(struct prune *p, struct err *e)
     int64_t now = timestamp_now();
     size_t count = catalog_list_count(p->list);
 
-    if (check_clock(p, now, e) < 0 || !(p->plan = retain_plan_new(p->list, &p->request.policy, now, e)))
+    if (check_clock(p, e) < 0 || !(p->plan = retain_plan_new(p->list, &p->request.policy, now, e)))
         return -1;
     p->victims = calloc(count ? count : 1, sizeof(*p->victims));
     p->backups = calloc(count ? count : 1, sizeof(*p->backups));
@@ -336,59 +330,60 @@ static void decide(struct prune *p, const struct err *before)
     }
 }
 
-/*
- * Of backups that our keys do not open nobody knows which are the good ones: those, or the ones that they do open. What
- * was renamed, or is no key, is no such question: it does not count, and that is said; unless so many were looked at in
- * vain that what nobody looked at would have to count instead.
- */
-static bool is_refused(const struct prune *p, const struct key_check_result *r)
+static void on_evidence_note(void *ctx, const char *note)
 {
-    unsigned opened = r->looked_at - r->unopened;
+    struct prune *p = ctx;
 
-    if (r->other)
-        return true;
-    return r->unopened && r->not_looked_at && opened < KEY_CHECK_MAX / 2 && opened < p->request.policy.min_count;
-}
-
-/* What a check that ended with unopened ones means; what is left in *e is the end. */
-static void take_unopened(struct prune *p, const struct key_check_result *r, struct err *e)
-{
-    bool is_final = is_refused(p, r) && !p->request.allow_other_keys;
-    char note[ERR_TEXT_MAX + 64];
-
-    for (unsigned i = 0; i < r->unopened; i++)
-        catalog_list_doubt(p->list, r->which[i], CATALOG_UNOPENED);
-    if (is_final) {
-        *e = r->trouble;
-        return;
-    }
-    (void)snprintf(note, sizeof(note), "%s; such backups do not count", r->trouble.text);
     p->sink.note(p->sink.ctx, note);
 }
 
-static void on_checked(void *ctx, const struct key_check_result *result, const struct err *err)
+static void on_evidence(void *ctx, const struct err *err)
 {
     struct prune *p = ctx;
-    struct err e = err ? *err : ERR_INIT;
+    struct err e = err ? *err : ERR_INIT; /* it is the evidence's own */
 
-    if (err)
-        err_prepend(&e, "the master key could not be tried: ");
-    else if (result->unopened)
-        take_unopened(p, result, &e);
-    key_check_free(TAKE_PTR(p->check)); /* the result is its own */
+    evidence_free(TAKE_PTR(p->evidence));
     decide(p, &e);
+}
+
+/* Its own time has not come, so it would stay for ever and nobody would know why. */
+static void tell_future(struct prune *p)
+{
+    char note[NAME_TEXT_MAX + 256];
+
+    for (size_t i = 0; i < catalog_list_count(p->list); i++) {
+        const struct catalog_backup *b = catalog_list_at(p->list, i);
+
+        if (b->doubt != CATALOG_FUTURE)
+            continue;
+        (void)snprintf(note, sizeof(note),
+                "%s is of a time that has not come yet: the clock is wrong, or was; it stays until then and does not "
+                "count; if the clock is right now, delete it and its key with any S3 client",
+                b->name);
+        p->sink.note(p->sink.ctx, note);
+        return; /* the newest of them: the others are in the plan */
+    }
 }
 
 static void on_listed(void *ctx, struct catalog_list *list, const struct err *err)
 {
     struct prune *p = ctx;
-    struct key_check_spec spec = {.list = list, .ctx = p, .on_done = on_checked};
+    struct evidence_spec spec = {
+            .list = list,
+            .policy = p->request.policy,
+            .allow_other_keys = p->request.allow_other_keys,
+            .ctx = p,
+            .on_note = on_evidence_note,
+            .on_done = on_evidence,
+    };
     struct err e = err ? *err : ERR_INIT;
 
     p->list = list;
-    if (!err)
-        p->check = key_check_start(p->core, &spec, &e);
-    if (!p->check)
+    if (!err) {
+        tell_future(p);
+        p->evidence = evidence_start(p->core, &spec, &e);
+    }
+    if (!p->evidence)
         decide(p, &e);
 }
 

@@ -1,22 +1,24 @@
 /*
  * prune.h: what is too old goes, and everybody can read why.
  *
- *     list => plan (catalog/retain.h, pure) => unfinished uploads => what is to go goes (deletion.h)
+ *     list => evidence (evidence.h) => plan (catalog/retain.h, pure) => unfinished uploads => what is to go goes
+ * (deletion.h)
  *
  * It refuses to begin when what it would decide by cannot be trusted: the listing did not complete, our clock is more
- * than PRUNE_SKEW_MAX off the store's, or the newest backup lies in the future, or a backup is there that no configured
- * master key opens (key_check.h), or when what is locked cannot be found out (locks.h). A backup
- * whose key does not open for another reason (renamed, of a newer version) does not count, which is said; when those
- * looked at are nearly all so, it refuses, too.
+ * than PRUNE_SKEW_MAX off the store's, a backup is there that no configured master key opens, backups of several etcd
+ * clusters take turns (evidence.h), or what is locked cannot be found out (locks.h). What is in doubt for another
+ * reason (it was verified bad, is renamed, not encrypted, of the future, of another cluster, its key is gone or cannot
+ * be read) stays, does not count and takes no other's place, and that is said.
  * What the store keeps under lock is skipped and said; what it refuses to delete is a failure. A dry run ends as its
  * run would, but that nothing is deleted.
  */
 #pragma once
 
 #include "catalog/retain.h"
+#include "job/bucket/listing.h"
 #include "job/job.h"
 
-enum { PRUNE_SKEW_MAX = 300, PRUNE_MAX_AGE = 15 * 24 * 3600 }; /* seconds */
+enum { PRUNE_SKEW_MAX = CLOCK_SKEW_MAX, PRUNE_MAX_AGE = 15 * 24 * 3600 }; /* seconds */
 
 struct prune;
 

@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/timestamp.h"
+#include "catalog/name.h"
+#include "job/bucket/bad_mark.h"
 #include "job/bucket/listing.h"
 #include "job/objections.h"
 #include "job/restore/disk_space.h"
@@ -59,6 +61,7 @@ struct verify {
     struct unpack *unpack;
     struct s3_request *look; /* whether it is still there, after: */
     struct err missing;      /* the store has none of it */
+    struct s3_request *mark; /* that the backup is bad, being put or taken away */
 
     struct verify_result result;
     struct err failure; /* of the first bad one, or of the first whose bytes are bad */
@@ -117,6 +120,8 @@ static void finish(struct verify *v, const struct err *err)
     v->state = FINISHED;
     if (v->look)
         s3_request_cancel(TAKE_PTR(v->look));
+    if (v->mark)
+        s3_request_cancel(TAKE_PTR(v->mark));
     drop_backup(v);
     listing_free(TAKE_PTR(v->listing));
     catalog_list_free(TAKE_PTR(v->list));
@@ -193,11 +198,61 @@ static void count(struct verify *v, const struct err *err)
         v->failure = *err;
 }
 
+static void go_on(struct verify *v)
+{
+    if (v->only || v->alike == ALIKE_MAX)
+        finish_all(v);
+    else
+        schedule(v, look_at_next);
+}
+
+static void on_marked(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct verify *v = ctx;
+    char note[ERR_TEXT_MAX + NAME_TEXT_MAX + 128];
+
+    (void)res;
+    v->mark = NULL;
+    if (err) {
+        (void)snprintf(note, sizeof(note),
+                "%s: the verdict could not be written beside it, where the next process would "
+                "find it: %s",
+                v->backup->name, err->text);
+        v->sink.note(v->sink.ctx, note);
+    }
+    if (!v->cancelled) /* else the timer brings it */
+        go_on(v);
+}
+
+/* What came of the dump's own bytes, and of no key, is kept with it. Whether there is anything to write. */
+static bool write_verdict(struct verify *v, enum known_verdict verdict)
+{
+    struct bad_mark_spec spec = {.backup = v->backup, .is_bad = verdict == KNOWN_BAD, .ctx = v, .on_done = on_marked};
+    struct err e = ERR_INIT;
+
+    if (verdict == KNOWN_REFUSED || v->backup->is_marked == spec.is_bad)
+        return false;
+    v->mark = bad_mark_set(v->core, &spec, &e);
+    if (!v->mark)
+        v->sink.note(v->sink.ctx, e.text);
+    return v->mark != NULL;
+}
+
+static void remember(struct verify *v, enum known_verdict verdict)
+{
+    const struct known_object object = {.name = v->backup->name, .etag = v->backup->etag, .size = v->backup->size};
+
+    known_verified(core_known(v->core), &object, timestamp_now(), verdict);
+}
+
 /* `err` NULL: it is good. */
 static void conclude(struct verify *v, const struct unpack_status *status, const struct err *err)
 {
     const struct catalog_backup *b = v->backup;
-    const struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
+    bool was_read = v->state == FETCHING || v->state == UNPACKING;
+    enum known_verdict known = !err                                        ? KNOWN_GOOD
+                               : was_read && err->domain != ERR_DOMAIN_KEY ? KNOWN_BAD
+                                                                           : KNOWN_REFUSED;
     struct verdict verdict = {
             .name = b->name,
             .instant = b->instant,
@@ -218,14 +273,12 @@ static void conclude(struct verify *v, const struct unpack_status *status, const
     }
     count(v, err);
     if (!verdict.is_unknown)
-        known_verified(core_known(v->core), &object, timestamp_now(), !err);
+        remember(v, known);
     v->sink.verdict(v->sink.ctx, &verdict);
     if (v->cancelled) /* by a watcher that is full: the timer brings it */
         return;
-    if (v->only || v->alike == ALIKE_MAX)
-        finish_all(v);
-    else
-        schedule(v, look_at_next);
+    if (verdict.is_unknown || !write_verdict(v, known))
+        go_on(v);
 }
 
 /* It was listed, and somebody has pruned since: neither good nor bad. */

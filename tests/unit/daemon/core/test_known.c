@@ -21,11 +21,11 @@ static void test_of_an_object(void **state)
     (void)state;
     assert_int_equal(known_find(NULL, &a).verified, 0);
     assert_int_equal(known_find(k, &a).verified, 0);
-    known_verified(k, &a, 7, true);
-    assert_true(known_find(k, &unquoted).is_good);
-    known_verified(k, &unquoted, 8, false); /* the latest counts */
+    known_verified(k, &a, 7, KNOWN_GOOD);
+    assert_int_equal(known_find(k, &unquoted).verdict, KNOWN_GOOD);
+    known_verified(k, &unquoted, 8, KNOWN_REFUSED); /* the latest counts */
     assert_int_equal(known_find(k, &a).verified, 8);
-    assert_false(known_find(k, &a).is_good);
+    assert_int_equal(known_find(k, &a).verdict, KNOWN_REFUSED);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_int_equal(known_find(k, &others[i]).verified, 0);
     known_free(k);
@@ -41,7 +41,7 @@ static void test_all_facts(void **state)
     (void)state;
     known_saw_key(k, &a, 5, KNOWN_KEY_MISSING);
     known_saw_cluster(k, &a, 0);
-    known_verified(k, &a, 9, true);
+    known_verified(k, &a, 9, KNOWN_GOOD);
     known_set_own_cluster(k, 77);
     f = known_find(k, &a);
     assert_true(f.key == KNOWN_KEY_MISSING && f.key_tag == 5 && f.has_cluster && f.cluster == 0 && f.verified == 9);
@@ -71,7 +71,7 @@ static void add(struct known *k, int i, bool is_good)
     struct known_object o = object(name, "e", 1);
 
     (void)snprintf(name, sizeof(name), "backup-%d", i);
-    known_verified(k, &o, i + 1, is_good);
+    known_verified(k, &o, i + 1, is_good ? KNOWN_GOOD : KNOWN_BAD);
 }
 
 /* New ones are remembered, the ones that were asked for the longest ago are not, and the bad ones all are. */
@@ -115,10 +115,10 @@ static void test_without_memory(void **state)
 
     (void)state;
     failing_arm(1);
-    known_verified(k, &a, 1, false);
+    known_verified(k, &a, 1, KNOWN_BAD);
     assert_true(failing_disarm());
     assert_int_equal(known_find(k, &a).verified, 0);
-    known_verified(k, &a, 1, false);
+    known_verified(k, &a, 1, KNOWN_BAD);
     assert_int_equal(known_find(k, &a).verified, 1);
     known_free(k);
     failing_arm(1);
