@@ -45,6 +45,7 @@ struct peer {
     unsigned attempt;
     const char *told_phase;
     unsigned unrotated, untold; /* keys that failed; of them, left out */
+    unsigned left_out;          /* lines about other things */
 
     struct inventory *inventory;
     bool is_listing; /* the inventory is being made; else it is being shown */
@@ -215,12 +216,22 @@ static void on_output(void *ctx, const char *line)
         queued(p, message_output(channel_out(p->channel), line, &e));
 }
 
+/* Who does not read as fast as is told loses lines, which he hears of, and not the job. Half is left for its end. */
+static bool has_room(struct peer *p)
+{
+    bool has = channel_out(p->channel)->len < CHANNEL_OUT_MAX / 2;
+
+    p->left_out += !has;
+    return has;
+}
+
 static void on_verdict(void *ctx, const struct verdict *v)
 {
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    queued(p, message_verdict(channel_out(p->channel), v, &e));
+    if (has_room(p))
+        queued(p, message_verdict(channel_out(p->channel), v, &e));
 }
 
 static void on_planned(void *ctx, const struct planned *planned)
@@ -228,7 +239,8 @@ static void on_planned(void *ctx, const struct planned *planned)
     struct peer *p = ctx;
     struct err e = ERR_INIT;
 
-    queued(p, message_planned(channel_out(p->channel), planned, &e));
+    if (has_room(p))
+        queued(p, message_planned(channel_out(p->channel), planned, &e));
 }
 
 /* Nobody can look up later what a private daemon does not tell now. */
@@ -256,6 +268,15 @@ static void tell_untold(struct peer *p)
     queued(p, message_note(channel_out(p->channel), text, &e));
 }
 
+static void tell_left_out(struct peer *p)
+{
+    char text[96];
+    struct err e = ERR_INIT;
+
+    (void)snprintf(text, sizeof(text), "%u lines are left out: they were not read as fast as they came", p->left_out);
+    queued(p, message_note(channel_out(p->channel), text, &e));
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct peer *p = ctx;
@@ -263,6 +284,8 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     p->watching = false;
     if (p->untold)
         tell_untold(p);
+    if (p->left_out)
+        tell_left_out(p);
     end_with(p, result, err);
 }
 

@@ -143,6 +143,17 @@ def test_odd_metadata(etcd, bucket, new_site):
     assert [row["REVISION"] for row in rows][:3] == ["-", "7-9", "-"]
 
 
+def test_a_key_without_metadata(etcd, bucket, new_site):
+    """As the Go tool's rotation leaves it: what is known stands at the dump, too."""
+    site = new_site(etcd, bucket, https=False).start()
+    made = site.ctl("backup", "--json").json
+    key = made["name"].replace(".dump", ".key")
+    bucket.put(key, bucket.get(key))
+    entry, = listed(site)
+    assert (entry["etcd_version"], entry["revision_before"]) == (made["etcd_version"], made["revision_before"])
+    assert entry["revision_after"] == 0 and entry["key"] not in ("", "none"), entry
+
+
 def test_a_store_that_tells_nothing(proxied, ceph, etcd):
     """Without the right to read objects the list is still whole; without the right to list there is none."""
     site, proxy = proxied(ceph, etcd)

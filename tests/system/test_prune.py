@@ -16,7 +16,7 @@ from etcd_peer import message
 from faults import Command, check_dumps, events, news
 from s3_proxy import DROP, After, Answer, Cut, Hold, error
 from servers import wait_for
-from test_control import HELLO, Client, as_other, needs_root
+from test_control import DONE, HELLO, Client, as_other, needs_root
 from test_reader import VECTORS, vectors, wrap
 
 # proto/control.proto, as numbers.
@@ -744,6 +744,30 @@ def test_keys_that_cannot_be_deleted_at_all(ceph, etcd, proxied):
         Answer(403, error("AccessDenied")) if request.call == "remove" and len(proxy.calls("remove")) == 2 else None)
     text = site.ctl("prune", "-i", "1").err
     assert f"1 dumps are deleted, but not all of their keys, {name(20)}.key among them: HTTP 403 AccessDenied" in text, text
+
+
+def page(request, pages):
+    """One of many of a listing, of a thousand young dumps each."""
+    number = int(request.query.get("continuation-token", ["0"])[0])
+    stamps = ((NOW - datetime.timedelta(seconds=pages * 1000 - number * 1000 - n)).strftime("%Y-%m-%dT%H:%M:%SZ")
+              for n in range(1000))
+    more = number + 1 < pages
+    return Answer(200, ("<ListBucketResult>%s<IsTruncated>%s</IsTruncated>%s</ListBucketResult>" % (
+        "".join(f"<Contents><Key>backup-{stamp}.dump</Key><Size>4128</Size><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+                "</Contents>" for stamp in stamps),
+        str(more).lower(), f"<NextContinuationToken>{number + 1}</NextContinuationToken>" if more else "")).encode())
+
+
+def test_more_lines_than_are_read(ceph, etcd, proxied):
+    """A plan of 150,000 lines for somebody who does not read yet: lines are left out, which is said, and no one is cut off."""
+    site, proxy = proxied(ceph, etcd)
+    site.start()
+    proxy.rule = lambda request: page(request, 150) if "list-type" in request.query else None
+    client = Client(site).send(HELLO, PRUNE_DRY)
+    wait_for(lambda: [text for text in events(site, "info") if "prune would do" in text], what="the end of it")
+    replies = client.replies()
+    assert replies[-1][0] == DONE and any(b"lines are left out" in content for _, content in replies[-3:]), replies[-3:]
+    assert len(replies) > 50000
 
 
 # ---- life ----

@@ -24,6 +24,7 @@ struct head {
     struct inventory *owner;
     struct s3_request *request; /* NULL: free */
     size_t index;
+    bool is_of_dump;
 };
 
 struct inventory {
@@ -88,6 +89,14 @@ static void take_key(struct inventory *v, size_t index, struct bytes wrapped)
             v->details[index].key, KEY_FINGERPRINT_MAX, "%s", data_key ? keyring_fingerprint(v->ring, by) : "none");
 }
 
+static void ask(struct inventory *v, struct head *h, size_t index, bool of_dump);
+
+/* A rotation by the Go tool leaves no metadata at the key. */
+static bool lacks_metadata(const struct detail *d)
+{
+    return !d->etcd_version[0] && !d->revision_before && !d->revision_after;
+}
+
 static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct head *h = ctx;
@@ -97,14 +106,18 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     v->under_way--;
     if (!err) {
         take_metadata(&v->details[h->index], res);
-        take_key(v, h->index, res->body);
+        if (!h->is_of_dump)
+            take_key(v, h->index, res->body);
+        if (catalog_list_at(v->list, h->index)->has_key && !h->is_of_dump && lacks_metadata(&v->details[h->index]))
+            ask(v, h, h->index, true);
     } else if (err_is_transient(err))
         v->asked = INVENTORY_DETAILED; /* nobody waits for more of these */
     ask_for_more(v);
 }
 
-/* The range of revisions was known only after the dump was on its way: it stands at the key. */
-static void ask(struct inventory *v, struct head *h, size_t index)
+/* The range of revisions was known only after the dump was on its way: it stands at the key, and what came before it at
+ * the dump, too. */
+static void ask(struct inventory *v, struct head *h, size_t index, bool of_dump)
 {
     const struct catalog_backup *b = catalog_list_at(v->list, index);
     char key[NAME_TEXT_MAX];
@@ -114,10 +127,11 @@ static void ask(struct inventory *v, struct head *h, size_t index)
 
     h->owner = v;
     h->index = index;
-    if (b->has_key)
+    h->is_of_dump = of_dump;
+    if (!of_dump)
         name_key_of_dump(key, b->name);
     if (s3)
-        h->request = b->has_key ? s3_get(s3, &get, &e) : s3_head(s3, b->name, h, on_headed, &e);
+        h->request = of_dump ? s3_head(s3, b->name, h, on_headed, &e) : s3_get(s3, &get, &e);
     v->under_way += h->request != NULL;
 }
 
@@ -136,7 +150,7 @@ static void ask_for_more(struct inventory *v)
     for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
         while (!v->heads[i].request && has_detail(v, v->asked)) {
             if (has_metadata(catalog_list_at(v->list, v->asked)))
-                ask(v, &v->heads[i], v->asked);
+                ask(v, &v->heads[i], v->asked, !catalog_list_at(v->list, v->asked)->has_key);
             v->asked++;
         }
     if (v->under_way == 0)
