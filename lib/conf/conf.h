@@ -29,7 +29,7 @@ struct conf_etcd {
     size_t n_endpoints;
     uint64_t connection_timeout_ms; /* default 1m; connecting and the TLS handshake, for each address */
     uint64_t request_timeout_ms;    /* default 1m; time without progress */
-    uint64_t retries;               /* default 10; attempts after the first */
+    uint64_t retries;               /* default 10; attempts of a backup after the first, whichever side failed */
     bool use_learner;               /* always false for now: a learner is read only if configured */
     char *ca_cert;                  /* NULL: the system's CAs */
     char *password_auth;            /* path of a YAML file with username and password, or NULL */

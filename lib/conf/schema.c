@@ -23,7 +23,7 @@ static const struct conf_schema_key keys[] = {
                 TO(etcd.request_timeout_ms),
                 .help = "How long a request may make no progress; not how long a snapshot may take."},
         {"etcd_client.retries", CONF_KIND_COUNT, .by_default = "10", .min = 0, .max = RETRIES_MAX, TO(etcd.retries),
-                .help = "How often an operation that failed is tried again."},
+                .help = "How often a backup that failed for a passing reason is made anew, be it etcd's or S3's."},
         {"etcd_client.auth.ca_cert", CONF_KIND_AUTHORITIES, .sample = "/etc/etcd-backupd/etcd-ca.crt", TO(etcd.ca_cert),
                 .help = "Certificates (PEM) of the authorities that the members' certificates must be signed by; left "
                         "out: those of the system."},
