@@ -7,6 +7,7 @@
 
 #include "base/timestamp.h"
 #include "ctl/results.h"
+#include "ctl/rows.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 
@@ -44,8 +45,8 @@ static void on_entry(void *ctx, const Control__Entry *entry)
         return;
     }
     if (v->entries++ == 0)
-        show_entry_header(entry);
-    show_entry(entry, timestamp_now());
+        rows_entry_header(entry);
+    rows_entry(entry, timestamp_now());
 }
 
 static void on_output(void *ctx, const char *text)
@@ -71,9 +72,9 @@ static void on_verdict(void *ctx, const Control__Verdict *verdict)
     if (!v->ctl->quiet)
         show_verdict(verdict);
     if (!v->table && (v->table = open_memstream(&v->table_text, &v->table_len)))
-        show_verdict_header(v->table, verdict);
+        rows_verdict_header(v->table, verdict);
     if (v->table)
-        show_verdict_row(v->table, verdict);
+        rows_verdict(v->table, verdict);
 }
 
 /* Whether what went well is not worth a word: cron(8) sends each as a mail. */
@@ -94,8 +95,8 @@ static void on_planned(void *ctx, const Control__Planned *planned)
     if (is_silent(v) && !planned->text[0])
         return;
     if (v->entries++ == 0)
-        show_planned_header(planned);
-    show_planned(planned, timestamp_now());
+        rows_planned_header(planned);
+    rows_planned(planned, timestamp_now());
 }
 
 static void on_unrotated(void *ctx, const Control__Unrotated *u)

@@ -4,6 +4,7 @@
  *     main.c      options and the table of commands    connect.h  a daemon to talk to, running or private
  *     command.h   one function a command               talk.h     a request and its replies
  *     show.h      results for people                   results.h  results for programs
+ *     rows.h      the tables of list, verify and prune
  *     text.h      what strangers wrote, made fit to be shown
  *
  * No loop, no S3, no etcd: it asks a daemon and shows what it says. Of crypto it knows master keys alone: it makes

@@ -9,7 +9,7 @@
 #include "base/duration.h"
 #include "base/size.h"
 #include "base/timestamp.h"
-#include "ctl/table.h"
+#include "ctl/age.h"
 #include "ctl/text.h"
 
 enum { BAR_WIDTH = 24, LINE_EVERY_MS = 10000, OVERDUE_S = 60 };
@@ -115,100 +115,6 @@ void show_failure(const char *text)
     show_line("etcd-backupctl: ", text);
 }
 
-/* "3d4h", or "in 5m" for what lies in the future. */
-static const char *age(int64_t instant, int64_t now, char out[DURATION_TEXT_MAX + 4])
-{
-    char text[DURATION_TEXT_MAX];
-    uint64_t distance = (uint64_t)(instant <= now ? now - instant : instant - now) * 1000;
-
-    if (distance < 60000)
-        (void)snprintf(text, sizeof(text), "%us", (unsigned)(distance / 1000));
-    else
-        (void)duration_format(distance, text);
-    (void)snprintf(out, DURATION_TEXT_MAX + 4, "%s%s", instant <= now ? "" : "in ", text);
-    return out;
-}
-
-/* The name repeats prefix and instant. */
-static struct table_column entry_columns[] = {
-        {"INSTANT", 20, false, 0},
-        {"AGE", 8, true, 0},
-        {"SIZE", 10, true, 0},
-        {"ENCRYPTED", 9, false, 3},
-        {"KEY", 9, false, 4},
-        {"STATE", 15, false, 0},
-        {"VERIFIED", 11, false, 2},
-        {"ETCD", 7, false, 6},
-        {"REVISION", 13, false, 5},
-        {"NAME", 32, false, 7},
-};
-
-static unsigned width_of_terminal(void)
-{
-    static bool is_known;
-    static unsigned width;
-
-    if (!is_known)
-        width = table_width();
-    is_known = true;
-    return width;
-}
-
-/* All names of a table are as long as the first: they have one prefix. */
-static void fit_name(struct table_column *name, const char *first)
-{
-    name->width = (int)strnlen(first, 1024);
-}
-
-void show_entry_header(const Control__Entry *first)
-{
-    fit_name(&entry_columns[ARRAY_LEN(entry_columns) - 1], first->name);
-    (void)table_row(stdout, entry_columns, ARRAY_LEN(entry_columns), NULL, width_of_terminal());
-}
-
-/* "12-34", "12", or "-". */
-static const char *revisions(int64_t before, int64_t after, char out[48])
-{
-    if (!before)
-        return "-";
-    if (after > before)
-        (void)snprintf(out, 48, "%" PRId64 "-%" PRId64, before, after);
-    else
-        (void)snprintf(out, 48, "%" PRId64, before);
-    return out;
-}
-
-static const char *verification(const Control__Entry *e, int64_t now, char out[DURATION_TEXT_MAX + 16])
-{
-    char when[DURATION_TEXT_MAX + 4];
-
-    if (!e->verified)
-        return "-";
-    (void)snprintf(
-            out, DURATION_TEXT_MAX + 16, "%s%s ago", e->verified_good ? "" : "BAD, ", age(e->verified, now, when));
-    return out;
-}
-
-void show_entry(const Control__Entry *e, int64_t now)
-{
-    char instant[TIMESTAMP_TEXT_MAX] = "-", when[DURATION_TEXT_MAX + 4] = "-", size[SIZE_TEXT_MAX];
-    char verified[DURATION_TEXT_MAX + 16], range[48], key[10];
-    bool is_whole;
-
-    if (e->instant) {
-        (void)timestamp_format(e->instant, instant);
-        (void)age(e->instant, now, when);
-    }
-    (void)snprintf(key, sizeof(key), "%.9s", e->key[0] ? e->key : "-");
-    is_whole = table_row(stdout, entry_columns, ARRAY_LEN(entry_columns),
-            (const char *const[]){instant, when, size_format(e->size, size), e->encrypted ? "yes" : "no", key, e->state,
-                    verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
-                    revisions(e->revision_before, e->revision_after, range), e->name},
-            width_of_terminal());
-    if (!is_whole && !e->instant) /* the name is all that says which it is */
-        (void)printf("         %s\n", e->name);
-}
-
 void show_listed(const Control__ListResult *l)
 {
     if (l->key[0])
@@ -225,47 +131,6 @@ void show_verdict(const Control__Verdict *v)
         (void)fprintf(stderr, "%s: %s\n", v->unknown ? "NOT VERIFIED" : "BAD", v->text);
 }
 
-static struct table_column verdict_columns[] = {
-        {"VERDICT", 7, false, 0},
-        {"INSTANT", 20, false, 0},
-        {"SIZE", 10, true, 0},
-        {"ENCRYPTED", 9, false, 2},
-        {"TIME", 7, true, 1},
-        {"REVISION", 10, true, 0},
-        {"KEYS", 8, true, 0},
-        {"NAME", 32, false, 3},
-};
-
-void show_verdict_header(FILE *table, const Control__Verdict *first)
-{
-    fit_name(&verdict_columns[ARRAY_LEN(verdict_columns) - 1], first->name);
-    (void)table_row(table, verdict_columns, ARRAY_LEN(verdict_columns), NULL, width_of_terminal());
-}
-
-void show_verdict_row(FILE *table, const Control__Verdict *v)
-{
-    char instant[TIMESTAMP_TEXT_MAX] = "-", size[SIZE_TEXT_MAX] = "-", revision[24] = "-", keys[24] = "-";
-    char time[32];
-
-    if (v->instant)
-        (void)timestamp_format(v->instant, instant);
-    if (v->snapshot_size)
-        (void)size_format(v->snapshot_size, size);
-    if (v->drilled) {
-        (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
-        (void)snprintf(keys, sizeof(keys), "%" PRIu64, v->keys);
-    }
-    (void)snprintf(time, sizeof(time), "%.1f s", (double)v->elapsed_ms / 1000);
-    (void)table_row(table, verdict_columns, ARRAY_LEN(verdict_columns),
-            (const char *const[]){v->good      ? "good"
-                                  : v->unknown ? "UNKNOWN"
-                                               : "BAD",
-                    instant, size, v->encrypted ? "yes" : "no", time, revision, keys, v->name},
-            width_of_terminal());
-    if (!v->good)
-        (void)fprintf(table, "         %s\n", v->text);
-}
-
 void show_verify(const Control__VerifyResult *v)
 {
     (void)fprintf(stderr, "%" PRIu32 " verified, all good, in %.1f s%s%s\n", v->good, (double)v->elapsed_ms / 1000,
@@ -273,39 +138,6 @@ void show_verify(const Control__VerifyResult *v)
 }
 
 /* ---- what prune decides ---- */
-
-static struct table_column planned_columns[] = {
-        {"", 7, false, 0},
-        {"INSTANT", 20, false, 0},
-        {"AGE", 8, true, 0},
-        {"SIZE", 10, true, 1},
-        {"REASON", 28, false, 0},
-        {"NAME", 32, false, 2},
-};
-
-void show_planned_header(const Control__Planned *first)
-{
-    fit_name(&planned_columns[ARRAY_LEN(planned_columns) - 1], first->name);
-    (void)table_row(stdout, planned_columns, ARRAY_LEN(planned_columns), NULL, width_of_terminal());
-}
-
-void show_planned(const Control__Planned *p, int64_t now)
-{
-    char instant[TIMESTAMP_TEXT_MAX] = "-", when[DURATION_TEXT_MAX + 4] = "-", size[SIZE_TEXT_MAX];
-
-    if (p->instant) {
-        (void)timestamp_format(p->instant, instant);
-        (void)age(p->instant, now, when);
-    }
-    (void)table_row(stdout, planned_columns, ARRAY_LEN(planned_columns),
-            (const char *const[]){p->text[0] ? "STAYS"
-                                  : p->goes  ? "delete"
-                                             : "keep",
-                    instant, when, size_format(p->size, size), p->reason, p->name},
-            width_of_terminal());
-    if (p->text[0])
-        (void)printf("         %s\n", p->text);
-}
 
 void show_prune(const Control__PruneResult *r)
 {
@@ -464,10 +296,10 @@ void show_restore(const Control__RestoreResult *r)
 
 static void show_running(const char *title, const Control__Running *r, int64_t now)
 {
-    char since[DURATION_TEXT_MAX + 4], done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
+    char since[AGE_TEXT_MAX], done[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
 
-    (void)printf(
-            "%-13s %s, for %s, %s", title, r->job, age(r->since, now, since), r->progress ? r->progress->phase : "");
+    (void)printf("%-13s %s, for %s, %s", title, r->job, age_format(r->since, now, since),
+            r->progress ? r->progress->phase : "");
     if (r->progress && r->progress->total && r->progress->unit[0])
         (void)printf(", %" PRIu64 " of %" PRIu64 " %s", r->progress->done, r->progress->total, r->progress->unit);
     else if (r->progress && r->progress->total)
@@ -479,7 +311,7 @@ static void show_running(const char *title, const Control__Running *r, int64_t n
 
 static void show_schedule(const Control__StatusResult *s, int64_t now)
 {
-    char text[TIMESTAMP_TEXT_MAX], when[DURATION_TEXT_MAX + 4];
+    char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX];
 
     if (!s->schedule[0])
         (void)puts("next backup   when somebody asks for one: no schedule is configured");
@@ -487,10 +319,10 @@ static void show_schedule(const Control__StatusResult *s, int64_t now)
         (void)printf("next backup   not known yet (%s): the bucket has not been seen\n", s->schedule);
     else if (s->next_backup + OVERDUE_S < now)
         (void)printf("next backup   %s, due for %s (%s)\n", timestamp_format(s->next_backup, text),
-                age(s->next_backup, now, when), s->schedule);
+                age_format(s->next_backup, now, when), s->schedule);
     else
         (void)printf("next backup   %s, %s (%s)\n", timestamp_format(s->next_backup, text),
-                s->next_backup <= now ? "now" : age(s->next_backup, now, when), s->schedule);
+                s->next_backup <= now ? "now" : age_format(s->next_backup, now, when), s->schedule);
     if (s->failures_in_a_row)
         (void)printf("              %" PRIu32 " failed in a row\n", s->failures_in_a_row);
 }
@@ -508,9 +340,10 @@ static void show_last_failure(const Control__StatusResult *s)
 
 void show_status(const Control__StatusResult *s, int64_t now)
 {
-    char text[TIMESTAMP_TEXT_MAX], when[DURATION_TEXT_MAX + 4], size[SIZE_TEXT_MAX];
+    char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX], size[SIZE_TEXT_MAX];
 
-    (void)printf("daemon        %s, process %" PRIu32 ", up for %s\n", s->program, s->pid, age(s->started, now, when));
+    (void)printf("daemon        %s, process %" PRIu32 ", up for %s\n", s->program, s->pid,
+            age_format(s->started, now, when));
     (void)printf("configuration %s\n", s->config);
     for (size_t i = 0; i < s->n_endpoints; i++)
         (void)printf("%-13s %s\n", i ? "" : "etcd", s->endpoints[i]);
@@ -530,16 +363,16 @@ void show_status(const Control__StatusResult *s, int64_t now)
     show_schedule(s, now);
     if (s->last_success)
         (void)printf("last backup   %s, %s ago, %s in %.1f s\n", timestamp_format(s->last_success->instant, text),
-                age(s->last_success->instant, now, when), size_format(s->last_success->snapshot_size, size),
+                age_format(s->last_success->instant, now, when), size_format(s->last_success->snapshot_size, size),
                 (double)s->last_success->elapsed_ms / 1000);
     else if (s->newest)
         (void)printf("last backup   %s, %s ago, by an earlier process\n", timestamp_format(s->newest, text),
-                age(s->newest, now, when));
+                age_format(s->newest, now, when));
     else
         (void)puts("last backup   none by this process; list shows those in the bucket");
     if (s->last_prune)
         (void)printf("last prune    %s, %s ago: %" PRIu32 " deleted, %" PRIu64 " remain\n",
-                timestamp_format(s->pruned, text), age(s->pruned, now, when), s->last_prune->deleted,
+                timestamp_format(s->pruned, text), age_format(s->pruned, now, when), s->last_prune->deleted,
                 s->last_prune->remaining);
     if (s->last_failure)
         show_last_failure(s);

@@ -28,14 +28,8 @@ void show_note(const char *text);
 void show_output(const char *text); /* a line of etcdutl's */
 void show_failure(const char *text);
 
-void show_entry_header(const Control__Entry *first);
-void show_entry(const Control__Entry *e, int64_t now);
 void show_verdict(const Control__Verdict *v);
-void show_verdict_header(FILE *table, const Control__Verdict *first);
-void show_verdict_row(FILE *table, const Control__Verdict *v);
 void show_verify(const Control__VerifyResult *v);
-void show_planned_header(const Control__Planned *first);
-void show_planned(const Control__Planned *p, int64_t now);
 void show_prune(const Control__PruneResult *r);
 void show_unrotated(const Control__Unrotated *u);
 void show_rotate(const Control__RotateResult *r, bool has_failed);

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "ctl/command.h"
 #include "ctl/results.h"
+#include "ctl/rows.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 #include "folder.h"
@@ -80,13 +81,13 @@ void show_verdict(const Control__Verdict *v)
     (void)v;
 }
 
-void show_verdict_header(FILE *table, const Control__Verdict *first)
+void rows_verdict_header(FILE *table, const Control__Verdict *first)
 {
     (void)first;
     (void)table;
 }
 
-void show_verdict_row(FILE *table, const Control__Verdict *v)
+void rows_verdict(FILE *table, const Control__Verdict *v)
 {
     (void)table;
     (void)v;
@@ -97,12 +98,12 @@ void show_verify(const Control__VerifyResult *v)
     (void)v;
 }
 
-void show_planned_header(const Control__Planned *first)
+void rows_planned_header(const Control__Planned *first)
 {
     (void)first;
 }
 
-void show_planned(const Control__Planned *p, int64_t now)
+void rows_planned(const Control__Planned *p, int64_t now)
 {
     (void)p;
     (void)now;
@@ -172,12 +173,12 @@ void show_progress_clear(struct show_progress *s)
     (void)s;
 }
 
-void show_entry_header(const Control__Entry *first)
+void rows_entry_header(const Control__Entry *first)
 {
     (void)first;
 }
 
-void show_entry(const Control__Entry *e, int64_t now)
+void rows_entry(const Control__Entry *e, int64_t now)
 {
     (void)e;
     (void)now;
