@@ -1,5 +1,6 @@
 #include "core/program.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 enum {
     KILL_AFTER_MS = 3000, /* of being asked to end */
+    STALL_LOOKS = 4,      /* within stall_ms */
     DRAIN_MS = 1000,      /* for the last words of a program that has ended, if somebody else holds its output */
     INHERITED_FD = 3,
     N_VARIABLES = 3,
@@ -24,7 +26,9 @@ struct program {
     uv_pipe_t output; /* stdout and stderr are one pipe: the order of lines is kept */
     uv_timer_t timer;
     unsigned open_handles;
-    bool exited, drained, stopping, late;
+    bool exited, drained, stopping, late, stalled;
+    uint64_t used;       /* processor time and lines, when something was done last */
+    unsigned idle_looks; /* since then */
     int64_t status;
     int signal;
     unsigned lines;
@@ -40,6 +44,9 @@ static void set_error(const struct program *t, struct err *e)
 {
     if (t->stopping && !t->late)
         err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    else if (t->stalled)
+        err_set(e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s did nothing for %u s, and was ended", t->path,
+                (unsigned)(t->spec.stall_ms / 1000));
     else if (t->late)
         err_set(e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s did not end within %u s", t->path,
                 (unsigned)(t->spec.limit_ms / 1000));
@@ -177,6 +184,66 @@ static void on_too_late(uv_timer_t *timer)
     program_stop(t);
 }
 
+/* Clock ticks that a process of this session has used, with its children that have ended; 0: it is of another one. The
+ * name, in parentheses, may hold anything (proc_pid_stat(5)). */
+static uint64_t ticks_of(const char *pid, int session)
+{
+    unsigned long long times[4];
+    char path[64], text[1024];
+    const char *rest;
+    int of = -1;
+    FILE *f;
+    size_t n;
+
+    (void)snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    n = fread(text, 1, sizeof(text) - 1, f);
+    (void)fclose(f);
+    text[n] = '\0';
+    rest = strrchr(text, ')');
+    if (!rest || sscanf(rest, ") %*c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu", &of, &times[0],
+                         &times[1], &times[2], &times[3]) != 5)
+        return 0;
+    return of == session ? times[0] + times[1] + times[2] + times[3] : 0;
+}
+
+static uint64_t used_by(const struct program *t)
+{
+    DIR *proc = opendir("/proc");
+    uint64_t used = t->lines;
+
+    for (const struct dirent *d; proc && (d = readdir(proc));)
+        if (d->d_name[0] >= '1' && d->d_name[0] <= '9')
+            used += ticks_of(d->d_name, uv_process_get_pid(&t->process));
+    if (proc)
+        (void)closedir(proc);
+    return used;
+}
+
+static void watch_for_stall(struct program *t);
+
+static void on_look(uv_timer_t *timer)
+{
+    struct program *t = timer->data;
+    uint64_t used = used_by(t);
+
+    t->idle_looks = used == t->used ? t->idle_looks + 1 : 0;
+    t->used = used;
+    if (t->idle_looks < STALL_LOOKS) {
+        watch_for_stall(t);
+        return;
+    }
+    t->late = t->stalled = true;
+    program_stop(t);
+}
+
+static void watch_for_stall(struct program *t)
+{
+    (void)uv_timer_start(&t->timer, on_look, t->spec.stall_ms / STALL_LOOKS, 0);
+}
+
 /* ---- the beginning ---- */
 
 static char *variable(const char *name, const char *by_default)
@@ -265,6 +332,8 @@ struct program *program_start(uv_loop_t *loop, const struct program_spec *spec, 
     if (r >= 0) {
         if (spec->limit_ms)
             (void)uv_timer_start(&t->timer, on_too_late, spec->limit_ms, 0);
+        else if (spec->stall_ms)
+            watch_for_stall(t);
         return t;
     }
     err_errno(e, -r, "%s", t->path);

@@ -23,7 +23,9 @@ struct program_spec {
     unsigned n_more;
     int input;         /* its standard input, if: */
     bool has_input;    /* else it gets none */
-    uint64_t limit_ms; /* it is stopped after so long; 0: never */
+    uint64_t limit_ms; /* it is stopped after so long; 0: never; then: */
+    uint64_t stall_ms; /* ... after it has done nothing for so long: no line, and no processor time of it and of what it
+                        * has started (proc(5): all of its session); 0: never */
     void *ctx;
     void (*on_line)(void *ctx, const char *line); /* stdout and stderr; at most TOOL_LINE_MAX bytes of each line */
     /* Once, never inside program_start, when the program has ended and said all; frees itself before. err NULL: it

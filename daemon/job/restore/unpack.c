@@ -10,6 +10,7 @@
 #include "core/program.h"
 
 enum { ARGS_MAX = 24, NUMBER_TEXT = 24 };
+enum { STALL_MS = 30 * 60000 }; /* a disk that syncs for so long without a tick of the tool is none to restore to */
 
 struct unpack {
     uv_loop_t *loop;
@@ -180,7 +181,8 @@ static int look_into_it(struct unpack *u, struct err *e)
 {
     _cleanup_free_ char *database = NULL;
     const char *args[] = {etcdutl_path(u->spec.tool), "snapshot", "status", NULL, "--write-out=fields", NULL};
-    struct program_spec spec = {.args = args, .ctx = u, .on_line = on_status_line, .on_done = on_status};
+    struct program_spec spec = {
+            .args = args, .stall_ms = STALL_MS, .ctx = u, .on_line = on_status_line, .on_done = on_status};
     const char *dir = data_dir_hand_over(u->spec.data, TARGET_CHILD_FD, &spec.inherit_fd);
 
     if (!dir || asprintf(&database, "%s/member/snap/db", dir) < 0)
@@ -260,6 +262,7 @@ struct unpack *unpack_start(uv_loop_t *loop, const struct unpack_spec *spec, str
     struct program_spec tool = {.args = a.list,
             .more_fds = {-1, -1},
             .n_more = TOOL_MORE,
+            .stall_ms = STALL_MS,
             .ctx = u,
             .on_line = on_line,
             .on_done = on_restored};

@@ -173,6 +173,34 @@ static void test_too_late(void **state)
     expect_error(&ran.err, ERR_TRANSIENT, "/bin/sh did not end within 2 s");
 }
 
+/* What hangs is ended; what works or says something is not, however long it takes, itself or what it has started. */
+static void test_stalled(void **state)
+{
+    static const struct {
+        const char *script;
+        bool stalls;
+    } cases[] = {
+            {"exec sleep 1000", true},
+            {"sleep 1000 & wait", true},
+            {"for i in 1 2 3 4 5; do echo working; sleep 0.3; done", false},
+            {"(i=0; while [ $i -lt 2000000 ]; do i=$((i + 1)); done) & wait", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *args[] = {"/bin/sh", "-c", cases[i].script, NULL};
+        struct program_spec spec = spec_of(args);
+
+        memset(&ran, 0, sizeof(ran));
+        spec.stall_ms = 1200;
+        run(&spec);
+        if (cases[i].stalls)
+            expect_error(&ran.err, ERR_TRANSIENT, "/bin/sh did nothing for 1 s, and was ended");
+        else
+            assert_int_equal(ran.err.kind, ERR_NONE);
+    }
+}
+
 /* Also one that will not hear of it. */
 static void test_stopped(void **state)
 {
@@ -458,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
             cmocka_unit_test_setup_teardown(test_a_long_line, setup, teardown),
             cmocka_unit_test_setup_teardown(test_many_lines, setup, teardown),
             cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
