@@ -271,7 +271,9 @@ def test_restore_that_ends_early(ceph, medium, proxied, folder, who, number, sta
     os.kill(site.process.pid if who == "daemon" else command.process.pid, number)
     done = command.end()
     assert done.status == status, done
-    assert done.err == "" if words is None else len(done.err.splitlines()) == 1 and done.err.endswith(f"{words}\n"), done
+    note, *rest = done.err.splitlines()
+    assert note.startswith(f"note: {output} is there already (9 B, of ") and note.endswith("when the new one is whole"), done
+    assert rest == [] if words is None else len(rest) == 1 and rest[0].endswith(words), done
     if who == "daemon":
         site.process.wait(60)
     else:

@@ -354,7 +354,7 @@ static void tell_what_is_replaced(struct restore *r)
     const struct output_file_old *old = output_file_replaces(r->target);
     char note[PATH_MAX + 160], size[SIZE_TEXT_MAX], changed[TIMESTAMP_TEXT_MAX];
 
-    if (!old->exists)
+    if (!old->exists || !r->output_chosen)
         return;
     (void)snprintf(note, sizeof(note), "%s is there already (%s, of %s) and is replaced when the new one is whole",
             output_file_path(r->target), size_format(old->size, size), timestamp_format(old->changed, changed));
