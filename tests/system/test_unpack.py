@@ -316,13 +316,14 @@ def test_every_objection_at_once(backed_up, folder, mounted):
     full.mkdir()
     (full / "precious").write_text("p")
     site.write("master.key", os.urandom(32).hex())
-    arguments = ["-e", folder / "no-tool", "--bump-revision", "5", "-n", "m", "--wal-dir", folder / "no" / "wal"]
-    refused(site, folder, full, 5, "6 things are in the way: (1) ", "; (6) --wal-dir", arguments=arguments)
+    arguments = ["-e", folder / "no-tool", "--bump-revision", "5", "--owner", "no-such-user",
+                 "--wal-dir", folder / "no" / "wal"]
+    refused(site, folder, full, 5, "6 things are in the way: (1) ", "; (6) --owner", arguments=arguments)
     # Six do not fit into a line whole: then each is told as well.
     told = [line for line in unpack(site, full, *arguments).err.splitlines() if line.startswith("note: ")]
     assert len(told) == 6
     for word in ("master key", "is not empty (there is precious in it)", "only work together", f"{folder}/no-tool",
-                 "has no member of the --name m", f"mkdir -p {folder}/no"):
+                 "no user 'no-such-user'", f"mkdir -p {folder}/no"):
         assert sum(word in line for line in told) == 1, (word, told)
     # Two do, wherever the scratch folder lies, and are told once.
     site.write("master.key", site.master_key.hex())
