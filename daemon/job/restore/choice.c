@@ -8,8 +8,18 @@ static bool has_unhashed_size(const struct catalog_backup *b)
     return b->size > 0 && b->size % CATALOG_PAGE == 0;
 }
 
+/* Complete, but known for what nobody means who asks for the latest. */
+static bool is_passed_over(const struct catalog_backup *b)
+{
+    return b->state == CATALOG_COMPLETE && (b->doubt == CATALOG_BAD || b->doubt == CATALOG_FUTURE);
+}
+
 const char *choice_fault(const struct catalog_backup *b)
 {
+    if (b->doubt == CATALOG_BAD)
+        return "it was verified, and is bad";
+    if (b->doubt == CATALOG_FUTURE)
+        return "its time has not come yet";
     if (b->doubt == CATALOG_MAY_BE_PLAIN)
         return "its key is missing, or it is not encrypted";
     if (has_unhashed_size(b))
@@ -21,7 +31,7 @@ const char *choice_fault(const struct catalog_backup *b)
 static bool may_be_meant(const struct choice *c, const struct catalog_backup *b)
 {
     if (b->state != CATALOG_KEY_MISSING)
-        return b->state == CATALOG_COMPLETE;
+        return b->state == CATALOG_COMPLETE && !(c->latest && is_passed_over(b));
     if (b->doubt == CATALOG_MAY_BE_PLAIN)
         return c->plain_too || !c->latest;
     return c->unhashed_too && has_unhashed_size(b);
@@ -48,6 +58,8 @@ static const struct catalog_backup *find_without_key(const struct choice *c, con
 
         if (b->state == CATALOG_KEY_MISSING && (c->latest || b->instant == c->instant))
             return b;
+        if (c->latest && is_passed_over(b))
+            return b;
     }
     return NULL;
 }
@@ -63,7 +75,9 @@ static void tell_fault(const struct catalog_backup *b, struct err *e)
 {
     const char *option = "";
 
-    if (b->doubt == CATALOG_MAY_BE_PLAIN)
+    if (is_passed_over(b))
+        option = "; -t with its time asks for it";
+    else if (b->doubt == CATALOG_MAY_BE_PLAIN)
         option = ", which --allow-plain accepts";
     else if (has_unhashed_size(b))
         option = ", which --skip-hash-check accepts";

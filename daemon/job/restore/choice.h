@@ -18,16 +18,18 @@ struct choice {
     bool plain_too; /* of the latest: nor on encryption, so one that may be plain, by its size, may be meant */
 };
 
-/* The complete backup that is meant, also one in doubt, valid as long as the list. Errors, for a person: ERR_NOT_FOUND
+/* The complete backup that is meant, also one in doubt, valid as long as the list; the latest is none that was verified
+ * bad or lies in the future. Errors, for a person: ERR_NOT_FOUND
  * naming the nearest one, or that there is none in `bucket` (how to call the place); ERR_INTEGRITY when it is there
  * without its key, and of the latest, when all that are there lack theirs. */
 const struct catalog_backup *choice_find(
         const struct choice *c, const struct catalog_list *list, const char *bucket, struct err *e);
 
-/* What is wrong with a backup whose key is missing, as far as its size says: "its key is missing", ... */
+/* What is wrong with a backup whose key is missing, as far as its size says: "its key is missing", ...; or with one
+ * that is passed over. */
 const char *choice_fault(const struct catalog_backup *b);
 
-/* The newest backup that cannot be read, because its key is missing, if it is newer than `than` or that is NULL; or
- * NULL. */
+/* The newest backup that cannot be read, because its key is missing, or that is passed over, if it is newer than `than`
+ * or that is NULL; or NULL. */
 const struct catalog_backup *choice_newer_unreadable(
         const struct catalog_list *list, const struct catalog_backup *than);

@@ -502,6 +502,15 @@ static void look_at_next(uv_timer_t *timer)
 
 /* ---- looking around ---- */
 
+static void tell_of_newer(struct verify *v, const struct catalog_backup *newer)
+{
+    char note[2 * NAME_TEXT_MAX + 160];
+
+    (void)snprintf(note, sizeof(note), "%s is newer, but %s: this is about %s", newer->name, choice_fault(newer),
+            v->only->name);
+    v->sink.note(v->sink.ctx, note);
+}
+
 /* Who asks whether the latest is good does not mean the one before it, nor that there is one that can be read. */
 static int choose(struct verify *v, struct err *e)
 {
@@ -509,8 +518,10 @@ static int choose(struct verify *v, struct err *e)
 
     v->only = choice_find(&v->request.choice, v->list, core_bucket_url(v->core), e);
     newer = v->request.choice.latest ? choice_newer_unreadable(v->list, v->only) : NULL;
-    if (newer)
+    if (newer && newer->doubt != CATALOG_FUTURE)
         v->only = newer;
+    else if (newer && v->only)
+        tell_of_newer(v, newer);
     return v->only ? 0 : -1;
 }
 

@@ -207,6 +207,30 @@ static void test_newer_unreadable(void **state)
     assert_null(choice_newer_unreadable(none, NULL));
 }
 
+/* Whoever asks for the latest means neither one that was verified bad, nor one of the future; and hears of it. */
+static void test_passed_over(void **state)
+{
+    static const enum catalog_doubt doubts[] = {CATALOG_BAD, CATALOG_FUTURE};
+    static const struct object pairs[] = {{"backup-2024-12-04T00:00:00Z.dump", SEALED},
+            {"backup-2024-12-04T00:00:00Z.key", 72}, {"backup-2024-12-03T00:00:00Z.dump", SEALED},
+            {"backup-2024-12-03T00:00:00Z.key", 72}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(doubts); i++) {
+        _cleanup_(cleanup_catalog_list_free) struct catalog_list *l = list_of(pairs, 4);
+        struct choice latest = {.latest = true}, named = {.instant = at("2024-12-04T00:00:00Z")};
+        struct err e = ERR_INIT;
+
+        catalog_list_doubt(l, 0, doubts[i]);
+        assert_ptr_equal(choice_find(&latest, l, BUCKET, &e), catalog_list_at(l, 1));
+        assert_ptr_equal(choice_newer_unreadable(l, catalog_list_at(l, 1)), catalog_list_at(l, 0));
+        assert_ptr_equal(choice_find(&named, l, BUCKET, &e), catalog_list_at(l, 0));
+        catalog_list_doubt(l, 1, doubts[i]);
+        assert_null(choice_find(&latest, l, BUCKET, &e));
+        assert_non_null(strstr(e.text, "; -t with its time asks for it"));
+    }
+}
+
 /* ---- objections ---- */
 
 static void object(struct objections *o, enum err_kind kind, const char *text)
@@ -279,6 +303,7 @@ int main(void)
             cmocka_unit_test(test_none),
             cmocka_unit_test(test_without_keys),
             cmocka_unit_test(test_newer_unreadable),
+            cmocka_unit_test(test_passed_over),
             cmocka_unit_test(test_objections),
             cmocka_unit_test(test_gravest),
             cmocka_unit_test(test_many_objections),
