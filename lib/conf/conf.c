@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,6 +67,15 @@ static void warn_if_open(const struct warner *w, const char *key, const char *en
                    "backups");
 }
 
+/* "https://backups.s3.example.com" of the bucket "backups": most stores take the host for the bucket, and what stands
+ * behind it for the name of an object. */
+static bool is_address_of(const char *bucket, const struct endpoint *ep)
+{
+    const size_t len = strlen(bucket);
+
+    return !ep->is_address && strncasecmp(ep->host, bucket, len) == 0 && ep->host[len] == '.';
+}
+
 static void warn_of_s3(const struct warner *w)
 {
     const struct conf_s3 *s3 = &w->conf->s3;
@@ -80,6 +90,10 @@ static void warn_of_s3(const struct warner *w)
         (void)snprintf(text, sizeof(text), "a backup will take %s of memory for its parts in flight", size);
         warn(w, "s3_client.part_size", text);
     }
+    if (endpoint_parse(s3->endpoint, ENDPOINT_S3, &ep, &ignored) == 0 && is_address_of(s3->bucket, &ep))
+        warn(w, "s3_client.endpoint",
+                "begins with the name of the bucket; if that is the bucket's address and not the store's, backups go "
+                "where none are found again: write it without the bucket");
     if (s3->addressing == CONF_ADDRESSING_VIRTUAL && strchr(s3->bucket, '.') &&
             endpoint_parse(s3->endpoint, ENDPOINT_S3, &ep, &ignored) == 0 && ep.tls)
         warn(w, "s3_client.bucket",

@@ -402,6 +402,35 @@ static void dots_in_a_virtual_bucket(void **state)
     conf_free(c);
 }
 
+static void a_bucket_in_the_endpoint(void **state)
+{
+    static const struct {
+        const char *host;
+        bool is_told;
+    } rows[] = {{"bkp.s3.example.com", true}, {"https://BKP.example.com:9000", true}, {"bkpb.example.com", false},
+            {"s3.bkp.example.com", false}, {"bkp", false}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct lines lines = {""};
+        struct conf *c;
+        char text[256];
+
+        (void)snprintf(text, sizeof(text),
+                "etcd_client: {endpoints: [a]}\nencryption_key_path: k\n"
+                "s3_client: {endpoint: \"%s\", bucket: bkp, auth: {key_auth: k}}\n",
+                rows[i].host);
+        c = scratch_load(text);
+        conf_warnings(c, collect, &lines);
+        assert_string_equal(lines.text,
+                rows[i].is_told ? "test.yml:3:23: s3_client.endpoint: begins with the name of the bucket; if that is "
+                                  "the bucket's address and not the store's, backups go where none are found again: "
+                                  "write it without the bucket\n"
+                                : "");
+        conf_free(c);
+    }
+}
+
 /* Each allocation fails once: the load fails with a word about memory, and nothing is lost. */
 static void out_of_memory_anywhere(void **state)
 {
@@ -471,6 +500,7 @@ int main(void)
             cmocka_unit_test(no_warning_without_need),
             cmocka_unit_test(a_star_for_the_minute),
             cmocka_unit_test(dots_in_a_virtual_bucket),
+            cmocka_unit_test(a_bucket_in_the_endpoint),
             cmocka_unit_test(a_spool_that_cannot_be),
             cmocka_unit_test(out_of_memory_anywhere),
             cmocka_unit_test(from_a_file),
