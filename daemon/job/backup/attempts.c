@@ -20,8 +20,9 @@ struct attempts {
     struct key_guard *guard; /* before the first attempt, or NULL */
     struct backup *backup;   /* NULL between attempts */
     unsigned made;
-    unsigned taken; /* names in a row that were somebody else's: before anything was read */
-    unsigned wrong; /* attempts whose snapshot was not what its SHA-256 says */
+    unsigned taken;     /* names in a row that were somebody else's: before anything was read */
+    unsigned wrong;     /* attempts whose snapshot was not what its SHA-256 says */
+    struct err unknown; /* why nothing is known of the key: to be told of a backup that comes off all the same */
     bool cancelled;
     uint64_t started_ms;
     struct backup_result result; /* of the last one, with the sums of all */
@@ -99,10 +100,13 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     a->backup = NULL;
     a->result = *result->backup;
     a->result.read_ms += read_ms;
-    if (err)
+    if (err) {
         on_failed(a, err);
-    else
-        finish(a, NULL);
+        return;
+    }
+    if (a->unknown.kind != ERR_NONE)
+        a->sink.note(a->sink.ctx, a->unknown.text);
+    finish(a, NULL);
 }
 
 static void on_progress(void *ctx, const struct job_progress *p)
@@ -138,38 +142,34 @@ static void make_one(uv_timer_t *timer)
         finish(a, &e);
 }
 
-/* The first attempt. The timer before the note: who cannot take that may cancel. */
-static void go_on(struct attempts *a, const struct err *note)
-{
-    (void)uv_timer_start(&a->timer, make_one, 0, 0);
-    if (note)
-        a->sink.note(a->sink.ctx, note->text);
-}
-
 static void on_guarded(void *ctx, const struct err *trouble, const struct err *unknown)
 {
     struct attempts *a = ctx;
-    const struct err e = trouble ? *trouble : unknown ? *unknown : ERR_INIT;
+    const struct err e = trouble ? *trouble : ERR_INIT;
 
+    if (unknown)
+        a->unknown = *unknown;
     key_guard_free(TAKE_PTR(a->guard));
-    if (trouble && key_check_is_rotated_away(&e))
+    if (trouble && key_check_is_rotated_away(&e)) {
         finish(a, &e);
-    else
-        go_on(a, unknown || (trouble && a->request.tells_other_keys) ? &e : NULL);
+        return;
+    }
+    (void)uv_timer_start(&a->timer, make_one, 0, 0); /* before the note: who cannot take that may cancel */
+    if (trouble && a->request.tells_other_keys)
+        a->sink.note(a->sink.ctx, e.text);
 }
 
 static void begin(uv_timer_t *timer)
 {
     struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
     struct key_guard_spec spec = {.ctx = a, .on_done = on_guarded};
-    struct err e = ERR_INIT;
 
     if (!a->request.key_is_checked)
-        a->guard = key_guard_start(a->core, &spec, &e);
+        a->guard = key_guard_start(a->core, &spec, &a->unknown);
     if (a->guard)
         a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "checking the key"});
     else
-        go_on(a, e.kind == ERR_NONE ? NULL : &e);
+        make_one(timer);
 }
 
 struct attempts *attempts_start(

@@ -21,7 +21,8 @@ struct key_guard_spec {
     void *ctx;
     /* Once unless freed, never inside the start. `trouble` NULL: nothing is known against the key. Else what
      * key_check.h found: if key_check_is_rotated_away(trouble), no backup may use it; all else hinders none. `unknown`:
-     * why nothing could be found out, to be told; or NULL. Both are valid until the guard is freed. */
+     * why nothing could be found out, to be told of a backup that comes off; or NULL. Both are valid until the guard is
+     * freed. */
     void (*on_done)(void *ctx, const struct err *trouble, const struct err *unknown);
 };
 

@@ -359,35 +359,33 @@ static void a_key_of_others_is_told(void **state)
     }
 }
 
-/* A look at the bucket that failed, or could not be begun, hinders nothing, and is always told; who cannot take the
- * note may cancel inside it. */
+/* A look at the bucket that failed, or could not be begun, hinders nothing, and is told of a backup that comes off: one
+ * that fails tells itself what is wrong. Who cannot take the note may cancel inside it. */
 static void a_look_that_failed_is_told(void **state)
 {
     struct err e = ERR_INIT;
 
     (void)state;
     err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a web page");
-    for (unsigned round = 0; round < 4; round++) {
-        const bool begins = round < 2;
+    for (unsigned round = 0; round < 6; round++) {
+        const bool begins = round < 3, fails = round % 3 == 1;
 
         told = (struct told){0};
         backup.started = 0;
         guard = (struct key_guard){.is_there = begins, .fails = !begins};
-        told.cancels = round % 2;
+        told.cancels = round % 3 == 2;
         told.attempts = start();
         while (!guard.started)
             (void)uv_run(&loop, UV_RUN_ONCE);
         if (begins)
             guard.spec.on_done(guard.spec.ctx, NULL, &e);
-        assert_string_equal(told.note, begins ? "a web page" : "no way to look");
-        if (round % 2 == 0) {
-            await_backup(1);
-            end_backup(ERR_NONE);
-        }
+        await_backup(1);
+        assert_int_equal(told.n_notes, 0);
+        end_backup(fails ? ERR_AUTH : ERR_NONE);
+        assert_string_equal(told.note, fails ? "" : begins ? "a web page" : "no way to look");
         assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
         assert_int_equal(told.n_done, 1);
-        assert_int_equal(told.err.kind, round % 2 ? ERR_CANCELLED : ERR_NONE);
-        assert_int_equal(backup.started, round % 2 ? 0 : 1);
+        assert_int_equal(told.err.kind, fails ? ERR_AUTH : ERR_NONE);
         assert_int_equal(guard.freed, begins);
     }
 }
