@@ -130,6 +130,21 @@ def test_virtual_host(etcd, new_bucket, new_site, ceph):
     site.plaintext(done.json["name"])
 
 
+def test_the_address_of_the_bucket(etcd, new_bucket, new_site, ceph):
+    """In place of that of the store: told by the check, by a backup that comes off, and by all that look for backups."""
+    site = new_site(etcd, new_bucket(name="bucket"), changes={"s3_client": {
+        "endpoint": ceph.https.replace("127.0.0.1", "bucket.localhost"), "addressing": "path"}})
+    checked = site.check_config()
+    assert checked.status == 0 and "s3_client.endpoint: begins with the name of the bucket" in checked.err, checked
+    site.start()
+    done = site.ctl("backup", "-q")
+    words = 'HTTP 404 NoSuchKey from bucket.localhost:.*, asked about the bucket "bucket": it took that for the name of an object'
+    assert done.status == 0 and re.search(f"note: whether the master key .*{words}", done.err), done
+    for command in (["list"], ["restore", "--output", "/dev/null", "--use-etcdutl=false"], ["verify"]):
+        done = site.ctl(*command)
+        assert done.status == 1 and re.search(words, done.err), done
+
+
 def test_list_and_status(site):
     site.start()
     empty = site.ctl("list", "--json")

@@ -93,7 +93,7 @@ def test_keys(site):
     """Wrong ones; and when the file is put right the daemon uses it at once."""
     site.start()
     log_in(site, "testkey", "a wrong secret")
-    backup_fails(site, 1, "HTTP 403 SignatureDoesNotMatch: the secret key does not belong to this access key")
+    backup_fails(site, 1, "HTTP 403 SignatureDoesNotMatch: the signature is not the one that the store makes; the secret key may be")
     log_in(site, "nokey", "testsecret")
     backup_fails(site, 1, "HTTP 403 InvalidAccessKeyId: the store does not know this access key")
     log_in(site, "otherkey", "othersecret")

@@ -15,7 +15,7 @@ import reader
 import servers
 from etcd_peer import message
 from faults import Command, events, news, phase
-from s3_proxy import DROP, Answer, Hold, error
+from s3_proxy import DROP, After, Answer, Hold, error
 from servers import gone, wait_for
 from test_control import DONE, PROGRESS, VERSION, Client, as_other, fields, needs_root
 from test_reader import VECTORS, vectors
@@ -586,6 +586,16 @@ def test_a_store_that_stumbles(made, proxied, ceph):
     done = reached.ctl("verify", "--all", "--json")
     assert done.status == 0 and lines(done)[-1]["good"] == 3, done
     assert sum(r.method == "GET" and is_dump(r) for r in proxy.requests) > 3
+
+
+def test_a_cache_that_ignores_ranges(made, proxied, ceph):
+    """Other bytes than were asked for say nothing of the backup: it is neither good nor bad, and no alarm of integrity."""
+    reached, _ = reaching(made, proxied, ceph, lambda r: After(lambda status, headers, body: (200, headers, body + b"older"))
+                          if r.method == "GET" and is_dump(r) else None)
+    done = reached.ctl("verify", "--json")
+    verdict, end = lines(done)
+    assert done.status == 1 and verdict["kind"] == "protocol" and "ignores Range" in verdict["text"], done
+    assert "UNKNOWN" in reached.ctl("verify").out
 
 
 def test_progress_and_cancel(made, proxied, ceph):
