@@ -36,9 +36,10 @@ struct backup_result {
     uint64_t read_ms;    /* that etcd's read transactions were open, of all attempts */
     bool encrypted;
     unsigned attempts;
-    bool member_failed;        /* with a failure: it is the member's, and another may do better */
-    struct etcd_status member; /* that it was taken from, before the snapshot */
-    int64_t revision_after;    /* the snapshot lies between member.revision and this; 0 if that could not be asked */
+    bool member_failed;                     /* with a failure: it is the member's, and another may do better */
+    struct etcd_status member;              /* that it was taken from, before the snapshot */
+    char storage_version[ETCD_VERSION_MAX]; /* of its format, since 3.6; or "" */
+    int64_t revision_after; /* the snapshot lies between member.revision and this; 0 if that could not be asked */
     char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* why it may be old or damaged, as was noted; "": nothing speaks for that */
 };
 

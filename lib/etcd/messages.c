@@ -206,6 +206,7 @@ int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *
         return undecodable(&memory, "a message of the snapshot", e);
     out->blob = (struct bytes){.data = m->blob.data, .len = m->blob.len};
     out->remaining = m->remaining_bytes;
+    copy_text(out->storage_version, sizeof(out->storage_version), m->version);
     out->memory = m;
     return 0;
 }

@@ -37,6 +37,7 @@ int etcd_messages_member(struct bytes message, uint64_t id, struct etcd_messages
 struct etcd_messages_snapshot {
     struct bytes blob;
     uint64_t remaining;
+    char storage_version[ETCD_VERSION_MAX]; /* "3.6.0"; "" from servers before 3.6 */
     void *memory;
 };
 

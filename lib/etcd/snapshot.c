@@ -1,5 +1,7 @@
 #include "etcd/snapshot.h"
 
+#include <string.h>
+
 #include "base/duration.h"
 #include "base/size.h"
 #include "etcd/chunks.h"
@@ -36,6 +38,7 @@ struct etcd_snapshot {
     uv_loop_t *loop;
     uv_timer_t timer;
     uint64_t timeout_ms;
+    char storage_version[ETCD_VERSION_MAX];
     uint64_t progress_ms; /* of the loop's clock: when bytes came last, or the window opened again */
     bool second_look;
     uint32_t window;
@@ -146,6 +149,8 @@ static int take_message(struct etcd_snapshot *s, struct bytes message, struct er
 
     if (etcd_messages_snapshot(message, &m, e) < 0)
         return -1;
+    if (s->check.total == 0)
+        memcpy(s->storage_version, m.storage_version, sizeof(s->storage_version));
     ret = etcd_snapshot_check_message(&s->check, m.blob.len, m.remaining, e);
     if (ret == 0) {
         /* With the 5 bytes of gRPC's framing, so that the sum is what the call wants back (grpc.h). */
@@ -293,6 +298,11 @@ struct etcd_snapshot *etcd_snapshot_start(
 struct bytes etcd_snapshot_peek(const struct etcd_snapshot *s, bool *last)
 {
     return etcd_chunks_peek(s->chunks, last);
+}
+
+const char *etcd_snapshot_storage_version(const struct etcd_snapshot *s)
+{
+    return s->storage_version;
 }
 
 void etcd_snapshot_consume(struct etcd_snapshot *s)

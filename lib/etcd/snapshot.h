@@ -40,6 +40,11 @@ struct etcd_snapshot;
 /* Starts one on a session that is ready; one at a time. Errors: ERR_RESOURCE, ERR_TRANSIENT, ERR_BUSY. */
 struct etcd_snapshot *etcd_snapshot_start(struct etcd_session *s, const struct etcd_snapshot_spec *spec, struct err *e);
 
+/* The version of the storage's format that the first message named, "3.6.0": a server of an older minor does not open
+ * it.
+ * "" from servers before 3.6, which do not tell, and before on_begin. */
+const char *etcd_snapshot_storage_version(const struct etcd_snapshot *s);
+
 /*
  * The oldest chunk not consumed, or an empty one when there is none yet. `last` (may be NULL): it ends the stream. Its
  * memory stays where it is until etcd_snapshot_consume, also while others arrive, and another thread may read it.

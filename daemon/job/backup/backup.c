@@ -539,6 +539,8 @@ static void on_begin(void *ctx, uint64_t total)
     struct err e = ERR_INIT;
 
     b->result.snapshot_size = total;
+    (void)snprintf(b->result.storage_version, sizeof(b->result.storage_version), "%s",
+            etcd_snapshot_storage_version(b->snapshot));
     b->result.stored_size = seal_worker_output_size(b->stage, total);
     b->upload = dump_object_start(b->core, &b->result, &events, &e);
     if (!b->upload) {

@@ -25,10 +25,9 @@ struct s3_upload *dump_object_start(
     _cleanup_free_ char *dir = backup->encrypted ? spool_directory(conf) : NULL;
     char revision[24], cluster[24];
     const struct s3_param metadata[] = {
-            {"etcd-version", backup->member.version},
-            {"etcd-revision", revision},
-            {DUMP_CLUSTER, cluster},
+            {"etcd-version", backup->member.version}, {"etcd-revision", revision}, {DUMP_CLUSTER, cluster},
             {DUMP_ENCRYPTION, backup->encrypted ? DUMP_ENCRYPTION_STREAM : DUMP_ENCRYPTION_NONE},
+            {"storage-version", backup->storage_version}, /* the last: where it is not known it is left out */
     };
     struct s3_upload_spec spec = {
             .key = backup->name,
@@ -36,7 +35,7 @@ struct s3_upload *dump_object_start(
             .part_size = conf->s3.part_size,
             .parts_in_flight = conf->s3.parts_in_flight,
             .metadata = metadata,
-            .n_metadata = ARRAY_LEN(metadata),
+            .n_metadata = ARRAY_LEN(metadata) - (backup->storage_version[0] ? 0 : 1),
             .must_be_new = !backup->encrypted, /* else it is the key that takes the name (key_object.h) */
             .spool_dir = dir,
             .spool_limit = conf->s3.spool_size,

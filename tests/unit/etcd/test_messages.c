@@ -220,9 +220,11 @@ static void a_piece_of_a_snapshot_is_read(void **state)
     assert_int_equal(s.remaining, 256);
     assert_int_equal(s.blob.len, 3);
     assert_memory_equal(s.blob.data, "\x00\x01\x02", 3);
+    assert_string_equal(s.storage_version, "3.6.0");
     etcd_messages_snapshot_free(&s);
     expect_success(etcd_messages_snapshot(BYTES(""), &s, &e) == 0, &e);
     assert_int_equal(s.remaining + s.blob.len, 0);
+    assert_string_equal(s.storage_version, ""); /* before 3.6 */
     etcd_messages_snapshot_free(&s);
 }
 

@@ -63,6 +63,12 @@ struct etcd_snapshot *etcd_snapshot_start(struct etcd_session *s, const struct e
 
 static uint8_t chunk[1];
 
+const char *etcd_snapshot_storage_version(const struct etcd_snapshot *s)
+{
+    (void)s;
+    return "3.6.0";
+}
+
 struct bytes etcd_snapshot_peek(const struct etcd_snapshot *s, bool *last)
 {
     unsigned i = snapshot.consumed;
