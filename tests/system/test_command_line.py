@@ -63,7 +63,7 @@ def test_each_option_with_each_value(programs, folder, command):
     (["prune", "-a=15"], 2, "'15' is not a duration"),
     (["prune", "-i=x"], 2, "'x' is no whole number"),
     (["prune", "-a=360h", "-i", "0"], 3, "no etcd-backupd listens on"),
-    (["restore", "-t", "", "-n=x", "-d=data"], 3, "no etcd-backupd listens on"),
+    (["restore", "-t", "", "-n=x", "-l=x=http://localhost:2380", "-d=data"], 3, "no etcd-backupd listens on"),
     (["verify", "-t=2024-12-06t21:22:25.000z"], 3, "no etcd-backupd listens on"),
 ])
 def test_words(programs, folder, words, status, said):
