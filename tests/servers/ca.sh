@@ -7,6 +7,7 @@
 #   server-dns       localhost alone: wrong for a client that connects to 127.0.0.1
 #   server-ip        127.0.0.1 alone, the address in a SAN of its own kind
 #   server-other     elsewhere.example alone
+#   documents        s3.example.com, 10.0.0.11, 10.0.0.12 and 10.0.0.13: the hosts of README.md and docs/
 #   server-expired   as server, but its time is over
 #   root, backup     clients whose common name is the user's name
 #   client-expired   a client whose time is over
@@ -67,6 +68,7 @@ all() {
     issue ca server-dns "$ec" localhost DNS:localhost
     issue ca server-ip "$ec" 127.0.0.1 IP:127.0.0.1
     issue ca server-other "$ec" elsewhere.example DNS:elsewhere.example
+    issue ca documents "$ec" s3.example.com DNS:s3.example.com,IP:10.0.0.11,IP:10.0.0.12,IP:10.0.0.13,IP:127.0.0.1
     issue ca server-expired "$ec" localhost "$here" 20240101000000Z 20240201000000Z
     issue ca root "$ec" root DNS:root
     issue ca backup "$ec" backup DNS:backup

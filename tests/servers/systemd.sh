@@ -5,8 +5,8 @@
 # A real systemd as process 1, with a journal, in namespaces of its own; root alone can do that.
 #
 #   TREE   what `meson install` made (DESTDIR), with /usr/local as its prefix
-# It sees this machine's files, with TREE's in /usr/local, and the users and folders that TREE's sysusers and tmpfiles ask
-# for. What is written to /etc, /usr/local and /var/lib goes with it, /run and /var/log are its own, /sys and /proc/sys cannot
+# It sees this machine's files, with TREE's, and the users and folders that TREE's sysusers and tmpfiles ask
+# for. What is written to /etc, /usr, /root and /var/lib goes with it, /run and /var/log are its own, /sys and /proc/sys cannot
 # be written to. Of units it knows those of TREE and what they need, and nothing that this machine would start. The network
 # is shared.
 
@@ -18,12 +18,12 @@ verb=$1
 dir=$2
 shift 2
 
-ctl() { nsenter --target "$(cat "$dir/init.pid")" --mount --uts --ipc --pid --cgroup "$@"; }
+ctl() { nsenter --target "$(cat "$dir/init.pid")" --mount --uts --ipc --net --pid --cgroup "$@"; }
 
 # Process 1, before it is systemd.
 inside() {
     mount -t tmpfs -o mode=0755 tmpfs "$dir/layers"
-    for path in etc usr/local var/lib; do
+    for path in etc usr var/lib root; do
         mkdir -p "$dir/layers/$path/new" "$dir/layers/$path/work" "$tree/$path"
         mount -t overlay overlay "/$path" \
             -o "lowerdir=$tree/$path:/$path,upperdir=$dir/layers/$path/new,workdir=$dir/layers/$path/work"
@@ -36,9 +36,11 @@ inside() {
     umount -R -l /sys/fs/cgroup || :
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     mount --make-rshared / # as it is under any systemd, which relies on it for LoadCredential=
-    cp /usr/local/lib/systemd/system/* "$dir/units/"
-    systemd-sysusers etcd-backupd.conf
-    systemd-tmpfiles --create etcd-backupd.conf
+    if [ -e /usr/local/lib/systemd/system ]; then # what is installed later brings its own
+        cp /usr/local/lib/systemd/system/* "$dir/units/"
+        systemd-sysusers etcd-backupd.conf
+        systemd-tmpfiles --create etcd-backupd.conf
+    fi
     cd /
     # By the variable it knows that it is in a container, and lets the kernel be.
     exec env -i container=test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin SYSTEMD_UNIT_PATH="$dir/units" \

@@ -96,7 +96,8 @@ def descriptors(pid):
 class Server:
     """One of the scripts in tests/servers, running."""
 
-    def __init__(self, script, directory, *options):
+    def __init__(self, script, directory, *options, inside=()):
+        """`inside`: a command that runs another one where it is to be, nsenter(1) say."""
         self.script = str(SCRIPTS / script)
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ class Server:
         self.log = self.dir / "run.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", "sh", self.script, "run", str(self.dir), *map(str, options)],
+                [*inside, "setpriv", "--pdeathsig", "TERM", "sh", self.script, "run", str(self.dir), *map(str, options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=ENVIRONMENT)
         self._wait()
 
