@@ -133,7 +133,8 @@ static int give_entry(const struct gift *g, int above, const char *name, unsigne
     fd = openat(above, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return failed(g, "giving away", name, e);
-    if (st.st_dev != g->dev || st.st_dev != seen.st_dev || st.st_ino != seen.st_ino)
+    /* Of what is mounted over a directory nothing is ours. Files of an overlay have devices of their own. */
+    if ((S_ISDIR(st.st_mode) && st.st_dev != g->dev) || st.st_dev != seen.st_dev || st.st_ino != seen.st_ino)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s/.../%s: was replaced under us", g->text, name);
     if (S_ISDIR(st.st_mode) && give_tree(g, fd, depth + 1, e) < 0)
         return -1;
