@@ -165,7 +165,7 @@ static void on_read(void *ctx, const struct s3_response *res, const struct err *
 
     v->request = NULL;
     if (err && err->kind == ERR_NOT_FOUND && ++v->tries < TRIES_MAX)
-        get_after(v, FIRST_WAIT << (v->tries - 1));
+        get_after(v, (uint64_t)FIRST_WAIT << (v->tries - 1));
     else if (err && err->kind == ERR_NOT_FOUND && !v->is_read)
         end_with(v, OLD_VERSION_HARMLESS, NULL);
     else if (err)
