@@ -183,7 +183,7 @@ static void judge(const struct catalog_list *l, struct entry *entry)
         b->state = CATALOG_COMPLETE;
         b->doubt = l->expects_keys ? CATALOG_PLAIN : CATALOG_SURE;
     }
-    if (b->is_marked && b->doubt == CATALOG_SURE)
+    if (b->is_marked && catalog_backup_counts(b))
         b->doubt = CATALOG_BAD;
 }
 

@@ -227,7 +227,7 @@ def test_bad_ones(site):
         good["name"], "backup-2100-01-09T00:00:00Z.dump"}
     assert all(entry["verified"] for entry in listed.values())
     shown = site.ctl("list").out
-    assert len(re.findall(r" BAD, \d+s ago ", shown)) == 9 and len(re.findall(r" complete  +\d+s ago ", shown)) == 2, shown
+    assert len(re.findall(r" BAD, \d+s ago ", shown)) == 9 and len(re.findall(r" (?:complete|future)  +\d+s ago ", shown)) == 2, shown
     # What was put right is no longer bad.
     copy(site, frm, "backup-2100-01-08T00:00:00Z")
     assert site.ctl("verify", "-t", "2100-01-08T00:00:00Z", "--allow-renamed").status == 0
