@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/path.h"
 #include "base/size.h"
 
 static void add(struct disk_space *r, dev_t dev, uint64_t available, const char *where, uint64_t bytes)
@@ -24,12 +25,13 @@ static void add(struct disk_space *r, dev_t dev, uint64_t available, const char 
 
 int disk_space_need_beside(struct disk_space *r, const struct output_file *t, uint64_t bytes, struct err *e)
 {
+    _cleanup_free_ char *dir = path_dir(output_file_path(t));
     uint64_t available;
     dev_t dev;
 
     if (output_file_room(t, &dev, &available, e) < 0)
         return -1;
-    add(r, dev, available, output_file_path(t), bytes);
+    add(r, dev, available, dir ? dir : output_file_path(t), bytes);
     return 0;
 }
 
