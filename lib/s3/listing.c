@@ -74,8 +74,11 @@ static int check_key(struct s3_listing *l, const char *key, struct err *e)
 
     if (strncmp(key, l->prefix, strlen(l->prefix)) != 0)
         return protocol(e, "a name does not begin with the prefix asked for");
-    if (order < 0 || (order == 0 && !l->kind->repeats))
-        return protocol(e, "the names do not ascend");
+    if (order < 0)
+        return protocol(e,
+                "the names do not ascend; a bucket that lists without order, as directory buckets do, cannot be used");
+    if (order == 0 && !l->kind->repeats)
+        return protocol(e, "a name comes twice");
     (void)snprintf(l->last_key, sizeof(l->last_key), "%s", key);
     l->page_has_items = true;
     return 0;

@@ -88,6 +88,9 @@ class S3:
             self.close()
 
 
+UNORDERED = "the names do not ascend; a bucket that lists without order, as directory buckets do, cannot be used"
+
+
 def seconds_told(event):
     """Of what a failure says about its attempts, the seconds, rounded: no more than it took. None if it says nothing."""
     told = re.search(r" attempts over (\d+) s\)$", event["text"])

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from s3_probe import S3, Gone, Peer, failed, is_body, seconds_told
+from s3_probe import S3, UNORDERED, Gone, Peer, failed, is_body, seconds_told
 from s3_proxy import error
 from servers import state_of, wait_for
 
@@ -754,11 +754,11 @@ MORE = b"<IsTruncated>true</IsTruncated><NextContinuationToken>%b</NextContinuat
 
 
 @pytest.mark.parametrize("pages, shown, text", [
-    ([page([b"p/a"], MORE % b"1"), page([b"p/a"])], ["p/a"], "the names do not ascend"),
-    ([page([b"p/b", b"p/a"])], ["p/b"], "the names do not ascend"),
+    ([page([b"p/a"], MORE % b"1"), page([b"p/a"])], ["p/a"], "a name comes twice"),
+    ([page([b"p/b", b"p/a"])], ["p/b"], UNORDERED),
     ([page([b"p/a", b"q/b"])], ["p/a"], "a name does not begin with the prefix asked for"),
     ([page([], b"<IsTruncated>true</IsTruncated>")], [], "more is to follow and it is not said from where"),
-    ([page([b"p/a"], b"<IsTruncated>true</IsTruncated>"), page([b"p/a"])], ["p/a"], "the names do not ascend"),
+    ([page([b"p/a"], b"<IsTruncated>true</IsTruncated>"), page([b"p/a"])], ["p/a"], "a name comes twice"),
     ([page([b"p/a"], MORE % b"1"), page([b"p/b"], MORE % b"1")], ["p/a", "p/b"], "the pages do not advance"),
 ])
 def test_listings_that_lie(pages, shown, text):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from s3_probe import S3, Peer, failed, is_body
+from s3_probe import S3, UNORDERED, Peer, failed, is_body
 from s3_proxy import error
 
 # Among them what Ceph's index of a bucket treats by itself: names that begin with "_", and one that begins another.
@@ -248,12 +248,12 @@ def answering(answers, status=200):
 
 
 @pytest.mark.parametrize("pages, shown, text", [
-    ([page(version(b"p/b", b"1"), version(b"p/a", b"2"))], 1, "the names do not ascend"),
+    ([page(version(b"p/b", b"1"), version(b"p/a", b"2"))], 1, UNORDERED),
     ([page(version(b"p/a", b"1"), version(b"q", b"2"))], 1, "a name does not begin with the prefix asked for"),
     ([page(version(b"p/a", b"1"), version(b"p/a", b"1"))], 1, "a version comes twice"),
     ([page(version(b"p/a", b"1"), version(b"p/a", b"1", kind=b"DeleteMarker"))], 1, "a version comes twice"),
     ([page(version(b"p/a", b"1"), more=more(b"p/a", b"1")), page(version(b"p/a", b"1"))], 1, "a version comes twice"),
-    ([page(version(b"p/b", b"1"), more=more(b"p/b", b"1")), page(version(b"p/a", b"1"))], 1, "the names do not ascend"),
+    ([page(version(b"p/b", b"1"), more=more(b"p/b", b"1")), page(version(b"p/a", b"1"))], 1, UNORDERED),
     ([page(version(b"p/a", b"1"), more=more(b"p/a", b"1")), page(version(b"p/a", b"2"), more=more(b"p/a", b"1"))], 2,
      "the pages do not advance"),
     ([page(version(b"p/a", b"1"), more=more(b"", b"1"))], 1, "more is to follow and it is not said from where"),
