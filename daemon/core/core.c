@@ -5,6 +5,7 @@
 
 #include "base/timestamp.h"
 #include "core/credentials.h"
+#include "core/leftovers.h"
 #include "core/members.h"
 #include "core/memory.h"
 
@@ -21,6 +22,7 @@ struct core {
     struct s3_client *s3;
     struct etcd_client *etcd;
     struct members *members;
+    struct leftovers *leftovers;
     char *bucket_url;
     struct known *known;
     bool wants_md5;       /* the bucket, as a client of before has learnt */
@@ -44,7 +46,8 @@ struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
 {
     _cleanup_(cleanup_core_free) struct core *c = calloc(1, sizeof(*c));
 
-    if (!c || !(c->bucket_url = url_of(conf)) || !(c->members = members_new()) || !(c->known = known_new())) {
+    if (!c || !(c->bucket_url = url_of(conf)) || !(c->members = members_new()) || !(c->leftovers = leftovers_new()) ||
+            !(c->known = known_new())) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
@@ -223,6 +226,8 @@ static void take_next(struct core *c)
     char *url = url_of(c->next);
 
     if (url) {
+        if (strcmp(url, c->bucket_url) != 0)
+            leftovers_forget(c->leftovers);
         forget(c, url);
         free(c->bucket_url);
         c->bucket_url = url;
@@ -268,6 +273,11 @@ struct known *core_known(const struct core *c)
     return c->known;
 }
 
+struct leftovers *core_leftovers(const struct core *c)
+{
+    return c->leftovers;
+}
+
 int64_t core_new_instant(struct core *c)
 {
     int64_t now = timestamp_now();
@@ -286,6 +296,7 @@ void core_free(struct core *c)
     if (c->next)
         c->on_taken(c->reload_ctx, TAKE_PTR(c->next));
     members_free(c->members);
+    leftovers_free(c->leftovers);
     free(c->bucket_url);
     known_free(c->known);
     free(c);

@@ -50,6 +50,9 @@ struct etcd_client *core_etcd(struct core *c, struct err *e);
 /* What is known of the backups in the bucket. Valid as long as the core. */
 struct known *core_known(const struct core *c);
 
+/* Uploads in the bucket that are still to be aborted. Valid as long as the core. */
+struct leftovers *core_leftovers(const struct core *c);
+
 /* The instant of a new backup: now, or 0 if this daemon has begun one in this very second already, whose name it would
  * take. Seconds since the epoch. */
 int64_t core_new_instant(struct core *c);

@@ -36,6 +36,12 @@ struct backup_result {
     uint64_t read_ms;    /* that etcd's read transactions were open, of all attempts */
     bool encrypted;
     unsigned attempts;
+    enum backup_left { /* an upload that could not be aborted */
+        BACKUP_LEFT_NONE,
+        BACKUP_LEFT_KNOWN,   /* it is in core/leftovers.h */
+        BACKUP_LEFT_UNKNOWN, /* nobody knows its id: prune finds it */
+    } left;
+    char left_why[ERR_TEXT_MAX];
     bool member_failed;                     /* with a failure: it is the member's, and another may do better */
     struct etcd_status member;              /* that it was taken from, before the snapshot */
     char storage_version[ETCD_VERSION_MAX]; /* of its format, since 3.6; or "" */

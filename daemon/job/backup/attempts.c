@@ -1,13 +1,18 @@
 #include "job/backup/attempts.h"
 
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/backoff.h"
 #include "base/cleanup.h"
+#include "core/known.h"
+#include "core/leftovers.h"
 #include "job/backup/backup.h"
 #include "job/backup/claim.h"
+#include "job/backup/sweep.h"
 #include "job/keys/key_check.h"
 #include "job/keys/key_guard.h"
 
@@ -19,6 +24,7 @@ struct attempts {
     struct backup_request request;
     struct key_guard *guard; /* before the first attempt, or NULL */
     struct backup *backup;   /* NULL between attempts */
+    struct sweep *sweep;     /* behind one that succeeded */
     unsigned made;
     unsigned taken;     /* names in a row that were somebody else's: before anything was read */
     unsigned wrong;     /* attempts whose snapshot was not what its SHA-256 says */
@@ -37,6 +43,18 @@ static void on_timer_closed(uv_handle_t *h)
 
     free(a);
     core_release(core);
+}
+
+/* Once, however many attempts have left one. */
+static void tell_left(struct attempts *a)
+{
+    char note[ERR_TEXT_MAX + 80];
+
+    if (a->result.left == BACKUP_LEFT_NONE)
+        return;
+    (void)snprintf(note, sizeof(note), "an unfinished upload may stay in the bucket until the next prune: %s",
+            a->result.left_why);
+    a->sink.note(a->sink.ctx, note);
 }
 
 /* The only end. What it took is told of a failure, too. */
@@ -80,6 +98,7 @@ static void on_failed(struct attempts *a, const struct err *why)
         if (a->made > 1)
             err_prepend(&err, "attempt %u of at most %llu: ", a->made,
                     (unsigned long long)core_conf(a->core)->etcd.retries + 1);
+        tell_left(a);
         finish(a, &err);
         return;
     }
@@ -92,21 +111,58 @@ static void on_failed(struct attempts *a, const struct err *why)
     a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "waiting", .attempt = a->made});
 }
 
+/* As after a disaster restore, or when somebody else's endpoints are configured. */
+static void tell_other_cluster(struct attempts *a)
+{
+    uint64_t before = known_own_cluster(core_known(a->core)), now = a->result.member.cluster_id;
+    char note[160];
+
+    if (before == 0 || now == 0 || before == now)
+        return;
+    (void)snprintf(note, sizeof(note),
+            "the backup is of the etcd cluster %" PRIx64 ", the one that was made before it of %" PRIx64, now, before);
+    a->sink.note(a->sink.ctx, note);
+}
+
+static void succeed(struct attempts *a)
+{
+    if (a->unknown.kind != ERR_NONE)
+        a->sink.note(a->sink.ctx, a->unknown.text);
+    tell_other_cluster(a);
+    tell_left(a);
+    finish(a, NULL);
+}
+
+static void on_swept(void *ctx)
+{
+    struct attempts *a = ctx;
+    const char *key, *upload_id;
+
+    sweep_free(TAKE_PTR(a->sweep));
+    if (a->result.left == BACKUP_LEFT_KNOWN && !leftovers_first(core_leftovers(a->core), &key, &upload_id))
+        a->result.left = BACKUP_LEFT_NONE;
+    succeed(a);
+}
+
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct attempts *a = ctx;
-    uint64_t read_ms = a->result.read_ms;
+    const struct backup_result before = a->result;
+    uint64_t read_ms = before.read_ms;
 
     a->backup = NULL;
     a->result = *result->backup;
+    if (before.left > a->result.left) {
+        a->result.left = before.left;
+        memcpy(a->result.left_why, before.left_why, sizeof(before.left_why));
+    }
     a->result.read_ms += read_ms;
     if (err) {
         on_failed(a, err);
         return;
     }
-    if (a->unknown.kind != ERR_NONE)
-        a->sink.note(a->sink.ctx, a->unknown.text);
-    finish(a, NULL);
+    if (!(a->sweep = sweep_start(a->core, a, on_swept)))
+        succeed(a);
 }
 
 static void on_progress(void *ctx, const struct job_progress *p)
@@ -198,7 +254,13 @@ static void cancel_waiting(uv_timer_t *timer)
     struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
     struct err e = ERR_INIT;
 
+    if (a->sweep) { /* it has succeeded before */
+        sweep_free(TAKE_PTR(a->sweep));
+        succeed(a);
+        return;
+    }
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+    tell_left(a);
     finish(a, &e);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "core/leftovers.h"
 #include "etcd/snapshot.h"
 #include "job/backup/claim.h"
 #include "job/backup/dump_object.h"
@@ -274,11 +275,22 @@ static void check_pair(struct backup *b)
 
 /* ---- taking back ---- */
 
+/* It is told once in a job, however many attempts it makes: who makes them does. */
+static void remember_upload(struct backup *b, const struct err *why)
+{
+    const char *id;
+    unsigned n_left = 0;
+
+    for (; (id = s3_upload_left(b->upload, n_left)); n_left++)
+        (void)leftovers_add(core_leftovers(b->core), b->result.name, id);
+    b->result.left = n_left ? BACKUP_LEFT_KNOWN : BACKUP_LEFT_UNKNOWN;
+    (void)snprintf(b->result.left_why, sizeof(b->result.left_why), "%s", why->text);
+}
+
 static void on_aborted(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
     enum s3_outcome outcome = s3_upload_outcome(b->upload);
-    char note[ERR_TEXT_MAX + 80];
 
     if (outcome == S3_OUTCOME_VISIBLE) { /* it was the answer to the commit that got lost, not the commit */
         check_pair(b);
@@ -288,12 +300,9 @@ static void on_aborted(void *ctx, const struct err *err)
      * be slow to show it, and a lone key costs nothing. */
     if (outcome == S3_OUTCOME_UNKNOWN || b->commit_sent)
         key_object_free(TAKE_PTR(b->key));
+    if (err)
+        remember_upload(b, err);
     s3_upload_free(TAKE_PTR(b->upload));
-    if (err) {
-        (void)snprintf(
-                note, sizeof(note), "an unfinished upload may stay in the bucket until the next prune: %s", err->text);
-        b->sink.note(b->sink.ctx, note);
-    }
     advance(b);
 }
 

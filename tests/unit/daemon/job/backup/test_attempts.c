@@ -3,9 +3,12 @@
 
 #include <uv.h>
 
+#include "core/known.h"
+#include "core/leftovers.h"
 #include "job/backup/attempts.h"
 #include "job/backup/backup.h"
 #include "job/backup/claim.h"
+#include "job/backup/sweep.h"
 #include "job/keys/key_check.h"
 #include "job/keys/key_guard.h"
 
@@ -112,6 +115,56 @@ bool key_check_is_rotated_away(const struct err *e)
     return e->kind == ERR_CONFIG;
 }
 
+static uint64_t own_cluster;
+
+struct known *core_known(const struct core *c)
+{
+    (void)c;
+    return NULL;
+}
+
+uint64_t known_own_cluster(const struct known *k)
+{
+    (void)k;
+    return own_cluster;
+}
+
+/* ---- in place of sweep.c ---- */
+
+static struct leftovers *leftovers;
+
+struct leftovers *core_leftovers(const struct core *c)
+{
+    (void)c;
+    return leftovers;
+}
+
+struct sweep {
+    void *ctx;
+    void (*on_swept)(void *ctx);
+    unsigned started, freed;
+};
+static struct sweep sweep;
+
+struct sweep *sweep_start(struct core *core, void *ctx, void (*on_swept)(void *ctx))
+{
+    const char *key, *upload_id;
+
+    (void)core;
+    if (!leftovers_first(leftovers, &key, &upload_id))
+        return NULL;
+    sweep.ctx = ctx;
+    sweep.on_swept = on_swept;
+    sweep.started++;
+    return &sweep;
+}
+
+void sweep_free(struct sweep *s)
+{
+    if (s)
+        s->freed++;
+}
+
 /* ---- in place of claim.c ---- */
 
 bool claim_is_taken(const struct err *err)
@@ -156,6 +209,9 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
         told.err = *err;
 }
 
+static bool member_failed;
+static enum backup_left left;
+
 static int set_up(void **state)
 {
     (void)state;
@@ -164,12 +220,18 @@ static int set_up(void **state)
     guard = (struct key_guard){0};
     conf.etcd.retries = 2;
     core_users = 0;
-    return uv_loop_init(&loop);
+    member_failed = false;
+    left = BACKUP_LEFT_NONE;
+    own_cluster = 0;
+    sweep = (struct sweep){0};
+    leftovers = leftovers_new();
+    return leftovers ? uv_loop_init(&loop) : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    leftovers_free(leftovers);
     return uv_run(&loop, UV_RUN_DEFAULT) == 0 && core_users == 0 ? uv_loop_close(&loop) : -1;
 }
 
@@ -194,16 +256,18 @@ static void await_backup(unsigned number)
         (void)uv_run(&loop, UV_RUN_ONCE);
 }
 
-static bool member_failed;
-
 static void end_backup(enum err_kind kind)
 {
     struct err e = ERR_INIT;
 
     err_set(&e, kind, ERR_DOMAIN_NONE, 0, "broken");
     backup.sink.done(backup.sink.ctx,
-            &(struct job_result){
-                    .backup = &(struct backup_result){.name = "n", .read_ms = 10, .member_failed = member_failed}},
+            &(struct job_result){.backup = &(struct backup_result){.name = "n",
+                                         .read_ms = 10,
+                                         .member = {.cluster_id = 9},
+                                         .left = left,
+                                         .left_why = "away",
+                                         .member_failed = member_failed}},
             kind ? &e : NULL);
 }
 
@@ -274,6 +338,65 @@ static void wrong_bytes_are_asked_of_each_member_once(void **state)
         end_backup(ERR_INTEGRITY);
         assert_int_equal(told.n_done, 1 + n);
         expect_error(&told.err, ERR_INTEGRITY, "broken");
+    }
+}
+
+/* However many attempts leave an upload behind. */
+static void what_stays_in_the_bucket_is_told_once(void **state)
+{
+    (void)state;
+    left = BACKUP_LEFT_UNKNOWN;
+    (void)start();
+    for (unsigned n = 1; n <= 3; n++) {
+        await_backup(n);
+        end_backup(ERR_TRANSIENT);
+    }
+    assert_int_equal(told.n_done, 1);
+    assert_int_equal(told.n_notes, 2 + 1); /* that it is tried again, and this */
+    assert_int_equal(sweep.started, 0);
+}
+
+static void another_cluster_than_before_is_told(void **state)
+{
+    (void)state;
+    for (own_cluster = 8; own_cluster <= 9; own_cluster++) {
+        backup.started = told.n_notes = 0;
+        (void)start();
+        await_backup(1);
+        end_backup(ERR_NONE);
+        assert_int_equal(told.n_notes, own_cluster == 8);
+    }
+}
+
+/* And where it can be taken away behind a success, it is, and not told. */
+static void what_was_left_is_swept(void **state)
+{
+    struct attempts *a;
+
+    (void)state;
+    for (unsigned refused = 0; refused < 3; refused++) {
+        backup.started = told.n_notes = 0;
+        assert_true(leftovers_add(leftovers, "n", "id"));
+        left = BACKUP_LEFT_KNOWN;
+        a = start();
+        await_backup(1);
+        end_backup(ERR_TRANSIENT);
+        left = BACKUP_LEFT_NONE;
+        await_backup(2);
+        end_backup(ERR_NONE);
+        assert_int_equal(told.n_done, refused);
+        if (!refused)
+            leftovers_drop_first(leftovers);
+        if (refused == 2)
+            attempts_cancel(a); /* it has succeeded all the same */
+        else
+            sweep.on_swept(sweep.ctx);
+        (void)uv_run(&loop, UV_RUN_DEFAULT);
+        assert_int_equal(told.n_done, refused + 1);
+        assert_int_equal(told.err.kind, ERR_NONE);
+        assert_int_equal(told.n_notes, refused ? 2 : 1);
+        assert_int_equal(sweep.freed, refused + 1);
+        leftovers_forget(leftovers);
     }
 }
 
@@ -414,6 +537,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(there_are_not_more_than_were_asked_for, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_another_cannot_mend_is_final, set_up, tear_down),
             cmocka_unit_test_setup_teardown(wrong_bytes_are_asked_of_each_member_once, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(what_stays_in_the_bucket_is_told_once, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(another_cluster_than_before_is_told, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(what_was_left_is_swept, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_the_last, set_up, tear_down),
             cmocka_unit_test_setup_teardown(the_key_is_looked_at_once, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_key_that_was_rotated_away_makes_none, set_up, tear_down),

@@ -23,7 +23,7 @@ enum manner {
 };
 
 struct s3_request {
-    enum { HEAD, GET, PUT, DELETE } what;
+    enum request_kind { HEAD, GET, PUT, DELETE } what;
     bool is_on_its_way, has_arrived, if_none_match, is_refused;
     char key[64], body[64];
     size_t len;
@@ -78,7 +78,7 @@ int __wrap_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t timeout, uint6
 
 /* ---- the store ---- */
 
-static struct s3_request *ask(int what, const char *key, void *ctx,
+static struct s3_request *ask(enum request_kind what, const char *key, void *ctx,
         void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err))
 {
     for (size_t i = 0; i < REQUESTS; i++) {
@@ -340,7 +340,7 @@ static void who_may_not_look_claims_all_the_same(void **state)
 static void what_goes_wrong_is_told(void **state)
 {
     (void)state;
-    for (int what = HEAD; what <= PUT; what++) {
+    for (enum request_kind what = HEAD; what <= PUT; what++) {
         open_world(9, KEEPS);
         store.refuses[what] = ERR_TRANSIENT;
         expect_error(claim_alone(), ERR_TRANSIENT, "claiming the name: refused");

@@ -9,6 +9,7 @@
 
 #include "backup_world.h"
 
+#include "core/leftovers.h"
 #include "etcd/snapshot.h"
 #include "job/backup/claim.h"
 #include "job/backup/dump_object.h"
