@@ -159,7 +159,7 @@ def walk_a_single_node(page, host):
     assert host.do(page.take("DIR=") + "\necho $DIR $NAME $PEER") == "/var/lib/etcd/default n1 https://10.0.0.11:2380\n"
     host.do(page.take("etcd-backupctl -c /etc/etcd-backupd.conf list"))
     host.do(page.take("systemctl stop etcd"))
-    disk = page.take("mkdir /root/etcd.old")
+    disk = page.take("mv /var/lib/etcd/default/member")
     restore = page.take("etcd-backupctl -c /etc/etcd-backupd.conf restore --data-dir")
     host.do(restore.replace("\nsystemctl start etcd", " --dry-run"))
     host.do(restore)
