@@ -287,6 +287,12 @@ int message_listed(struct buf *out, const struct core *core, struct err *e)
     return append(out, &reply, e);
 }
 
+/* With a failure: how far others came is for those alone who count. */
+static bool says_how_far(const struct job_result *result)
+{
+    return result->rotate || (result->prune && result->prune->has_begun);
+}
+
 int message_done(struct buf *out, const struct core *core, const struct job_result *result, const struct err *failure,
         struct err *e)
 {
@@ -305,7 +311,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         failed.kind = text(err_kind_name(failure->kind));
         failed.text = text(failure->text);
         done.failure = &failed;
-        if (result && !result->rotate) /* how far others came is for those alone who count */
+        if (result && !says_how_far(result))
             result = NULL;
     }
     if (result && result->backup) {

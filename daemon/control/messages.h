@@ -20,8 +20,8 @@ int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e)
 
 int message_entry(struct buf *out, const struct inventory_entry *entry, struct known *known, struct err *e);
 
-/* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure, or of a rotation
- * both. */
+/* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure, or both, of a
+ * rotation and of a prune that had begun to delete. */
 int message_done(struct buf *out, const struct core *core, const struct job_result *result, const struct err *failure,
         struct err *e);
 

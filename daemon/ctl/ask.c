@@ -154,8 +154,8 @@ static void on_done(void *ctx, const Control__Done *done)
             show_verify(done->verify);
         break;
     case CONTROL__DONE__RESULT_PRUNE:
-        if (!is_silent(v))
-            show_prune(done->prune);
+        if (!is_silent(v) || done->failure)
+            show_prune(done->prune, done->failure != NULL);
         break;
     case CONTROL__DONE__RESULT_ROTATE:
         show_rotate(done->rotate, done->failure != NULL);

@@ -139,7 +139,7 @@ void show_verify(const Control__VerifyResult *v)
 
 /* ---- what prune decides ---- */
 
-void show_prune(const Control__PruneResult *r)
+void show_prune(const Control__PruneResult *r, bool has_failed)
 {
     char deleted[SIZE_TEXT_MAX], remaining[SIZE_TEXT_MAX];
 
@@ -153,8 +153,8 @@ void show_prune(const Control__PruneResult *r)
         (void)printf("\nThat frees nothing yet: the bucket keeps versions, until a rule of its lifecycle removes them");
     else if (r->deleted && r->versions_unknown)
         (void)printf("\nWhether that frees anything is not known: the bucket may keep versions (GetBucketVersioning)");
-    (void)printf("\n%s: %" PRIu64 " complete backups, %s\n", r->dry_run ? "would remain" : "remain", r->remaining,
-            size_format(r->remaining_bytes, remaining));
+    (void)printf("\n%s: %s%" PRIu64 " complete backups, %s\n", r->dry_run ? "would remain" : "remain",
+            has_failed ? "at most " : "", r->remaining, size_format(r->remaining_bytes, remaining));
 }
 
 /* ---- a rotation ---- */

@@ -30,7 +30,7 @@ void show_failure(const char *text);
 
 void show_verdict(const Control__Verdict *v);
 void show_verify(const Control__VerifyResult *v);
-void show_prune(const Control__PruneResult *r);
+void show_prune(const Control__PruneResult *r, bool has_failed);
 void show_unrotated(const Control__Unrotated *u);
 void show_rotate(const Control__RotateResult *r, bool has_failed);
 void show_listed(const Control__ListResult *l);

@@ -106,7 +106,8 @@ struct prune_result {
     bool keeps_versions;    /* the bucket does: what is deleted there frees nothing yet */
     bool versions_unknown;  /* whether it does could not be found out, if there was something to delete */
     uint64_t deleted_bytes;
-    uint64_t remaining; /* complete backups that are there now */
+    bool has_begun;     /* it is known of something what became of it; a failure without says nothing but that */
+    uint64_t remaining; /* complete backups that are there now; with a failure: at most */
     uint64_t remaining_bytes;
     uint64_t elapsed_ms;
     bool dry_run;

@@ -516,7 +516,8 @@ def test_the_store_goes_away(ceph, etcd, proxied):
     site.start()
     put(site, name(0), *(name(age) for age in range(20, 25)))
     done = site.ctl("prune", "-i", "1", "--json")
-    assert done.status == 1 and done.json["failure"]["kind"] == "transient", done
+    failure, sums = map(json.loads, done.out.splitlines()[-2:])
+    assert done.status == 1 and failure["failure"]["kind"] == "transient" and sums["deleted"] == 5, done
     assert stems(site) == [name(0)]
     every_dump_has_its_key(site)
     assert len(site.bucket.list()) == 7
@@ -663,7 +664,8 @@ def test_a_lock_that_cannot_be_asked_for(ceph, etcd, proxied):
     proxy.rule = locking_rule(refuse)
     for dry in (["--dry-run"], []):
         done = site.ctl("prune", "-i", "1", *dry, "--json")
-        *plan, failure = map(json.loads, done.out.splitlines())
+        *plan, failure, sums = map(json.loads, done.out.splitlines())
+        assert (sums["deleted"], sums["remaining"]) == (1, 2), sums
         told = {one["name"][:-5]: one["text"] for one in plan}
         assert told[name(20)].startswith("whether it is locked is not known: ") and not told[name(30)], done
         assert done.status == 1 and "1 of 2 could not be deleted: " in failure["failure"]["text"], done
@@ -709,7 +711,9 @@ def test_who_may_not_delete(plain, denying):
     refused = "backup-2011-01-01T00:00:00Z"
     denying("s3:DeleteObject", "backup-2011-*.dump")
     put(plain, name(0), name(20), refused, name(40))
-    *plan, failure = map(json.loads, plain.ctl("prune", "-i", "1", "--json").out.splitlines())
+    done = plain.ctl("prune", "-i", "1", "--json")
+    *plan, failure, sums = map(json.loads, done.out.splitlines())
+    assert done.status == 1 and (sums["deleted"], sums["kept"], sums["remaining"]) == (2, 1, 2), done
     assert sum(one["goes"] and not one["text"] for one in plan) == 2, plan
     assert failure["failure"]["kind"] == "auth" and failure["failure"]["text"].startswith(
         f"1 of 3 could not be deleted: {refused}.dump: AccessDenied"), failure
@@ -722,6 +726,7 @@ def test_who_may_not_delete(plain, denying):
     shown = plain.ctl("prune", "-i", "1")
     assert shown.status == 1 and re.search(rf"^STAYS .*{refused}\.dump$", shown.out, re.M), shown
     assert "1 of 1 could not be deleted: " in shown.err and "s3:DeleteObject" in shown.err, shown
+    assert shown.out.splitlines()[-2].startswith("deleted: 0 backups") and "remain: at most 2 complete" in shown.out, shown
 
 
 def test_who_may_not_delete_keys(plain, denying):
@@ -729,7 +734,8 @@ def test_who_may_not_delete_keys(plain, denying):
     refused = "backup-2011-01-01T00:00:00Z"
     denying("s3:DeleteObject", "backup-2011-*.key")
     put(plain, name(0), refused)
-    *plan, failure = map(json.loads, plain.ctl("prune", "-i", "1", "--json").out.splitlines())
+    *plan, failure, sums = map(json.loads, plain.ctl("prune", "-i", "1", "--json").out.splitlines())
+    assert (sums["deleted"], sums["remaining"]) == (1, 1), sums
     told = {one["name"]: one["text"] for one in plan}
     assert told[f"{refused}.dump"] == "", plan
     assert told[f"{refused}.key"].startswith(f"its dump {refused}.dump is deleted, and it is not: AccessDenied"), told

@@ -36,6 +36,7 @@ struct deletion {
     char **objects;        /* what is being looked at, or removed */
     size_t *backup_of;     /* index of the backup that such an object belongs to */
     size_t n_objects;
+    struct err failure; /* of the dumps that were to go after those that are gone; kind ERR_NONE: none */
 };
 
 /* ---- the end ---- */
@@ -121,20 +122,40 @@ static void schedule(struct deletion *d)
     (void)uv_timer_start(&d->timer, next_step, 0, 0);
 }
 
+/* Why it ends before its end. Keys that stay are alone now: a later prune takes them. */
+static struct err why_incomplete(const struct deletion *d, const struct err *err)
+{
+    bool dumps_stay = d->failure.kind != ERR_NONE;
+    struct err e = dumps_stay ? d->failure : *err;
+
+    if (d->state == KEYS)
+        err_prepend(&e, "%zu dumps are deleted, but not all of their keys, %s among them%s: ", d->n_objects,
+                d->objects[0], dumps_stay ? ", and the other dumps stay" : "");
+    return e;
+}
+
+static bool has_deleted(const struct deletion *d)
+{
+    for (size_t i = 0; i < d->spec.n; i++)
+        if (d->is_gone[i])
+            return true;
+    return false;
+}
+
 static void on_removed(void *ctx, const struct err *err)
 {
     struct deletion *d = ctx;
-    struct err e = err ? *err : ERR_INIT;
+    struct err e;
 
     d->remove = NULL;
-    if (!err) {
-        schedule(d);
+    if (err && (d->state == KEYS || !has_deleted(d))) {
+        e = why_incomplete(d, err);
+        finish(d, &e);
         return;
     }
-    if (d->state == KEYS)
-        err_prepend(
-                &e, "%zu dumps are deleted, but not all of their keys, %s among them: ", d->n_objects, d->objects[0]);
-    finish(d, &e);
+    if (err) /* the keys of the dumps that are gone go all the same */
+        d->failure = *err;
+    schedule(d);
 }
 
 static int start_removing(struct deletion *d, struct err *e)
@@ -303,13 +324,17 @@ static void next_step(uv_timer_t *timer)
 
     drop_objects(d);
     if (d->state == KEYS || (d->state == LOCKS_OF_KEYS && d->spec.dry_run)) {
-        finish(d, NULL);
+        e = d->failure;
+        finish(d, e.kind != ERR_NONE ? &e : NULL);
         return;
     }
     d->state++;
     d->spec.on_phase(d->spec.ctx, phase_names[d->state]);
-    if (start_step(d, &e) < 0)
+    if (start_step(d, &e) < 0) {
+        if (d->failure.kind != ERR_NONE)
+            e = d->failure;
         finish(d, &e);
+    }
 }
 
 static void free_unstarted(struct deletion *d)

@@ -5,7 +5,8 @@
  *     => dumps go, and lone keys => keys of dumps that are gone
  *
  * Which ones go is prune's to decide (prune.h). A dump goes before its key, so that what is visible can always be
- * decrypted. Nothing is deleted of which it is not known whether it is locked: in a bucket that keeps versions the
+ * decrypted. Where the store fails in the middle of the dumps, the keys of those that are gone go all the same. Nothing
+ * is deleted of which it is not known whether it is locked: in a bucket that keeps versions the
  * store would only hide it, and say yes. What keeps no versions can hide nothing, whoever may ask for its locks. A
  * refusal that comes after the look at locks is no lock but a right that is missing, and a failure.
  */

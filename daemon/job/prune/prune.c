@@ -166,6 +166,7 @@ static void on_report(void *ctx, const struct deletion_report *report)
     bool is_of_key = strcmp(report->object, v->verdict->backup->name) != 0;
     struct err e = report->err ? *report->err : ERR_INIT;
 
+    p->result.has_begun = true;
     if (report->is_after_dump) {
         tell_key_that_stays(p, v->verdict->backup, report);
         return;

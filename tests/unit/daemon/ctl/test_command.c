@@ -142,8 +142,9 @@ void results_key(const char *file, const char *fingerprint)
     (void)fingerprint;
 }
 
-void show_prune(const Control__PruneResult *r)
+void show_prune(const Control__PruneResult *r, bool has_failed)
 {
+    (void)has_failed;
     (void)r;
 }
 
