@@ -131,6 +131,8 @@ static void write_more_entries(struct peer *p)
         if (!inventory_next(p->inventory, &entry)) {
             drop_inventory(p);
             p->state = ENDING;
+            if (p->spec.cycle)
+                cycle_was_listed(p->spec.cycle);
             queued(p, message_listed(channel_out(p->channel), p->spec.core, &e));
             return;
         }

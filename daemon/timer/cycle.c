@@ -338,6 +338,15 @@ static void on_rotated(struct cycle *c, const struct rotate_result *r)
         (void)snprintf(c->facts.rotated_away, sizeof(c->facts.rotated_away), "%s", r->previous);
 }
 
+/* What makes it go may have been done to the bucket, or to the key's file, of which nothing tells us. */
+static void look_again_in_trouble(struct cycle *c)
+{
+    const struct cycle_state *known = &c->facts.state;
+
+    if (known->key_trouble.kind != ERR_NONE || known->needs_previous || c->facts.rotated_away[0])
+        agenda_owe_look(&c->agenda);
+}
+
 static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
 {
     struct cycle *c = ctx;
@@ -346,7 +355,7 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
         return;
     if (strcmp(job, "backup") == 0)
         on_backup_ended(c, result ? result->backup : NULL, err);
-    else if (!err && result->prune && !result->prune->dry_run) {
+    else if (result && result->prune && (!err || result->prune->has_begun) && !result->prune->dry_run) {
         c->facts.state.backups = result->prune->remaining;
         c->facts.state.bytes = result->prune->remaining_bytes;
     } else if (result && result->rotate) {
@@ -354,6 +363,8 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     } else if (strcmp(job, "verify") == 0) {
         agenda_owe_look(&c->agenda); /* what it has found bad does not count any more, and what it found good does */
     }
+    if (strcmp(job, "backup") != 0) /* which has looks of its own */
+        look_again_in_trouble(c);
 }
 
 static void on_idle(void *ctx)
@@ -416,6 +427,14 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
     jobs_observe(jobs, &(struct jobs_observer){.ctx = c, .ended = on_ended, .idle = on_idle});
     cycle_reload(c);
     return c;
+}
+
+void cycle_was_listed(struct cycle *c)
+{
+    if (c->is_stopped)
+        return;
+    look_again_in_trouble(c);
+    alarm_set(c->alarm, 0);
 }
 
 bool cycle_refuses_backup(struct cycle *c, struct err *why)

@@ -7,7 +7,8 @@
  * A cycle begins with a look at the bucket: what is there, and whether the master key still opens it (key_check.h). A
  * key that does not is told, again and again, and nothing is pruned; the backup is made all the same, for one that can
  * be read is better than none. A key that was rotated away makes no backup any more. A backup that somebody asks for
- * looks for itself (attempts.h), and behind it, or behind its refusal, there is such a look, too.
+ * looks for itself (attempts.h), and behind it, or behind its refusal, there is such a look, too; and behind each job
+ * and each list while there is trouble with the key.
  *
  * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */
@@ -43,6 +44,10 @@ void cycle_reload(struct cycle *c);
 /* Whether the master key that is configured now was rotated away, as of the last look: no backup that somebody asks for
  * may use it. Then why; and there will be another look, since a rotation may have brought it back meanwhile. */
 bool cycle_refuses_backup(struct cycle *c, struct err *why);
+
+/* Somebody has seen the list of the backups: if the last look found trouble with the key, there will be another, so
+ * that `status` and the list do not differ. */
+void cycle_was_listed(struct cycle *c);
 
 void cycle_get_state(const struct cycle *c, struct cycle_state *out);
 

@@ -136,6 +136,19 @@ def test_two_machines_in_the_middle(new_site, etcd, bucket):
         assert site.ctl("verify", "--all").status == 0 and events(site, "error") == []
 
 
+def test_a_list_without_trouble(site):
+    """The key that somebody has put back opens all in the list: the status does not go on about it. One that prune says."""
+    put_keys(site, 2)
+    keys = Keys(site)
+    site.start()
+    for asks in (("list",), ("prune", "--dry-run")):
+        wait_for(lambda: "are opened by no configured key" in status(site)["key_trouble"] or site.ctl("list"), what="trouble")
+        site.write("master.key", keys.previous.hex() + "\n")
+        assert site.ctl(*asks).status == 0
+        wait_for(lambda: status(site)["key_trouble"] == "", what="no trouble any more")
+        keys.swap()
+
+
 def test_a_key_that_was_rotated_away(watched):
     """The new key was handed over, and the file still holds the old one: nobody's backup uses that."""
     site, page = watched
