@@ -309,17 +309,26 @@ static void print_warning(void *ctx, const char *text)
     (void)fprintf(stderr, "warning: %s\n", text);
 }
 
-/* Against a configuration: those that somebody has to mend, and those that pass, such as a lack of memory. */
+/* Against a configuration: those that somebody has to mend, and those that pass, such as a lack of memory. For a
+ * service that is every file that could not be read, which may come: with a mount, from an agent. Who asks now is told
+ * that nothing was tried. */
 struct conf_objections {
+    bool is_service;
     unsigned lasting, passing;
 };
+
+static bool passes(const struct conf_objections *o, const struct err *why)
+{
+    return why->kind == ERR_RESOURCE || why->kind == ERR_TRANSIENT ||
+           (o->is_service && why->domain == ERR_DOMAIN_ERRNO);
+}
 
 static void print_objection(void *ctx, const struct err *why)
 {
     struct conf_objections *o = ctx;
 
-    o->passing += why->kind == ERR_RESOURCE || why->kind == ERR_TRANSIENT;
-    o->lasting += why->kind != ERR_RESOURCE && why->kind != ERR_TRANSIENT;
+    o->passing += passes(o, why);
+    o->lasting += !passes(o, why);
     (void)fprintf(stderr, "%s\n", why->text);
 }
 
@@ -333,7 +342,7 @@ static struct conf *load(const struct options *o, int *status)
             [PURPOSE_READ] = CONF_SCOPE_BUCKET,
     };
     enum conf_scope scope = o->control_fd >= 0 ? scopes[o->purpose] : CONF_SCOPE_ALL;
-    struct conf_objections objections = {0};
+    struct conf_objections objections = {.is_service = o->control_fd < 0 && !o->check_config};
     struct err e = ERR_INIT;
     struct conf *conf = conf_load(o->config, &e);
 
@@ -342,6 +351,7 @@ static struct conf *load(const struct options *o, int *status)
         secret_allow_open_files();
     if (!conf) {
         print_objection(&objections, &e);
+        objections.lasting += e.domain == ERR_DOMAIN_ERRNO && e.kind != ERR_RESOURCE; /* the configuration itself */
     } else if (conf_check_files(conf, scope, print_objection, &objections) > 0) {
         conf_free(conf);
         conf = NULL;

@@ -111,6 +111,24 @@ def test_a_configuration_that_is_wrong(site):
     check_clean(site, 0)
 
 
+def test_a_file_that_comes_later(site):
+    """What the configuration names and what cannot be read yet is no reason never to start again; asked now, it is wrong.
+    With an error in the text beside it nothing gets better by itself."""
+    text = (site.dir / "master.key").read_text()
+    missing = "master.key: No such file or directory"
+    (site.dir / "master.key").unlink()
+    status, line = start_badly(site)
+    assert status == 1 and missing in line, line
+    for done in (site.check_config(), site.ctl("list")):
+        assert done.status == 2 and missing in done.err, done
+    site.configure({"control": {"group": "no-such-group"}})
+    done = site.run(site.programs.daemon, "-c", site.file)
+    assert done.status == 2 and missing in done.err and "no-such-group" in done.err, done
+    site.configure({"control": {"group": None}})
+    site.write("master.key", text)
+    assert site.start().ctl("list").status == 0
+
+
 @pytest.mark.parametrize("name, words", [("master.key", "readable|mode"), ("s3.yml", "readable|mode")])
 def test_secrets_that_others_can_read(site, name, words):
     (site.dir / name).chmod(0o644)
