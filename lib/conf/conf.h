@@ -117,7 +117,6 @@ struct conf_schema_entry {
     const char *by_default; /* as it is written in the file, or NULL */
     const char *example;    /* by_default, or a sample where there is none; never NULL */
     bool mandatory;
-    const char *help; /* one line */
 };
 
 /* Calls `each` for every key there is, those of a section together. The texts are static. For the tests that keep the

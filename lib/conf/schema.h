@@ -1,7 +1,7 @@
 /*
  * schema.h: the table of all keys. A row is the whole truth about a key: what it is called, what may stand there, what
- * holds when it is left out, where it goes, and how it is explained. Loading, checking, the example file's test and
- * conf_schema_each read it; to add a key, add a row and a member of struct conf.
+ * holds when it is left out, and where it goes. Loading, checking, the example (man/example.py) and conf_schema_each
+ * read it; to add a key, add a row, a member of struct conf, and its words to etcd-backupd.conf(5).
  */
 #pragma once
 
@@ -47,7 +47,7 @@ struct conf_schema_key {
     size_t offset;          /* of the member of struct conf */
     size_t width;           /* its size in bytes */
     uint64_t min, max;
-    const char *help; /* one line */
+    const char *if_missing; /* what it is, in one line, for who has left it out and may not */
 };
 
 /* The most that a list may have. */

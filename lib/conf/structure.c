@@ -105,7 +105,7 @@ static int check_key(
     bool list = conf_schema_is_list(key->kind);
 
     if (node->kind == CONF_NODE_VALUE && node->empty)
-        return key->mandatory ? conf_place_error(e, &at, "has no value: %s", key->help) : 0;
+        return key->mandatory ? conf_place_error(e, &at, "has no value: %s", key->if_missing) : 0;
     if (list && node->kind != CONF_NODE_LIST)
         return conf_place_error(
                 e, &at, "must be a list: [\"%s\", ...]", key->kind == CONF_KIND_ENDPOINTS ? "host:port" : "/path");
@@ -170,7 +170,7 @@ int conf_structure_missing(const struct conf_positions *p, const struct conf_sch
     }
     at = conf_positions_of_key(p, section);
     at.key = key->key;
-    return conf_place_error(e, &at, "is missing: %s", key->help);
+    return conf_place_error(e, &at, "is missing: %s", key->if_missing);
 }
 
 int conf_structure_check(const struct conf_positions *p, struct err *e)

@@ -164,18 +164,30 @@ static void defaults_are_what_is_said(void **state)
     conf_free(without);
 }
 
-/* One line each, that can stand in a table or behind a colon. */
+/* The words are in the manual; whoever has left out what he may not is told here what it is, in a line. */
+static void every_mandatory_key_is_explained(void **state)
+{
+    size_t n;
+    const struct conf_schema_key *keys = conf_schema_keys(&n);
+
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        assert_false(keys[i].mandatory && keys[i].by_default);
+        if (!keys[i].mandatory)
+            continue;
+        assert_non_null(keys[i].if_missing);
+        assert_true(strlen(keys[i].if_missing) > 20 && !strpbrk(keys[i].if_missing, "\n\t"));
+    }
+}
+
 static void check_entry(void *ctx, const struct conf_schema_entry *entry)
 {
     (void)ctx;
-    assert_true(strlen(entry->help) > 20 && entry->help[strlen(entry->help) - 1] == '.');
-    assert_null(strpbrk(entry->help, "\n\t|"));
     assert_non_null(entry->example);
-    assert_false(entry->mandatory && entry->by_default);
     assert_true(strlen(entry->kind) >= 4);
 }
 
-static void every_key_is_explained(void **state)
+static void every_key_has_an_example(void **state)
 {
     (void)state;
     conf_schema_each(check_entry, NULL);
@@ -188,7 +200,8 @@ int main(int argc, char **argv)
             cmocka_unit_test(example_loads_without_the_signs),
             cmocka_unit_test(schema_and_loader_agree),
             cmocka_unit_test(defaults_are_what_is_said),
-            cmocka_unit_test(every_key_is_explained),
+            cmocka_unit_test(every_mandatory_key_is_explained),
+            cmocka_unit_test(every_key_has_an_example),
     };
     struct err e = ERR_INIT;
     size_t len;
