@@ -113,6 +113,18 @@ static int sync_directory(int dir_fd)
     return fd < 0 || (fsync(fd) < 0 && errno != EINVAL) ? -1 : 0;
 }
 
+/* A person has named a place that there is not: which directory he has to make. */
+static int no_place(const char *path, struct err *e)
+{
+    bool is_missing = *path && e->domain == ERR_DOMAIN_ERRNO && e->code == ENOENT;
+    _cleanup_free_ char *dir = is_missing ? path_dir(path) : NULL;
+
+    if (!dir)
+        return -1;
+    return err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_ERRNO, ENOENT, "%s: directory %s does not exist; make it: mkdir -p %s",
+            path, dir, dir);
+}
+
 int key_write_master(const char *path, const struct secret *master, struct err *e)
 {
     enum { TEXT_LEN = MASTER_DIGITS + 1 }; /* with a line's end, which is where sodium_bin2hex puts its 0 */
@@ -121,8 +133,10 @@ int key_write_master(const char *path, const struct secret *master, struct err *
     _cleanup_close_ int fd = -1;
 
     assert(secret_len(master) == KEY_LEN);
-    if (!text || path_find(path, &place, e) < 0)
+    if (!text)
         return -1;
+    if (path_find(path, &place, e) < 0)
+        return no_place(path, e);
     (void)sodium_bin2hex((char *)secret_data(text), TEXT_LEN, secret_const_data(master), KEY_LEN);
     secret_data(text)[MASTER_DIGITS] = '\n';
     if (!place.is_linked)

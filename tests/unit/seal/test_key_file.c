@@ -299,10 +299,13 @@ static void a_key_without_a_folder_is_not_written(void **state)
     struct err e = ERR_INIT;
     char path[64], text[256];
 
-    (void)snprintf(path, sizeof(path), "%s/none/key", f->path);
+    (void)snprintf(path, sizeof(path), "%s/no/dir/key", f->path);
     assert_int_equal(key_write_master(path, key, &e), -1);
-    (void)snprintf(text, sizeof(text), "%s: No such file or directory", path);
+    (void)snprintf(text, sizeof(text), "%s: directory %s/no/dir does not exist; make it: mkdir -p %s/no/dir", path,
+            f->path, f->path);
     expect_error(&e, ERR_NOT_FOUND, text);
+    assert_int_equal(key_write_master("", key, &e), -1);
+    expect_error(&e, ERR_NOT_FOUND, ": No such file or directory");
 }
 
 /* Half a key, or one that may not survive a loss of power, must not pass for a key. */
