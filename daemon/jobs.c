@@ -40,22 +40,37 @@ static const struct kind backup = {"backup", false, start_attempts, cancel_attem
                          prune = {"prune", false, start_prune, cancel_prune},
                          rotation = {"rotate-key", false, start_rotate, cancel_rotate};
 
+static const struct kind *const kinds[] = {
+        [JOBS_BACKUP] = &backup,
+        [JOBS_RESTORE] = &restore,
+        [JOBS_VERIFY] = &verify,
+        [JOBS_PRUNE] = &prune,
+        [JOBS_ROTATE] = &rotation,
+};
+
 /* A place for a job that runs. */
 struct place {
     struct jobs *owner;
     const struct kind *kind; /* NULL: nobody is here */
     void *job;
     struct job_sink watcher; /* ctx NULL: nobody */
+    bool is_somebodys;       /* who has asked for it, though he may have left */
     struct jobs_running *shown;
 };
 
 enum { CHANGING, READING, N_PLACES };
 
+struct waiting {
+    const struct kind *kind;
+    const struct jobs_waiter *waiter;
+};
+
 struct jobs {
     struct core *core;
     bool quiet;
     struct place places[N_PLACES];
-    bool is_stopping; /* with the daemon */
+    struct waiting waiting[JOBS_WAITERS]; /* state.n_waiting of them */
+    bool is_stopping;                     /* with the daemon */
     struct jobs_state state;
     struct jobs_observer observers[JOBS_OBSERVERS];
     unsigned n_observers;
@@ -264,6 +279,59 @@ static void remember_result(struct jobs *j, const struct job_result *result)
         log_result(result);
 }
 
+/* ---- who waits for what ---- */
+
+/* What keeps such a job from starting, somebody's before nobody's; NULL: nothing. */
+static const struct place *obstacle(const struct jobs *j, const struct kind *kind)
+{
+    const struct place *found = NULL;
+
+    for (unsigned i = 0; i < N_PLACES; i++) {
+        const struct place *p = &j->places[i];
+
+        if (p->kind && !(i == READING && kind == &backup) && (!found || (p->is_somebodys && !found->is_somebodys)))
+            found = p;
+    }
+    return found;
+}
+
+const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_waiter *waiter)
+{
+    const struct place *p = obstacle(j, kinds[kind]);
+
+    if (!p || p->is_somebodys || j->is_stopping || j->state.n_waiting == JOBS_WAITERS)
+        return NULL;
+    j->waiting[j->state.n_waiting] = (struct waiting){kinds[kind], waiter};
+    j->state.waiting[j->state.n_waiting++] = kinds[kind]->name;
+    return p->kind->name;
+}
+
+void jobs_wait_no_more(struct jobs *j, const struct jobs_waiter *waiter)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < j->state.n_waiting; i++) {
+        if (j->waiting[i].waiter == waiter)
+            continue;
+        j->waiting[kept] = j->waiting[i];
+        j->state.waiting[kept++] = j->waiting[i].kind->name;
+    }
+    j->state.n_waiting = kept;
+}
+
+/* One after the other, as far as they go beside each other: nobody is overtaken. */
+static void give_turns(struct jobs *j)
+{
+    while (!j->is_stopping && j->state.n_waiting && !obstacle(j, j->waiting[0].kind)) {
+        const struct jobs_waiter *first = j->waiting[0].waiter;
+
+        jobs_wait_no_more(j, first);
+        first->on_turn(first->ctx);
+    }
+}
+
+/* ---- what comes of them ---- */
+
 static void leave(struct place *p)
 {
     p->kind = NULL;
@@ -295,6 +363,7 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
             j->observers[i].ended(j->observers[i].ctx, kind->name, result, err);
     if (watcher.ctx)
         watcher.done(watcher.ctx, result, err);
+    give_turns(j);
     for (unsigned i = 0; i < j->n_observers; i++)
         if (j->observers[i].idle)
             j->observers[i].idle(j->observers[i].ctx);
@@ -316,14 +385,14 @@ static int refuse(const struct place *p, const struct kind *kind, struct err *e)
 static struct place *enter(struct jobs *j, const struct kind *kind, const struct job_sink *watcher, struct err *e)
 {
     struct place *p = &j->places[kind->only_reads ? READING : CHANGING];
+    const struct place *in_the_way = obstacle(j, kind);
 
-    for (unsigned i = 0; i < N_PLACES; i++) {
-        if (!j->places[i].kind || (i == READING && kind == &backup))
-            continue;
-        refuse(&j->places[i], kind, e);
+    if (in_the_way) {
+        refuse(in_the_way, kind, e);
         return NULL;
     }
     p->kind = kind;
+    p->is_somebodys = watcher && watcher->ctx;
     p->watcher = watcher ? *watcher : (struct job_sink){0};
     *p->shown = (struct jobs_running){.name = kind->name, .since = timestamp_now(), .progress = {.phase = "starting"}};
     return p;

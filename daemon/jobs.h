@@ -5,6 +5,9 @@
  * for each job. There are two places. What changes the bucket (backup, prune, rotate-key) runs alone, but for one
  * thing: a backup begins also beside a job that only reads (restore, verify), for that may take hours, or hang, and
  * nobody is to be without backups meanwhile. All else is refused with ERR_BUSY while anything runs.
+ *
+ * What runs is somebody's, if he watched it at its start, or nobody's: the timer's. Who meets what is nobody's need not
+ * be refused for something that he cannot know of: he may wait for its end (jobs_wait).
  */
 #pragma once
 
@@ -18,6 +21,10 @@
 
 struct jobs;
 
+enum jobs_kind { JOBS_BACKUP, JOBS_RESTORE, JOBS_VERIFY, JOBS_PRUNE, JOBS_ROTATE };
+
+enum { JOBS_WAITERS = 16 }; /* who wait at a time; more are refused */
+
 /* A job that runs. */
 struct jobs_running {
     const char *name; /* "backup", "restore", "verify", "prune", "rotate-key", or NULL: none */
@@ -28,8 +35,10 @@ struct jobs_running {
 
 /* What `status` shows. */
 struct jobs_state {
-    struct jobs_running changing; /* the job that changes the bucket */
-    struct jobs_running reading;  /* the one that only reads */
+    struct jobs_running changing;      /* the job that changes the bucket */
+    struct jobs_running reading;       /* the one that only reads */
+    const char *waiting[JOBS_WAITERS]; /* what those want who wait, in order */
+    unsigned n_waiting;
     bool has_success;
     struct backup_result last_success; /* of a backup */
     bool has_failure;
@@ -75,6 +84,23 @@ int jobs_start_prune(
 
 int jobs_start_rotate(
         struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e);
+
+/*
+ * Somebody who wants a job of this kind. If one that is nobody's, and nothing of somebody's, keeps it from starting, he
+ * waits from now on, and what he waits for is returned. NULL: it may be started now; or it will be refused.
+ *
+ * Who waits is called once, in the order of arrival, when his job can start, and before the observers are told that a
+ * job has ended: neither the timer nor who comes later overtakes him. He starts it during the call, or not at all. The
+ * daemon's end calls nobody. The waiter is borrowed until then, or until jobs_wait_no_more.
+ */
+struct jobs_waiter {
+    void *ctx;
+    void (*on_turn)(void *ctx);
+};
+const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_waiter *waiter);
+
+/* Also of one that does not wait. */
+void jobs_wait_no_more(struct jobs *j, const struct jobs_waiter *waiter);
 
 /* A backup that must not even begin: told, logged and counted like one that failed. Not while one runs that changes
  * something. */

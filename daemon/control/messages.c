@@ -370,6 +370,8 @@ static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, 
     m->running = fill_running(&parts->running, changes ? &state->changing : &state->reading);
     if (changes)
         m->beside = fill_running(&parts->beside, &state->reading);
+    m->waiting = (char **)(uintptr_t)state->waiting;
+    m->n_waiting = state->n_waiting;
     if (state->has_success) {
         fill_backup(&parts->success, &state->last_success);
         m->last_success = &parts->success;

@@ -25,6 +25,7 @@ enum {
 enum peer_state {
     EXPECTING_HELLO,
     EXPECTING_REQUEST,
+    WAITING, /* for the turn of the request that is kept */
     RUNNING, /* a job, or a listing */
     ENDING,  /* Done is in `out`; when it is written the connection ends */
     CLOSING,
@@ -36,6 +37,10 @@ struct peer {
     struct channel *channel;
     uv_timer_t timer; /* until the request is complete */
     unsigned open_handles;
+
+    struct jobs_waiter waiter;
+    struct arena *kept; /* while WAITING: what holds the request */
+    const Control__Request *request;
 
     bool wants_progress;
     bool watching;                /* jobs knows us */
@@ -81,10 +86,18 @@ static void drop_inventory(struct peer *p)
     p->is_listing = false;
 }
 
+static void wait_no_more(struct peer *p)
+{
+    if (p->state == WAITING)
+        jobs_wait_no_more(p->spec.jobs, &p->waiter);
+    arena_free(TAKE_PTR(p->kept));
+}
+
 void peer_close(struct peer *p)
 {
     if (p->state == CLOSING)
         return;
+    wait_no_more(p);
     p->state = CLOSING;
     drop_inventory(p);
     if (p->watching) {
@@ -117,6 +130,7 @@ static void end_with(struct peer *p, const struct job_result *result, const stru
         return;
     }
     (void)uv_timer_stop(&p->timer);
+    wait_no_more(p);
     p->state = ENDING;
     queued(p, message_done(channel_out(p->channel), p->spec.core, result, failure, &e));
 }
@@ -171,6 +185,12 @@ bool peer_is_watching(const struct peer *p)
 
 void peer_end(struct peer *p)
 {
+    struct err e = ERR_INIT;
+
+    if (p->state == WAITING) {
+        err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the daemon is stopping: what was asked for has not begun");
+        end_with(p, NULL, &e);
+    }
     if (p->state != ENDING || !channel_is_writing(p->channel)) {
         peer_close(p);
         return;
@@ -307,6 +327,20 @@ static void on_inventory(void *ctx, const struct err *err)
 
 /* ---- what clients ask ---- */
 
+/* What nobody asked for, nobody could know of: whoever meets it is not sent away to try again. */
+static bool has_to_wait(struct peer *p, enum jobs_kind kind)
+{
+    const char *job = jobs_wait(p->spec.jobs, kind, &p->waiter);
+    char text[64];
+
+    if (!job)
+        return false;
+    p->state = WAITING;
+    (void)snprintf(text, sizeof(text), "waiting for the %s that is running", job);
+    on_note(p, text);
+    return true;
+}
+
 static int start_backup(struct peer *p, const struct job_sink *sink, struct err *e)
 {
     /* What the last look at the bucket said need not be asked for. Where there is a cycle it looks behind the backup,
@@ -315,6 +349,8 @@ static int start_backup(struct peer *p, const struct job_sink *sink, struct err 
 
     if (p->spec.cycle && cycle_refuses_backup(p->spec.cycle, e))
         return -1;
+    if (has_to_wait(p, JOBS_BACKUP))
+        return 0;
     p->watching = jobs_start_backup(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
 }
@@ -325,6 +361,8 @@ static int start_restore(struct peer *p, const Control__Restore *m, const struct
 
     if (requests_restore(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
+    if (has_to_wait(p, JOBS_RESTORE))
+        return 0;
     p->is_for_us = true;
     p->watching = jobs_start_restore(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
@@ -336,6 +374,8 @@ static int start_verify(struct peer *p, const Control__Verify *m, const struct j
 
     if (requests_verify(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
+    if (has_to_wait(p, JOBS_VERIFY))
+        return 0;
     p->is_for_us = true;
     p->watching = jobs_start_verify(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
@@ -347,6 +387,8 @@ static int start_prune(struct peer *p, const Control__Prune *m, const struct job
 
     if (requests_prune(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
+    if (has_to_wait(p, JOBS_PRUNE))
+        return 0;
     p->watching = jobs_start_prune(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
 }
@@ -359,6 +401,8 @@ static int start_rotate(struct peer *p, const Control__RotateKey *m, const struc
 
     if (requests_rotate(m, p->spec.is_trusted, &request, &previous, &next, e) < 0)
         return -1;
+    if (has_to_wait(p, JOBS_ROTATE))
+        return 0;
     p->watching = jobs_start_rotate(p->spec.jobs, &request, sink, e) == 0;
     return p->watching ? 0 : -1;
 }
@@ -389,14 +433,15 @@ static int start_status(struct peer *p, struct err *e)
     return 0;
 }
 
-/* A listing has nothing to take back: it ends at once. A job ends by itself, when it has put things in order. */
+/* A listing has nothing to take back, nor has who waits: it ends at once. A job ends by itself, when it has put things
+ * in order. */
 static void on_cancel(struct peer *p)
 {
     struct err e = ERR_INIT;
 
     if (p->watching)
         jobs_cancel(p->spec.jobs, p);
-    if (!p->inventory)
+    if (!p->inventory && p->state != WAITING)
         return;
     drop_inventory(p);
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
@@ -451,6 +496,25 @@ static void on_request(struct peer *p, const Control__Request *m)
         end_with(p, NULL, &e);
 }
 
+/* `arena` is taken, and holds the request. */
+static void take_request(struct peer *p, struct arena *arena, const Control__Request *m)
+{
+    _cleanup_(cleanup_arena_free) struct arena *held = arena;
+
+    on_request(p, m);
+    if (p->state != WAITING)
+        return;
+    p->kept = TAKE_PTR(held);
+    p->request = m;
+}
+
+static void on_turn(void *ctx)
+{
+    struct peer *p = ctx;
+
+    take_request(p, TAKE_PTR(p->kept), p->request);
+}
+
 static void on_hello(struct peer *p, const Control__Request *m)
 {
     struct err e = ERR_INIT;
@@ -485,8 +549,8 @@ static void on_message(struct peer *p, struct bytes message)
     if (p->state == EXPECTING_HELLO)
         on_hello(p, m);
     else if (p->state == EXPECTING_REQUEST)
-        on_request(p, m);
-    else if (p->state == RUNNING && m->body_case == CONTROL__REQUEST__BODY_CANCEL)
+        take_request(p, TAKE_PTR(arena), m);
+    else if ((p->state == RUNNING || p->state == WAITING) && m->body_case == CONTROL__REQUEST__BODY_CANCEL)
         on_cancel(p);
 }
 
@@ -536,6 +600,7 @@ struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err 
         return NULL;
     }
     p->spec = *spec;
+    p->waiter = (struct jobs_waiter){.ctx = p, .on_turn = on_turn};
     p->timer.data = p;
     (void)uv_timer_init(loop, &p->timer);
     p->open_handles = 2;

@@ -1,6 +1,10 @@
 /*
  * peer.h: one conversation on the control socket (channel.h): Hello, one request, and what it is answered. Used by
  * control.c alone.
+ *
+ * A job that meets one which nobody asked for, the timer's, waits for its end (jobs_wait), and a note says so. The
+ * request is kept as it came, for it may hold master keys, and is checked again when its turn comes: there may be
+ * another configuration by then. Whoever leaves, or cancels, waits no more.
  */
 #pragma once
 

@@ -233,6 +233,18 @@ static void put_running(const Control__Running *r)
     (void)putchar('}');
 }
 
+static void put_texts(bool *first, const char *name, char **texts, size_t n)
+{
+    put_name(first, name);
+    (void)putchar('[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            (void)putchar(',');
+        json_string(stdout, texts[i]);
+    }
+    (void)putchar(']');
+}
+
 static void put_last_failure(const Control__Failure *f)
 {
     bool first = true;
@@ -257,14 +269,7 @@ static void put_status(const Control__StatusResult *s)
     put_bool(&first, "encrypting", s->encrypting);
     put_text(&first, "key", s->key);
     put_text(&first, "key_trouble", s->key_trouble);
-    put_name(&first, "endpoints");
-    (void)putchar('[');
-    for (size_t i = 0; i < s->n_endpoints; i++) {
-        if (i)
-            (void)putchar(',');
-        json_string(stdout, s->endpoints[i]);
-    }
-    (void)putchar(']');
+    put_texts(&first, "endpoints", s->endpoints, s->n_endpoints);
     put_text(&first, "schedule", s->schedule);
     put_instant(&first, "next_backup", s->next_backup);
     put_instant(&first, "newest", s->newest);
@@ -276,6 +281,7 @@ static void put_status(const Control__StatusResult *s)
     s->running ? put_running(s->running) : (void)fputs("null", stdout);
     put_name(&first, "beside");
     s->beside ? put_running(s->beside) : (void)fputs("null", stdout);
+    put_texts(&first, "waiting", s->waiting, s->n_waiting);
     put_name(&first, "last_success");
     s->last_success ? put_backup(s->last_success) : (void)fputs("null", stdout);
     put_name(&first, "last_failure");

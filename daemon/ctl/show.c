@@ -360,6 +360,8 @@ void show_status(const Control__StatusResult *s, int64_t now)
         (void)puts("running       nothing");
     if (s->beside)
         show_running("beside it", s->beside, now);
+    for (size_t i = 0; i < s->n_waiting; i++)
+        (void)printf("%-13s %s\n", i ? "" : "waiting", s->waiting[i]);
     show_schedule(s, now);
     if (s->last_success)
         (void)printf("last backup   %s, %s ago, %s in %.1f s\n", timestamp_format(s->last_success->instant, text),

@@ -337,6 +337,34 @@ def test_due_while_another_job_reads(ceph, etcd, proxied):
     check_dumps(site)
 
 
+def test_a_command_that_meets_the_timer(ceph, etcd, proxied):
+    """What nobody asked for is waited for, in the order of arrival, with one note; status says who waits; ^C waits no more. What
+    runs then is somebody's, and who meets that is refused."""
+    site, proxy = proxied(ceph, etcd, lambda request: Hold() if request.call in ("remove", "delete") else None)
+    for _ in range(2):
+        assert site.ctl("backup").status == 0
+    scheduled(site, {"interval": "1h"}, prune={"max_age": "1s", "min_count": 1}).start()
+    command = Command(site, "backup", "--json")
+    assert command.end().status == 0
+    wait_for(lambda: proxy.held, what="the prune that follows")
+    waiting = []
+    for words in (["verify", "--all"], ["prune", "--dry-run"], ["verify"]):
+        waiting.append(Command(site, *words))
+        wait_for(lambda: len(status(site)["waiting"]) == len(waiting) or waiting[-1].process.poll() is not None)
+    told = status(site)
+    assert told["running"]["job"] == "prune" and told["waiting"] == ["verify", "prune", "verify"], told
+    assert re.search(r"^waiting +verify\n +prune\n +verify$", site.ctl("status").out, re.M)
+    waiting.pop().interrupt()
+    wait_for(lambda: status(site)["waiting"] == ["verify", "prune"])
+    proxy.release()
+    for command in waiting:
+        done = command.end()
+        assert done.status == 0 and done.err.splitlines() == ["note: waiting for the prune that is running"], done
+    assert site.stop() == 0
+    ends = [text.split(" ")[0] + text.split(" ")[1] for text in events(site, "info") if re.match("(verify|prune) (done|would)", text)]
+    assert ends == ["prunedone:", "verifydone:", "prunewould"], ends
+
+
 def begun(site, proxy, *words):
     """A job that has its place and is held: a backup may be at work already."""
     command = Command(site, *words)

@@ -197,6 +197,138 @@ static void test_two(void **state)
     assert_false(jobs_state(jobs)->has_failure);
 }
 
+/* ---- who waits ---- */
+
+/* Somebody who waits for his turn and then starts what he wanted, or leaves it. */
+struct waiter {
+    struct jobs_waiter waiter;
+    int kind;
+    bool leaves, had_turn;
+};
+
+static void on_turn(void *ctx)
+{
+    struct waiter *w = ctx;
+    struct err e = ERR_INIT;
+
+    w->had_turn = true;
+    if (!w->leaves)
+        assert_int_equal(start(w->kind, &e), 0);
+}
+
+static const char *wait_for(struct waiter *w, int kind)
+{
+    *w = (struct waiter){.waiter = {.ctx = w, .on_turn = on_turn}, .kind = kind};
+    return jobs_wait(jobs, (enum jobs_kind)kind, &w->waiter);
+}
+
+static void start_nobodys(int kind)
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(kind == BACKUP ? jobs_start_backup(jobs, &(struct backup_request){0}, NULL, &e)
+                                    : jobs_start_prune(jobs, &(struct prune_request){0}, NULL, &e),
+            0);
+}
+
+/* Nobody's job is waited for, somebody's is not, also when he has left; nor is what would begin. */
+static void test_whom_to_wait_for(void **state)
+{
+    struct waiter w;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    for (int kind = 0; kind < N_KINDS; kind++) {
+        assert_null(wait_for(&w, kind));
+        start_nobodys(PRUNE);
+        assert_string_equal(wait_for(&w, kind), "prune");
+        assert_int_equal(jobs_state(jobs)->n_waiting, 1);
+        assert_string_equal(jobs_state(jobs)->waiting[0], names[kind]);
+        jobs_wait_no_more(jobs, &w.waiter);
+        end(PRUNE, NULL);
+        assert_false(w.had_turn);
+        assert_int_equal(start(PRUNE, &e), 0);
+        assert_null(wait_for(&w, kind));
+        jobs_unwatch(jobs, &watchers[PRUNE]);
+        assert_null(wait_for(&w, kind));
+        end(PRUNE, NULL);
+    }
+    /* Beside somebody's verify a backup is nobody's: only another backup has nothing of somebody's in its way. */
+    assert_int_equal(start(VERIFY, &e), 0);
+    start_nobodys(BACKUP);
+    assert_null(wait_for(&w, VERIFY));
+    assert_int_equal(start(VERIFY, &e), -1);
+    assert_non_null(strstr(e.text, "a verify is running"));
+    assert_string_equal(wait_for(&w, BACKUP), "backup");
+    end(BACKUP, NULL);
+    assert_true(w.had_turn);
+    assert_string_equal(jobs_state(jobs)->changing.name, "backup");
+    end(BACKUP, NULL);
+    end(VERIFY, NULL);
+}
+
+static bool timer_had_its_turn;
+
+/* As the timer does: what is due begins as soon as it can. */
+static void on_idle(void *ctx)
+{
+    struct err ignored = ERR_INIT;
+
+    (void)ctx;
+    timer_had_its_turn = jobs_start_backup(jobs, &(struct backup_request){0}, NULL, &ignored) == 0;
+}
+
+/* In the order of arrival, one after the other, or beside each other as far as they go; and before the timer, whose
+ * jobs would keep a rotation, which nothing may run beside, waiting for ever. */
+static void test_order(void **state)
+{
+    struct waiter rotate, verify, backup, left;
+
+    (void)state;
+    jobs_observe(jobs, &(struct jobs_observer){.idle = on_idle});
+    start_nobodys(PRUNE);
+    assert_non_null(wait_for(&rotate, ROTATE));
+    assert_non_null(wait_for(&left, PRUNE));
+    assert_non_null(wait_for(&verify, VERIFY));
+    assert_non_null(wait_for(&backup, BACKUP));
+    left.leaves = true;
+    end(PRUNE, NULL);
+    assert_string_equal(jobs_running(jobs), "rotate-key");
+    assert_false(timer_had_its_turn);
+    assert_int_equal(jobs_state(jobs)->n_waiting, 3);
+    end(ROTATE, NULL);
+    assert_true(left.had_turn);
+    assert_string_equal(jobs_state(jobs)->reading.name, "verify");
+    assert_string_equal(jobs_state(jobs)->changing.name, "backup");
+    assert_int_equal(jobs_state(jobs)->n_waiting, 0);
+    assert_false(timer_had_its_turn);
+    end(BACKUP, NULL);
+    assert_true(timer_had_its_turn);
+    timer_had_its_turn = false;
+    end(VERIFY, NULL);
+    end_badly(BACKUP, ERR_CANCELLED);
+    assert_true(timer_had_its_turn);
+}
+
+/* Bounded; and at the end of the daemon nobody is called. */
+static void test_many_wait(void **state)
+{
+    struct waiter waiters[JOBS_WAITERS], more;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    start_nobodys(PRUNE);
+    for (unsigned i = 0; i < JOBS_WAITERS; i++)
+        assert_non_null(wait_for(&waiters[i], VERIFY));
+    assert_null(wait_for(&more, VERIFY));
+    assert_int_equal(start(VERIFY, &e), -1);
+    assert_int_equal(e.kind, ERR_BUSY);
+    jobs_stop(jobs);
+    end_badly(PRUNE, ERR_CANCELLED);
+    assert_null(jobs_running(jobs));
+    assert_false(waiters[0].had_turn);
+}
+
 /* What `status` keeps is about the service: not that somebody mistyped, or left. */
 static void test_last_failure(void **state)
 {
@@ -268,6 +400,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
             cmocka_unit_test_setup_teardown(test_two, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_whom_to_wait_for, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_many_wait, setup, teardown),
             cmocka_unit_test_setup_teardown(test_last_failure, setup, teardown),
             cmocka_unit_test_setup_teardown(test_forgets, setup, teardown),
             cmocka_unit_test_setup_teardown(test_what_stays_is_no_news, setup, teardown),

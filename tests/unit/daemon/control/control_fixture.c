@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "control/wire.h"
 #include "core/log.h"
 #include "folder.h"
@@ -118,6 +119,42 @@ int jobs_start_rotate(
         (void)memcpy(job.next, secret_const_data(request->next), KEY_LEN);
     }
     return take_job("rotate-key", watcher, e);
+}
+
+const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_waiter *waiter)
+{
+    static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key"};
+
+    (void)j;
+    if (!job.nobodys)
+        return NULL;
+    assert_in_range(job.state.n_waiting, 0, ARRAY_LEN(job.waiters) - 1);
+    job.waiters[job.state.n_waiting] = waiter;
+    job.state.waiting[job.state.n_waiting++] = names[kind];
+    return job.nobodys;
+}
+
+void jobs_wait_no_more(struct jobs *j, const struct jobs_waiter *waiter)
+{
+    unsigned kept = 0;
+
+    (void)j;
+    for (unsigned i = 0; i < job.state.n_waiting; i++)
+        if (job.waiters[i] != waiter) {
+            job.waiters[kept] = job.waiters[i];
+            job.state.waiting[kept++] = job.state.waiting[i];
+        }
+    job.state.n_waiting = kept;
+}
+
+void fixture_give_turn(void)
+{
+    const struct jobs_waiter *first = job.waiters[0];
+
+    assert_int_not_equal(job.state.n_waiting, 0);
+    job.nobodys = NULL;
+    jobs_wait_no_more(NULL, first);
+    first->on_turn(first->ctx);
 }
 
 struct retain_policy prune_policy(const struct conf *c)
@@ -284,7 +321,9 @@ int fixture_teardown(void **state)
     control_free(TAKE_PTR(control));
     if (uv_run(&loop, UV_RUN_DEFAULT) != 0 || uv_loop_close(&loop) != 0)
         return -1;
-    return core_users == 0 && !listing_runs && !job.watcher.ctx && folder_count() == 0 ? folder_teardown(state) : -1;
+    return core_users == 0 && !listing_runs && !job.watcher.ctx && !job.state.n_waiting && folder_count() == 0
+                   ? folder_teardown(state)
+                   : -1;
 }
 
 struct control_spec fixture_spec(void)

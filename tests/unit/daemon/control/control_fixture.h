@@ -32,6 +32,8 @@ struct control_job {
     struct prune_request prune;
     struct rotate_request rotate; /* its keys are gone; they were: */
     uint8_t previous[KEY_LEN], next[KEY_LEN];
+    const char *nobodys; /* a job that nobody asked for, and that keeps all from starting; or NULL */
+    const struct jobs_waiter *waiters[4];
     struct known *known;
     char output[512];  /* of a restore, as far as it fits; the tool of a verify */
     size_t output_len; /* of a restore, all of it */
@@ -71,6 +73,9 @@ void fixture_turn(void);
 
 /* Turns the loop until the job runs and is watched. */
 void fixture_await_job(void);
+
+/* What nobody asked for has ended: the first who waited for that has his turn. */
+void fixture_give_turn(void);
 
 /* The job ends, and its watcher is told. */
 void fixture_end_job(const struct job_result *result, const struct err *err);

@@ -180,12 +180,13 @@ static void test_status(void **state)
     (void)state;
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;
-    EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
-                   "\"\",\"encrypting\":false,"
-                   "\"key\":\"\",\"key_trouble\":\"\",\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,"
-                   "\"newest\":null,\"failures_in_a_row\":0,\"last_"
-                   "prune\":null,\"pruned\":null,\"running\":null,\"beside\":null,\"last_success\":null,\"last_"
-                   "failure\":null}\n",
+    EXPECT_PRINTED(
+            "{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
+            "\"\",\"encrypting\":false,"
+            "\"key\":\"\",\"key_trouble\":\"\",\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,"
+            "\"newest\":null,\"failures_in_a_row\":0,\"last_"
+            "prune\":null,\"pruned\":null,\"running\":null,\"beside\":null,\"waiting\":[],\"last_success\":null,\"last_"
+            "failure\":null}\n",
             results_done(&done));
     status.key = text("f");
     status.key_trouble = text("t");
@@ -200,7 +201,7 @@ static void test_status(void **state)
                    "\"key\":\"f\",\"key_trouble\":\"t\",\"endpoints\":[\"a:1\",\"b:2\"],\"schedule\":\"\",\"next_"
                    "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
-                   "\"note\":\"\"},\"beside\":null,"
+                   "\"note\":\"\"},\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
                    "\"text\":\"\"}}\n",
             results_done(&done));
@@ -213,6 +214,7 @@ static void test_status(void **state)
                    "backup\":null,\"newest\":null,\"failures_"
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
                    "\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"bytes\",\"note\":\"\"},\"beside\":null,"
+                   "\"waiting\":[],"
                    "\"last_success\":"
                    "null,\"last_"
                    "failure\":null}\n",
@@ -225,7 +227,7 @@ static void test_status(void **state)
                    "\"newest\":null,\"failures_in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":"
                    "\"backup\","
                    "\"since\":null,\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"keys\",\"note\":\"\"},"
-                   "\"beside\":null,"
+                   "\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":null}\n",
             results_done(&done));
 }
