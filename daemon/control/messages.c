@@ -6,6 +6,7 @@
 #include "control.pb-c.h"
 #include "control/wire.h"
 #include "job/keys/keyring.h"
+#include "job/message/backup_message.h"
 #include "version.h"
 
 /* protobuf-c's strings are not const, though packing does not touch them. */
@@ -188,24 +189,6 @@ int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e)
     return append(out, &reply, e);
 }
 
-static void fill_backup(Control__BackupResult *m, const struct backup_result *r)
-{
-    m->name = text(r->name);
-    m->instant = r->instant;
-    m->snapshot_size = r->snapshot_size;
-    m->stored_size = r->stored_size;
-    m->elapsed_ms = r->elapsed_ms;
-    m->encrypted = r->encrypted;
-    m->endpoint = text(r->member.endpoint);
-    m->member = text(r->member.name);
-    m->etcd_version = text(r->member.version);
-    m->revision_before = r->member.revision;
-    m->revision_after = r->revision_after;
-    m->attempts = r->attempts;
-    m->spooled = r->spooled;
-    m->doubt = text(r->doubt);
-}
-
 static void fill_restore(Control__RestoreResult *m, const struct restore_result *r)
 {
     m->name = text(r->name);
@@ -315,7 +298,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
             result = NULL;
     }
     if (result && result->backup) {
-        fill_backup(&backup, result->backup);
+        backup_message_fill(&backup, result->backup);
         done.result_case = CONTROL__DONE__RESULT_BACKUP;
         done.backup = &backup;
     } else if (result && result->restore) {
@@ -373,7 +356,7 @@ static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, 
     m->waiting = (char **)(uintptr_t)state->waiting;
     m->n_waiting = state->n_waiting;
     if (state->has_success) {
-        fill_backup(&parts->success, &state->last_success);
+        backup_message_fill(&parts->success, &state->last_success);
         m->last_success = &parts->success;
     }
     if (state->has_failure) {

@@ -10,8 +10,10 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/timestamp.h"
+#include "control/message_json.h"
 #include "core/log.h"
 #include "core/program.h"
+#include "job/message/backup_message.h"
 
 struct hook {
     struct hooks *owner;
@@ -28,20 +30,13 @@ struct hooks {
 
 /* ---- the event ---- */
 
+/* The fields of etcd-backupctl --json backup. */
 static void write_backup(FILE *out, bool *first, const struct backup_result *r)
 {
-    json_text(out, first, "name", r->name);
-    json_instant(out, first, "instant", r->instant);
-    json_number(out, first, "snapshot_size", r->snapshot_size);
-    json_number(out, first, "stored_size", r->stored_size);
-    json_number(out, first, "elapsed_ms", r->elapsed_ms);
-    json_number(out, first, "attempts", r->attempts);
-    json_bool(out, first, "encrypted", r->encrypted);
-    json_text(out, first, "endpoint", r->member.endpoint);
-    json_text(out, first, "etcd_version", r->member.version);
-    json_signed(out, first, "revision_before", r->member.revision);
-    json_signed(out, first, "revision_after", r->revision_after);
-    json_text(out, first, "doubt", r->doubt);
+    Control__BackupResult m = CONTROL__BACKUP_RESULT__INIT;
+
+    backup_message_fill(&m, r);
+    message_json_fields(out, first, &m.base);
 }
 
 static void write_event(FILE *out, const struct core *core, const struct backup_result *result, const struct err *err)

@@ -17,7 +17,7 @@ from faults import Command, check_clean, events, log, news
 from s3_proxy import Hold
 from servers import wait_for
 
-VERSION, FRAME_MAX, PLACES, IDLE_SECONDS = 3, 64 << 10, 16, 10
+VERSION, FRAME_MAX, PLACES, IDLE_SECONDS = 4, 64 << 10, 16, 10
 
 # proto/control.proto, as numbers.
 HELLO = message(f1=message(f1=VERSION))
@@ -52,7 +52,10 @@ def fields(data):
 
     while at < len(data):
         tag = number()
-        value = number()
+        if tag & 7 == 1:  # an instant
+            value, at = struct.unpack_from("<q", data, at)[0], at + 8
+        else:
+            value = number()
         if tag & 7 == 2:
             at += value
             value = data[at - value:at]
@@ -107,7 +110,7 @@ class Client:
         if 1 not in told:
             return None
         failed = fields(told[1])
-        return failed[1].decode(), failed[2].decode()
+        return failed[3].decode(), failed[4].decode()
 
     def close(self):
         self.socket.close()

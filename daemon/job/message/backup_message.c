@@ -1,0 +1,25 @@
+#include "job/message/backup_message.h"
+
+/* protobuf-c's strings are not const, though nobody writes to these. */
+static char *text(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+void backup_message_fill(Control__BackupResult *m, const struct backup_result *r)
+{
+    m->name = text(r->name);
+    m->instant = r->instant;
+    m->snapshot_size = r->snapshot_size;
+    m->stored_size = r->stored_size;
+    m->elapsed_ms = r->elapsed_ms;
+    m->encrypted = r->encrypted;
+    m->endpoint = text(r->member.endpoint);
+    m->member = text(r->member.name);
+    m->etcd_version = text(r->member.version);
+    m->revision_before = r->member.revision;
+    m->revision_after = r->revision_after;
+    m->attempts = r->attempts;
+    m->spooled = r->spooled;
+    m->doubt = text(r->doubt);
+}
