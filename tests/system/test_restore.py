@@ -171,7 +171,8 @@ def test_tampered(site, folder, way):
 
 
 def test_renamed(site, folder):
-    """An old backup under a new name is refused, unless the user says that it was renamed."""
+    """An old backup under a new name is not the latest while that name is of the future, and refused where it is asked for,
+    unless the user says that it was renamed."""
     site.start()
     name, dump = sealed_backup(site)
     key = site.bucket.get(name.replace(".dump", ".key"))
@@ -179,9 +180,13 @@ def test_renamed(site, folder):
     site.bucket.put("backup-2100-01-01T00:00:00Z.key", key)
     output = folder / "out.db"
     done = restore(site, "--output", output)
-    assert done.status == 5 and "2100-01-01T00:00:00Z" in done.err, done
+    assert done.status == 0 and done.json["name"] == name, done
+    assert "backup-2100-01-01T00:00:00Z.dump is newer, but its time has not come yet" in done.err, done
+    output.unlink()
+    done = restore(site, "-t", "2100-01-01T00:00:00Z", "--output", output)
+    assert done.status == 5 and "bound to another instant than 2100-01-01T00:00:00Z" in done.err, done
     assert not os.path.exists(output)
-    done = restore(site, "--output", output, "--allow-renamed")
+    done = restore(site, "-t", "2100-01-01T00:00:00Z", "--output", output, "--allow-renamed")
     assert done.status == 0, done
     assert output.read_bytes() == site.plaintext(name)
 
