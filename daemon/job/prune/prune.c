@@ -9,6 +9,7 @@
 #include "base/timestamp.h"
 #include "job/bucket/listing.h"
 #include "job/bucket/uploads.h"
+#include "job/lifecycle.h"
 #include "job/prune/deletion.h"
 #include "job/prune/evidence.h"
 #include "s3/object.h"
@@ -30,12 +31,10 @@ struct victim {
 };
 
 struct prune {
+    struct lifecycle life;
     struct core *core;
     struct job_sink sink;
     enum state state;
-    bool cancelled;
-    uint64_t started_ms;
-    uv_timer_t timer; /* brings the start, the next step and a cancellation to the loop's next turn */
     struct prune_request request;
     struct listing *listing;
     struct catalog_list *list;
@@ -64,20 +63,16 @@ static void set_state(struct prune *p, enum state state)
     tell_progress(p);
 }
 
-static void schedule(struct prune *p, uv_timer_cb what)
-{
-    (void)uv_timer_start(&p->timer, what, 0, 0);
-}
-
 /* ---- the end ---- */
 
-static void on_timer_closed(uv_handle_t *h)
+static struct prune *of(struct lifecycle *life)
 {
-    struct prune *p = h->data;
-    struct core *core = p->core;
+    return CONTAINER_OF(life, struct prune, life);
+}
 
-    free(p);
-    core_release(core);
+static void free_job(struct lifecycle *life)
+{
+    free(of(life));
 }
 
 static void finish(struct prune *p, const struct err *err)
@@ -95,8 +90,8 @@ static void finish(struct prune *p, const struct err *err)
     retain_plan_free(TAKE_PTR(p->plan));
     listing_free(TAKE_PTR(p->listing));
     catalog_list_free(TAKE_PTR(p->list));
-    p->result.elapsed_ms = uv_now(core_loop(p->core)) - p->started_ms;
-    uv_close((uv_handle_t *)&p->timer, on_timer_closed);
+    p->result.elapsed_ms = lifecycle_elapsed_ms(&p->life);
+    lifecycle_end(&p->life);
     sink.done(sink.ctx, &(struct job_result){.prune = &p->result}, err);
 }
 
@@ -218,11 +213,9 @@ static void on_deleted(void *ctx, enum deletion_versions versions, const struct 
     finish(p, err || p->failed ? &e : NULL);
 }
 
-static void cancel_now(uv_timer_t *timer);
-
-static void start_deleting(uv_timer_t *timer)
+static void start_deleting(struct lifecycle *life)
 {
-    struct prune *p = CONTAINER_OF(timer, struct prune, timer);
+    struct prune *p = of(life);
     struct deletion_spec spec = {
             .backups = p->backups,
             .n = p->n_victims,
@@ -234,10 +227,6 @@ static void start_deleting(uv_timer_t *timer)
     };
     struct err e = ERR_INIT;
 
-    if (p->cancelled) { /* in the very turn in which this was scheduled, which set the timer anew */
-        cancel_now(timer);
-        return;
-    }
     p->state = DELETING;
     p->deletion = deletion_start(p->core, &spec, &e);
     if (!p->deletion)
@@ -257,7 +246,7 @@ static void on_uploads(void *ctx, unsigned aborted, const struct err *err)
         (void)snprintf(note, sizeof(note), "unfinished uploads stay: %s", err->text);
         p->sink.note(p->sink.ctx, note);
     }
-    schedule(p, start_deleting);
+    lifecycle_next(&p->life, start_deleting);
 }
 
 /* ---- deciding ---- */
@@ -322,7 +311,7 @@ static void decide(struct prune *p, const struct err *before)
     } else if (make_plan(p, &e) < 0) {
         finish(p, &e);
     } else if (p->request.dry_run) {
-        schedule(p, start_deleting); /* of uploads a dry run says nothing */
+        lifecycle_next(&p->life, start_deleting); /* of uploads a dry run says nothing */
     } else {
         set_state(p, UPLOADS);
         p->uploads = uploads_abort(p->core, &uploads, &e);
@@ -390,9 +379,9 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
 
 /* ---- the beginning ---- */
 
-static void begin(uv_timer_t *timer)
+static void begin(struct lifecycle *life)
 {
-    struct prune *p = CONTAINER_OF(timer, struct prune, timer);
+    struct prune *p = of(life);
     struct listing_spec spec = {.ctx = p, .on_done = on_listed};
     struct err e = ERR_INIT;
 
@@ -417,6 +406,15 @@ struct retain_policy prune_policy(const struct conf *conf)
     };
 }
 
+static void cancel(struct lifecycle *life)
+{
+    struct prune *p = of(life);
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled; %u backups had gone already", p->result.deleted);
+    finish(p, &e);
+}
+
 struct prune *prune_start(
         struct core *core, const struct prune_request *request, const struct job_sink *sink, struct err *e)
 {
@@ -426,31 +424,15 @@ struct prune *prune_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    core_acquire(core);
     p->core = core;
     p->sink = *sink;
     p->request = *request;
     p->result.dry_run = request->dry_run;
-    p->started_ms = uv_now(core_loop(core));
-    p->timer.data = p;
-    (void)uv_timer_init(core_loop(core), &p->timer);
-    schedule(p, begin);
+    lifecycle_start(&p->life, core, &(struct lifecycle_spec){.first = begin, .cancel = cancel, .free_job = free_job});
     return p;
-}
-
-static void cancel_now(uv_timer_t *timer)
-{
-    struct prune *p = CONTAINER_OF(timer, struct prune, timer);
-    struct err e = ERR_INIT;
-
-    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled; %u backups had gone already", p->result.deleted);
-    finish(p, &e);
 }
 
 void prune_cancel(struct prune *p)
 {
-    if (p->state == FINISHED || p->cancelled)
-        return;
-    p->cancelled = true;
-    schedule(p, cancel_now);
+    lifecycle_cancel(&p->life);
 }
