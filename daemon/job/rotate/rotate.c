@@ -8,6 +8,7 @@
 #include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/listing.h"
+#include "job/lifecycle.h"
 #include "job/rotate/key_list.h"
 #include "job/rotate/old_versions.h"
 #include "job/rotate/rewrap.h"
@@ -39,12 +40,10 @@ struct lane {
 };
 
 struct rotate {
+    struct lifecycle life;
     struct core *core;
     struct job_sink sink;
     enum state state;
-    bool cancelled;
-    uint64_t started_ms;
-    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn */
     struct secret *previous, *next;
     bool dry_run, purges;
 
@@ -88,13 +87,14 @@ static void set_state(struct rotate *r, enum state state)
 
 /* ---- the end ---- */
 
-static void on_timer_closed(uv_handle_t *h)
+static struct rotate *of(struct lifecycle *life)
 {
-    struct rotate *r = h->data;
-    struct core *core = r->core;
+    return CONTAINER_OF(life, struct rotate, life);
+}
 
-    free(r);
-    core_release(core);
+static void free_job(struct lifecycle *life)
+{
+    free(of(life));
 }
 
 /* The only end. */
@@ -114,9 +114,9 @@ static void finish(struct rotate *r, const struct err *err)
     keyring_free(TAKE_PTR(r->ring));
     secret_free(TAKE_PTR(r->previous));
     secret_free(TAKE_PTR(r->next));
-    r->result.elapsed_ms = uv_now(core_loop(r->core)) - r->started_ms;
+    r->result.elapsed_ms = lifecycle_elapsed_ms(&r->life);
     result = r->result;
-    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+    lifecycle_end(&r->life);
     sink.done(sink.ctx, &(struct job_result){.rotate = &result}, err);
 }
 
@@ -570,9 +570,9 @@ static int take_new_key(struct rotate *r, struct err *e)
     return 0;
 }
 
-static void begin(uv_timer_t *timer)
+static void begin(struct lifecycle *life)
 {
-    struct rotate *r = CONTAINER_OF(timer, struct rotate, timer);
+    struct rotate *r = of(life);
     struct err e = ERR_INIT;
 
     if (take_new_key(r, &e) < 0) {
@@ -592,6 +592,18 @@ static void free_unstarted(struct rotate *r)
     free(r);
 }
 
+static void cancel(struct lifecycle *life)
+{
+    struct rotate *r = of(life);
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
+            "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
+            "and keep both keys until then",
+            r->result.rotated + r->result.already + r->result.bound);
+    finish(r, &e);
+}
+
 struct rotate *rotate_start(
         struct core *core, const struct rotate_request *request, const struct job_sink *sink, struct err *e)
 {
@@ -608,34 +620,15 @@ struct rotate *rotate_start(
         free_unstarted(r);
         return NULL;
     }
-    core_acquire(core);
     r->core = core;
     r->sink = *sink;
     r->dry_run = r->result.dry_run = request->dry_run;
     r->purges = request->purge_versions;
-    r->started_ms = uv_now(core_loop(core));
-    r->timer.data = r;
-    (void)uv_timer_init(core_loop(core), &r->timer);
-    (void)uv_timer_start(&r->timer, begin, 0, 0);
+    lifecycle_start(&r->life, core, &(struct lifecycle_spec){.first = begin, .cancel = cancel, .free_job = free_job});
     return r;
-}
-
-static void cancel_now(uv_timer_t *timer)
-{
-    struct rotate *r = CONTAINER_OF(timer, struct rotate, timer);
-    struct err e = ERR_INIT;
-
-    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
-            "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
-            "and keep both keys until then",
-            r->result.rotated + r->result.already + r->result.bound);
-    finish(r, &e);
 }
 
 void rotate_cancel(struct rotate *r)
 {
-    if (r->state == FINISHED || r->cancelled)
-        return;
-    r->cancelled = true;
-    (void)uv_timer_start(&r->timer, cancel_now, 0, 0);
+    lifecycle_cancel(&r->life);
 }
