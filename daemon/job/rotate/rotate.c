@@ -10,14 +10,15 @@
 #include "job/bucket/listing.h"
 #include "job/lifecycle.h"
 #include "job/rotate/key_list.h"
-#include "job/rotate/old_versions.h"
+#include "job/rotate/left_versions.h"
 #include "job/rotate/rewrap.h"
 #include "job/rotate/underway.h"
 #include "seal/key.h"
 
 enum state {
     LISTING,    /* the keys */
-    REWRAPPING, /* or, in a second pass, looking whether all are what they should be */
+    REWRAPPING, /* or, in a second pass, looking whether all are what they should
+                   be */
     UPLOADS,    /* is a backup under way? */
     CONFIRMING, /* the keys are listed once more: has one come meanwhile? */
     VERSIONS,   /* old ones are counted, or purged */
@@ -29,7 +30,8 @@ static const char *const phase_names[] = {"listing", "rotating", "uploads", "lis
 enum {
     LANES = 16,
     PASSES_MAX = 6,
-    /* So many failures in a row that are not the key's own (no network, no rights) are those of all that follow. */
+    /* So many failures in a row that are not the key's own (no network, no
+       rights) are those of all that follow. */
     ALIKE_MAX = 2 * LANES,
 };
 
@@ -55,10 +57,8 @@ struct rotate {
     size_t changed; /* that this pass found not to be done */
     struct lane lanes[LANES];
     struct underway *underway;
-    unsigned needed_versions; /* old versions of keys that are missing */
-    char needed[NAME_TEXT_MAX];
     enum rewrap_condition condition;
-    struct old_versions *versions;
+    struct left_versions *versions;
 
     unsigned alike;      /* failures in a row that are not the key's own */
     unsigned not_opened; /* because neither key opens it */
@@ -106,7 +106,7 @@ static void finish(struct rotate *r, const struct err *err)
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
     underway_free(TAKE_PTR(r->underway));
-    old_versions_free(TAKE_PTR(r->versions));
+    left_versions_free(TAKE_PTR(r->versions));
     for (unsigned i = 0; i < LANES; i++)
         rewrap_free(TAKE_PTR(r->lanes[i].rewrap));
     key_list_free(TAKE_PTR(r->keys));
@@ -139,7 +139,8 @@ static void finish_incomplete(struct rotate *r)
         err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", r->alike, left);
     if (result->rotated + result->already + result->bound == 0 && r->not_opened == result->failed && left == 0)
         err_prepend(&r->failure,
-                "the previous key %s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
+                "the previous key %s opens none of the %zu keys, and nothing "
+                "was changed: do not destroy any key; ",
                 result->previous, count(r));
     else
         err_prepend(&r->failure, "%u of %zu keys were not rotated: do not destroy the previous key %s; ",
@@ -147,8 +148,9 @@ static void finish_incomplete(struct rotate *r)
     finish(r, &r->failure);
 }
 
-/* Whether the configuration names the new key. The file is read again each time: somebody may have put the old key back
- * meanwhile. Errors: ERR_CONFIG. */
+/* Whether the configuration names the new key. The file is read again each
+ * time: somebody may have put the old key back meanwhile. Errors: ERR_CONFIG.
+ */
 static int check_configured(struct rotate *r, struct err *e)
 {
     struct rotate_result *result = &r->result;
@@ -158,49 +160,38 @@ static int check_configured(struct rotate *r, struct err *e)
     if (r->dry_run || !core_conf(r->core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
         return 0;
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the new "
+            "all keys are rotated, but do NOT destroy the previous key %s "
+            "yet: encryption_key_path %s%s; put the new "
             "key %s there, and run this again%s",
             result->previous, n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
             result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
 }
 
-/* Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
- * key is what it was said to be: an old version that it opened says so, too. Errors: ERR_CONFIG. */
+/* Nothing failed in the bucket. What remains is whether the daemon itself uses
+ * the new key, and whether the previous key is what it was said to be: an old
+ * version that it opened says so, too. Errors: ERR_CONFIG. */
 static int conclude(struct rotate *r, struct err *e)
 {
     const struct rotate_result *result = &r->result;
 
     if (!result->rotated && !result->bound && !result->purged && !result->locked_versions && !r->has_evidence)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
-                "that the right file, or are the two interchanged? Destroy neither before that is clear",
+                "nothing to rotate: all %u keys are opened by %s, and none "
+                "says that it was ever wrapped by %s; is "
+                "that the right file, or are the two interchanged? Destroy "
+                "neither before that is clear",
                 result->already, result->next, result->previous);
     return check_configured(r, e);
 }
 
 /* ---- old versions ---- */
 
-static bool find_rotated(void *ctx, const char *name, int64_t *instant)
-{
-    struct rotate *r = ctx;
-    const struct key_item *item = key_list_find(r->keys, name);
-
-    if (key_list_find(r->missing, name) && r->needed_versions++ == 0)
-        (void)snprintf(r->needed, sizeof(r->needed), "%s", name);
-    if (!item || !item->is_rotated)
-        return false;
-    *instant = item->instant;
-    return true;
-}
-
-/* What is removed cannot be brought back: only when nothing stands against success. That the previous key was in use
- * here each version shows by itself. */
 static bool may_purge(void *ctx)
 {
     struct rotate *r = ctx;
     struct err ignored = ERR_INIT;
 
-    return r->needed_versions == 0 && check_configured(r, &ignored) == 0;
+    return check_configured(r, &ignored) == 0;
 }
 
 static void on_purge_progress(void *ctx, unsigned done, unsigned total)
@@ -211,92 +202,45 @@ static void on_purge_progress(void *ctx, unsigned done, unsigned total)
 static void on_version_stays(void *ctx, const char *name, const struct err *err)
 {
     struct rotate *r = ctx;
-    struct err e = *err;
 
-    err_prepend(&e, "an old version stays: ");
-    tell_failure(r, &(struct unrotated){.name = name, .err = &e, .is_old_version = true});
+    r->sink.unrotated(r->sink.ctx, &(struct unrotated){.name = name, .err = err, .is_old_version = true});
 }
 
-/* Whoever asks for a purge wants to know, and so does whoever has a dump without its key, which an old version may be.
- * Else a store that does not list versions, or not for us, is told of and no more: what it keeps is no backup. But what
- * another try may show is not passed over. */
-static bool must_be_listed(const struct rotate *r, const struct err *err)
-{
-    return r->purges || key_list_count(r->missing) || err->kind == ERR_TRANSIENT || err->kind == ERR_RESOURCE;
-}
-
-/* Nobody knows what old versions there are. */
-static void finish_blind(struct rotate *r, const struct err *err)
-{
-    const char *all = r->dry_run ? "all keys were looked at, but" : "all keys are rotated, but";
-    struct err e = *err;
-
-    if (key_list_count(r->missing))
-        err_prepend(&e,
-                "%s %s is not there and its dump is; whether the bucket keeps an old version of it, which would need "
-                "the previous key, could not be seen: keep that key, and run this again, or delete the dump: ",
-                all, key_list_at(r->missing, 0)->name);
-    else
-        err_prepend(&e,
-                "%s old versions of them could not be looked for, which need the previous key: keep it, and run this "
-                "again: ",
-                all);
-    finish(r, &e);
-}
-
-static void on_versions(void *ctx, const struct old_versions_result *found, const struct err *err)
+static void on_versions(void *ctx, const struct err *err)
 {
     struct rotate *r = ctx;
-    struct err e = err ? *err : ERR_INIT;
+    struct err e = err ? *err : ERR_INIT; /* it is theirs, and they go */
 
-    r->result.old_versions = found->found - found->purged - found->harmless - found->other - found->locked;
-    r->result.other_versions = found->other;
-    r->result.locked_versions = found->locked;
-    r->result.locked_until = found->until;
-    r->result.lost_versions = found->lost - r->needed_versions;
-    r->result.purged = found->purged;
-    r->result.versions_unknown = err != NULL;
-    if (err && must_be_listed(r, err)) {
-        finish_blind(r, err);
-    } else if (found->stay) {
-        err_prepend(&r->failure,
-                "all keys are rotated, but %u old versions stay: keep the previous key until that is "
-                "settled; ",
-                found->stay);
-        finish(r, &r->failure);
-    } else if (r->needed_versions) {
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "%s was deleted and its dump was not; the bucket keeps an old version of it, which may need the "
-                "previous key: bring that version back or delete the dump, and run this again; keep the previous key "
-                "until then",
-                r->needed);
-        finish(r, &e);
-    } else {
-        e = ERR_INIT;
-        finish(r, conclude(r, &e) < 0 ? &e : NULL);
-    }
+    finish(r, err || conclude(r, &e) < 0 ? &e : NULL);
 }
 
 static void look_for_versions(struct rotate *r)
 {
-    struct old_versions_spec spec = {
+    struct left_versions_spec spec = {
             .previous = r->previous,
             .next = r->next,
-            .purges = r->purges && !r->dry_run,
+            .keys = r->keys,
+            .missing = r->missing,
+            .purges = r->purges,
+            .dry_run = r->dry_run,
+            .result = &r->result,
             .ctx = r,
-            .find = find_rotated,
             .may_purge = may_purge,
             .on_progress = on_purge_progress,
             .on_stays = on_version_stays,
             .on_done = on_versions,
     };
-    struct old_versions_result none = {0};
     struct err e = ERR_INIT;
 
     set_state(r, VERSIONS);
-    r->versions = old_versions_start(r->core, &spec, &e);
-    if (!r->versions)
-        on_versions(r, &none, &e);
+    r->versions = left_versions_new(r->core, &spec, &e);
+    if (r->versions) {
+        left_versions_start(r->versions);
+        return;
+    }
+    err_prepend(&e, "old versions of the keys could not be looked for: keep the "
+                    "previous key, and run this again: ");
+    finish(r, &e);
 }
 
 /* ---- backups that are under way ---- */
@@ -311,7 +255,8 @@ static bool is_rotated(void *ctx, const char *name)
     return item && item->is_rotated;
 }
 
-/* What a store says that does not list uploads (S3 API, "Error Responses": NotImplemented, MethodNotAllowed). */
+/* What a store says that does not list uploads (S3 API, "Error Responses":
+ * NotImplemented, MethodNotAllowed). */
 static bool is_not_implemented(const struct err *err)
 {
     return err->domain == ERR_DOMAIN_HTTP && (err->code == 501 || err->code == 405);
@@ -325,17 +270,19 @@ static void on_underway(void *ctx, const char *upload, int64_t began, const stru
 
     if (upload) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun "
-                "%s, has not ended. When none is, run this again, and keep the previous key until then (what a crash "
+                "all keys are rotated, but a backup may be under way with the "
+                "previous key: the upload of %s, begun "
+                "%s, has not ended. When none is, run this again, and keep the "
+                "previous key until then (what a crash "
                 "has left goes after a day)",
                 upload, timestamp_format(began, since));
         finish(r, &e);
         return;
     }
     if (err && !is_not_implemented(err)) {
-        err_prepend(&e,
-                "all keys are rotated, but whether a backup is under way could not be seen: keep the previous key, and "
-                "run this again: ");
+        err_prepend(&e, "all keys are rotated, but whether a backup is under way "
+                        "could not be seen: keep the previous key, and "
+                        "run this again: ");
         finish(r, &e);
         return;
     }
@@ -469,7 +416,8 @@ static void finish_unseen(struct rotate *r, const struct err *err)
     struct err e = *err;
 
     if (r->passes)
-        err_prepend(&e, "keys are rotated, but whether that were all could not be seen: keep the previous key, and run "
+        err_prepend(&e, "keys are rotated, but whether that were all could not be "
+                        "seen: keep the previous key, and run "
                         "this again: ");
     finish(r, &e);
 }
@@ -480,7 +428,8 @@ static void begin_pass(struct rotate *r, const struct catalog_list *list)
 
     if (r->passes == PASSES_MAX) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
+                "after %d passes there are still keys that change, come or go: "
+                "find out who writes to the bucket, run "
                 "this again, and do not destroy the previous key %s",
                 PASSES_MAX, r->result.previous);
         finish(r, &e);
@@ -498,8 +447,9 @@ static void begin_pass(struct rotate *r, const struct catalog_list *list)
     }
 }
 
-/* Whether there is a key that the last pass has not seen to be opened by the new one: of a backup that ended during
- * that pass. It came behind the pass' listing, and when uploads were listed its upload had ended. */
+/* Whether there is a key that the last pass has not seen to be opened by the
+ * new one: of a backup that ended during that pass. It came behind the pass'
+ * listing, and when uploads were listed its upload had ended. */
 static int look_for_news(struct rotate *r, const struct catalog_list *list, bool *found, struct err *e)
 {
     _cleanup_(cleanup_key_list_free) struct key_list *now = key_list_new(e);
@@ -552,7 +502,8 @@ static int take_new_key(struct rotate *r, struct err *e)
 
     if (!path && !r->next)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "encryption_key_path is not configured: there is no key to rotate to; --new-key brings one along");
+                "encryption_key_path is not configured: there is no key to "
+                "rotate to; --new-key brings one along");
     configured = path ? key_read_master(path, &why) : NULL;
     if (configured)
         key_fingerprint(configured, r->result.configured);
@@ -566,7 +517,9 @@ static int take_new_key(struct rotate *r, struct err *e)
     key_fingerprint(r->next, r->result.next);
     if (secret_equal(r->previous, r->next))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "the previous key and the new one are the same (%s): nothing was changed", r->result.next);
+                "the previous key and the new one are the same (%s): "
+                "nothing was changed",
+                r->result.next);
     return 0;
 }
 
@@ -598,7 +551,8 @@ static void cancel(struct lifecycle *life)
     struct err e = ERR_INIT;
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
-            "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
+            "cancelled: at least %u keys are rotated, and some that were on "
+            "their way may be; run it again to go on, "
             "and keep both keys until then",
             r->result.rotated + r->result.already + r->result.bound);
     finish(r, &e);
