@@ -122,6 +122,17 @@ static void XMLCALL on_doctype(
     stop(r);
 }
 
+/* Newer versions of Expat deprecate the one with a type that is not 64 bits wide everywhere; older ones have no other.
+ */
+static int64_t byte_index(XML_Parser parser)
+{
+#ifdef HAVE_XML_BYTE_INDEX_64
+    return XML_GetCurrentByteIndex64(parser);
+#else
+    return XML_GetCurrentByteIndex(parser);
+#endif
+}
+
 static int read_all(struct reader *r, struct bytes doc)
 {
     XML_SetUserData(r->parser, r);
@@ -134,9 +145,8 @@ static int read_all(struct reader *r, struct bytes doc)
         return -1;
     if (XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY)
         return err_set(r->err, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-    return err_set(r->err, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, (int64_t)XML_GetErrorByteIndex(r->parser),
-            "not XML: %s at byte %lld", XML_ErrorString(XML_GetErrorCode(r->parser)),
-            (long long)XML_GetErrorByteIndex(r->parser));
+    return err_set(r->err, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, byte_index(r->parser), "not XML: %s at byte %lld",
+            XML_ErrorString(XML_GetErrorCode(r->parser)), (long long)byte_index(r->parser));
 }
 
 int xml_visit(struct bytes doc, const struct xml_visitor *v, struct err *e)
