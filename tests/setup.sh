@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what building and testing need and is missing, on Debian 12 and as root. Quick, and changes nothing, when all is
+# Installs what building and testing need and is missing, on Debian 12 or 13 and as root. Quick, and changes nothing, when all is
 # there. Nothing that it installs is started, now or at the next boot. Run it, or source it; it then leaves behind:
 #   PYTHON          the interpreter that has Debian's pytest, boto3 and PyNaCl
 #   ETCD_34_DIR     where the etcd 3.4 programs are
@@ -9,7 +9,7 @@
 setup_packages='
     gcc clang meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libsodium-dev libcyaml-dev libyaml-dev
     libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libmbedtls-dev libexpat1-dev libcmocka-dev
-    libmicrohttpd-dev libclang-rt-14-dev clang-format
+    libmicrohttpd-dev libclang-rt-dev clang-format build-essential debhelper lintian
     ceph-mon ceph-osd radosgw ceph-common etcd-server etcd-client openssl python3-pytest python3-boto3 python3-nacl
     python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd prometheus mandoc
     bash-completion zsh fish'

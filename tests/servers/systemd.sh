@@ -6,9 +6,10 @@
 #
 #   TREE   what `meson install` made (DESTDIR), with /usr/local as its prefix
 # It sees this machine's files, with TREE's, and the users and folders that TREE's sysusers and tmpfiles ask
-# for. What is written to /etc, /usr, /root and /var/lib goes with it, /run and /var/log are its own, /sys and /proc/sys cannot
-# be written to. Of units it knows those of TREE and what they need, and nothing that this machine would start. The network
-# is shared.
+# for. What is written to /etc, /usr, /root, /var/lib and /var/cache goes with it, so that packages can be installed there;
+# /run and /var/log are its own, /sys and /proc/sys cannot be written to. Of units it knows those of TREE and what they need,
+# and nothing that this machine would start. With etc/systemd/system in TREE also what is put into /etc/systemd/system and
+# /usr/lib/systemd/system, which are empty then. The network is shared.
 
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,11 +24,18 @@ ctl() { nsenter --target "$(cat "$dir/init.pid")" --mount --uts --ipc --net --pi
 # Process 1, before it is systemd.
 inside() {
     mount -t tmpfs -o mode=0755 tmpfs "$dir/layers"
-    for path in etc usr var/lib root; do
+    for path in etc usr var/lib var/cache root; do
         mkdir -p "$dir/layers/$path/new" "$dir/layers/$path/work" "$tree/$path"
         mount -t overlay overlay "/$path" \
             -o "lowerdir=$tree/$path:/$path,upperdir=$dir/layers/$path/new,workdir=$dir/layers/$path/work"
     done
+    units=$dir/units
+    if [ -d "$tree/etc/systemd/system" ]; then
+        for path in /etc/systemd/system /usr/lib/systemd/system; do
+            mount -t tmpfs -o mode=0755 tmpfs "$path"
+            units=$units:$path
+        done
+    fi
     mount -t tmpfs -o mode=0755 tmpfs /run
     mount -t tmpfs -o mode=0755 tmpfs /var/log
     mount --bind /proc/sys /proc/sys
@@ -43,7 +51,8 @@ inside() {
     fi
     cd /
     # By the variable it knows that it is in a container, and lets the kernel be.
-    exec env -i container=test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin SYSTEMD_UNIT_PATH="$dir/units" \
+    exec env -i container=test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin \
+        SYSTEMD_UNIT_PATH="$units" \
         setpriv --bounding-set=-sys_time,-sys_boot,-sys_module,-sys_rawio \
         /lib/systemd/systemd --system --unit=test.target --log-target=journal --show-status=no
 }
