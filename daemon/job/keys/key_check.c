@@ -224,9 +224,10 @@ static int take(struct key_check *k, const struct catalog_list *list, size_t ind
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
+/* What cannot be a backup by its size, as a copy that broke leaves it, says nothing of the master key. */
 static bool is_encrypted(const struct catalog_backup *b)
 {
-    return b->state == CATALOG_COMPLETE && b->has_key;
+    return b->state == CATALOG_COMPLETE && b->has_key && b->doubt != CATALOG_WRONG_SIZE;
 }
 
 /* The newest, and of the others the oldest. */

@@ -327,6 +327,10 @@ static void test_nothing_to_check(void **state)
     add("backup-2024-12-06T21:22:23Z.key", 72);         /* without a dump */
     add("backup-2024-12-99T21:22:23Z.dump", 1000);      /* no date */
     add("backup-2024-12-99T21:22:23Z.key", 72);
+    add("backup-2024-12-06T21:22:24Z.dump", 0); /* a copy of it broke */
+    add("backup-2024-12-06T21:22:24Z.key", 72);
+    add("backup-2024-12-06T21:22:25Z.dump", 1000);
+    add("backup-2024-12-06T21:22:25Z.key", 0); /* a copy of this one broke */
     expect_nothing_to_check();
     new_list();
     add_backup(middle);
