@@ -86,10 +86,11 @@ def test_what_is_no_place_for_a_socket(site):
     site.socket.symlink_to(site.key_file)
     assert start_badly(site)[0] == 2
     assert site.socket.is_symlink()
-    for path in (site.dir / "nowhere" / "socket", site.dir / ("x" * 120)):
+    for path, shown in ((site.dir / "nowhere" / "socket", f"directory {site.dir / 'nowhere'} does not exist: "),
+                        (site.dir / ("x" * 120), f"{site.dir}/xxxx")):
         site.configure({"control": {"socket": path}})
         status, line = start_badly(site)
-        assert status == 2 and "control.socket: " in line and str(path)[:40] in line, line
+        assert status == 2 and "control.socket: " in line and shown in line, line
     foreign = socket.socket(socket.AF_UNIX)
     foreign.bind(str(site.dir / "foreign"))
     foreign.listen()

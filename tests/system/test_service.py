@@ -351,10 +351,19 @@ def test_metrics_of_what_fails(ceph, etcd, proxied):
     proxy.rule = lambda request: Answer(403, error("AccessDenied"))
     assert site.ctl("prune", "-i", "1", "--dry-run").status == 1
     assert prunes() == (0, 0)
-    proxy.rule = locking_rule(lambda request: Answer(403) if aged(20).replace(":", "%3A") in request.path else None)
+    asked = []
+
+    def refuse(request):  # whether it is locked; before, it was asked whose it is
+        if aged(20).replace(":", "%3A") in request.path:
+            asked.append(request)
+            return Answer(403) if len(asked) > 1 else None
+        return None
+    proxy.rule = locking_rule(refuse)
     assert site.ctl("prune", "-i", "1").status == 1
     assert prunes() == (1, 1) and len(site.bucket.dumps()) == 2
-    proxy.rule = lambda request: Hold(Answer(403, error("AccessDenied"))) if request.method in ("POST", "PUT") else None
+    # Not the claim of its name, behind which etcd is asked for a snapshot.
+    proxy.rule = lambda request: (Hold(Answer(403, error("AccessDenied")))
+                                  if request.method in ("POST", "PUT") and request.path.endswith(".dump") else None)
     command = Command(site, "backup", "--json", "-q")
     wait_for(lambda: proxy.held)
     proxy.release()
