@@ -32,6 +32,7 @@ static void reset_signals(void)
         if (!is_ignored_on_purpose(number) && sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
             (void)signal(number, SIG_DFL);
     }
+    (void)signal(SIGXFSZ, SIG_IGN);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

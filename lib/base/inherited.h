@@ -6,7 +6,9 @@
  * - The signal mask and SIGCHLD that is ignored outlive exec(2) (POSIX, exec): a blocked SIGTERM is never heard, and a
  *   child whose parent ignores SIGCHLD leaves no status. Nothing is blocked afterwards, and what is ignored has its
  *   default again, but for what nohup(1) and shells ignore on purpose: SIGHUP, SIGINT, SIGQUIT, and those of job
- * control.
+ *   control.
+ * - A limit on the size of files (RLIMIT_FSIZE) would end the program in mid write, with half a file left behind.
+ *   SIGXFSZ is ignored: the write fails with EFBIG, and is handled as on a full disk (POSIX, write).
  */
 #pragma once
 

@@ -205,6 +205,15 @@ def test_planted(site, folder):
     assert output.read_bytes() == site.plaintext(name)
 
 
+def test_a_limit_of_file_sizes(site, folder):
+    """It is met as a full disk is: told, and nothing is left behind."""
+    assert site.ctl("backup", "-q").status == 0
+    done = site.run("sh", "-c", f"ulimit -f 100; exec {site.programs.ctl} -c {site.file} restore --use-etcdutl=false "
+                    f"--output {folder}/out.db")
+    assert done.status == 1 and "File too large" in done.err, done
+    assert not [path for path in folder.iterdir() if path.is_file()]
+
+
 def test_wrong_master_key(site, folder):
     site.ctl("backup")
     site.write("master.key", os.urandom(32).hex())

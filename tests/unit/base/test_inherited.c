@@ -1,8 +1,10 @@
 /* What a program gets from whoever started it: each case in a child, since it spoils what a process has once. */
 #include "expect.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,12 +95,31 @@ static void test_ignored_signals(void **state)
     assert_int_equal(in_child(run_with_ignored, SIGINT), 1); /* what a shell starts in its background */
 }
 
+/* 0 if a write beyond the limit fails as on a full disk. */
+static int run_with_limit(unsigned unused)
+{
+    const struct rlimit none = {0};
+    int fd = open("/tmp", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+    (void)unused;
+    if (fd < 0 || setrlimit(RLIMIT_FSIZE, &none) < 0 || inherited_clean() < 0)
+        return 1;
+    return write(fd, "x", 1) < 0 && errno == EFBIG ? 0 : 2;
+}
+
+static void test_limit_of_file_sizes(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(run_with_limit, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_closed_descriptors),
             cmocka_unit_test(test_a_mask),
             cmocka_unit_test(test_ignored_signals),
+            cmocka_unit_test(test_limit_of_file_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
