@@ -103,9 +103,11 @@ class Server:
         self.dir.mkdir(parents=True, exist_ok=True)
         (self.dir / "ready").unlink(missing_ok=True)
         self.log = self.dir / "run.log"
+        # HUP asks the script for a restart, and no shell can trap what nohup(1) ignores.
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [*inside, "setpriv", "--pdeathsig", "TERM", "sh", self.script, "run", str(self.dir), *map(str, options)],
+                [*inside, "env", "--default-signal=HUP", "setpriv", "--pdeathsig", "TERM", "sh", self.script, "run",
+                 str(self.dir), *map(str, options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=ENVIRONMENT)
         self._wait()
 
