@@ -17,7 +17,7 @@ enum state {
     LOCKS,         /* are looked for at what is to go, */
     LOCKS_OF_KEYS, /* and at the keys that are to go with it */
     DUMPS,         /* go, and lone keys with them */
-    KEYS,          /* of the dumps that are gone */
+    KEYS,          /* of the dumps that are gone, and the marks that they are bad */
 };
 
 static const char *const phase_names[] = {
@@ -280,13 +280,38 @@ static bool has_part(const struct deletion *d, size_t i)
     }
 }
 
+static int add_object(struct deletion *d, size_t i, const char *name, struct err *e)
+{
+    d->objects[d->n_objects] = strdup(name);
+    if (!d->objects[d->n_objects])
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    d->backup_of[d->n_objects++] = i;
+    return 0;
+}
+
+/* The marks of dumps that are gone, after the keys: without its dump one says nothing. */
+static int collect_marks(struct deletion *d, struct err *e)
+{
+    char name[NAME_TEXT_MAX];
+
+    for (size_t i = 0; i < d->spec.n; i++) {
+        const struct catalog_backup *b = d->spec.backups[i];
+
+        if (d->is_gone[i] && b->is_marked &&
+                (name_bad_of_dump(name, b->name, name_object_tag(b->etag, b->size), e) < 0 ||
+                        add_object(d, i, name, e) < 0))
+            return -1;
+    }
+    return 0;
+}
+
 /* The objects that the state is about. */
 static int collect(struct deletion *d, struct err *e)
 {
     char name[NAME_TEXT_MAX];
 
-    d->objects = calloc(d->spec.n + 1, sizeof(*d->objects));
-    d->backup_of = calloc(d->spec.n + 1, sizeof(*d->backup_of));
+    d->objects = calloc(2 * d->spec.n + 1, sizeof(*d->objects));
+    d->backup_of = calloc(2 * d->spec.n + 1, sizeof(*d->backup_of));
     if (!d->objects || !d->backup_of)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     for (size_t i = 0; i < d->spec.n; i++) {
@@ -296,11 +321,10 @@ static int collect(struct deletion *d, struct err *e)
             name_key_of_dump(name, d->spec.backups[i]->name);
         else
             (void)snprintf(name, sizeof(name), "%s", d->spec.backups[i]->name);
-        if (!(d->objects[d->n_objects] = strdup(name)))
-            return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        d->backup_of[d->n_objects++] = i;
+        if (add_object(d, i, name, e) < 0)
+            return -1;
     }
-    return 0;
+    return d->state == KEYS ? collect_marks(d, e) : 0;
 }
 
 /* Starts what comes now, if there is anything to it. */

@@ -2,7 +2,7 @@
  * deletion.h: backups go, in an order that leaves nothing unreadable, as far as the store lets them go.
  *
  *     does the bucket keep versions? => what is locked stays, with its other half (locks.h)
- *     => dumps go, and lone keys => keys of dumps that are gone
+ * *     => dumps go, and lone keys => keys of dumps that are gone, and the marks that those are bad
  *
  * Which ones go is prune's to decide (prune.h). A dump goes before its key, so that what is visible can always be
  * decrypted. Where the store fails in the middle of the dumps, the keys of those that are gone go all the same. Nothing
@@ -32,7 +32,7 @@ enum deletion_versions { DELETION_VERSIONS_NONE, DELETION_VERSIONS_KEPT, DELETIO
 struct deletion_report {
     size_t index; /* of it in deletion_spec.backups */
     enum deletion_fate fate;
-    const char *object;    /* the dump, the lone key; or the key that stays of a dump that has gone */
+    const char *object;    /* the dump, the lone key; or what stays of a dump that has gone */
     bool is_after_dump;    /* it is that: the dump was told before */
     const struct err *err; /* with all but GONE */
 };
