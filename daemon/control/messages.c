@@ -104,15 +104,12 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     Control__Reply reply = CONTROL__REPLY__INIT;
     struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
     struct known_facts facts = known_find(known, &object);
-    uint64_t own = known_own_cluster(known);
-    bool is_of_other;
 
     entry.name = text(b->name);
     entry.instant = b->instant;
     entry.size = b->size;
     entry.encrypted = b->has_key || shown->key_is_missing;
-    is_of_other = facts.has_cluster && facts.cluster && own && facts.cluster != own;
-    entry.state = text(is_of_other ? "other-cluster" : state_name(shown));
+    entry.state = text(state_name(shown));
     entry.last_modified = b->last_modified;
     entry.etcd_version = text(shown->etcd_version);
     entry.revision_before = shown->revision_before;

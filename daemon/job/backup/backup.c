@@ -11,6 +11,7 @@
 #include "job/backup/claim.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
+#include "job/backup/predecessor.h"
 #include "job/backup/seal_worker.h"
 #include "job/bucket/retry_note.h"
 #include "job/keys/keyring.h"
@@ -61,11 +62,14 @@ struct backup {
     struct claim *claim; /* of the name, from CLAIMING to the end */
     struct s3_upload *upload;
     struct key_object *key;
+    struct predecessor *predecessor; /* is being looked at */
     struct secret *data_key;
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    bool commit_sent;   /* s3_upload_commit was called */
-    bool aborting;      /* s3_upload_abort was called */
-    struct err failure; /* the first, once ABORTING */
+    bool commit_sent;                          /* s3_upload_commit was called */
+    bool aborting;                             /* s3_upload_abort was called */
+    char other_cluster[ETCD_CHOOSE_DOUBT_MAX]; /* what the predecessor is; "": of ours, or not known */
+    bool is_stored;                            /* it has succeeded, and waits for the look at its predecessor alone */
+    struct err failure;                        /* the first, once ABORTING */
     struct backup_result result;
 };
 
@@ -143,24 +147,31 @@ static void finish(struct backup *b, const struct err *err)
     secret_free(TAKE_PTR(b->data_key));
     s3_upload_free(TAKE_PTR(b->upload));
     key_object_free(TAKE_PTR(b->key));
+    predecessor_free(TAKE_PTR(b->predecessor));
     claim_free(TAKE_PTR(b->claim));
     result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
     uv_close((uv_handle_t *)&b->timer, on_timer_closed);
     sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
 }
 
+static void tell_doubt(struct backup *b, const char *doubt)
+{
+    b->sink.note(b->sink.ctx, doubt);
+    if (!b->result.doubt[0])
+        (void)snprintf(b->result.doubt, sizeof(b->result.doubt), "%s", doubt);
+}
+
 /* Each in a note; the first also goes with the result. */
 static void tell_doubts(struct backup *b)
 {
-    char mixture[ETCD_CHOOSE_DOUBT_MAX];
+    char doubt[ETCD_CHOOSE_DOUBT_MAX];
 
-    if (etcd_choose_doubt(&b->result.member, b->result.doubt))
-        b->sink.note(b->sink.ctx, b->result.doubt);
-    if (!etcd_choose_mixture(&b->result.member, mixture))
-        return;
-    b->sink.note(b->sink.ctx, mixture);
-    if (!b->result.doubt[0])
-        memcpy(b->result.doubt, mixture, sizeof(mixture));
+    if (etcd_choose_doubt(&b->result.member, doubt))
+        tell_doubt(b, doubt);
+    if (etcd_choose_mixture(&b->result.member, doubt))
+        tell_doubt(b, doubt);
+    if (b->other_cluster[0])
+        tell_doubt(b, b->other_cluster);
 }
 
 /* The last thing, whatever came of it: `failure` if it has failed. */
@@ -183,6 +194,9 @@ static void succeed(struct backup *b)
     struct s3_upload_stats stats;
     char note[ERR_TEXT_MAX + 64];
 
+    b->is_stored = true;
+    if (b->predecessor) /* it comes back here */
+        return;
     tell_doubts(b);
     s3_upload_get_stats(b->upload, &stats);
     if (stats.spool_err) {
@@ -194,6 +208,17 @@ static void succeed(struct backup *b)
     b->result.blocked_ms = stats.blocked_ms;
     set_state(b, RELEASING);
     release_claim(b);
+}
+
+static void on_predecessor(void *ctx, const char *doubt)
+{
+    struct backup *b = ctx;
+
+    predecessor_free(TAKE_PTR(b->predecessor));
+    if (doubt)
+        (void)snprintf(b->other_cluster, sizeof(b->other_cluster), "%s", doubt);
+    if (b->is_stored)
+        succeed(b);
 }
 
 /* ---- whether dump and key belong together ---- */
@@ -471,6 +496,7 @@ static void store_key(struct backup *b)
     struct key_object_spec spec = {
             .dump = b->result.name,
             .wrapped = b->wrapped,
+            .cluster = b->result.member.cluster_id,
             .etcd_version = b->result.member.version,
             .revision_before = b->result.member.revision,
             .revision_after = b->result.revision_after,
@@ -595,9 +621,12 @@ static void on_session_ready(void *ctx, const struct etcd_status *status)
     struct backup *b = ctx;
     struct claim_spec spec = {.loop = core_loop(b->core), .dump = b->result.name, .ctx = b, .on_claimed = on_claimed};
     struct err e = ERR_INIT;
+    struct predecessor_spec before = {
+            .name = b->result.name, .cluster = status->cluster_id, .ctx = b, .on_done = on_predecessor};
     struct s3_client *s3 = core_s3(b->core, &e);
 
     b->result.member = *status;
+    b->predecessor = predecessor_start(b->core, &before);
     set_state(b, CLAIMING);
     b->claim = s3 ? claim_start(s3, &spec, &e) : NULL;
     if (!b->claim)

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "job/bucket/dump_metadata.h"
 #include "s3/object.h"
 #include "s3/upload.h"
 
@@ -16,7 +17,7 @@ struct key_object {
     struct s3_request *request;
     char name[NAME_TEXT_MAX];
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    char revision_before[24], revision_after[24], etcd_version[32];
+    char revision_before[24], revision_after[24], etcd_version[32], cluster[24];
     bool stored; /* by us, for sure */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry);
@@ -136,15 +137,15 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
     const struct s3_param metadata[] = {
-            {"etcd-version", k->etcd_version},
-            {"etcd-revision", k->revision_before},
+            {"etcd-version", k->etcd_version}, {"etcd-revision", k->revision_before},
             {"etcd-revision-after", k->revision_after},
+            {DUMP_CLUSTER, k->cluster}, /* the last: where it is not known it is left out */
     };
     struct s3_put_spec spec = {
             .key = k->name,
             .body = {.data = k->wrapped, .len = sizeof(k->wrapped)},
             .metadata = metadata,
-            .n_metadata = ARRAY_LEN(metadata),
+            .n_metadata = ARRAY_LEN(metadata) - (k->cluster[0] ? 0 : 1),
             .if_none_match = if_none_match,
             .patience_ms = S3_OUTAGE_MS,
             .ctx = k,
@@ -171,6 +172,8 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     memcpy(k->wrapped, spec->wrapped, sizeof(k->wrapped));
     (void)snprintf(k->etcd_version, sizeof(k->etcd_version), "%s", spec->etcd_version);
     (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
+    if (spec->cluster)
+        (void)snprintf(k->cluster, sizeof(k->cluster), "%" PRIx64, spec->cluster);
     (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
     k->ctx = spec->ctx;
     k->on_retry = spec->on_retry;

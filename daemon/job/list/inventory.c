@@ -1,10 +1,12 @@
 #include "job/list/inventory.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "catalog/clusters.h"
 #include "catalog/name.h"
 #include "job/bucket/dump_metadata.h"
 #include "job/bucket/listing.h"
@@ -18,6 +20,7 @@ struct detail {
     int64_t revision_before, revision_after;
     char key[KEY_FINGERPRINT_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
+    uint64_t cluster;                /* 0: not known */
 };
 
 struct head {
@@ -60,6 +63,7 @@ static int64_t parse_revision(const char *text)
 static void take_metadata(struct detail *d, const struct s3_response *res)
 {
     d->encryption = dump_metadata_encryption(res);
+    d->cluster = dump_metadata_cluster(res);
     for (size_t i = 0; i < res->n_metadata; i++) {
         const struct s3_param *m = &res->metadata[i];
 
@@ -145,6 +149,33 @@ static bool has_metadata(const struct catalog_backup *b)
     return b->state == CATALOG_COMPLETE || b->doubt == CATALOG_MAY_BE_PLAIN;
 }
 
+/* By what the keys say, and by what somebody has seen of the dumps. */
+static void judge_clusters(struct inventory *v)
+{
+    size_t n = catalog_list_count(v->list);
+    char note[200];
+    struct clusters_result r;
+    _cleanup_free_ uint64_t *ids = calloc(n + 1, sizeof(*ids));
+
+    for (size_t i = 0; ids && i < n; i++) {
+        const struct catalog_backup *b = catalog_list_at(v->list, i);
+        const struct known_object object = {.name = b->name, .etag = b->etag, .size = b->size};
+
+        ids[i] = has_detail(v, i) ? v->details[i].cluster : 0;
+        if (!ids[i])
+            ids[i] = known_find(core_known(v->core), &object).cluster;
+    }
+    if (!ids)
+        return;
+    r = clusters_judge(v->list, ids, known_own_cluster(core_known(v->core)));
+    (void)snprintf(note, sizeof(note),
+            "the backups here are of several etcd clusters in turn (%" PRIx64 ", %" PRIx64
+            "): give each cluster a prefix of its own",
+            r.own, r.other);
+    if (r.is_unclear)
+        v->spec.on_note(v->spec.ctx, note);
+}
+
 static void ask_for_more(struct inventory *v)
 {
     for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
@@ -153,8 +184,10 @@ static void ask_for_more(struct inventory *v)
                 ask(v, &v->heads[i], v->asked, !catalog_list_at(v->list, v->asked)->has_key);
             v->asked++;
         }
-    if (v->under_way == 0)
+    if (v->under_way == 0) {
+        judge_clusters(v);
         v->spec.on_done(v->spec.ctx, NULL);
+    }
 }
 
 static void on_note(void *ctx, const char *text)

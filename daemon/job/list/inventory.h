@@ -4,7 +4,8 @@
  * A listing, then a GET of the key (or a HEAD of a plain dump) for each of the newest INVENTORY_DETAILED backups,
  * several at a time: of a bucket with thousands nobody waits for all. The key says which master key opens it; a dump
  * without one, whether it should have one, where the size alone leaves that open. What is
- * missing or cannot be read is only unknown.
+ * missing or cannot be read is only unknown. Whose cluster a backup is of is asked of both, and of what is known
+ * already; those of others are in doubt (catalog/clusters.h).
  */
 #pragma once
 

@@ -70,7 +70,7 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
 
 static void (*const events[])(void) = {world_on_session, world_on_session_lost, world_on_status, world_on_chunk,
         world_on_chunk, world_on_snapshot_end, world_on_stage, world_on_stage, world_on_room, world_on_upload,
-        world_on_commit, world_on_abort, world_on_key, world_on_claim};
+        world_on_commit, world_on_abort, world_on_key, world_on_claim, world_on_predecessor};
 
 int world_open(void)
 {
@@ -118,6 +118,7 @@ static void begin(uint64_t seed, bool encrypted, const struct world_odds *odds, 
     memset(&snapshot, 0, sizeof(snapshot));
     memset(&stage, 0, sizeof(stage));
     memset(&claim, 0, sizeof(claim));
+    memset(&predecessor, 0, sizeof(predecessor));
     memset(&upload, 0, sizeof(upload));
     memset(&key, 0, sizeof(key));
     memset(&w, 0, sizeof(w));
@@ -136,7 +137,7 @@ static void check_end(void)
 
     MUST(uv_run(&loop, UV_RUN_DEFAULT) == 0 && !uv_loop_alive(&loop));
     MUST(session.life != ALIVE && snapshot.life != ALIVE && stage.life != ALIVE && upload.life != ALIVE &&
-            key.life != ALIVE && claim.life != ALIVE && w.core_users == 0);
+            key.life != ALIVE && claim.life != ALIVE && predecessor.life != ALIVE && w.core_users == 0);
     MUST(!claim.may_be_there); /* it is released, whatever came */
     end->visible = upload.taken;
     end->key_is_there = key.is_stored;

@@ -3,7 +3,7 @@
  *
  *     backup_world.c   chance, the core, and one backup from beginning to end
  *     world_etcd.c     the session, the snapshot, and the stage that reads it
- *     world_s3.c       the claim, the upload and the key object
+ *     world_s3.c       the claim, the predecessor, the upload and the key object
  */
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "job/backup/claim.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
+#include "job/backup/predecessor.h"
 #include "job/backup/seal_worker.h"
 #include "job/keys/keyring.h"
 #include "seal/seal.h"
@@ -85,6 +86,13 @@ struct world_claim {
 };
 extern struct world_claim claim;
 
+struct world_predecessor {
+    enum life life;
+    struct predecessor_spec spec;
+    bool has_told;
+};
+extern struct world_predecessor predecessor;
+
 struct world_upload {
     enum life life;
     struct dump_object_events events;
@@ -109,6 +117,7 @@ extern struct world_key key;
 /* What can happen next; each looks for itself whether it can. */
 void world_on_session(void);
 void world_on_session_lost(void);
+void world_on_predecessor(void);
 void world_on_status(void);
 void world_on_chunk(void);
 void world_on_snapshot_end(void);

@@ -1,6 +1,7 @@
 #include "world_inside.h"
 
 struct world_claim claim;
+struct world_predecessor predecessor;
 struct world_upload upload;
 struct world_key key;
 
@@ -344,4 +345,31 @@ void world_on_claim(void)
     claim.is_owned = !wrong;
     claim.may_be_there = !wrong || happens(500);
     claim.spec.on_claimed(claim.spec.ctx, wrong ? &e : NULL);
+}
+
+/* ---- the predecessor ---- */
+
+struct predecessor *predecessor_start(struct core *core, const struct predecessor_spec *spec)
+{
+    (void)core;
+    MUST(predecessor.life != ALIVE && spec->name[0]);
+    if (happens(w.odds.failure))
+        return NULL;
+    predecessor = (struct world_predecessor){.life = ALIVE, .spec = *spec};
+    return (struct predecessor *)(void *)&predecessor;
+}
+
+void predecessor_free(struct predecessor *p)
+{
+    MUST(!p || predecessor.life == ALIVE);
+    if (p)
+        predecessor.life = FREED;
+}
+
+void world_on_predecessor(void)
+{
+    if (predecessor.life != ALIVE || predecessor.has_told)
+        return;
+    predecessor.has_told = true;
+    predecessor.spec.on_done(predecessor.spec.ctx, happens(500) ? "of another cluster" : NULL);
 }
