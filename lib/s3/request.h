@@ -27,6 +27,11 @@ struct s3_param {
     const char *value; /* "" for a query like ?uploads */
 };
 
+/* Of ERR_DOMAIN_S3: what an answer says of one object, and its status does not. */
+enum s3_fault {
+    S3_FAULT_ARCHIVED = 1, /* its bytes are in an archive (S3 API, GetObject: InvalidObjectState); kind ERR_AUTH */
+};
+
 enum { S3_ETAG_MAX = 128, S3_BODY_LIMIT = 8 << 20 };
 
 /* The patience of what is not to be thrown away because the store restarts, or a network does. */

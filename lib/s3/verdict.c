@@ -5,8 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "s3/request.h"
+
 /* Codes that mean more than their HTTP status, and words for those that some stores send without any. Sources: S3 API,
  * "Error Responses"; the codes of Ceph's gateway. */
+static const char archived[] = "InvalidObjectState"; /* S3 API, GetObject: Glacier and the like */
+
 static const struct code {
     const char *name;
     enum err_kind kind; /* ERR_NONE: by the status */
@@ -21,6 +25,8 @@ static const struct code {
         {"OperationAborted", ERR_TRANSIENT, true, "another operation was in the way", NULL},
         {"ConditionalRequestConflict", ERR_TRANSIENT, true, "another operation was in the way", NULL},
         {"AccessDenied", ERR_AUTH, false, "this access key may not do that", NULL},
+        {archived, ERR_AUTH, false, "the object is in an archive",
+                "; it has to be brought back from the archive first (RestoreObject)"},
         {"InvalidAccessKeyId", ERR_AUTH, false, "the store does not know this access key", NULL},
         {"SignatureDoesNotMatch", ERR_AUTH, false, "the signature is not the one that the store makes",
                 "; the secret key may be another one, or what stands before the store may change the host or the path"},
@@ -188,6 +194,10 @@ bool s3_verdict_http(const struct s3_verdict_place *at, const struct s3_verdict_
     else
         (void)err_set(e, kind, ERR_DOMAIN_HTTP, a->status, "HTTP %d %s%s%s%s", a->status, error->code,
                 words[0] ? ": " : "", words, more);
+    if (strcmp(error->code, archived) == 0) {
+        e->domain = ERR_DOMAIN_S3;
+        e->code = S3_FAULT_ARCHIVED;
+    }
     return decides ? code->again : by_status.again;
 }
 

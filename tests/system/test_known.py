@@ -1,10 +1,16 @@
 """What is known decides: prune, list, the schedule and /healthz ask what verify, a look at the keys and the metadata have shown."""
+import datetime
 import json
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 
-from s3_proxy import Answer
+import reader
+
+from s3_proxy import After, Answer, error
 from servers import wait_for
-from test_prune import name, paired, plain, prune, put, put_dump  # noqa: F401
+from test_prune import NOW, name, paired, plain, prune, put, put_dump  # noqa: F401
+from test_reader import seal, snapshot, wrap
 
 
 def listed(site, *options):
@@ -109,3 +115,180 @@ def test_a_verdict_that_is_taken_back(plain):
     assert listed(plain)[stem]["state"] == "complete" and bad in plain.bucket.list()  # of another object
     plain.bucket.delete(f"{stem}.dump", f"{stem}.key")
     assert listed(plain) == {}
+
+
+def test_a_mark_goes_with_its_backup(plain):
+    """Dump, key and mark in the same prune."""
+    stems = [name(20), name(30)]
+    for stem in stems:
+        put_good(plain, stem)
+    spoil(plain, stems[1])
+    assert plain.ctl("verify", "--all").status == 5
+    assert any(one.startswith(f"{stems[1]}.bad-") for one in plain.bucket.list())
+    assert prune(plain, "-a", "25d", "-i", "1")[1]["deleted"] == 1
+    assert set(plain.bucket.list()) == {f"{stems[0]}.dump", f"{stems[0]}.key"}
+
+
+def flip(status, headers, body):
+    return status, headers, body[:-1] + bytes([body[-1] ^ 1]) if status < 300 and body else body
+
+
+def test_a_mark_that_is_taken_back(ceph, etcd, proxied):
+    """The very same object is found good: its mark goes, and it counts again."""
+    site, proxy = proxied(ceph, etcd)
+    stem = name(20)
+    put_good(site.start(), stem)
+    proxy.rule = lambda request: After(flip) if request.method == "GET" and ".dump" in request.path else None
+    assert site.ctl("verify").status == 5 and listed(site)[stem]["state"] == "damaged"
+    assert any(".bad-" in one for one in site.bucket.list())
+    proxy.rule = lambda request: None
+    assert site.ctl("verify", "--all").status == 0
+    assert set(site.bucket.list()) == {f"{stem}.dump", f"{stem}.key"} and listed(site)[stem]["state"] == "complete"
+
+
+def test_a_mark_that_may_not_be_put(ceph, etcd, proxied):
+    """Who may only read hears that the next process will not know it; this one does."""
+    site, proxy = proxied(ceph, etcd)
+    stem = name(20)
+    put_good(site.start(), stem)
+    spoil(site, stem)
+    proxy.rule = lambda request: Answer(403, error("AccessDenied")) if request.method == "PUT" else None
+    done = site.ctl("verify")
+    assert done.status == 5 and f"{stem}.dump: the verdict could not be written beside it" in done.err, done
+    assert listed(site)[stem]["state"] == "damaged" and not any(".bad-" in one for one in site.bucket.list())
+
+
+def put_good(site, stem, cluster=None, master_key=None):
+    """One that opens, without a backup."""
+    data_key = os.urandom(32)
+    dump = seal(snapshot(4096), key=data_key)
+    site.bucket.put(f"{stem}.key", wrap(stem[-20:], master_key or site.master_key, os.urandom(8), data_key))
+    site.bucket.client.put_object(Bucket=site.bucket.name, Key=f"{stem}.dump", Body=dump,
+                                  Metadata={"etcd-cluster-id": cluster} if cluster else {})
+
+
+def test_the_newest_is_of_another_cluster(site):
+    """backup, restore, verify and list say it; nothing is refused, and prune goes on for the new ones."""
+    put_good(site, name(1), "b2")
+    put_good(site, name(2), "b2")
+    done = site.ctl("backup", "--json")
+    assert done.status == 0 and f"{name(1)}.dump, the newest before this one, is of another etcd cluster (b2, " in done.json["doubt"]
+    (ours,) = set(paired(site)) - {name(1), name(2)}
+    done = site.ctl("backup", "--json")
+    assert done.status == 0 and done.json["doubt"] == "", done
+    assert {stem: one["state"] for stem, one in listed(site).items() if stem in (name(1), ours)} == {
+        name(1): "other-cluster", ours: "complete"}
+    instant = name(1)[-20:]
+    for command in (["restore", "--use-etcdutl=false"], ["verify"]):
+        done = site.ctl(*command, "-t", instant)
+        assert done.status == 0 and f"{name(1)}.dump is of etcd cluster b2, and " in done.err, done
+        done = site.ctl(*command)
+        assert done.status == 0 and "etcd cluster" not in done.err, done
+    site.start()  # who has made one knows which cluster is his
+    assert site.ctl("backup").status == 0
+    done = site.ctl("verify", "-t", instant)
+    assert done.status == 0 and f"{name(1)}.dump is of etcd cluster b2; the backups that are made here are of " in done.err
+    assert prune(site, "-a", "1s", "-i", "1")[1]["deleted"] == 2
+    assert len(paired(site)) == 3 and {name(1), name(2)} < set(paired(site))
+
+
+def test_what_to_ask_for_instead(plain):
+    """An empty newest dump, and one that was deleted or hidden behind a delete marker."""
+    put_good(plain, name(20))
+    put_good(plain, name(10))
+    plain.bucket.put(f"{name(10)}.dump", b"")
+    for command in (["restore", "--use-etcdutl=false"], ["verify"]):
+        done = plain.ctl(*command)
+        assert done.status == 5 and "is empty" in done.err + done.out, done
+        assert f"; -t {name(20)[-20:]} asks for the nearest other backup" in done.err, done
+    plain.bucket.client.put_bucket_versioning(Bucket=plain.bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    plain.bucket.delete(f"{name(10)}.dump")
+    for command in (["restore", "--use-etcdutl=false"], ["verify"]):
+        done = plain.ctl(*command)
+        assert done.status == 0 and f"{name(10)}.key is newer, and its dump is not there: " in done.err, done
+        assert f"this is about {name(20)}.dump" in done.err, done
+    versions = plain.bucket.client.list_object_versions(Bucket=plain.bucket.name)
+    for one in versions.get("Versions", []) + versions.get("DeleteMarkers", []):
+        plain.bucket.client.delete_object(Bucket=plain.bucket.name, Key=one["Key"], VersionId=one["VersionId"])
+
+
+def test_in_the_archive(ceph, etcd, proxied):
+    """A dump or a key: which object, what to do about it, and which other to ask for."""
+    site, proxy = proxied(ceph, etcd)
+    for stem in (name(10), name(20), name(30)):
+        put_good(site, stem)
+    site.start()
+    for suffix in ("key", "dump"):
+        archived = f"{name(30)}.{suffix}".replace(":", "%3A")
+        proxy.rule = lambda request, archived=archived: Answer(403, error(
+            "InvalidObjectState", "not valid for the object's storage class")) if (
+                request.method == "GET" and archived in request.path) else None
+        for command in (["restore", "--use-etcdutl=false"], ["verify"]):
+            done = site.ctl(*command, "-t", name(30)[-20:])
+            assert done.status == 1 and f"{name(30)}.{suffix}" in done.err and "(RestoreObject)" in done.err, done
+            assert f"; -t {name(10)[-20:]} asks for the newest other backup" in done.err, done
+    proxy.rule = lambda request: Answer(403, error("InvalidObjectState")) if (
+        request.method == "GET" and ".key" in request.path and name(10)[-20:-10] not in request.path) else None
+    for stem in (name(40), name(50), name(60)):
+        put_good(site, stem)
+    done = site.ctl("verify", "--all", "--json")
+    assert [json.loads(line).get("good") for line in done.out.splitlines()[:-1]] == [True] + 5 * [False], done
+
+
+KINDS = ["good", "good", "good", "good", "planted", "planted with a key", "damaged", "key lost", "other key", "other cluster", "future"]
+
+
+def plant(site, number, kind):
+    """One backup of that kind, some days old; its stem."""
+    stem = name(number) if kind != "future" else name(-1 - number)
+    put_good(site, stem, "b2" if kind == "other cluster" else None, os.urandom(32) if kind == "other key" else None)
+    if kind.startswith("planted"):
+        site.bucket.put(f"{stem}.dump", os.urandom(4128 if kind == "planted" else 4168))
+    if kind in ("planted", "key lost"):
+        site.bucket.delete(f"{stem}.key")
+    if kind == "planted with a key":
+        site.bucket.put(f"{stem}.key", os.urandom(72))
+    if kind == "damaged":
+        spoil(site, stem)
+    return stem
+
+
+def that_open(site, others):
+    """The stems of our cluster's backups that a reader which knows nothing of the program opens."""
+    now = (NOW + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def opens(dump):
+        try:
+            site.plaintext(dump)
+        except (reader.FormatError, site.bucket.client.exceptions.NoSuchKey):
+            return False
+        return dump[-25:-5] <= now and dump[:-5] not in others
+
+    dumps = site.bucket.dumps()
+    return {dump for dump, good in zip(dumps, POOL.map(opens, dumps)) if good}
+
+
+POOL = ThreadPoolExecutor(8)
+
+
+def test_a_hundred_sequences(plain):
+    """However bad ones come, a prune never leaves fewer backups that open than it promises."""
+    assert plain.ctl("backup").status == 0  # it knows its cluster
+    deleted = 0
+    for seed in range(100):
+        chance = random.Random(seed)
+        plain.bucket.client.delete_objects(Bucket=plain.bucket.name, Delete={
+            "Objects": [{"Key": one} for one in plain.bucket.list()]})
+        kinds = [chance.choice(KINDS) for _ in range(chance.randrange(3, 9))]
+        stems = list(POOL.map(lambda one, kinds=kinds: plant(plain, 1 + one, kinds[one]), range(len(kinds))))
+        others = {stem for stem, kind in zip(stems, kinds) if kind == "other cluster"}
+        if "damaged" in kinds or chance.random() < 0.2:
+            plain.ctl("verify", "--all", "-q")
+        before, floor = that_open(plain, others), chance.randrange(4)
+        done = plain.ctl("prune", "-a", f"{chance.randrange(6) * 24 + 1}h", "-i", floor, "--allow-other-keys", "--json")
+        after = that_open(plain, others)
+        assert len(after) >= min(len(before), floor), (seed, kinds, floor, before - after, done)
+        assert done.status == 0 or before == after, (seed, kinds, done)
+        assert others <= {dump[:-5] for dump in plain.bucket.dumps()}, (seed, kinds, done)
+        deleted += len(before) - len(after)
+    assert deleted > 50  # it was a test of something

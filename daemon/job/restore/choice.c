@@ -1,6 +1,11 @@
 #include "job/restore/choice.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/timestamp.h"
+#include "s3/request.h"
+#include "seal/key.h"
 
 /* That of a database as it is, without etcd's SHA-256 on top. */
 static bool has_unhashed_size(const struct catalog_backup *b)
@@ -71,6 +76,70 @@ const struct catalog_backup *choice_newer_unreadable(const struct catalog_list *
     return b && (!than || b->instant > than->instant) ? b : NULL;
 }
 
+struct choice_others choice_others(const struct catalog_list *list, const struct catalog_backup *than)
+{
+    struct choice_others o = {0};
+
+    for (size_t i = 0; i < catalog_list_count(list); i++) {
+        const struct catalog_backup *b = catalog_list_at(list, i);
+
+        if (b == than || !catalog_backup_counts(b))
+            continue;
+        if (!o.newest)
+            o.newest = b->instant;
+        if (!o.nearest || llabs(b->instant - than->instant) < llabs(o.nearest - than->instant))
+            o.nearest = b->instant;
+    }
+    return o;
+}
+
+void choice_advise(const struct choice_others *o, struct err *e)
+{
+    bool is_archived = e->domain == ERR_DOMAIN_S3 && e->code == S3_FAULT_ARCHIVED;
+    bool is_gone = e->kind == ERR_NOT_FOUND && e->domain == ERR_DOMAIN_HTTP;
+    bool is_ours = e->domain == ERR_DOMAIN_KEY && e->code == KEY_FAULT_DOES_NOT_OPEN; /* all others may be so, too */
+    int64_t instant = is_archived ? o->newest : o->nearest;
+    char text[TIMESTAMP_TEXT_MAX];
+
+    if (!instant || !(is_archived || is_gone || (e->kind == ERR_INTEGRITY && !is_ours)))
+        return;
+    err_set(e, e->kind, e->domain, e->code, "%.420s; -t %s asks for the %s other backup", e->text,
+            timestamp_format(instant, text), is_archived ? "newest" : "nearest");
+}
+
+static bool has_claim(const struct catalog_list *list, int64_t instant)
+{
+    for (size_t i = 0; i < catalog_list_count(list); i++) {
+        const struct catalog_backup *b = catalog_list_at(list, i);
+
+        if (b->state == CATALOG_CLAIM && b->instant == instant)
+            return true;
+    }
+    return false;
+}
+
+const struct catalog_backup *choice_newer_lone_key(const struct catalog_list *list, const struct catalog_backup *than)
+{
+    for (size_t i = 0; i < catalog_list_count(list); i++) {
+        const struct catalog_backup *b = catalog_list_at(list, i);
+
+        if (than && b->instant <= than->instant)
+            break;
+        if (b->state == CATALOG_ORPHAN_KEY && !has_claim(list, b->instant))
+            return b;
+    }
+    return NULL;
+}
+
+void choice_tell_lone_key(
+        const struct catalog_backup *lone, const struct catalog_backup *chosen, char *note, size_t size)
+{
+    (void)snprintf(note, size,
+            "%s is newer, and its dump is not there: it was deleted (in a bucket with versions a delete marker only "
+            "hides it), or its backup failed; this is about %s",
+            lone->name, chosen->name);
+}
+
 static void tell_fault(const struct catalog_backup *b, struct err *e)
 {
     const char *option = "";
@@ -90,13 +159,16 @@ const struct catalog_backup *choice_find(
         const struct choice *c, const struct catalog_list *list, const char *bucket, struct err *e)
 {
     const struct catalog_backup *b = find_meant(c, list);
+    struct choice_others others;
     char asked[TIMESTAMP_TEXT_MAX], text[TIMESTAMP_TEXT_MAX];
 
     if (b)
         return b;
     b = find_without_key(c, list);
     if (b) {
+        others = choice_others(list, b);
         tell_fault(b, e);
+        choice_advise(&others, e);
         return NULL;
     }
     b = c->latest ? NULL : catalog_list_nearest(list, c->instant);

@@ -25,6 +25,27 @@ struct choice {
 const struct catalog_backup *choice_find(
         const struct choice *c, const struct catalog_list *list, const char *bucket, struct err *e);
 
+/* What else there is beside a backup that turns out to be of no use: others that count, by their instant (seconds since
+ * the epoch; 0: none). */
+struct choice_others {
+    int64_t nearest; /* in time */
+    int64_t newest;  /* the least likely to be in an archive */
+};
+
+struct choice_others choice_others(const struct catalog_list *list, const struct catalog_backup *than);
+
+/* Says at the end of an error that is of that one backup (it is damaged, gone, or in an archive) which other to ask for
+ * and how. Leaves all other errors alone. */
+void choice_advise(const struct choice_others *o, struct err *e);
+
+/* A key without its dump that is newer than `than` (or that is NULL), or NULL: somebody has deleted the dump, or hidden
+ * it (a delete marker, in a bucket with versions). That of a backup which is on its way is none. */
+const struct catalog_backup *choice_newer_lone_key(const struct catalog_list *list, const struct catalog_backup *than);
+
+/* That as one line, where `chosen` is read instead. */
+void choice_tell_lone_key(
+        const struct catalog_backup *lone, const struct catalog_backup *chosen, char *note, size_t size);
+
 /* What is wrong with a backup whose key is missing, as far as its size says: "its key is missing", ...; or with one
  * that is passed over. */
 const char *choice_fault(const struct catalog_backup *b);

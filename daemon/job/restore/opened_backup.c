@@ -23,6 +23,7 @@ struct opened_backup {
     uint64_t size;
     char etag[S3_ETAG_MAX];
     char etcd_version[24];
+    uint64_t cluster;
     struct s3_request *call; /* HEAD of the dump, or GET of the key */
     struct secret *data_key;
 };
@@ -52,12 +53,14 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
 {
     struct opened_backup *s = ctx;
     _cleanup_(cleanup_keyring_free) struct keyring *ring = NULL;
+    char name[NAME_TEXT_MAX];
     struct err e = ERR_INIT;
 
     s->call = NULL;
     if (err) {
+        name_key_of_dump(name, s->name);
         e = *err;
-        err_prepend(&e, "reading its key: ");
+        err_prepend(&e, "reading its key %s: ", name);
         end_with(s, &e);
         return;
     }
@@ -127,6 +130,14 @@ static void take_version(struct opened_backup *s, const struct s3_response *res)
             (void)snprintf(s->etcd_version, sizeof(s->etcd_version), "%s", res->metadata[i].value);
 }
 
+static void take_cluster(struct opened_backup *s, const struct s3_response *res)
+{
+    const struct known_object object = {.name = s->name, .etag = s->etag, .size = s->size};
+
+    s->cluster = dump_metadata_cluster(res);
+    known_saw_cluster(core_known(s->core), &object, s->cluster);
+}
+
 static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct opened_backup *s = ctx;
@@ -140,6 +151,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     s->size = res->content_length;
     (void)snprintf(s->etag, sizeof(s->etag), "%s", res->etag);
     take_version(s, res);
+    take_cluster(s, res);
     if (check_size(s, &e) < 0 || (s->has_key ? read_key(s, &e) : check_plain(s, dump_metadata_encryption(res), &e)) < 0)
         end_with(s, &e);
     else if (!s->has_key)
@@ -196,6 +208,11 @@ const char *opened_backup_etag(const struct opened_backup *s)
 const char *opened_backup_etcd_version(const struct opened_backup *s)
 {
     return s->etcd_version;
+}
+
+uint64_t opened_backup_cluster(const struct opened_backup *s)
+{
+    return s->cluster;
 }
 
 const struct secret *opened_backup_data_key(const struct opened_backup *s)

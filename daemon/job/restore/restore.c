@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "base/timestamp.h"
 #include "job/bucket/listing.h"
+#include "job/bucket/origin.h"
 #include "job/objections.h"
 #include "job/restore/disk_space.h"
 #include "job/restore/download.h"
@@ -41,6 +42,10 @@ struct restore {
     /* Looking around. */
     struct listing *listing;
     struct opened_backup *source;
+    struct origin *origin; /* of the newest other one, being looked at; then: */
+    struct origin_of other;
+    char other_name[NAME_TEXT_MAX];
+    struct choice_others others; /* to ask for instead */
     struct etcdutl *tool;
     bool opened_backup_pending, program_pending;
     bool opened_backup_open, program_found;
@@ -98,6 +103,7 @@ static void finish(struct restore *r, const struct err *err)
 
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
+    origin_free(TAKE_PTR(r->origin));
     data_dir_clean(r->data); /* before anybody hears of the end */
     data_dir_clean(r->wal);
     output_file_clean(r->target);
@@ -212,6 +218,7 @@ static void on_downloaded(void *ctx, uint64_t written, const struct err *err)
     }
     if (err) {
         tell_how_to_go_on(r, err, &e);
+        choice_advise(&r->others, &e);
         finish(r, &e);
     } else if (r->request.unpacks) {
         start_unpacking(r);
@@ -375,8 +382,19 @@ static void tell_of_older_tool(struct restore *r)
     r->sink.note(r->sink.ctx, note);
 }
 
+static void tell_of_cluster(struct restore *r)
+{
+    const struct origin_of read = {.name = r->result.name, .cluster = opened_backup_cluster(r->source)};
+    char note[ORIGIN_NOTE_MAX];
+
+    r->other.name = r->other_name;
+    if (origin_differs(r->core, &read, &r->other, note))
+        r->sink.note(r->sink.ctx, note);
+}
+
 static void fill_result(struct restore *r)
 {
+    tell_of_cluster(r);
     r->result.snapshot_size = opened_backup_snapshot_size(r->source);
     r->result.output = output_file_path(r->target); /* without links */
     if (!r->request.unpacks) {
@@ -405,7 +423,7 @@ static void judge(struct restore *r)
 {
     struct err e = ERR_INIT;
 
-    if (r->opened_backup_pending || r->program_pending)
+    if (r->opened_backup_pending || r->program_pending || r->origin)
         return;
     if (r->cancelled) {
         err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled; nothing was changed on disk");
@@ -440,10 +458,24 @@ static void on_source(void *ctx, const struct err *err)
 {
     struct restore *r = ctx;
 
+    struct err e = err ? *err : ERR_INIT;
+
     r->opened_backup_pending = false;
     r->opened_backup_open = !err;
-    if (err)
-        object(r, err);
+    if (err) {
+        choice_advise(&r->others, &e);
+        object(r, &e);
+    }
+    judge(r);
+}
+
+static void on_origin(void *ctx, const char *name, uint64_t cluster)
+{
+    struct restore *r = ctx;
+
+    r->other = (struct origin_of){.cluster = cluster};
+    (void)snprintf(r->other_name, sizeof(r->other_name), "%s", name);
+    origin_free(TAKE_PTR(r->origin));
     judge(r);
 }
 
@@ -451,13 +483,18 @@ static void on_source(void *ctx, const struct err *err)
 static void tell_of_newer(struct restore *r, const struct catalog_list *list, const struct catalog_backup *chosen)
 {
     const struct catalog_backup *newer = r->request.choice.latest ? choice_newer_unreadable(list, chosen) : NULL;
-    char note[2 * NAME_TEXT_MAX + 160];
+    const struct catalog_backup *lone = r->request.choice.latest ? choice_newer_lone_key(list, chosen) : NULL;
+    char note[2 * NAME_TEXT_MAX + 240];
 
-    if (!newer)
-        return;
-    (void)snprintf(note, sizeof(note), "%s is newer, but %s: this is about %s", newer->name, choice_fault(newer),
-            chosen->name);
-    r->sink.note(r->sink.ctx, note);
+    if (newer) {
+        (void)snprintf(note, sizeof(note), "%s is newer, but %s: this is about %s", newer->name, choice_fault(newer),
+                chosen->name);
+        r->sink.note(r->sink.ctx, note);
+    }
+    if (lone) {
+        choice_tell_lone_key(lone, chosen, note, sizeof(note));
+        r->sink.note(r->sink.ctx, note);
+    }
 }
 
 /* Which one is meant; -1 with an objection. */
@@ -472,12 +509,17 @@ static int open_source(struct restore *r, const struct catalog_list *list, struc
             .on_done = on_source,
     };
 
+    struct origin_spec other = {.list = list, .ctx = r, .on_done = on_origin};
+
     if (!spec.backup)
         return -1;
+    r->others = choice_others(list, spec.backup);
     tell_of_newer(r, list, spec.backup);
     (void)snprintf(r->result.name, sizeof(r->result.name), "%s", spec.backup->name);
     r->result.instant = spec.backup->instant;
     r->result.encrypted = spec.backup->has_key;
+    other.but = spec.backup->name;
+    r->origin = origin_start(r->core, &other);
     r->source = opened_backup_open(r->core, &spec, e);
     return r->source ? 0 : -1;
 }
@@ -576,6 +618,7 @@ static void cancel_now(uv_timer_t *timer)
     if (r->state == LOOKING) {
         listing_free(TAKE_PTR(r->listing));
         opened_backup_free(TAKE_PTR(r->source));
+        origin_free(TAKE_PTR(r->origin));
         r->opened_backup_pending = r->opened_backup_open = false;
         if (r->program_pending)
             etcdutl_stop(r->tool);

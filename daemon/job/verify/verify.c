@@ -11,6 +11,7 @@
 #include "catalog/name.h"
 #include "job/bucket/bad_mark.h"
 #include "job/bucket/listing.h"
+#include "job/bucket/origin.h"
 #include "job/objections.h"
 #include "job/restore/disk_space.h"
 #include "job/restore/download.h"
@@ -54,6 +55,11 @@ struct verify {
     const struct catalog_backup *backup;
     uint64_t began_ms;
     uint64_t snapshot_size;
+    struct origin *origin; /* of the newest beside the only one, being looked at; then, or of the first of all: */
+    struct origin_of other;
+    char other_name[NAME_TEXT_MAX];
+    bool has_told_cluster;
+    struct choice_others others; /* to ask for instead of the only one */
     struct opened_backup *source;
     struct output_file *target;
     struct download *download;
@@ -122,6 +128,7 @@ static void finish(struct verify *v, const struct err *err)
         s3_request_cancel(TAKE_PTR(v->look));
     if (v->mark)
         s3_request_cancel(TAKE_PTR(v->mark));
+    origin_free(TAKE_PTR(v->origin));
     drop_backup(v);
     listing_free(TAKE_PTR(v->listing));
     catalog_list_free(TAKE_PTR(v->list));
@@ -191,7 +198,7 @@ static bool is_its_own(const struct verify *v, const struct err *err)
 
 static void count(struct verify *v, const struct err *err)
 {
-    v->alike = err && !is_its_own(v, err) ? v->alike + 1 : 0;
+    v->alike = err && !is_its_own(v, err) && err->domain != ERR_DOMAIN_S3 ? v->alike + 1 : 0;
     if (!err)
         v->result.good++;
     else if (v->result.bad++ == 0 || (v->failure.kind != ERR_INTEGRITY && err->kind == ERR_INTEGRITY))
@@ -245,9 +252,11 @@ static void remember(struct verify *v, enum known_verdict verdict)
     known_verified(core_known(v->core), &object, timestamp_now(), verdict);
 }
 
-/* `err` NULL: it is good. */
-static void conclude(struct verify *v, const struct unpack_status *status, const struct err *err)
+/* `failure` NULL: it is good. */
+static void conclude(struct verify *v, const struct unpack_status *status, const struct err *failure)
 {
+    struct err advised = failure ? *failure : ERR_INIT;
+    const struct err *err = failure ? &advised : NULL;
     const struct catalog_backup *b = v->backup;
     bool was_read = v->state == FETCHING || v->state == UNPACKING;
     enum known_verdict known = !err                                        ? KNOWN_GOOD
@@ -266,6 +275,8 @@ static void conclude(struct verify *v, const struct unpack_status *status, const
             .keys = status ? status->keys : 0,
     };
 
+    if (v->only)
+        choice_advise(&v->others, &advised);
     drop_backup(v);
     if (v->cancelled) { /* also when this one came to its end first */
         cancelled(v);
@@ -443,14 +454,36 @@ static void start_fetching(struct verify *v)
         judge(v, NULL, &e);
 }
 
+static void set_other(struct verify *v, const char *name, uint64_t cluster)
+{
+    (void)snprintf(v->other_name, sizeof(v->other_name), "%s", name);
+    v->other = (struct origin_of){.name = v->other_name, .cluster = cluster};
+}
+
+/* Of many that are of other clusters one is told. */
+static void tell_of_cluster(struct verify *v)
+{
+    const struct origin_of read = {.name = v->backup->name, .cluster = opened_backup_cluster(v->source)};
+    char note[ORIGIN_NOTE_MAX];
+
+    if (!v->only && !v->other.cluster) /* the newest of all comes first */
+        set_other(v, read.name, read.cluster);
+    if (!v->has_told_cluster && origin_differs(v->core, &read, &v->other, note)) {
+        v->has_told_cluster = true;
+        v->sink.note(v->sink.ctx, note);
+    }
+}
+
 static void on_source(void *ctx, const struct err *err)
 {
     struct verify *v = ctx;
 
-    if (err)
+    if (err) {
         judge(v, NULL, err);
-    else
+    } else {
+        tell_of_cluster(v);
         start_fetching(v);
+    }
 }
 
 static int check_state(const struct catalog_backup *b, struct err *e)
@@ -502,6 +535,36 @@ static void look_at_next(uv_timer_t *timer)
 
 /* ---- looking around ---- */
 
+static void on_origin(void *ctx, const char *name, uint64_t cluster)
+{
+    struct verify *v = ctx;
+
+    set_other(v, name, cluster);
+    origin_free(TAKE_PTR(v->origin));
+    look_at(v, v->only);
+}
+
+static void look_at_only(struct verify *v)
+{
+    struct origin_spec spec = {.list = v->list, .but = v->only->name, .ctx = v, .on_done = on_origin};
+
+    v->others = choice_others(v->list, v->only);
+    v->origin = origin_start(v->core, &spec);
+    if (!v->origin)
+        look_at(v, v->only);
+}
+
+static void tell_of_lone_key(struct verify *v)
+{
+    const struct catalog_backup *lone = v->request.choice.latest ? choice_newer_lone_key(v->list, v->only) : NULL;
+    char note[2 * NAME_TEXT_MAX + 240];
+
+    if (!lone)
+        return;
+    choice_tell_lone_key(lone, v->only, note, sizeof(note));
+    v->sink.note(v->sink.ctx, note);
+}
+
 static void tell_of_newer(struct verify *v, const struct catalog_backup *newer)
 {
     char note[2 * NAME_TEXT_MAX + 160];
@@ -522,6 +585,8 @@ static int choose(struct verify *v, struct err *e)
         v->only = newer;
     else if (newer && v->only)
         tell_of_newer(v, newer);
+    if (v->only)
+        tell_of_lone_key(v);
     return v->only ? 0 : -1;
 }
 
@@ -543,7 +608,7 @@ static void start_if_ready(struct verify *v)
     }
     v->result.tool = v->tool ? etcdutl_version(v->tool) : NULL;
     if (v->only)
-        look_at(v, v->only);
+        look_at_only(v);
     else
         look_at_next(&v->timer);
 }

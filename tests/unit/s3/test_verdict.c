@@ -1,5 +1,6 @@
 /* Failures, and what a person is told about them. */
 #include "expect.h"
+#include "s3/request.h"
 #include "s3/verdict.h"
 
 #include <errno.h>
@@ -39,6 +40,10 @@ static void test_http(void **state)
             {403, {.code = "SignatureDoesNotMatch"}, ERR_AUTH, false,
                     "HTTP 403 SignatureDoesNotMatch: the signature is not the one that the store makes; the secret "
                     "key may be another one, or what stands before the store may change the host or the path"},
+            {403, {.code = "InvalidObjectState"}, ERR_AUTH, false,
+                    "HTTP 403 InvalidObjectState: the object is in an archive; it has to be brought back from the "
+                    "archive "
+                    "first (RestoreObject)"},
             {403, {.code = "AccessDenied"}, ERR_AUTH, false, "HTTP 403 AccessDenied: this access key may not do that"},
             {400, {.code = "ExpiredToken", .message = "m"}, ERR_AUTH, false, "HTTP 400 ExpiredToken: m"},
             {404, {.code = ""}, ERR_NOT_FOUND, false, "HTTP 404 Not Found from s3.example.com"},
@@ -71,11 +76,12 @@ static void test_http(void **state)
         struct err e = ERR_INIT;
 
         const struct s3_verdict_answer a = {.status = rows[i].status, .error = rows[i].error};
+        bool is_archived = strcmp(rows[i].error.code, "InvalidObjectState") == 0;
 
         assert_int_equal(s3_verdict_http(&at, &a, &e), rows[i].again);
         expect_error(&e, rows[i].kind, rows[i].text);
-        assert_int_equal(e.domain, ERR_DOMAIN_HTTP);
-        assert_int_equal(e.code, rows[i].status);
+        assert_int_equal(e.domain, is_archived ? ERR_DOMAIN_S3 : ERR_DOMAIN_HTTP);
+        assert_int_equal(e.code, is_archived ? S3_FAULT_ARCHIVED : rows[i].status);
     }
 }
 

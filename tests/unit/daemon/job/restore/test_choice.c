@@ -7,6 +7,8 @@
 #include "failing.h"
 #include "job/objections.h"
 #include "job/restore/choice.h"
+#include "s3/request.h"
+#include "seal/key.h"
 
 #define BUCKET "https://s3/bucket/backup-"
 
@@ -86,7 +88,8 @@ static void test_not_found(void **state)
         const char *text;
     } rows[] = {
             {"2024-12-03T00:00:00Z", ERR_INTEGRITY,
-                    "backup-2024-12-03T00:00:00Z.dump is there, but its key is missing: it cannot be read"},
+                    "backup-2024-12-03T00:00:00Z.dump is there, but its key is missing: it cannot be read; "
+                    "-t 2024-12-02T00:00:00Z asks for the nearest other backup"},
             {"2024-12-04T00:00:00Z", ERR_NOT_FOUND,
                     "no complete backup of 2024-12-04T00:00:00Z in " BUCKET "; the nearest is of 2024-12-02T00:00:00Z"},
             {"2000-01-01T00:00:00Z", ERR_NOT_FOUND,
@@ -105,6 +108,61 @@ static void test_not_found(void **state)
         assert_null(choice_find(&c, l, BUCKET, &e));
         expect_error(&e, rows[i].kind, rows[i].text);
     }
+}
+
+/* What else to ask for is said of a backup that is of no use, and of no other failure. */
+static void test_advice(void **state)
+{
+    static const struct {
+        enum err_kind kind;
+        enum err_domain domain;
+        int64_t code;
+        const char *text;
+    } rows[] = {
+            {ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "why; -t 2024-12-01T00:00:00Z asks for the nearest other backup"},
+            {ERR_NOT_FOUND, ERR_DOMAIN_HTTP, 404, "why; -t 2024-12-01T00:00:00Z asks for the nearest other backup"},
+            {ERR_AUTH, ERR_DOMAIN_S3, S3_FAULT_ARCHIVED,
+                    "why; -t 2024-12-02T00:00:00Z asks for the newest other backup"},
+            {ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN, "why"},
+            {ERR_AUTH, ERR_DOMAIN_HTTP, 403, "why"},
+            {ERR_TRANSIENT, ERR_DOMAIN_HTTP, 503, "why"},
+            {ERR_NOT_FOUND, ERR_DOMAIN_ERRNO, 2, "why"},
+    };
+    static const struct object of[] = {
+            {"backup-2024-11-30T00:00:00Z.dump", SEALED}, {"backup-2024-11-30T00:00:00Z.key", 72}};
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *l = NULL, *one = list_of(of, 2);
+    struct object all[ARRAY_LEN(objects) + 2];
+    struct choice_others others, none = choice_others(one, catalog_list_at(one, 0));
+
+    (void)state;
+    assert_true(none.nearest == 0 && none.newest == 0);
+    memcpy(all, objects, sizeof(objects));
+    memcpy(all + ARRAY_LEN(objects), of, sizeof(of));
+    l = list_of(all, ARRAY_LEN(all));
+    others = choice_others(l, catalog_list_find(l, at("2024-11-30T00:00:00Z")));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+
+        err_set(&e, rows[i].kind, rows[i].domain, rows[i].code, "why");
+        choice_advise(&others, &e);
+        expect_error(&e, rows[i].kind, rows[i].text);
+    }
+}
+
+/* A key whose dump is not there, unless a backup is on its way. */
+static void test_lone_key(void **state)
+{
+    _cleanup_(cleanup_catalog_list_free) struct catalog_list *l = list_of(objects, ARRAY_LEN(objects)), *claimed = NULL;
+    struct object all[ARRAY_LEN(objects) + 1];
+    const struct catalog_backup *chosen = catalog_list_find(l, at("2024-12-02T00:00:00Z"));
+
+    (void)state;
+    assert_string_equal(choice_newer_lone_key(l, chosen)->name, "backup-2024-12-04T00:00:00Z.key");
+    assert_null(choice_newer_lone_key(l, choice_newer_lone_key(l, NULL)));
+    memcpy(all, objects, sizeof(objects));
+    all[ARRAY_LEN(objects)] = (struct object){"backup-2024-12-04T00:00:00Z.claim", 100};
+    claimed = list_of(all, ARRAY_LEN(all));
+    assert_null(choice_newer_lone_key(claimed, NULL));
 }
 
 /* Of nothing, or of what is no backup. */
@@ -300,6 +358,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_found),
             cmocka_unit_test(test_not_found),
+            cmocka_unit_test(test_advice),
+            cmocka_unit_test(test_lone_key),
             cmocka_unit_test(test_none),
             cmocka_unit_test(test_without_keys),
             cmocka_unit_test(test_newer_unreadable),
