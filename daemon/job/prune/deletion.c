@@ -122,6 +122,16 @@ static void schedule(struct deletion *d)
     (void)uv_timer_start(&d->timer, next_step, 0, 0);
 }
 
+/* Of the dumps. */
+static size_t count_gone(const struct deletion *d)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->spec.n; i++)
+        n += d->is_gone[i] && !catalog_backup_is_orphan(d->spec.backups[i]);
+    return n;
+}
+
 /* Why it ends before its end. Keys that stay are alone now: a later prune takes them. */
 static struct err why_incomplete(const struct deletion *d, const struct err *err)
 {
@@ -129,17 +139,9 @@ static struct err why_incomplete(const struct deletion *d, const struct err *err
     struct err e = dumps_stay ? d->failure : *err;
 
     if (d->state == KEYS)
-        err_prepend(&e, "%zu dumps are deleted, but not all of their keys, %s among them%s: ", d->n_objects,
+        err_prepend(&e, "%zu dumps are deleted, but not all of their keys, %s among them%s: ", count_gone(d),
                 d->objects[0], dumps_stay ? ", and the other dumps stay" : "");
     return e;
-}
-
-static bool has_deleted(const struct deletion *d)
-{
-    for (size_t i = 0; i < d->spec.n; i++)
-        if (d->is_gone[i])
-            return true;
-    return false;
 }
 
 static void on_removed(void *ctx, const struct err *err)
@@ -148,7 +150,7 @@ static void on_removed(void *ctx, const struct err *err)
     struct err e;
 
     d->remove = NULL;
-    if (err && (d->state == KEYS || !has_deleted(d))) {
+    if (err && (d->state == KEYS || count_gone(d) == 0)) {
         e = why_incomplete(d, err);
         finish(d, &e);
         return;
