@@ -381,7 +381,11 @@ class Bucket:
         """Everything in it, and the bucket."""
         for upload in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ()):
             self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
-        self.delete(*self.list())
+        names = list(self.list())
+        while len(names) > 100:  # as many at once as S3 takes
+            some, names = names[:1000], names[1000:]
+            self.client.delete_objects(Bucket=self.name, Delete={"Objects": [{"Key": name} for name in some], "Quiet": True})
+        self.delete(*names)
         self.client.delete_bucket(Bucket=self.name)
 
 

@@ -353,7 +353,7 @@ def test_migrating(configured, store):
     host.write("/etc/etcd-backupd.conf", whole)
     host.do("mkdir /etc/systemd/system/etcd-backupd.service.d; printf '[Service]\\nUser=etcd\\nGroup=etcd\\nSupplementaryGroups="
             f"etcd-backupd\\nReadWritePaths=/var/lib/etcd\\n' >{host.dir}/units/restore.conf; "
-            f"mkdir {host.dir}/units/etcd-backupd.service.d; mv {host.dir}/units/restore.conf {host.dir}/units/etcd-backupd.service.d/; "
+            f"mv {host.dir}/units/restore.conf {host.dir}/units/etcd-backupd.service.d/; "
             "systemctl daemon-reload; systemctl start etcd-backupd")
     host.do(filled("etcd-backupctl restore -t"))
     page.is_done()
