@@ -433,9 +433,11 @@ def test_one_member_sends_wrong_bytes(bucket, new_site):
         assert len(news(site)) == 1
         # Where there is no other, it is the last word.
         site.stop()
-        site.configure({"etcd_client": {"endpoints": [bad.endpoint]}})
+        # Under another prefix: the name of this second is taken.
+        site.configure({"etcd_client": {"endpoints": [bad.endpoint]}, "s3_client": {"objects_prefix": "other"}})
         backup_fails(site.start(), 5, f"^{re.escape(bad.endpoint)}: {words}")
-    check_clean(site, 2)
+    site.configure({"s3_client": {"objects_prefix": "backup"}})
+    check_clean(site, 2)  # and nothing of the other prefix
 
 
 @pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "plain"])
