@@ -470,6 +470,21 @@ def test_what_deserves_a_warning(site):
     assert re.search("encryption_key_path.* backups are NOT encrypted", line), line
 
 
+def test_a_reload_to_another_bucket(site, new_bucket):
+    """Of the old one nothing is told any more."""
+    scheduled(site, {"interval": "1h"}).start()
+    wait_for(lambda: status(site)["last_success"] and not status(site)["running"])
+    other = new_bucket()
+    site.configure({"s3_client": {"bucket": other.name}})
+    site.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: f"/{other.name}/" in status(site)["bucket"])
+    wait_for(other.dumps)  # it is empty: a backup is due at once
+    names = [json.loads(line)["name"] for line in site.ctl("list", "--json").out.splitlines()]
+    assert set(names) <= set(other.dumps()), names
+    assert status(site)["last_success"]["name"] in other.dumps()
+    assert site.stop() == 0
+
+
 def test_a_reload_waits_for_the_job(ceph, medium, proxied, new_bucket):
     """The running job ends as it began; the next has the new configuration: here another prefix."""
     site, proxy = proxied(ceph, medium, lambda request: Hold() if request.number == 2 else None)

@@ -405,6 +405,21 @@ def test_health(site, page):
     assert page.ask("/healthz")[::2] == (200, "ok\n")
 
 
+def test_health_after_a_bad_verdict(site, page):
+    """What verify has found bad is not the newest good backup any more, here and after a restart."""
+    site.configure({"health": {"max_age": "1h"}})
+    site.start()
+    made = site.ctl("backup", "--json").json
+    wait_for(lambda: page.ask("/healthz")[0] == 200 and page.values().get("bucket_backups") == 1)
+    dump = site.bucket.get(made["name"])
+    site.bucket.put(made["name"], dump[:-1] + bytes([dump[-1] ^ 1]))
+    assert site.ctl("verify").status == 5
+    wait_for(lambda: page.ask("/healthz")[0] == 503 and page.values().get("bucket_backups") == 0)
+    site.stop()
+    site.start()
+    wait_for(lambda: page.ask("/healthz")[0] == 503 and page.values().get("bucket_backups") == 0)
+
+
 def test_health_beside_broken_ones(site, page):
     """Names that pair and hold nothing are no backups: neither for the health and the metrics, nor for the schedule."""
     put(site, "backup-2024-12-06T21:22:25Z")
