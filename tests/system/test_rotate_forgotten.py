@@ -149,14 +149,17 @@ def test_cancelled_while_it_looks(machines, by_daemon, held):
 
 
 def test_no_look_that_nobody_needs(ceph, etcd, proxied):
-    """One that is due comes right behind the cycle's look; and what is not encrypted needs no master key."""
+    """One that is due comes right behind the cycle's look; and what is not encrypted needs no master key. Each asks, while it runs,
+    whose the backup before it is."""
     site, proxy = proxied(ceph, etcd)
     scheduled(site, {"interval": "1h"}).start()
     made, = dumps(site, 1)
-    assert [is_list(request) for request in proxy.requests].count(True) == 1
+    wait_for(lambda: not site.ctl("status", "--json").json["running"])
     site.stop()
+    assert [is_list(request) for request in proxy.requests].count(True) == 2
     wait_for(lambda: time.time() >= seconds_of(instant_of(made)) + 1)  # two of one second would share a name
     site.configure({"encryption_key_path": None})
     proxy.requests.clear()
     assert site.ctl("backup").status == 0
-    assert not [request for request in proxy.requests if is_list(request)]
+    assert [is_list(request) for request in proxy.requests].count(True) == 1
+    assert not [request for request in proxy.requests if request.call == "get" and request.path.endswith(".key")]
