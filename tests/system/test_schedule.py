@@ -477,7 +477,8 @@ def test_a_reload_to_another_bucket(site, new_bucket):
     other = new_bucket()
     site.configure({"s3_client": {"bucket": other.name}})
     site.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: f"/{other.name}/" in status(site)["bucket"])
+    told = wait_for(lambda: (lambda told: f"/{other.name}/" in told["bucket"] and told)(status(site)))
+    assert not told["last_success"] or told["last_success"]["name"] in other.dumps(), told
     wait_for(other.dumps)  # it is empty: a backup is due at once
     names = [json.loads(line)["name"] for line in site.ctl("list", "--json").out.splitlines()]
     assert set(names) <= set(other.dumps()), names

@@ -167,6 +167,16 @@ def test_bumped(backed_up, folder):
             etcd.ctl("get", "x", "--rev", revision)
 
 
+def test_a_tool_of_an_older_release(backed_up, shared_etcd, folder):
+    """Told before the first byte, and no refusal: it may work."""
+    site = backed_up(NEW)
+    older = shared_etcd(**OLD).binary("etcdctl")
+    done = site.ctl("restore", "-d", folder / "data", "-e", older, "--dry-run")
+    assert done.status == 0, done
+    (note,) = [line for line in done.err.splitlines() if line.startswith("note: ") and "3.5" in line]
+    assert "3.4" in note, done
+
+
 def test_bumping_that_cannot_be(backed_up, folder):
     """By a tool that does not know it, or by halves."""
     site = backed_up(OLD)
