@@ -206,7 +206,15 @@ static void show_old_versions(const Control__RotateResult *r)
 /* What the two people of a ceremony want to read, and to find in what they wrote down. */
 static void show_conclusion(const Control__RotateResult *r, bool has_failed)
 {
-    if (has_failed)
+    /* The middle of a ceremony in which the configuration is changed last is no failure, and no end either. */
+    bool is_middle = has_failed && !r->dry_run && r->failed == 0 && r->configured_key[0] &&
+                     strcmp(r->configured_key, r->new_key) != 0;
+
+    if (is_middle)
+        (void)printf(
+                "Not done yet: the configuration does not name the new key, so the previous key %s is STILL NEEDED.\n",
+                r->previous_key);
+    else if (has_failed)
         (void)printf("This run FAILED: the previous key %s is STILL NEEDED.\n", r->previous_key);
     else if (r->dry_run && r->rotated + r->bound)
         (void)puts("This was a dry run: nothing was changed, and the previous key is still needed.");

@@ -353,6 +353,20 @@ def test_a_failure_ends_in_a_verdict(site, options):
     assert "destroyed" not in done.out and "dry run" not in done.out, done
 
 
+def test_the_middle_of_a_ceremony_is_no_failure(site):
+    """The configuration is changed last: until then the old key is needed, and nothing has failed."""
+    put_keys(site, 2)
+    keys = Keys(site, swap=False)
+    words = ["rotate-key", "-p", keys.previous_file, "--new-key", keys.next_file]
+    done = site.ctl(*words)
+    assert done.status == 1 and done.out.splitlines()[-1] == \
+        "Not done yet: the configuration does not name the new key, so the previous key " \
+        f"{fingerprint(keys.previous)} is STILL NEEDED.", done
+    assert "FAILED" not in done.out and "destroyed" not in done.out, done
+    keys.swap()
+    assert "can be destroyed" in site.ctl(*words).out
+
+
 def test_a_failure_before_any_key_ends_in_a_verdict(ceph, etcd, proxied):
     site, proxy = proxied(ceph, etcd)
     put_keys(site, 1)
