@@ -12,8 +12,8 @@
 #include "base/timestamp.h"
 #include "control/message_json.h"
 #include "core/log.h"
-#include "core/program.h"
 #include "job/message/backup_message.h"
+#include "program/program.h"
 
 struct hook {
     struct hooks *owner;

@@ -14,7 +14,7 @@ static void moved(struct s3_request *r, size_t bytes, bool of_body)
 {
     r->moved += bytes;
     if (of_body && r->on_progress)
-        s3_multi_moved(&r->transfer);
+        http_multi_moved(&r->transfer);
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *ctx)
@@ -247,7 +247,7 @@ int s3_attempt_start(struct s3_request *r, struct err *e)
     if (r->lacks_option)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl refuses an option: out of memory");
     r->transfer.easy = r->easy;
-    return s3_multi_add(s3_client_multi(r->client), &r->transfer, e);
+    return http_multi_add(s3_client_multi(r->client), &r->transfer, e);
 }
 
 uint64_t s3_attempt_look_ms(const struct s3_request *r)

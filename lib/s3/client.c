@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/timestamp.h"
+#include "base/wiped_heap.h"
 #include "s3/client_inside.h"
-#include "s3/wiped_heap.h"
 
 /* S3 refuses signatures that are older than 15 minutes; a clock that is off by less than this is not the reason. */
 enum { SKEW_THAT_MATTERS_S = 300 };
@@ -16,9 +16,9 @@ struct s3_client {
     struct s3_conf conf; /* its strings are these */
     char *bucket, *region, *ca_cert, *shown;
     struct s3_url_target target;
-    struct s3_proxy proxy;
+    struct http_proxy proxy;
     union race_address good, bad; /* the family 0: not known */
-    struct s3_multi *multi;
+    struct http_multi *multi;
     struct sign_cache *sign;
     unsigned slots;
     TAILQ_HEAD(, s3_client_waiter) waiting;
@@ -31,10 +31,10 @@ struct s3_client {
 
 static void release(struct s3_client *c)
 {
-    s3_multi_free(c->multi);
+    http_multi_free(c->multi);
     sign_cache_free(c->sign);
     s3_url_target_reset(&c->target);
-    s3_proxy_reset(&c->proxy);
+    http_proxy_reset(&c->proxy);
     free(c->bucket);
     free(c->region);
     free(c->ca_cert);
@@ -74,7 +74,7 @@ static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err
     c->ca_cert = conf->ca_cert ? strdup(conf->ca_cert) : NULL;
     if (!c->bucket || !c->region || (conf->ca_cert && !c->ca_cert))
         return no_memory(e);
-    if (s3_url_target(&c->target, conf, e) < 0 || s3_proxy_find(&c->proxy, c->target.tls, c->target.host, e) < 0)
+    if (s3_url_target(&c->target, conf, e) < 0 || http_proxy_find(&c->proxy, c->target.tls, c->target.host, e) < 0)
         return -1;
     if (asprintf(&c->shown, "%s%s%s", c->target.host, c->proxy.name ? " through the proxy " : "",
                 c->proxy.name ? c->proxy.name : "") < 0)
@@ -128,7 +128,7 @@ struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, str
     c->sign = sign_cache_new(e);
     if (!c->sign)
         return NULL;
-    c->multi = s3_multi_new(loop, c->slots, e);
+    c->multi = http_multi_new(loop, c->slots, e);
     if (!c->multi)
         return NULL;
     return TAKE_PTR(c);
@@ -152,7 +152,7 @@ int64_t s3_client_clock_skew(const struct s3_client *c)
 
 void s3_client_close_idle(struct s3_client *c)
 {
-    s3_multi_close_idle(c->multi);
+    http_multi_close_idle(c->multi);
 }
 
 uv_loop_t *s3_client_loop(struct s3_client *c)
@@ -165,7 +165,7 @@ const struct s3_conf *s3_client_conf(const struct s3_client *c)
     return &c->conf;
 }
 
-struct s3_multi *s3_client_multi(struct s3_client *c)
+struct http_multi *s3_client_multi(struct s3_client *c)
 {
     return c->multi;
 }
@@ -175,7 +175,7 @@ const struct s3_url_target *s3_client_target(const struct s3_client *c)
     return &c->target;
 }
 
-const struct s3_proxy *s3_client_proxy(const struct s3_client *c)
+const struct http_proxy *s3_client_proxy(const struct s3_client *c)
 {
     return &c->proxy;
 }

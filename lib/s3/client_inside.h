@@ -8,18 +8,18 @@
 
 #include <sys/queue.h>
 
+#include "http/multi.h"
+#include "http/proxy.h"
 #include "net/race.h"
 #include "s3/client.h"
-#include "s3/multi.h"
-#include "s3/proxy.h"
 #include "s3/sign.h"
 #include "s3/url.h"
 
 uv_loop_t *s3_client_loop(struct s3_client *c);
 const struct s3_conf *s3_client_conf(const struct s3_client *c);
-struct s3_multi *s3_client_multi(struct s3_client *c);
+struct http_multi *s3_client_multi(struct s3_client *c);
 const struct s3_url_target *s3_client_target(const struct s3_client *c);
-const struct s3_proxy *s3_client_proxy(const struct s3_client *c); /* its url is NULL where there is none */
+const struct http_proxy *s3_client_proxy(const struct s3_client *c); /* its url is NULL where there is none */
 /* The host for people, with the proxy that stands before it. */
 const char *s3_client_shown(const struct s3_client *c);
 

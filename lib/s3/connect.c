@@ -35,7 +35,7 @@ static int on_opened(void *ctx, curl_socket_t fd, curlsocktype purpose)
 
 void s3_connect_set(struct s3_request *r)
 {
-    const struct s3_proxy *proxy = s3_client_proxy(r->client);
+    const struct http_proxy *proxy = s3_client_proxy(r->client);
 
     (void)curl_easy_setopt(r->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     (void)curl_easy_setopt(r->easy, CURLOPT_OPENSOCKETDATA, r);

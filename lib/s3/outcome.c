@@ -12,7 +12,7 @@ static bool is_success(int status)
 struct s3_verdict_place s3_outcome_place(const struct s3_request *r)
 {
     const struct s3_conf *conf = s3_client_conf(r->client);
-    const struct s3_proxy *proxy = s3_client_proxy(r->client);
+    const struct http_proxy *proxy = s3_client_proxy(r->client);
 
     return (struct s3_verdict_place){
             .host = s3_client_shown(r->client),

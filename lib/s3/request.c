@@ -63,7 +63,7 @@ static void give_slot(struct s3_request *r)
 /* Nothing calls back any more; what the answer points to lives until the loop's next turn. */
 static void end(struct s3_request *r)
 {
-    s3_multi_remove(&r->transfer);
+    http_multi_remove(&r->transfer);
     s3_connect_forget(r);
     s3_client_leave(r->client, &r->waiter);
     give_slot(r);
@@ -170,7 +170,7 @@ static void conclude(struct s3_request *r, enum s3_attempt_end what, const struc
     }
 }
 
-static void on_curl_done(struct s3_multi_transfer *t, CURLcode code)
+static void on_curl_done(struct http_multi_transfer *t, CURLcode code)
 {
     struct s3_request *r = CONTAINER_OF(t, struct s3_request, transfer);
     struct err e = ERR_INIT;
@@ -191,7 +191,7 @@ void s3_request_connected(struct s3_request *r, const struct err *err)
         conclude(r, S3_ATTEMPT_FAILED, &e);
 }
 
-static void on_curl_progress(struct s3_multi_transfer *t)
+static void on_curl_progress(struct http_multi_transfer *t)
 {
     struct s3_request *r = CONTAINER_OF(t, struct s3_request, transfer);
     uint64_t bytes = r->sent;
@@ -210,7 +210,7 @@ static void on_look(uv_timer_t *timer)
         (void)uv_timer_start(&r->timer, on_look, s3_attempt_look_ms(r), 0);
         return;
     }
-    s3_multi_remove(&r->transfer);
+    http_multi_remove(&r->transfer);
     conclude(r, s3_attempt_end(r, CURLE_OPERATION_TIMEDOUT, &e), &e);
 }
 

@@ -66,7 +66,7 @@ struct s3_request {
 
     /* The attempt. */
     CURL *easy;
-    struct s3_multi_transfer transfer;
+    struct http_multi_transfer transfer;
     struct curl_slist *lines;
     char curl_error[CURL_ERROR_SIZE];
     struct s3_answer answer;

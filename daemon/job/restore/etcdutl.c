@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "core/program.h"
+#include "program/program.h"
 
 enum { ANSWER_MS = 20000, VERSION_MAX = 100 };
 

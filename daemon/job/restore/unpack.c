@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/peer_urls.h"
-#include "core/program.h"
+#include "program/program.h"
 
 enum { ARGS_MAX = 24, NUMBER_TEXT = 24 };
 enum { STALL_MS = 30 * 60000 }; /* a disk that syncs for so long without a tick of the tool is none to restore to */

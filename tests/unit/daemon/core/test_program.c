@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "core/program.h"
 #include "failing.h"
 #include "folder.h"
 #include "job/restore/etcdutl.h"
+#include "program/program.h"
 
 static uv_loop_t loop;
 

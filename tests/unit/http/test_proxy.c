@@ -1,6 +1,6 @@
 /* Which proxy the environment names, and for whom: the rules of curl(1). */
 #include "expect.h"
-#include "s3/proxy.h"
+#include "http/proxy.h"
 
 #include <stdlib.h>
 
@@ -49,7 +49,7 @@ static void test_excepted(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (s3_proxy_is_excepted(rows[i].list, rows[i].host) != rows[i].excepted)
+        if (http_proxy_is_excepted(rows[i].list, rows[i].host) != rows[i].excepted)
             fail_msg("%s for %s", rows[i].host, rows[i].list ? rows[i].list : "NULL");
 }
 
@@ -79,14 +79,14 @@ static void test_found(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct s3_proxy p;
+        struct http_proxy p;
         struct err e = ERR_INIT;
 
         for (size_t k = 0; k < ARRAY_LEN(variables); k++)
             (void)unsetenv(variables[k]);
         for (size_t k = 0; k < 2 && rows[i].set[k][0]; k++)
             (void)setenv(rows[i].set[k][0], rows[i].set[k][1], 1);
-        expect_success(s3_proxy_find(&p, rows[i].tls, "s3.example.com", &e) == 0, &e);
+        expect_success(http_proxy_find(&p, rows[i].tls, "s3.example.com", &e) == 0, &e);
         if (!rows[i].url) {
             assert_null(p.url);
             assert_null(p.name);
@@ -96,7 +96,7 @@ static void test_found(void **state)
         assert_string_equal(p.url, rows[i].url);
         assert_string_equal(p.name, rows[i].name);
         assert_string_equal(p.variable, rows[i].variable);
-        s3_proxy_reset(&p);
+        http_proxy_reset(&p);
     }
 }
 

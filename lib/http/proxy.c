@@ -1,4 +1,4 @@
-#include "s3/proxy.h"
+#include "http/proxy.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -93,7 +93,7 @@ static bool matches(const char *s, size_t len, const char *host)
     return bare(pattern, s, len) && (is_at_or_below(host, pattern) || is_in_net(pattern, host));
 }
 
-bool s3_proxy_is_excepted(const char *list, const char *host)
+bool http_proxy_is_excepted(const char *list, const char *host)
 {
     static const char between[] = ", \t";
     char name[NAME_MAX_LEN];
@@ -142,18 +142,18 @@ static char *name_of(const char *url)
     return name;
 }
 
-int s3_proxy_find(struct s3_proxy *out, bool tls, const char *host, struct err *e)
+int http_proxy_find(struct http_proxy *out, bool tls, const char *host, struct err *e)
 {
     static const char *const names[][5] = {
             {"http_proxy", "all_proxy", "ALL_PROXY"}, {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}};
     const char *url = NULL;
 
-    *out = (struct s3_proxy){0};
+    *out = (struct http_proxy){0};
     for (const char *const *name = names[tls]; *name && !url; name++) {
         url = variable(*name);
         out->variable = *name;
     }
-    if (!url || s3_proxy_is_excepted(no_proxy(), host)) {
+    if (!url || http_proxy_is_excepted(no_proxy(), host)) {
         out->variable = NULL;
         return 0;
     }
@@ -161,13 +161,13 @@ int s3_proxy_find(struct s3_proxy *out, bool tls, const char *host, struct err *
     out->name = name_of(url);
     if (out->url && out->name)
         return 0;
-    s3_proxy_reset(out);
+    http_proxy_reset(out);
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
-void s3_proxy_reset(struct s3_proxy *p)
+void http_proxy_reset(struct http_proxy *p)
 {
     free(p->url);
     free(p->name);
-    *p = (struct s3_proxy){0};
+    *p = (struct http_proxy){0};
 }

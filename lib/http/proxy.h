@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-struct s3_proxy {
+struct http_proxy {
     char *url;            /* as the variable has it, may hold a password; NULL: no proxy */
     char *name;           /* for people: scheme, host and port without user and password; NULL without a url */
     const char *variable; /* that it came from */
@@ -21,8 +21,8 @@ struct s3_proxy {
 /* Whether `host` (with a port or without; an IPv6 address in brackets) is one of those that `list`, as no_proxy's,
  * names.
  */
-bool s3_proxy_is_excepted(const char *list, const char *host);
+bool http_proxy_is_excepted(const char *list, const char *host);
 
-/* Fills *out, which s3_proxy_reset releases. Errors: ERR_RESOURCE. */
-int s3_proxy_find(struct s3_proxy *out, bool tls, const char *host, struct err *e);
-void s3_proxy_reset(struct s3_proxy *p);
+/* Fills *out, which http_proxy_reset releases. Errors: ERR_RESOURCE. */
+int http_proxy_find(struct http_proxy *out, bool tls, const char *host, struct err *e);
+void http_proxy_reset(struct http_proxy *p);

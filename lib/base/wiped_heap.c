@@ -1,4 +1,4 @@
-#include "s3/wiped_heap.h"
+#include "base/wiped_heap.h"
 
 #include <malloc.h>
 #include <stdlib.h>

@@ -16,39 +16,39 @@
 
 #include "base/err.h"
 
-struct s3_multi;
+struct http_multi;
 
 /* One transfer, embedded in its owner. The owner sets easy and the callbacks; the rest is the multi's. */
-struct s3_multi_transfer {
-    CURL *easy; /* its CURLOPT_PRIVATE is set by s3_multi_add */
-    void (*on_progress)(struct s3_multi_transfer *t);
+struct http_multi_transfer {
+    CURL *easy; /* its CURLOPT_PRIVATE is set by http_multi_add */
+    void (*on_progress)(struct http_multi_transfer *t);
     /* Once, unless removed. The transfer is no longer in the multi. CURLE_ABORTED_BY_CALLBACK: a socket, of this
      * transfer or another, cannot be waited for, and all have ended. */
-    void (*on_done)(struct s3_multi_transfer *t, CURLcode result);
+    void (*on_done)(struct http_multi_transfer *t, CURLcode result);
 
-    struct s3_multi *multi; /* NULL while it is in none */
-    int fd;                 /* the socket that it waits for, or -1 */
+    struct http_multi *multi; /* NULL while it is in none */
+    int fd;                   /* the socket that it waits for, or -1 */
     int unwatched; /* with CURLE_ABORTED_BY_CALLBACK: why a socket cannot be waited for, libuv's error; else 0 */
-    TAILQ_ENTRY(s3_multi_transfer) all, link; /* while in flight; while queued */
+    TAILQ_ENTRY(http_multi_transfer) all, link; /* while in flight; while queued */
     bool queued, moved, finished;
     CURLcode result;
 };
 
 /* Keeps up to `max_idle` idle connections. The caller frees. Errors: ERR_RESOURCE. */
-struct s3_multi *s3_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e);
+struct http_multi *http_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e);
 
 /* Starts it; its callbacks come from the loop. Errors: ERR_RESOURCE, then it is not added. */
-int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e);
+int http_multi_add(struct http_multi *m, struct http_multi_transfer *t, struct err *e);
 
 /* Stops it without a callback, closing its connection if it is in the middle. Fine for one that is in no multi. Not
  * from inside one of curl's callbacks. */
-void s3_multi_remove(struct s3_multi_transfer *t);
+void http_multi_remove(struct http_multi_transfer *t);
 
 /* From inside curl's callbacks: on_progress is wanted. */
-void s3_multi_moved(struct s3_multi_transfer *t);
+void http_multi_moved(struct http_multi_transfer *t);
 
 /* Closes idle connections: now, or when the last transfer in flight ends. */
-void s3_multi_close_idle(struct s3_multi *m);
+void http_multi_close_idle(struct http_multi *m);
 
 /* No transfer may be in it. The memory goes with the last close callback of the loop. NULL is fine. */
-void s3_multi_free(struct s3_multi *m);
+void http_multi_free(struct http_multi *m);

@@ -1,4 +1,4 @@
-#include "s3/multi.h"
+#include "http/multi.h"
 
 #include <limits.h>
 #include <netinet/in.h>
@@ -11,7 +11,7 @@
 
 enum { QUICK_READS = 4 }; /* TLS's last messages, the head of the answer, the beginning of its body */
 
-struct s3_multi {
+struct http_multi {
     uv_loop_t *loop;
     uv_timer_t timer;
     CURLM *curl; /* NULL while nothing is in flight and no connection is kept */
@@ -19,21 +19,21 @@ struct s3_multi {
     unsigned n_handles; /* libuv's that are not closed yet */
     int unwatched;      /* why a socket cannot be waited for, libuv's error: then `curl` is of no more use; else 0 */
     bool close_when_idle, freed;
-    TAILQ_HEAD(, s3_multi_transfer) transfers; /* in flight */
-    TAILQ_HEAD(, s3_multi_transfer) told;      /* those whose owners have to be told something */
+    TAILQ_HEAD(, http_multi_transfer) transfers; /* in flight */
+    TAILQ_HEAD(, http_multi_transfer) told;      /* those whose owners have to be told something */
 };
 
 /* A socket that libcurl waits for. */
 struct watch {
     uv_poll_t poll;
-    struct s3_multi *multi;
+    struct http_multi *multi;
     curl_socket_t fd;
     int events;     /* libuv's, that libcurl waits for */
     int unread;     /* bytes that waited when the socket was last found broken */
     unsigned quick; /* so many times to come the server is told at once that something arrived */
 };
 
-static void release(struct s3_multi *m)
+static void release(struct http_multi *m)
 {
     if (--m->n_handles == 0 && m->freed)
         free(m);
@@ -41,19 +41,19 @@ static void release(struct s3_multi *m)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(CONTAINER_OF(handle, struct s3_multi, timer));
+    release(CONTAINER_OF(handle, struct http_multi, timer));
 }
 
 static void on_watch_closed(uv_handle_t *handle)
 {
     struct watch *w = CONTAINER_OF(handle, struct watch, poll);
-    struct s3_multi *m = w->multi;
+    struct http_multi *m = w->multi;
 
     free(w);
     release(m);
 }
 
-static void queue(struct s3_multi_transfer *t)
+static void queue(struct http_multi_transfer *t)
 {
     if (t->queued)
         return;
@@ -61,7 +61,7 @@ static void queue(struct s3_multi_transfer *t)
     TAILQ_INSERT_TAIL(&t->multi->told, t, link);
 }
 
-static void unqueue(struct s3_multi_transfer *t)
+static void unqueue(struct http_multi_transfer *t)
 {
     if (!t->queued)
         return;
@@ -70,15 +70,15 @@ static void unqueue(struct s3_multi_transfer *t)
 }
 
 /* Takes it out of curl. Connections that nobody wants go with the last. */
-static void detach(struct s3_multi *m, struct s3_multi_transfer *t)
+static void detach(struct http_multi *m, struct http_multi_transfer *t)
 {
     (void)curl_multi_remove_handle(m->curl, t->easy);
     TAILQ_REMOVE(&m->transfers, t, all);
     if (TAILQ_EMPTY(&m->transfers) && m->close_when_idle)
-        s3_multi_close_idle(m);
+        http_multi_close_idle(m);
 }
 
-static void finish(struct s3_multi *m, struct s3_multi_transfer *t, CURLcode result)
+static void finish(struct http_multi *m, struct http_multi_transfer *t, CURLcode result)
 {
     t->result = result;
     t->unwatched = result == CURLE_ABORTED_BY_CALLBACK ? m->unwatched : 0;
@@ -87,9 +87,9 @@ static void finish(struct s3_multi *m, struct s3_multi_transfer *t, CURLcode res
     detach(m, t);
 }
 
-static void collect_finished(struct s3_multi *m)
+static void collect_finished(struct http_multi *m)
 {
-    struct s3_multi_transfer *t;
+    struct http_multi_transfer *t;
     CURLMsg *msg;
     int left;
 
@@ -101,9 +101,9 @@ static void collect_finished(struct s3_multi *m)
     }
 }
 
-static void fail_all(struct s3_multi *m)
+static void fail_all(struct http_multi *m)
 {
-    struct s3_multi_transfer *t;
+    struct http_multi_transfer *t;
 
     while ((t = TAILQ_FIRST(&m->transfers)))
         finish(m, t, CURLE_ABORTED_BY_CALLBACK);
@@ -111,9 +111,9 @@ static void fail_all(struct s3_multi *m)
 
 /* Tells the owners. Each may do anything, so that the queue is looked at anew for each; `m` itself lives at least until
  * the loop's next turn. */
-static void tell(struct s3_multi *m)
+static void tell(struct http_multi *m)
 {
-    struct s3_multi_transfer *t;
+    struct http_multi_transfer *t;
 
     while (!m->freed && (t = TAILQ_FIRST(&m->told))) {
         unqueue(t);
@@ -129,7 +129,7 @@ static void tell(struct s3_multi *m)
     }
 }
 
-static void act(struct s3_multi *m, curl_socket_t fd, int events)
+static void act(struct http_multi *m, curl_socket_t fd, int events)
 {
     int running;
 
@@ -149,7 +149,7 @@ static void act(struct s3_multi *m, curl_socket_t fd, int events)
 
 static void on_timer(uv_timer_t *timer)
 {
-    act(CONTAINER_OF(timer, struct s3_multi, timer), CURL_SOCKET_TIMEOUT, 0);
+    act(CONTAINER_OF(timer, struct http_multi, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
 /*
@@ -208,7 +208,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
  * rest of the program live. */
 static int set_timer(CURLM *curl, long timeout_ms, void *ctx)
 {
-    struct s3_multi *m = ctx;
+    struct http_multi *m = ctx;
 
     (void)curl;
     if (m->freed || m->unwatched)
@@ -219,7 +219,7 @@ static int set_timer(CURLM *curl, long timeout_ms, void *ctx)
 }
 
 /* Returns libuv's error, or 0. */
-static int watch_new(struct watch **out, struct s3_multi *m, curl_socket_t fd)
+static int watch_new(struct watch **out, struct http_multi *m, curl_socket_t fd)
 {
     struct watch *w = calloc(1, sizeof(*w));
     int rc;
@@ -243,7 +243,7 @@ static int watch_new(struct watch **out, struct s3_multi *m, curl_socket_t fd)
 
 /* After this libcurl fails each transfer when it next looks at it (CURLMOPT_SOCKETFUNCTION), but asks for no timer any
  * more, so that it never would: `act` ends them. This may be called from anywhere; the timer brings us there. */
-static int cannot_watch(struct s3_multi *m, int why)
+static int cannot_watch(struct http_multi *m, int why)
 {
     m->unwatched = why;
     m->close_when_idle = true;
@@ -255,7 +255,7 @@ static int cannot_watch(struct s3_multi *m, int why)
 /* curl has handles of its own, too. */
 static void note_socket(CURL *easy, int fd)
 {
-    struct s3_multi_transfer *t = NULL;
+    struct http_multi_transfer *t = NULL;
 
     (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
     if (t)
@@ -264,7 +264,7 @@ static void note_socket(CURL *easy, int fd)
 
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
-    struct s3_multi *m = ctx;
+    struct http_multi *m = ctx;
     struct watch *w = socket_ctx;
     int events = 0, rc = 0;
 
@@ -288,7 +288,7 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     return rc < 0 ? cannot_watch(m, rc) : 0;
 }
 
-static int open_curl(struct s3_multi *m, struct err *e)
+static int open_curl(struct http_multi *m, struct err *e)
 {
     if (m->curl)
         return 0;
@@ -304,9 +304,9 @@ static int open_curl(struct s3_multi *m, struct err *e)
     return 0;
 }
 
-struct s3_multi *s3_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e)
+struct http_multi *http_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e)
 {
-    struct s3_multi *m = calloc(1, sizeof(*m));
+    struct http_multi *m = calloc(1, sizeof(*m));
 
     if (!m) {
         (void)err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -321,12 +321,12 @@ struct s3_multi *s3_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e)
     return m;
 }
 
-int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e)
+int http_multi_add(struct http_multi *m, struct http_multi_transfer *t, struct err *e)
 {
     CURLMcode code;
 
     if (m->unwatched)
-        s3_multi_close_idle(m);
+        http_multi_close_idle(m);
     if (open_curl(m, e) < 0)
         return -1;
     t->moved = t->finished = false;
@@ -341,9 +341,9 @@ int s3_multi_add(struct s3_multi *m, struct s3_multi_transfer *t, struct err *e)
     return 0;
 }
 
-void s3_multi_remove(struct s3_multi_transfer *t)
+void http_multi_remove(struct http_multi_transfer *t)
 {
-    struct s3_multi *m = t->multi;
+    struct http_multi *m = t->multi;
 
     if (!m)
         return;
@@ -353,13 +353,13 @@ void s3_multi_remove(struct s3_multi_transfer *t)
         detach(m, t);
 }
 
-void s3_multi_moved(struct s3_multi_transfer *t)
+void http_multi_moved(struct http_multi_transfer *t)
 {
     t->moved = true;
     queue(t);
 }
 
-void s3_multi_close_idle(struct s3_multi *m)
+void http_multi_close_idle(struct http_multi *m)
 {
     CURLM *curl;
 
@@ -373,11 +373,11 @@ void s3_multi_close_idle(struct s3_multi *m)
         (void)uv_timer_stop(&m->timer);
 }
 
-void s3_multi_free(struct s3_multi *m)
+void http_multi_free(struct http_multi *m)
 {
     if (!m)
         return;
-    s3_multi_close_idle(m);
+    http_multi_close_idle(m);
     m->freed = true;
     uv_close((uv_handle_t *)&m->timer, on_timer_closed);
 }
