@@ -61,6 +61,16 @@ void parts_free(struct parts *p)
     free(p);
 }
 
+uint64_t parts_size(const struct parts *p)
+{
+    return p->size;
+}
+
+uint64_t parts_part_size(const struct parts *p)
+{
+    return p->part_size;
+}
+
 uint32_t parts_count(const struct parts *p)
 {
     return p->count;

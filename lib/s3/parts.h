@@ -35,6 +35,10 @@ struct parts;
 struct parts *parts_new(uint64_t size, uint64_t part_size, struct err *e);
 void parts_free(struct parts *p);
 
+/* Bytes of all parts, and of each but the last. */
+uint64_t parts_size(const struct parts *p);
+uint64_t parts_part_size(const struct parts *p);
+
 /* How many parts there are; their numbers are 1 to this. */
 uint32_t parts_count(const struct parts *p);
 

@@ -1,164 +1,288 @@
+/*
+ * The owner of the steps (upload_store.h): enter() is the only place that changes the state, and only here is it
+ * known what comes after what.
+ *
+ *     CREATING -> SENDING -> FLUSHED -> COMMITTING -> COMMITTED
+ *     any of them -> FAILED -> ABORTING -> ABORTED; any of them -> ABORTING; any of all -> CLOSED
+ */
 #include "s3/upload.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <string.h>
 
-#include "base/timestamp.h"
-#include "s3/upload_state.h"
+#include "s3/upload_abort.h"
+#include "s3/upload_commit.h"
+#include "s3/upload_create.h"
+#include "s3/upload_parts.h"
 
-/* The spool leaves this much of a file system to others, which may be etcd itself. */
-#define SPOOL_KEEP_FREE ((uint64_t)1 << 30)
-enum { SPOOL_KEEP_FREE_PERCENT = 5 };
+enum { CREATE_PATIENCE_MS = 5000 }; /* of an abort, for the answer with our id */
+
+enum state {
+    CREATING,   /* CreateMultipartUpload is not answered yet; bytes are taken and kept */
+    SENDING,    /* parts go out */
+    FLUSHED,    /* all are stored: waits for the owner to commit */
+    COMMITTING, /* the commit is under way, or what settles it */
+    COMMITTED,  /* the object is visible */
+    FAILED,     /* waits for the owner to abort */
+    ABORTING,
+    ABORTED,
+    CLOSED, /* freed by the owner: waits for libuv */
+};
+
+struct s3_upload {
+    struct s3_upload_spec spec; /* but for key, metadata and spool_dir, which are gone */
+    struct upload_store store;
+    enum state state;
+    char *id;     /* once CreateMultipartUpload was answered, until the abort takes it */
+    bool id_lost; /* an upload may exist whose id we do not know */
+    enum s3_outcome outcome;
+    struct upload_create create;
+    struct upload_parts *parts;
+    struct upload_commit commit;
+    struct upload_abort *abort;
+    uv_timer_t timer; /* brings the commit to the loop's next turn; of an abort: waits for our id */
+};
 
 #define TO(state_) (1u << (state_))
 
-void upload_enter(struct s3_upload *u, enum upload_state next)
+static void enter(struct s3_upload *u, enum state next)
 {
-    enum { ANYWAY = TO(UPLOAD_ABORTING) | TO(UPLOAD_CLOSED) };
+    enum { ANYWAY = TO(ABORTING) | TO(CLOSED) };
     static const unsigned allowed[] = {
-            [UPLOAD_CREATING] = TO(UPLOAD_SENDING) | TO(UPLOAD_FAILED) | ANYWAY,
-            [UPLOAD_SENDING] = TO(UPLOAD_FLUSHED) | TO(UPLOAD_FAILED) | ANYWAY,
-            [UPLOAD_FLUSHED] = TO(UPLOAD_LOOKING) | TO(UPLOAD_COMPLETING) | ANYWAY,
-            [UPLOAD_LOOKING] = TO(UPLOAD_COMPLETING) | TO(UPLOAD_FAILED) | ANYWAY,
-            [UPLOAD_COMPLETING] = TO(UPLOAD_CHECKING) | TO(UPLOAD_FAILED) | ANYWAY,
-            [UPLOAD_CHECKING] = TO(UPLOAD_COMMITTED) | TO(UPLOAD_FAILED) | ANYWAY,
-            [UPLOAD_COMMITTED] = ANYWAY,
-            [UPLOAD_FAILED] = ANYWAY,
-            [UPLOAD_ABORTING] = TO(UPLOAD_ABORTED) | TO(UPLOAD_CLOSED),
-            [UPLOAD_ABORTED] = TO(UPLOAD_CLOSED),
-            [UPLOAD_CLOSED] = 0,
+            [CREATING] = TO(SENDING) | TO(FAILED) | ANYWAY,
+            [SENDING] = TO(FLUSHED) | TO(FAILED) | ANYWAY,
+            [FLUSHED] = TO(COMMITTING) | ANYWAY,
+            [COMMITTING] = TO(COMMITTED) | TO(FAILED) | ANYWAY,
+            [COMMITTED] = ANYWAY,
+            [FAILED] = ANYWAY,
+            [ABORTING] = TO(ABORTED) | TO(CLOSED),
+            [ABORTED] = TO(CLOSED),
+            [CLOSED] = 0,
     };
 
     assert(allowed[u->state] & TO(next));
     u->state = next;
 }
 
-void upload_pump(struct s3_upload *u)
+/* ---- the abort ---- */
+
+static void on_aborted(void *ctx, enum s3_outcome outcome, const struct err *err)
 {
-    switch (u->state) {
-    case UPLOAD_CREATING:
-    case UPLOAD_SENDING:
-        upload_parts_step(u);
-        break;
-    case UPLOAD_LOOKING:
-    case UPLOAD_COMPLETING:
-    case UPLOAD_CHECKING:
-        upload_commit_step(u);
-        break;
-    case UPLOAD_ABORTING:
-        upload_abort_step(u);
-        break;
-    case UPLOAD_FLUSHED:
-    case UPLOAD_COMMITTED:
-    case UPLOAD_FAILED:
-    case UPLOAD_ABORTED:
-    case UPLOAD_CLOSED:
-        break; /* it is the owner's turn */
+    struct s3_upload *u = ctx;
+
+    u->outcome = outcome;
+    enter(u, ABORTED);
+    u->spec.on_aborted(u->spec.ctx, err);
+}
+
+static void start_abort(struct s3_upload *u)
+{
+    (void)uv_timer_stop(&u->timer);
+    upload_abort_start(u->abort, &(struct upload_abort_spec){
+                                         .store = &u->store,
+                                         .parts = upload_parts_table(u->parts),
+                                         .id = TAKE_PTR(u->id),
+                                         .is_id_lost = u->id_lost,
+                                         .may_part_arrive = upload_parts_may_arrive(u->parts),
+                                         .is_completed = u->commit.is_completed,
+                                         .outcome = u->outcome,
+                                         .ctx = u,
+                                         .on_done = on_aborted,
+                                 });
+}
+
+static void on_create_overdue(uv_timer_t *timer)
+{
+    struct s3_upload *u = CONTAINER_OF(timer, struct s3_upload, timer);
+
+    upload_call_cancel(&u->create.call);
+    u->id_lost = true;
+    start_abort(u);
+}
+
+void s3_upload_abort(struct s3_upload *u)
+{
+    if (u->state == ABORTING || u->state == ABORTED)
+        return;
+    if (u->state == COMMITTING && u->commit.is_sent)
+        u->outcome = S3_OUTCOME_UNKNOWN;
+    u->store.leaving = true;
+    upload_commit_cancel(&u->commit);
+    upload_parts_stop(u->parts);
+    enter(u, ABORTING);
+    /* The answer may bring the id. */
+    if (upload_call_is_under_way(&u->create.call))
+        (void)uv_timer_start(&u->timer, on_create_overdue, CREATE_PATIENCE_MS, 0);
+    else
+        start_abort(u);
+}
+
+const char *s3_upload_left(const struct s3_upload *u, unsigned n)
+{
+    return upload_abort_left(u->abort, n);
+}
+
+/* ---- what the other steps report ---- */
+
+static void on_created(void *ctx, char *id, bool is_lost, const struct err *err)
+{
+    struct s3_upload *u = ctx;
+
+    u->id = id;
+    u->id_lost = is_lost;
+    if (u->state == ABORTING) {
+        start_abort(u);
+    } else if (id) {
+        enter(u, SENDING);
+        upload_parts_begin(u->parts, id);
+    } else {
+        upload_parts_stop(u->parts);
+        enter(u, FAILED);
+        u->spec.on_failed(u->spec.ctx, err);
     }
 }
 
-static void on_kick(uv_timer_t *timer)
-{
-    upload_pump(CONTAINER_OF(timer, struct s3_upload, kick));
-}
-
-void upload_kick(struct s3_upload *u)
-{
-    (void)uv_timer_start(&u->kick, on_kick, 0, 0); /* fails only on a closing handle */
-}
-
-const char *upload_id(const struct s3_upload *u)
-{
-    return u->n_ids ? u->ids[0] : NULL;
-}
-
-uint64_t upload_patience(const struct s3_upload *u)
-{
-    const uint64_t silent = uv_now(u->loop) - u->answered_ms;
-
-    if (u->hurried)
-        return 0;
-    if (u->state != UPLOAD_ABORTING)
-        return u->spec.outage_ms;
-    return silent < u->spec.outage_ms ? u->spec.outage_ms - silent : 0;
-}
-
-void upload_on_retry(void *ctx, const struct s3_retry *retry)
+static void on_room(void *ctx)
 {
     struct s3_upload *u = ctx;
-    const uint64_t now = uv_now(u->loop);
 
-    if (!u->spec.on_retry || retry->attempts <= UPLOAD_RETRIES_UNTOLD ||
-            (u->told_ms && now - u->told_ms < UPLOAD_RETRY_TOLD_MS))
-        return;
-    u->told_ms = now;
-    u->spec.on_retry(u->spec.ctx, retry);
+    u->spec.on_room(u->spec.ctx);
 }
 
-void upload_answered(struct s3_upload *u, const struct s3_response *res)
+static void on_stored(void *ctx)
 {
-    u->answered_ms = uv_now(u->loop);
-    u->retries += res->attempts - 1;
+    struct s3_upload *u = ctx;
+
+    enter(u, FLUSHED);
+    u->spec.on_flushed(u->spec.ctx);
 }
 
-static void destroy(struct s3_upload *u)
+static void on_parts_failed(void *ctx, const struct err *err)
 {
-    if (u->buffers)
-        upload_release_buffers(u);
-    free(u->buffers);
-    spool_free(u->spool);
-    parts_free(u->parts);
-    buf_reset(&u->body);
-    for (unsigned i = 0; i < u->n_ids; i++)
-        free(u->ids[i]);
-    free((char *)(uintptr_t)u->spec.key);
+    struct s3_upload *u = ctx;
+
+    enter(u, FAILED);
+    u->spec.on_failed(u->spec.ctx, err);
+}
+
+static void on_committed(void *ctx, enum s3_outcome outcome, const struct err *err)
+{
+    struct s3_upload *u = ctx;
+
+    u->outcome = outcome;
+    enter(u, err ? FAILED : COMMITTED);
+    u->spec.on_committed(u->spec.ctx, err);
+}
+
+static void start_commit(uv_timer_t *timer)
+{
+    struct s3_upload *u = CONTAINER_OF(timer, struct s3_upload, timer);
+    const struct upload_commit_spec spec = {
+            .store = &u->store,
+            .parts = upload_parts_table(u->parts),
+            .id = u->id,
+            .must_be_new = u->spec.must_be_new,
+            .ctx = u,
+            .on_done = on_committed,
+    };
+    struct err e;
+
+    if (upload_commit_start(&u->commit, &spec, &e) < 0)
+        on_committed(u, S3_OUTCOME_ABSENT, &e);
+}
+
+/* ---- what the owner asks ---- */
+
+uint64_t s3_upload_room(const struct s3_upload *u)
+{
+    return upload_parts_room(u->parts);
+}
+
+void s3_upload_want(struct s3_upload *u, uint64_t bytes)
+{
+    upload_parts_want(u->parts, bytes);
+}
+
+int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e)
+{
+    return upload_parts_write(u->parts, bytes, e);
+}
+
+int s3_upload_end(struct s3_upload *u, struct err *e)
+{
+    return upload_parts_end(u->parts, e);
+}
+
+void s3_upload_commit(struct s3_upload *u)
+{
+    enter(u, COMMITTING);
+    (void)uv_timer_start(&u->timer, start_commit, 0, 0); /* fails only on a closing handle */
+}
+
+void s3_upload_hurry(struct s3_upload *u)
+{
+    u->store.hurried = true;
+    upload_call_hurry(&u->create.call);
+    upload_call_hurry(&u->commit.call);
+    upload_parts_hurry(u->parts);
+    upload_abort_hurry(u->abort);
+}
+
+enum s3_outcome s3_upload_outcome(const struct s3_upload *u)
+{
+    return u->outcome;
+}
+
+void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
+{
+    *out = (struct s3_upload_stats){
+            .retries = u->store.retries,
+            .unseen_err = u->commit.unseen_err.kind ? &u->commit.unseen_err : NULL,
+    };
+    upload_parts_get_stats(u->parts, out);
+}
+
+/* ---- the beginning and the end ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct s3_upload *u = CONTAINER_OF(handle, struct s3_upload, timer);
+
+    free(u->id);
+    upload_store_reset(&u->store);
     free(u);
 }
 
-static struct spool *make_spool(const struct s3_upload *u, const struct s3_upload_spec *spec, struct err *e)
+void s3_upload_free(struct s3_upload *u)
 {
-    uint64_t fitting = spec->spool_limit / u->part_size + 1;
-    uint32_t count = parts_count(u->parts);
-
-    return spool_new(
-            &(struct spool_spec){
-                    .loop = u->loop,
-                    .dir = spec->spool_dir,
-                    .slot_size = upload_buffer_size(u),
-                    .max_parts = fitting < count ? (uint32_t)fitting : count,
-                    .limit = spec->spool_limit,
-                    .keep_free = SPOOL_KEEP_FREE,
-                    .keep_free_percent = SPOOL_KEEP_FREE_PERCENT,
-            },
-            e);
+    if (!u)
+        return;
+    enter(u, CLOSED);
+    upload_call_cancel(&u->create.call);
+    upload_commit_cancel(&u->commit);
+    upload_parts_free(u->parts);
+    upload_abort_free(u->abort);
+    uv_close((uv_handle_t *)&u->timer, on_closed);
 }
 
 /* All that an upload owns; half of it when it fails. */
-static int fill_in(struct s3_upload *u, const struct s3_upload_spec *spec, struct err *e)
+static int fill_in(
+        struct s3_upload *u, struct s3_client *c, const struct s3_upload_spec *spec, uint64_t part_size, struct err *e)
 {
-    u->spec = *spec;
-    u->spec.metadata = NULL;
-    u->spec.spool_dir = NULL;
-    u->spec.key = strdup(spec->key);
-    u->body = BUF_INIT((size_t)4 << 20); /* 10,000 parts with ETags of the usual 34 characters are 1 MiB */
-    u->started = timestamp_now();
-    u->answered_ms = uv_now(u->loop);
-    u->outcome = S3_OUTCOME_ABSENT;
-    u->buffers = calloc((size_t)spec->parts_in_flight + 2, sizeof(*u->buffers));
-    if (!u->spec.key || !u->buffers)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "no memory for an upload");
-    for (unsigned i = 0; i < spec->parts_in_flight + 2; i++)
-        u->buffers[i].upload = u;
-    u->parts = parts_new(spec->size, u->part_size, e);
-    if (!u->parts)
+    if (upload_store_init(&u->store, c, spec, e) < 0)
         return -1;
-    if (spec->spool_dir) {
-        u->spool = make_spool(u, spec, e);
-        if (!u->spool)
-            return -1;
-    }
-    return upload_create(u, spec, e);
+    u->parts = upload_parts_new(
+            &(struct upload_parts_spec){
+                    .store = &u->store,
+                    .spec = spec,
+                    .part_size = part_size,
+                    .ctx = u,
+                    .on_room = on_room,
+                    .on_stored = on_stored,
+                    .on_failed = on_parts_failed,
+            },
+            e);
+    u->abort = u->parts ? upload_abort_new(upload_store_loop(&u->store), e) : NULL;
+    return u->abort ? upload_create_start(&u->create, &u->store, spec, e) : -1;
 }
 
 struct s3_upload *s3_upload_start(struct s3_client *c, const struct s3_upload_spec *spec, struct err *e)
@@ -174,169 +298,16 @@ struct s3_upload *s3_upload_start(struct s3_client *c, const struct s3_upload_sp
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "no memory for an upload");
         return NULL;
     }
-    u->client = c;
-    u->loop = s3_client_loop(c);
-    u->part_size = part_size;
-    if (fill_in(u, spec, e) < 0) {
-        destroy(u);
+    u->spec = *spec;
+    u->spec.key = u->spec.spool_dir = NULL;
+    u->spec.metadata = NULL;
+    u->outcome = S3_OUTCOME_ABSENT;
+    u->create.ctx = u;
+    u->create.on_created = on_created;
+    (void)uv_timer_init(s3_client_loop(c), &u->timer);
+    if (fill_in(u, c, spec, part_size, e) < 0) {
+        s3_upload_free(u);
         return NULL;
     }
-    /* From here on it ends with the callbacks of these two. */
-    (void)uv_timer_init(u->loop, &u->kick);
-    (void)uv_timer_init(u->loop, &u->timer);
-    u->open_handles = 2;
     return u;
-}
-
-static bool takes_bytes(const struct s3_upload *u)
-{
-    return u->state == UPLOAD_CREATING || u->state == UPLOAD_SENDING;
-}
-
-uint64_t s3_upload_room(const struct s3_upload *u)
-{
-    const struct upload_buffer *b = upload_filling(u);
-    uint64_t rest = b ? parts_len(u->parts, b->number) - b->len : 0;
-
-    return takes_bytes(u) ? rest + upload_count(u, BUFFER_FREE) * u->part_size : 0;
-}
-
-void s3_upload_want(struct s3_upload *u, uint64_t bytes)
-{
-    if (!u->want)
-        u->want_since = uv_now(u->loop);
-    u->want = bytes < u->part_size ? bytes : u->part_size;
-    upload_kick(u);
-}
-
-uint64_t upload_blocked_ms(const struct s3_upload *u)
-{
-    return u->blocked_ms + (u->want ? uv_now(u->loop) - u->want_since : 0);
-}
-
-/* The buffer that the next byte goes into. */
-static int buffer_to_fill(struct s3_upload *u, struct upload_buffer **out, struct err *e)
-{
-    *out = upload_filling(u);
-    if (*out)
-        return 0;
-    if (upload_take_buffer(u, out, e) < 0)
-        return -1;
-    assert(*out); /* the owner writes no more than there is room */
-    (*out)->place = BUFFER_FILLING;
-    (*out)->number = (uint32_t)(u->written / u->part_size) + 1;
-    (*out)->len = 0;
-    return 0;
-}
-
-int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e)
-{
-    if (!takes_bytes(u))
-        return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
-    if (bytes.len > u->spec.size - u->written)
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "more bytes than the %" PRIu64 " that were announced",
-                u->spec.size);
-    while (bytes.len) {
-        struct upload_buffer *b;
-        size_t n;
-
-        if (buffer_to_fill(u, &b, e) < 0)
-            return -1;
-        n = parts_len(u->parts, b->number) - b->len;
-        n = n < bytes.len ? n : bytes.len;
-        memcpy(b->data + b->len, bytes.data, n);
-        b->len += n;
-        u->written += n;
-        bytes.data += n;
-        bytes.len -= n;
-        if (b->len == parts_len(u->parts, b->number)) {
-            b->place = BUFFER_FULL;
-            upload_kick(u);
-        }
-    }
-    return 0;
-}
-
-int s3_upload_end(struct s3_upload *u, struct err *e)
-{
-    if (!takes_bytes(u))
-        return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
-    if (u->written < u->spec.size)
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "ended after %" PRIu64 " of the %" PRIu64 " bytes that were announced", u->written, u->spec.size);
-    u->ended = true;
-    upload_kick(u);
-    return 0;
-}
-
-void s3_upload_commit(struct s3_upload *u)
-{
-    upload_enter(u, u->spec.must_be_new ? UPLOAD_LOOKING : UPLOAD_COMPLETING);
-    upload_kick(u);
-}
-
-static void hurry(struct s3_request *r)
-{
-    if (r)
-        s3_request_hurry(r);
-}
-
-void s3_upload_hurry(struct s3_upload *u)
-{
-    u->hurried = true;
-    hurry(u->create);
-    hurry(u->request);
-    for (unsigned i = 0; i < u->spec.parts_in_flight + 2; i++)
-        hurry(u->buffers[i].request);
-}
-
-const char *s3_upload_left(const struct s3_upload *u, unsigned n)
-{
-    return n < u->n_ids - u->abort.next ? u->ids[u->abort.next + n] : NULL;
-}
-
-enum s3_outcome s3_upload_outcome(const struct s3_upload *u)
-{
-    return u->outcome;
-}
-
-void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
-{
-    *out = (struct s3_upload_stats){
-            .written = u->written,
-            .stored = parts_stored(u->parts),
-            .in_spool = u->spool ? spool_waiting(u->spool) : 0,
-            .spooled = u->spool ? spool_total(u->spool) : 0,
-            .blocked_ms = upload_blocked_ms(u),
-            .part_size = u->part_size,
-            .retries = u->retries,
-            .unseen_err = u->unseen_err.kind ? &u->unseen_err : NULL,
-            .spool_err = u->spool ? spool_why(u->spool) : NULL,
-    };
-}
-
-void upload_free_when_idle(struct s3_upload *u)
-{
-    if (u->open_handles == 0 && !(u->spool && spool_is_busy(u->spool)))
-        destroy(u);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct s3_upload *u = handle->data;
-
-    u->open_handles--;
-    upload_free_when_idle(u);
-}
-
-void s3_upload_free(struct s3_upload *u)
-{
-    if (!u)
-        return;
-    upload_enter(u, UPLOAD_CLOSED);
-    upload_cancel_parts(u);
-    upload_cancel_requests(u);
-    u->kick.data = u->timer.data = u;
-    uv_close((uv_handle_t *)&u->kick, on_closed);
-    uv_close((uv_handle_t *)&u->timer, on_closed);
 }

@@ -1,80 +1,138 @@
+#include "s3/upload_buffers.h"
+
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
-#include "s3/upload_state.h"
-
-static unsigned usable_buffers(const struct s3_upload *u)
+int upload_buffers_init(struct upload_buffers *b, unsigned n, size_t size, struct err *e)
 {
-    return u->spec.parts_in_flight + 1 + (u->spooling ? 1 : 0);
+    *b = (struct upload_buffers){.list = calloc(n, sizeof(*b->list)), .n = n, .usable = n, .size = size};
+    return b->list ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "no memory for an upload");
 }
 
-unsigned upload_count(const struct s3_upload *u, enum upload_place place)
+void upload_buffers_reset(struct upload_buffers *b)
+{
+    if (b->list)
+        upload_buffers_release(b);
+    free(TAKE_PTR(b->list));
+}
+
+unsigned upload_buffers_count(const struct upload_buffers *b, enum upload_place place)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < usable_buffers(u); i++)
-        n += u->buffers[i].place == place;
+    for (unsigned i = 0; i < b->usable; i++)
+        n += b->list[i].place == place;
     return n;
 }
 
-unsigned upload_in_flight(const struct s3_upload *u)
+static struct upload_buffer *filling(const struct upload_buffers *b)
 {
-    return upload_count(u, BUFFER_SENDING) + upload_count(u, BUFFER_LOADING);
+    for (unsigned i = 0; i < b->usable; i++)
+        if (b->list[i].place == BUFFER_FILLING)
+            return &b->list[i];
+    return NULL;
 }
 
-size_t upload_buffer_size(const struct s3_upload *u)
+struct upload_buffer *upload_buffers_first_full(const struct upload_buffers *b)
 {
-    return parts_len(u->parts, 1);
+    struct upload_buffer *first = NULL;
+
+    for (unsigned i = 0; i < b->usable; i++) {
+        struct upload_buffer *one = &b->list[i];
+
+        if (one->place == BUFFER_FULL && (!first || one->number < first->number))
+            first = one;
+    }
+    return first;
 }
 
-static int map_buffer(struct s3_upload *u, struct upload_buffer *b, struct err *e)
+static int map_memory(const struct upload_buffers *b, struct upload_buffer *one, struct err *e)
 {
     /* Mapped and not from malloc: what is unmapped is the system's again at once. */
-    void *data = mmap(NULL, upload_buffer_size(u), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *data = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (data == MAP_FAILED)
-        return err_errno(e, errno, "no memory for a part of %zu bytes", upload_buffer_size(u));
+        return err_errno(e, errno, "no memory for a part of %zu bytes", b->size);
     /* Without encryption this is etcd's data: not for core dumps. */
-    (void)madvise(data, upload_buffer_size(u), MADV_DONTDUMP);
-    b->data = data;
+    (void)madvise(data, b->size, MADV_DONTDUMP);
+    one->data = data;
     return 0;
 }
 
-int upload_take_buffer(struct s3_upload *u, struct upload_buffer **out, struct err *e)
+int upload_buffers_take(struct upload_buffers *b, struct upload_buffer **out, struct err *e)
 {
     struct upload_buffer *found = NULL;
 
-    for (unsigned i = 0; i < usable_buffers(u); i++) {
-        struct upload_buffer *b = &u->buffers[i];
+    for (unsigned i = 0; i < b->usable; i++) {
+        struct upload_buffer *one = &b->list[i];
 
         /* One that has its memory already is better. */
-        if (b->place == BUFFER_FREE && (!found || (b->data && !found->data)))
-            found = b;
+        if (one->place == BUFFER_FREE && (!found || (one->data && !found->data)))
+            found = one;
     }
-    if (found && !found->data && map_buffer(u, found, e) < 0)
+    if (found && !found->data && map_memory(b, found, e) < 0)
         return -1;
     *out = found;
     return 0;
 }
 
-void upload_release_buffers(struct s3_upload *u)
+uint64_t upload_buffers_room(const struct upload_buffers *b, const struct parts *table)
 {
-    for (unsigned i = 0; i < u->spec.parts_in_flight + 2; i++) {
-        struct upload_buffer *b = &u->buffers[i];
+    const struct upload_buffer *one = filling(b);
+    const uint64_t rest = one ? parts_len(table, one->number) - one->len : 0;
 
-        if (b->place == BUFFER_SPOOLING || b->place == BUFFER_LOADING)
-            continue;
-        if (b->data)
-            (void)munmap(b->data, upload_buffer_size(u));
-        b->data = NULL;
-        b->place = BUFFER_FREE;
-    }
+    return rest + upload_buffers_count(b, BUFFER_FREE) * parts_part_size(table);
 }
 
-struct upload_buffer *upload_filling(const struct s3_upload *u)
+/* The buffer that the next byte goes into. */
+static int buffer_to_fill(
+        struct upload_buffers *b, const struct parts *table, struct upload_buffer **out, struct err *e)
 {
-    for (unsigned i = 0; i < usable_buffers(u); i++)
-        if (u->buffers[i].place == BUFFER_FILLING)
-            return &u->buffers[i];
-    return NULL;
+    *out = filling(b);
+    if (*out)
+        return 0;
+    if (upload_buffers_take(b, out, e) < 0)
+        return -1;
+    assert(*out); /* the owner writes no more than there is room */
+    (*out)->place = BUFFER_FILLING;
+    (*out)->number = (uint32_t)(b->written / parts_part_size(table)) + 1;
+    (*out)->len = 0;
+    return 0;
+}
+
+int upload_buffers_write(struct upload_buffers *b, const struct parts *table, struct bytes bytes, struct err *e)
+{
+    while (bytes.len) {
+        struct upload_buffer *one;
+        size_t n;
+
+        if (buffer_to_fill(b, table, &one, e) < 0)
+            return -1;
+        n = parts_len(table, one->number) - one->len;
+        n = n < bytes.len ? n : bytes.len;
+        memcpy(one->data + one->len, bytes.data, n);
+        one->len += n;
+        b->written += n;
+        bytes.data += n;
+        bytes.len -= n;
+        if (one->len == parts_len(table, one->number))
+            one->place = BUFFER_FULL;
+    }
+    return 0;
+}
+
+void upload_buffers_release(struct upload_buffers *b)
+{
+    for (unsigned i = 0; i < b->n; i++) {
+        struct upload_buffer *one = &b->list[i];
+
+        if (one->place == BUFFER_SPOOLING || one->place == BUFFER_LOADING)
+            continue;
+        if (one->data)
+            (void)munmap(one->data, b->size);
+        one->data = NULL;
+        one->place = BUFFER_FREE;
+    }
 }

@@ -1,75 +1,26 @@
+#include "s3/upload_commit.h"
+
 #include <string.h>
 
-#include "s3/upload_state.h"
-
-/* A Date header is cut to the second, and was written before we read it. */
-enum { CLOCK_SLACK_S = 2 };
-
-bool upload_since_start(const struct s3_upload *u, int64_t instant)
-{
-    return instant >= u->started + s3_client_clock_skew(u->client) - CLOCK_SLACK_S;
-}
-
-bool upload_is_ours(const struct s3_upload *u, const struct s3_response *head)
-{
-    return head->content_length == u->spec.size &&
-           (parts_match_etag(u->parts, head->etag) ||
-                   (head->last_modified && upload_since_start(u, head->last_modified)));
-}
-
-int upload_head(struct s3_upload *u, void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err),
-        struct err *e)
-{
-    u->request = s3_request_start(u->client,
-            &(struct s3_request_spec){
-                    .method = S3_HEAD,
-                    .key = u->spec.key,
-                    .patience_ms = upload_patience(u),
-                    .ctx = u,
-                    .on_retry = upload_on_retry,
-                    .on_done = on_done,
-            },
-            e);
-    return u->request ? 0 : -1;
-}
+enum { BODY_LIMIT = 4 << 20 }; /* 10,000 parts with ETags of the usual 34 characters are 1 MiB */
 
 /* Nothing may be touched after these two. */
 
-static void committed(struct s3_upload *u)
+static void committed(struct upload_commit *c)
 {
-    u->outcome = S3_OUTCOME_VISIBLE;
-    upload_enter(u, UPLOAD_COMMITTED);
-    u->spec.on_committed(u->spec.ctx, NULL);
+    c->spec.on_done(c->spec.ctx, S3_OUTCOME_VISIBLE, NULL);
 }
 
-static void not_committed(struct s3_upload *u, enum s3_outcome outcome, const struct err *err)
+static void not_committed(struct upload_commit *c, enum s3_outcome outcome, const struct err *err)
 {
-    u->outcome = outcome;
-    upload_enter(u, UPLOAD_FAILED);
-    u->spec.on_committed(u->spec.ctx, err);
+    c->spec.on_done(c->spec.ctx, outcome, err);
 }
 
-static void on_looked(void *ctx, const struct s3_response *res, const struct err *err)
+static int head(struct upload_commit *c,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
 {
-    struct s3_upload *u = ctx;
-    struct err e;
-
-    (void)res;
-    u->request = NULL;
-    /* Who may not look does without: the look is one more safety, and the commit is what was asked for. */
-    if (err && (err->kind == ERR_NOT_FOUND || err->kind == ERR_AUTH)) {
-        upload_enter(u, UPLOAD_COMPLETING);
-        upload_pump(u);
-        return;
-    }
-    if (err) {
-        e = *err;
-        err_prepend(&e, "looking whether %s exists already: ", u->spec.key);
-    } else {
-        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s exists already: another backup began in the same second",
-                u->spec.key);
-    }
-    not_committed(u, S3_OUTCOME_ABSENT, &e);
+    c->call.on_done = on_done;
+    return upload_call_start(&c->call, (struct s3_request_spec){.method = S3_HEAD}, e);
 }
 
 /* An ETag without what it may be wrapped in: a weak one's mark, and quotes. */
@@ -99,33 +50,35 @@ static bool is_another_etag(const char *ours, struct bytes now)
  * what was uploaded in parts: some stores make them in their own ways, and others for each answer. Where the answer to
  * the commit names none (Ceph 16), ours is the usual one, if the size speaks for that, too.
  */
-static bool is_overwritten(const struct s3_upload *u, const struct s3_response *head)
+static bool is_overwritten(const struct upload_commit *c, const struct s3_response *head)
 {
+    const uint64_t size = parts_size(c->spec.parts);
     struct bytes now = bare(head->etag);
     char usual[PARTS_ETAG_MAX];
 
     if (!memchr(now.data, '-', now.len))
         return false;
-    if (parts_match_etag(u->parts, u->etag))
-        return is_another_etag(u->etag, now);
-    return head->content_length != u->spec.size && parts_usual_etag(u->parts, usual) && is_another_etag(usual, now);
+    if (parts_match_etag(c->spec.parts, c->etag))
+        return is_another_etag(c->etag, now);
+    return head->content_length != size && parts_usual_etag(c->spec.parts, usual) && is_another_etag(usual, now);
 }
 
 /* S3 has said that it is done: then the object must be there, whole. */
-static void settle_completed(struct s3_upload *u, const struct s3_response *res, const struct err *err)
+static void settle_completed(struct upload_commit *c, const struct s3_response *res, const struct err *err)
 {
+    const uint64_t size = parts_size(c->spec.parts);
     struct err e;
 
-    if (res && is_overwritten(u, res)) {
+    if (res && is_overwritten(c, res)) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "%s was overwritten meanwhile: another backup began in the same second", u->spec.key);
-        not_committed(u, S3_OUTCOME_ABSENT, &e);
+                "%s was overwritten meanwhile: another backup began in the same second", c->spec.store->key);
+        not_committed(c, S3_OUTCOME_ABSENT, &e);
         return;
     }
     if (err && err->kind == ERR_AUTH) /* what it was told is all that it may know */
-        u->unseen_err = *err;
-    if (u->unseen_err.kind || (res && res->content_length == u->spec.size)) {
-        committed(u);
+        c->unseen_err = *err;
+    if (c->unseen_err.kind || (res && res->content_length == size)) {
+        committed(c);
         return;
     }
     if (res && res->content_length == UINT64_MAX) {
@@ -133,103 +86,106 @@ static void settle_completed(struct s3_upload *u, const struct s3_response *res,
                 "the store completed the upload, but does not say how large the object is");
     } else if (res) {
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the object in the store has %llu bytes instead of %llu",
-                (unsigned long long)res->content_length, (unsigned long long)u->spec.size);
+                (unsigned long long)res->content_length, (unsigned long long)size);
     } else if (err->kind == ERR_NOT_FOUND) {
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the store completed the upload, but the object is not there");
     } else {
         e = *err;
         err_prepend(&e, "the store completed the upload, but whether the object is whole is unknown: ");
     }
-    not_committed(u, S3_OUTCOME_UNKNOWN, &e);
+    not_committed(c, S3_OUTCOME_UNKNOWN, &e);
 }
 
 /*
  * The answer was an error, or there was none. Also then the object may be there: an earlier attempt may have made it
  * (the next one is then told NoSuchUpload, or 500 by Ceph), and it may still appear: only the abort can tell for sure.
  */
-static void settle_lost(struct s3_upload *u, const struct s3_response *res, const struct err *err)
+static void settle_lost(struct upload_commit *c, const struct s3_response *res, const struct err *err)
 {
-    struct err e = u->commit_err;
+    struct err e = c->commit_err;
 
-    if (res && upload_is_ours(u, res)) {
-        committed(u);
+    if (res && upload_store_is_ours(c->spec.store, c->spec.parts, res)) {
+        committed(c);
         return;
     }
     if (err && err->kind != ERR_NOT_FOUND)
-        err_set(&e, e.kind, e.domain, e.code, "%s; whether the object is visible is unknown", u->commit_err.text);
-    not_committed(u, S3_OUTCOME_UNKNOWN, &e);
+        err_set(&e, e.kind, e.domain, e.code, "%s; whether the object is visible is unknown", c->commit_err.text);
+    not_committed(c, S3_OUTCOME_UNKNOWN, &e);
 }
 
-static void on_head(void *ctx, const struct s3_response *res, const struct err *err)
+static void on_checked(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    struct s3_upload *u = ctx;
+    struct upload_commit *c = ctx;
 
-    u->request = NULL;
-    if (res)
-        upload_answered(u, res);
-    if (u->completed)
-        settle_completed(u, res, err);
+    if (c->is_completed)
+        settle_completed(c, res, err);
     else
-        settle_lost(u, res, err);
+        settle_lost(c, res, err);
 }
 
 static void on_completed(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    struct s3_upload *u = ctx;
-
-    u->request = NULL;
-    buf_reset(&u->body);
-    if (err)
-        u->commit_err = *err;
-    else
-        upload_answered(u, res);
-    u->completed = !err && xml_parse_complete(res->body, u->etag, &u->commit_err) == 0;
-    if (!u->completed)
-        err_prepend(&u->commit_err, "completing the upload: ");
-    upload_enter(u, UPLOAD_CHECKING);
-    upload_pump(u);
-}
-
-static int complete(struct s3_upload *u, struct err *e)
-{
-    if (parts_write_xml(u->parts, &u->body, e) < 0)
-        return -1;
-    u->request = s3_request_start(u->client,
-            &(struct s3_request_spec){
-                    .method = S3_POST,
-                    .key = u->spec.key,
-                    .query = &(struct s3_param){"uploadId", upload_id(u)},
-                    .n_query = 1,
-                    .headers = &(struct s3_param){"content-type", "application/xml"},
-                    .n_headers = 1,
-                    .body = buf_bytes(&u->body),
-                    .patience_ms = upload_patience(u),
-                    .ctx = u,
-                    .on_retry = upload_on_retry,
-                    .on_done = on_completed,
-            },
-            e);
-    return u->request ? 0 : -1;
-}
-
-void upload_commit_step(struct s3_upload *u)
-{
+    struct upload_commit *c = ctx;
     struct err e;
 
-    if (u->request)
-        return;
-    if (u->state == UPLOAD_COMPLETING && complete(u, &e) < 0) {
-        err_prepend(&e, "completing the upload: ");
-        not_committed(u, S3_OUTCOME_ABSENT, &e);
+    buf_reset(&c->body);
+    if (err)
+        c->commit_err = *err;
+    c->is_completed = !err && xml_parse_complete(res->body, c->etag, &c->commit_err) == 0;
+    if (!c->is_completed)
+        err_prepend(&c->commit_err, "completing the upload: ");
+    if (head(c, on_checked, &e) < 0)
+        on_checked(c, NULL, &e);
+}
+
+static int complete(struct upload_commit *c, struct err *e)
+{
+    struct s3_request_spec request = {
+            .method = S3_POST,
+            .query = &(struct s3_param){"uploadId", c->spec.id},
+            .n_query = 1,
+            .headers = &(struct s3_param){"content-type", "application/xml"},
+            .n_headers = 1,
+    };
+
+    c->call.on_done = on_completed;
+    if (parts_write_xml(c->spec.parts, &c->body, e) < 0)
+        return err_prepend(e, "completing the upload: ");
+    request.body = buf_bytes(&c->body);
+    if (upload_call_start(&c->call, request, e) < 0)
+        return err_prepend(e, "completing the upload: ");
+    c->is_sent = true;
+    return 0;
+}
+
+static void on_looked(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct upload_commit *c = ctx;
+    struct err e = err ? *err : ERR_INIT;
+
+    (void)res;
+    if (!err) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s exists already: another backup began in the same second",
+                c->spec.store->key);
+    } else if (err->kind != ERR_NOT_FOUND && err->kind != ERR_AUTH) {
+        err_prepend(&e, "looking whether %s exists already: ", c->spec.store->key);
+    } else if (complete(c, &e) == 0) {
+        /* Who may not look does without: the look is one more safety, and the commit is what was asked for. */
         return;
     }
-    if (u->state == UPLOAD_LOOKING) {
-        if (upload_head(u, on_looked, &e) < 0)
-            not_committed(u, S3_OUTCOME_ABSENT, &e);
-        return;
-    }
-    if (u->state == UPLOAD_CHECKING) {
-        if (upload_head(u, on_head, &e) < 0)
-            on_head(u, NULL, &e);
-    }
+    not_committed(c, S3_OUTCOME_ABSENT, &e);
+}
+
+int upload_commit_start(struct upload_commit *c, const struct upload_commit_spec *spec, struct err *e)
+{
+    c->spec = *spec;
+    c->call = (struct upload_call){.store = spec->store, .ctx = c};
+    c->body = BUF_INIT(BODY_LIMIT);
+    return spec->must_be_new ? head(c, on_looked, e) : complete(c, e);
+}
+
+void upload_commit_cancel(struct upload_commit *c)
+{
+    upload_call_cancel(&c->call);
+    buf_reset(&c->body);
 }
