@@ -58,6 +58,7 @@ clean_up() {
 chapter_build() {
     heading 'Install what is missing, and build'
     say "${bold}\$ sh tests/setup.sh$plain"
+    setup_built=
     . "$top/tests/setup.sh"
     . "$top/tests/build.sh"
     . "$top/tests/servers/lib.sh"

@@ -4,6 +4,8 @@
 #   PYTHON          the interpreter that has Debian's pytest, boto3 and PyNaCl
 #   ETCD_34_DIR     where the etcd 3.4 programs are
 #   ETCD_35_DIR     where the etcd 3.5 programs are; empty when they could not be had: the tests that need them then fail
+#   ETCD_36_DIR     etcd 3.6; likewise
+#   ETCD_37_DIR     etcd 3.7; likewise
 #   MBEDTLS_3_DIR   where the headers of mbedTLS 3 are; likewise
 
 setup_packages='
@@ -17,6 +19,13 @@ setup_packages='
 setup_next_release=trixie
 setup_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 setup_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests
+: "${setup_built=etcd-3.6 etcd-3.7}" # folders of tests/servers, with a go.mod; who needs none says so before
+setup_go=1.26                       # the oldest Go that builds those
+
+# Whoever sources us is in tests/ or in a folder of it, or else in the root of the tree.
+for setup_top in "$(dirname -- "$0")/.." "$(dirname -- "$0")/../.." .; do
+    [ ! -e "$setup_top/tests/setup.sh" ] || break
+done
 
 # What of $setup_packages is not installed.
 setup_missing() {
@@ -58,30 +67,37 @@ setup_mirror() {
         awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }'
 }
 
-setup_fetch_next() {
+# setup_unpack RELEASE PACKAGES...: into $scratch/tree.
+setup_unpack() {
     mirror=$(setup_mirror)
     [ -n "$mirror" ] || { setup_apt update && mirror=$(setup_mirror); } # the lists may never have been loaded
     [ -n "$mirror" ] || { echo "no Debian mirror among this machine's package sources"; return 1; }
-    scratch=$(mktemp -d "$setup_cache/fetch.XXXXXX") || return
-    setup_unpack_next
-    ok=$?
-    rm -rf "$scratch"
-    return $ok
-}
-
-setup_unpack_next() {
     mkdir -p "$scratch/lists/partial" "$scratch/archives/partial" "$scratch/debs" "$scratch/tree" || return
     chmod -R a+rX "$scratch" # apt downloads as a user of its own
     chown _apt "$scratch/debs" "$scratch/lists/partial" "$scratch/archives/partial"
-    printf 'deb [signed-by=%s] %s %s main\n' "$setup_keyring" "$mirror" "$setup_next_release" >"$scratch/sources.list"
-    set -- -o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null -o APT::Default-Release= \
-        -o Dir::State::Lists="$scratch/lists" -o Dir::Cache="$scratch" -o Dir::Cache::pkgcache= \
-        -o Dir::Cache::srcpkgcache= -o Acquire::Languages=none -o APT::Get::AllowUnauthenticated=false
-    setup_apt "$@" update && (cd "$scratch/debs" && setup_apt "$@" download etcd-server etcd-client libmbedtls-dev) || return
+    printf 'deb [signed-by=%s] %s %s main\n' "$setup_keyring" "$mirror" "$1" >"$scratch/sources.list"
+    shift
+    cat >"$scratch/apt.conf" <<CONF
+Dir::Etc::sourcelist "$scratch/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+APT::Default-Release "";
+Dir::State::Lists "$scratch/lists";
+Dir::Cache "$scratch";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Acquire::Languages "none";
+APT::Get::AllowUnauthenticated "false";
+CONF
+    setup_apt -c "$scratch/apt.conf" update && (cd "$scratch/debs" && setup_apt -c "$scratch/apt.conf" download "$@") || return
     for deb in "$scratch"/debs/*.deb; do
         dpkg -x "$deb" "$scratch/tree" || return
     done
+}
+
+setup_fetch_next() {
+    setup_unpack "$setup_next_release" etcd-server etcd-client libmbedtls-dev || return
     "$scratch/tree/usr/bin/etcd" --version && "$scratch/tree/usr/bin/etcdutl" version || return
     rm -rf "$setup_cache/etcd-3.5" "$setup_cache/mbedtls-3"
     mv "$scratch/tree/usr/include" "$setup_cache/mbedtls-3" && mv "$scratch/tree/usr/bin" "$setup_cache/etcd-3.5"
@@ -91,12 +107,60 @@ setup_has_next() {
     [ -x "$setup_cache/etcd-3.5/etcd" ] && [ -e "$setup_cache/mbedtls-3/mbedtls/ssl.h" ]
 }
 
+# What Debian does not have is built from published Go modules, in the versions that tests/servers/NAME/go.mod pins, with this
+# machine's Go if that is new enough, else with Debian's. By its go.mod it is known to be there.
+setup_unbuilt() {
+    for name in $setup_built; do
+        cmp -s "$setup_top/tests/servers/$name/go.mod" "$setup_cache/$name/go.mod" || printf '%s ' "$name"
+    done
+}
+
+setup_is_go() {
+    have=$(GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null) &&
+        printf 'go%s\n%s\n' "$setup_go" "$have" | sort -C -V
+}
+
+setup_find_go() {
+    for go in go /usr/lib/go-*/bin/go "$scratch/tree/usr/lib/go-$setup_go/bin/go"; do
+        ! setup_is_go "$go" || return 0
+    done
+    return 1
+}
+
+# What it downloads and compiles on the way is not kept: it is a hundred times as much.
+setup_build() {
+    setup_find_go || { setup_unpack $setup_next_release-backports golang-$setup_go-go golang-$setup_go-src && setup_find_go; } ||
+        return
+    export GOTOOLCHAIN=local GOFLAGS='-mod=readonly -modcacherw -trimpath -buildvcs=false' GOWORK=off CGO_ENABLED=0 \
+        GOPATH="$scratch/go" GOMODCACHE= GOCACHE="$scratch/go-build" GOBIN=
+    for name in $(setup_unbuilt); do
+        rm -rf "$scratch/$name"
+        mkdir "$scratch/$name" || return
+        (cd "$setup_top/tests/servers/$name" && nice "$go" build -ldflags=-s -o "$scratch/$name/" tool) || return
+        [ ! -e "$scratch/$name/server" ] || mv "$scratch/$name/server" "$scratch/$name/etcd" # it is named after its folder
+        cp "$setup_top/tests/servers/$name/go.mod" "$scratch/$name/" || return
+        rm -rf "${setup_cache:?}/$name"
+        mv "$scratch/$name" "$setup_cache/$name" || return
+    done
+}
+
+# setup_get WHAT FUNCTION: which works in a folder that goes afterwards.
+setup_get() {
+    echo "setup: fetching $1" >&2
+    scratch=$(mktemp -d "$setup_cache/fetch.XXXXXX") || return
+    "$2" >"$setup_cache/$2.log" 2>&1 9>&- || {
+        cat "$setup_cache/$2.log" >&2
+        echo "setup: $1 could not be had: the tests that need them will fail" >&2
+    }
+    rm -rf "$scratch"
+}
+
 setup_main() (
     missing=$(setup_missing)
-    [ -n "$missing" ] || ! setup_has_next || exit 0
+    [ -n "$missing" ] || ! setup_has_next || [ -n "$(setup_unbuilt)" ] || exit 0
     if [ "$(id -u)" != 0 ]; then
         [ -z "$missing" ] || echo "setup: these packages are missing, install them or run this as root: $missing" >&2
-        [ -n "$missing" ] || echo "setup: etcd 3.5 or mbedTLS 3 is missing in $setup_cache, run this as root once" >&2
+        [ -n "$missing" ] || echo "setup: other releases of etcd, or mbedTLS 3, are missing in $setup_cache, run this as root once" >&2
         [ -z "$missing" ]
         exit
     fi
@@ -113,19 +177,17 @@ setup_main() (
             exit 1
         }
     fi
-    if ! setup_has_next; then
-        echo "setup: fetching etcd 3.5 and the headers of mbedTLS 3" >&2
-        setup_fetch_next >"$setup_cache/next.log" 2>&1 9>&- || {
-            cat "$setup_cache/next.log" >&2
-            echo "setup: etcd 3.5 and mbedTLS 3 could not be had: the tests that need them will fail" >&2
-        }
-    fi
+    setup_has_next || setup_get 'etcd 3.5 and the headers of mbedTLS 3' setup_fetch_next
+    missing=$(setup_unbuilt)
+    [ -z "$missing" ] || setup_get "${missing% }" setup_build
 )
 
 setup_main || { echo "setup: failed" >&2; exit 1; }
 export PYTHON=/usr/bin/python3
 export ETCD_34_DIR=/usr/bin
-export ETCD_35_DIR=
+export ETCD_35_DIR= ETCD_36_DIR= ETCD_37_DIR=
 [ ! -x "$setup_cache/etcd-3.5/etcd" ] || ETCD_35_DIR=$setup_cache/etcd-3.5
+[ ! -x "$setup_cache/etcd-3.6/etcd" ] || ETCD_36_DIR=$setup_cache/etcd-3.6
+[ ! -x "$setup_cache/etcd-3.7/etcd" ] || ETCD_37_DIR=$setup_cache/etcd-3.7
 export MBEDTLS_3_DIR=
 [ ! -e "$setup_cache/mbedtls-3/mbedtls/ssl.h" ] || MBEDTLS_3_DIR=$setup_cache/mbedtls-3

@@ -1,11 +1,11 @@
 #!/bin/sh
-# etcd.sh start|run DIR [--version 3.4|3.5] [--members N] [--tls none|server|mutual] [--cert NAME] [--auth none|password|cn]
+# etcd.sh start|run DIR [--version X.Y] [--members N] [--tls none|server|mutual] [--cert NAME] [--auth none|password|cn]
 #                       [--ca DIR] [-- OPTIONS OF ETCD...]
 # etcd.sh restart|stop DIR
 # etcd.sh ctl DIR ARGUMENTS...        etcdctl of that cluster, with its root user's rights
 # A real etcd cluster on 127.0.0.1.
 #
-#   --version   3.4 and 3.5 are found through ETCD_34_DIR and ETCD_35_DIR, which tests/setup.sh sets (3.4)
+#   --version   3.4, 3.5, 3.6, 3.7: found through ETCD_34_DIR and so on, which tests/setup.sh sets (3.4)
 #   --members   1 or more (1)
 #   --tls       server: https; mutual: clients need a certificate of the tests' authority as well (none)
 #   --cert      which certificate of ca.sh the members show (server)
@@ -61,9 +61,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "${ETCD_35_DIR+set}" ] || . "$here/../setup.sh"
 case $version in
-    3.4) bin=${ETCD_34_DIR:-/usr/bin} ;;
-    3.5) bin=${ETCD_35_DIR:-} ;;
-    *) bin= ;;
+    *[!0-9.]*) bin= ;;
+    *) eval "bin=\${ETCD_$(echo "$version" | tr -d .)_DIR:-}" ;;
 esac
 extra=$*
 [ -x "$bin/etcd" ] || { echo "etcd.sh: there is no etcd $version on this machine" >&2; exit 1; }

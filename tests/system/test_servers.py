@@ -61,7 +61,7 @@ def test_nothing_is_left_behind_without_its_folder(new_etcd, new_ceph):
         servers.wait_for(lambda d=server.dir: not processes_of(d), what="all servers to end")
 
 
-@pytest.mark.parametrize("version", ["3.4", "3.5"])
+@pytest.mark.parametrize("version", ["3.4", "3.5", "3.6", "3.7"])
 def test_etcd_survives_a_kill(new_etcd, version):
     etcd = new_etcd(version=version, members=3)
     etcd.ctl("put", "key", "value")
