@@ -15,12 +15,12 @@
 #include "job/backup/sweep.h"
 #include "job/keys/key_check.h"
 #include "job/keys/key_guard.h"
+#include "job/lifecycle.h"
 
 enum { INITIAL_MS = 2000, MAX_MS = 30000, TAKEN_MAX = 5, TAKEN_WAIT_MS = 1000 };
 
 struct attempts {
-    struct core *core;
-    struct job_sink sink;
+    struct lifecycle life;
     struct backup_request request;
     struct key_guard *guard; /* before the first attempt, or NULL */
     struct backup *backup;   /* NULL between attempts */
@@ -29,20 +29,18 @@ struct attempts {
     unsigned taken;     /* names in a row that were somebody else's: before anything was read */
     unsigned wrong;     /* attempts whose snapshot was not what its SHA-256 says */
     struct err unknown; /* why nothing is known of the key: to be told of a backup that comes off all the same */
-    bool cancelled;
-    uint64_t started_ms;
     struct backup_result result; /* of the last one, with the sums of all */
     struct backoff backoff;
-    uv_timer_t timer;
 };
 
-static void on_timer_closed(uv_handle_t *h)
+static struct attempts *of(struct lifecycle *life)
 {
-    struct attempts *a = h->data;
-    struct core *core = a->core;
+    return CONTAINER_OF(life, struct attempts, life);
+}
 
-    free(a);
-    core_release(core);
+static void free_job(struct lifecycle *life)
+{
+    free(of(life));
 }
 
 /* Once, however many attempts have left one. */
@@ -54,28 +52,24 @@ static void tell_left(struct attempts *a)
         return;
     (void)snprintf(note, sizeof(note), "an unfinished upload may stay in the bucket until the next prune: %s",
             a->result.left_why);
-    a->sink.note(a->sink.ctx, note);
+    lifecycle_note(&a->life, note);
 }
 
 /* The only end. What it took is told of a failure, too. */
 static void finish(struct attempts *a, const struct err *err)
 {
-    struct job_sink sink = a->sink;
-    struct backup_result result = a->result;
-
-    result.attempts = a->made;
-    result.elapsed_ms = uv_now(core_loop(a->core)) - a->started_ms;
-    uv_close((uv_handle_t *)&a->timer, on_timer_closed);
-    sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
+    a->result.attempts = a->made;
+    a->result.elapsed_ms = lifecycle_elapsed_ms(&a->life);
+    lifecycle_end(&a->life, &(struct job_result){.backup = &a->result}, err);
 }
 
-static void make_one(uv_timer_t *timer);
+static void make_one(struct lifecycle *life);
 
 static bool is_worth_another(const struct attempts *a, const struct err *err)
 {
-    const struct conf_etcd *etcd = &core_conf(a->core)->etcd;
+    const struct conf_etcd *etcd = &core_conf(a->life.core)->etcd;
 
-    if (a->cancelled)
+    if (lifecycle_is_cancelled(&a->life))
         return false;
     if (claim_is_taken(err) && a->taken <= TAKEN_MAX) /* no attempt at anything yet */
         return true;
@@ -97,7 +91,7 @@ static void on_failed(struct attempts *a, const struct err *why)
     if (!is_worth_another(a, &err)) {
         if (a->made > 1)
             err_prepend(&err, "attempt %u of at most %llu: ", a->made,
-                    (unsigned long long)core_conf(a->core)->etcd.retries + 1);
+                    (unsigned long long)core_conf(a->life.core)->etcd.retries + 1);
         tell_left(a);
         finish(a, &err);
         return;
@@ -106,28 +100,28 @@ static void on_failed(struct attempts *a, const struct err *why)
     wait = claim_is_taken(&err) ? randombytes_uniform(TAKEN_WAIT_MS) : backoff_next(&a->backoff, randombytes_random());
     (void)snprintf(note, sizeof(note), "attempt %u failed: %s; trying again in %.1f s", a->made, err.text,
             (double)wait / 1000);
-    (void)uv_timer_start(&a->timer, make_one, wait, 0);
-    a->sink.note(a->sink.ctx, note);
-    a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "waiting", .attempt = a->made});
+    lifecycle_after(&a->life, wait, make_one);
+    lifecycle_note(&a->life, note);
+    lifecycle_progress(&a->life, &(struct job_progress){.phase = "waiting", .attempt = a->made});
 }
 
 /* As after a disaster restore, or when somebody else's endpoints are configured. */
 static void tell_other_cluster(struct attempts *a)
 {
-    uint64_t before = known_own_cluster(core_known(a->core)), now = a->result.member.cluster_id;
+    uint64_t before = known_own_cluster(core_known(a->life.core)), now = a->result.member.cluster_id;
     char note[160];
 
     if (before == 0 || now == 0 || before == now)
         return;
     (void)snprintf(note, sizeof(note),
             "the backup is of the etcd cluster %" PRIx64 ", the one that was made before it of %" PRIx64, now, before);
-    a->sink.note(a->sink.ctx, note);
+    lifecycle_note(&a->life, note);
 }
 
 static void succeed(struct attempts *a)
 {
     if (a->unknown.kind != ERR_NONE)
-        a->sink.note(a->sink.ctx, a->unknown.text);
+        lifecycle_note(&a->life, a->unknown.text);
     tell_other_cluster(a);
     tell_left(a);
     finish(a, NULL);
@@ -139,7 +133,7 @@ static void on_swept(void *ctx)
     const char *key, *upload_id;
 
     sweep_free(TAKE_PTR(a->sweep));
-    if (a->result.left == BACKUP_LEFT_KNOWN && !leftovers_first(core_leftovers(a->core), &key, &upload_id))
+    if (a->result.left == BACKUP_LEFT_KNOWN && !leftovers_first(core_leftovers(a->life.core), &key, &upload_id))
         a->result.left = BACKUP_LEFT_NONE;
     succeed(a);
 }
@@ -161,7 +155,9 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
         on_failed(a, err);
         return;
     }
-    if (!(a->sweep = sweep_start(a->core, a, on_swept)))
+    if (!lifecycle_is_cancelled(&a->life))
+        a->sweep = sweep_start(a->life.core, a, on_swept);
+    if (!a->sweep)
         succeed(a);
 }
 
@@ -171,29 +167,29 @@ static void on_progress(void *ctx, const struct job_progress *p)
     struct job_progress progress = *p;
 
     progress.attempt = a->made;
-    a->sink.progress(a->sink.ctx, &progress);
+    lifecycle_progress(&a->life, &progress);
 }
 
 static void on_note(void *ctx, const char *text)
 {
     struct attempts *a = ctx;
 
-    a->sink.note(a->sink.ctx, text);
+    lifecycle_note(&a->life, text);
 }
 
-static void make_one(uv_timer_t *timer)
+static void make_one(struct lifecycle *life)
 {
-    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
+    struct attempts *a = of(life);
     struct job_sink sink = {.ctx = a, .progress = on_progress, .note = on_note, .done = on_done};
-    int64_t instant = core_new_instant(a->core);
+    int64_t instant = core_new_instant(a->life.core);
     struct err e = ERR_INIT;
 
     if (instant == 0) { /* a backup of this second exists: two must not share a name */
-        (void)uv_timer_start(timer, make_one, 200, 0);
+        lifecycle_after(life, 200, make_one);
         return;
     }
     a->made++;
-    a->backup = backup_start(a->core, instant, &sink, &e);
+    a->backup = backup_start(a->life.core, instant, &sink, &e);
     if (!a->backup)
         finish(a, &e);
 }
@@ -210,22 +206,40 @@ static void on_guarded(void *ctx, const struct err *trouble, const struct err *u
         finish(a, &e);
         return;
     }
-    (void)uv_timer_start(&a->timer, make_one, 0, 0); /* before the note: who cannot take that may cancel */
+    lifecycle_next(&a->life, make_one);
     if (trouble && a->request.tells_other_keys)
-        a->sink.note(a->sink.ctx, e.text);
+        lifecycle_note(&a->life, e.text);
 }
 
-static void begin(uv_timer_t *timer)
+static void begin(struct lifecycle *life)
 {
-    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
+    struct attempts *a = of(life);
     struct key_guard_spec spec = {.ctx = a, .on_done = on_guarded};
 
     if (!a->request.key_is_checked)
-        a->guard = key_guard_start(a->core, &spec, &a->unknown);
+        a->guard = key_guard_start(a->life.core, &spec, &a->unknown);
     if (a->guard)
-        a->sink.progress(a->sink.ctx, &(struct job_progress){.phase = "checking the key"});
+        lifecycle_progress(&a->life, &(struct job_progress){.phase = "checking the key"});
     else
-        make_one(timer);
+        make_one(life);
+}
+
+static void cancel(struct lifecycle *life)
+{
+    struct attempts *a = of(life);
+    struct err e = ERR_INIT;
+
+    key_guard_free(TAKE_PTR(a->guard));
+    if (a->backup) {
+        backup_cancel(a->backup); /* its end is the last one */
+    } else if (a->sweep) {        /* it has succeeded before */
+        sweep_free(TAKE_PTR(a->sweep));
+        succeed(a);
+    } else {
+        err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
+        tell_left(a);
+        finish(a, &e);
+    }
 }
 
 struct attempts *attempts_start(
@@ -237,41 +251,15 @@ struct attempts *attempts_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    core_acquire(core);
-    a->core = core;
-    a->sink = *sink;
     a->request = *request;
-    a->started_ms = uv_now(core_loop(core));
     a->backoff = (struct backoff){.initial_ms = INITIAL_MS, .max_ms = MAX_MS};
-    a->timer.data = a;
-    (void)uv_timer_init(core_loop(core), &a->timer);
-    (void)uv_timer_start(&a->timer, begin, 0, 0);
+    lifecycle_start(
+            &a->life, &(struct lifecycle_spec){
+                              .core = core, .sink = sink, .first = begin, .cancel = cancel, .free_job = free_job});
     return a;
-}
-
-static void cancel_waiting(uv_timer_t *timer)
-{
-    struct attempts *a = CONTAINER_OF(timer, struct attempts, timer);
-    struct err e = ERR_INIT;
-
-    if (a->sweep) { /* it has succeeded before */
-        sweep_free(TAKE_PTR(a->sweep));
-        succeed(a);
-        return;
-    }
-    err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
-    tell_left(a);
-    finish(a, &e);
 }
 
 void attempts_cancel(struct attempts *a)
 {
-    if (a->cancelled)
-        return;
-    a->cancelled = true;
-    key_guard_free(TAKE_PTR(a->guard));
-    if (a->backup)
-        backup_cancel(a->backup);
-    else
-        (void)uv_timer_start(&a->timer, cancel_waiting, 0, 0);
+    lifecycle_cancel(&a->life);
 }

@@ -15,6 +15,7 @@
 #include "job/backup/seal_worker.h"
 #include "job/bucket/retry_note.h"
 #include "job/keys/keyring.h"
+#include "job/lifecycle.h"
 #include "s3/upload.h"
 #include "seal/key.h"
 #include "seal/seal.h"
@@ -50,12 +51,10 @@ enum {
 enum { PROGRESS_EVERY_MS = 250 };
 
 struct backup {
-    struct core *core;
-    struct job_sink sink;
+    struct lifecycle life;
     enum state state;
     unsigned have;
-    uint64_t started_ms, read_from_ms;
-    uv_timer_t timer; /* brings the start and a cancellation to the loop's next turn; between them tells progress */
+    uint64_t read_from_ms;
     struct etcd_session *session;
     struct etcd_snapshot *snapshot;
     struct seal_worker *stage;
@@ -77,7 +76,7 @@ static void advance(struct backup *b);
 
 static bool encrypts(const struct backup *b)
 {
-    return core_conf(b->core)->encryption_key_path != NULL;
+    return core_conf(b->life.core)->encryption_key_path != NULL;
 }
 
 static void tell_progress(struct backup *b)
@@ -89,12 +88,17 @@ static void tell_progress(struct backup *b)
         s3_upload_get_stats(b->upload, &stats);
         p.done = stats.stored;
     }
-    b->sink.progress(b->sink.ctx, &p);
+    lifecycle_progress(&b->life, &p);
 }
 
-static void on_tick(uv_timer_t *timer)
+static struct backup *of(struct lifecycle *life)
 {
-    tell_progress(CONTAINER_OF(timer, struct backup, timer));
+    return CONTAINER_OF(life, struct backup, life);
+}
+
+static void on_tick(struct lifecycle *life)
+{
+    tell_progress(of(life));
 }
 
 static void set_state(struct backup *b, enum state state)
@@ -125,21 +129,14 @@ static void fail_etcd(struct backup *b, const struct err *err, const char *doing
     fail(b, err, doing);
 }
 
-static void on_timer_closed(uv_handle_t *h)
+static void free_job(struct lifecycle *life)
 {
-    struct backup *b = h->data;
-    struct core *core = b->core;
-
-    free(b);
-    core_release(core);
+    free(of(life));
 }
 
 /* The only end. The stage is not busy. */
 static void finish(struct backup *b, const struct err *err)
 {
-    struct job_sink sink = b->sink;
-    struct backup_result result = b->result;
-
     b->state = FINISHED;
     etcd_snapshot_free(TAKE_PTR(b->snapshot));
     etcd_session_close(TAKE_PTR(b->session));
@@ -149,14 +146,13 @@ static void finish(struct backup *b, const struct err *err)
     key_object_free(TAKE_PTR(b->key));
     predecessor_free(TAKE_PTR(b->predecessor));
     claim_free(TAKE_PTR(b->claim));
-    result.elapsed_ms = uv_now(core_loop(b->core)) - b->started_ms;
-    uv_close((uv_handle_t *)&b->timer, on_timer_closed);
-    sink.done(sink.ctx, &(struct job_result){.backup = &result}, err);
+    b->result.elapsed_ms = lifecycle_elapsed_ms(&b->life);
+    lifecycle_end(&b->life, &(struct job_result){.backup = &b->result}, err);
 }
 
 static void tell_doubt(struct backup *b, const char *doubt)
 {
-    b->sink.note(b->sink.ctx, doubt);
+    lifecycle_note(&b->life, doubt);
     if (!b->result.doubt[0])
         (void)snprintf(b->result.doubt, sizeof(b->result.doubt), "%s", doubt);
 }
@@ -202,7 +198,7 @@ static void succeed(struct backup *b)
     if (stats.spool_err) {
         (void)snprintf(note, sizeof(note), "etcd had to wait for S3, because the spool took no more: %s",
                 stats.spool_err->text);
-        b->sink.note(b->sink.ctx, note);
+        lifecycle_note(&b->life, note);
     }
     b->result.spooled = stats.spooled;
     b->result.blocked_ms = stats.blocked_ms;
@@ -227,7 +223,7 @@ static void on_predecessor(void *ctx, const char *doubt)
 static bool opens_to_ours(struct backup *b, struct bytes found)
 {
     struct err ignored = ERR_INIT;
-    _cleanup_(cleanup_keyring_free) struct keyring *ring = keyring_new(core_conf(b->core), &ignored);
+    _cleanup_(cleanup_keyring_free) struct keyring *ring = keyring_new(core_conf(b->life.core), &ignored);
     _cleanup_secret_ struct secret *key = NULL;
 
     if (ring)
@@ -249,7 +245,7 @@ static void tell_unseen(struct backup *b, const char *what, const struct err *er
     char note[ERR_TEXT_MAX + 128];
 
     (void)snprintf(note, sizeof(note), "the backup is stored, but %s could not be looked at: %s", what, err->text);
-    b->sink.note(b->sink.ctx, note);
+    lifecycle_note(&b->life, note);
 }
 
 static void on_key_checked(void *ctx, struct bytes found, const struct err *err)
@@ -307,7 +303,7 @@ static void remember_upload(struct backup *b, const struct err *why)
     unsigned n_left = 0;
 
     for (; (id = s3_upload_left(b->upload, n_left)); n_left++)
-        (void)leftovers_add(core_leftovers(b->core), b->result.name, id);
+        (void)leftovers_add(core_leftovers(b->life.core), b->result.name, id);
     b->result.left = n_left ? BACKUP_LEFT_KNOWN : BACKUP_LEFT_UNKNOWN;
     (void)snprintf(b->result.left_why, sizeof(b->result.left_why), "%s", why->text);
 }
@@ -346,7 +342,7 @@ static void advance_abort(struct backup *b)
     if (b->stage && seal_worker_is_busy(b->stage))
         return;
     if (b->snapshot && !(b->have & HAVE_END)) /* etcd has read for us all the same */
-        b->result.read_ms = uv_now(core_loop(b->core)) - b->read_from_ms;
+        b->result.read_ms = uv_now(core_loop(b->life.core)) - b->read_from_ms;
     etcd_snapshot_free(TAKE_PTR(b->snapshot));
     etcd_session_close(TAKE_PTR(b->session));
     if (b->upload && !b->aborting) {
@@ -427,7 +423,7 @@ static void on_stream_end(void *ctx)
     struct backup *b = ctx;
 
     b->have |= HAVE_END;
-    b->result.read_ms = uv_now(core_loop(b->core)) - b->read_from_ms;
+    b->result.read_ms = uv_now(core_loop(b->life.core)) - b->read_from_ms;
     advance(b);
 }
 
@@ -453,7 +449,7 @@ static void on_retry(void *ctx, const struct s3_retry *retry)
     struct backup *b = ctx;
     char note[RETRY_NOTE_MAX];
 
-    b->sink.note(b->sink.ctx, retry_note(retry, note));
+    lifecycle_note(&b->life, retry_note(retry, note));
 }
 
 static void on_upload_failed(void *ctx, const struct err *err)
@@ -486,7 +482,7 @@ static void on_key_stored(void *ctx, const struct err *err)
 
 static int wrap_key(struct backup *b, struct err *e)
 {
-    _cleanup_secret_ struct secret *master = key_read_master(core_conf(b->core)->encryption_key_path, e);
+    _cleanup_secret_ struct secret *master = key_read_master(core_conf(b->life.core)->encryption_key_path, e);
 
     return master ? key_wrap(master, b->data_key, b->result.instant, b->wrapped, e) : -1;
 }
@@ -514,7 +510,7 @@ static void store_key(struct backup *b)
     /* The master key is read anew for each backup, and here, at its end: one that was rotated away meanwhile must not
      * wrap this one. */
     if (wrap_key(b, &e) == 0)
-        b->key = key_object_store(core_s3(b->core, &e), &spec, &e);
+        b->key = key_object_store(core_s3(b->life.core, &e), &spec, &e);
     if (!b->key)
         fail(b, &e, "storing the data key");
 }
@@ -577,14 +573,13 @@ static void on_begin(void *ctx, uint64_t total)
     (void)snprintf(b->result.storage_version, sizeof(b->result.storage_version), "%s",
             etcd_snapshot_storage_version(b->snapshot));
     b->result.stored_size = seal_worker_output_size(b->stage, total);
-    b->upload = dump_object_start(b->core, &b->result, &events, &e);
+    b->upload = dump_object_start(b->life.core, &b->result, &events, &e);
     if (!b->upload) {
         fail(b, &e, NULL);
         return;
     }
     set_state(b, STREAMING);
-    if (!uv_is_active((uv_handle_t *)&b->timer)) /* else it brings a cancellation */
-        (void)uv_timer_start(&b->timer, on_tick, PROGRESS_EVERY_MS, PROGRESS_EVERY_MS);
+    lifecycle_every(&b->life, PROGRESS_EVERY_MS, on_tick);
 }
 
 static void start_snapshot(struct backup *b)
@@ -599,7 +594,7 @@ static void start_snapshot(struct backup *b)
     };
     struct err e = ERR_INIT;
 
-    b->read_from_ms = uv_now(core_loop(b->core));
+    b->read_from_ms = uv_now(core_loop(b->life.core));
     b->snapshot = etcd_snapshot_start(b->session, &spec, &e);
     if (!b->snapshot)
         fail_etcd(b, &e, "asking for a snapshot");
@@ -619,14 +614,15 @@ static void on_claimed(void *ctx, const struct err *err)
 static void on_session_ready(void *ctx, const struct etcd_status *status)
 {
     struct backup *b = ctx;
-    struct claim_spec spec = {.loop = core_loop(b->core), .dump = b->result.name, .ctx = b, .on_claimed = on_claimed};
+    struct claim_spec spec = {
+            .loop = core_loop(b->life.core), .dump = b->result.name, .ctx = b, .on_claimed = on_claimed};
     struct err e = ERR_INIT;
     struct predecessor_spec before = {
             .name = b->result.name, .cluster = status->cluster_id, .ctx = b, .on_done = on_predecessor};
-    struct s3_client *s3 = core_s3(b->core, &e);
+    struct s3_client *s3 = core_s3(b->life.core, &e);
 
     b->result.member = *status;
-    b->predecessor = predecessor_start(b->core, &before);
+    b->predecessor = predecessor_start(b->life.core, &before);
     set_state(b, CLAIMING);
     b->claim = s3 ? claim_start(s3, &spec, &e) : NULL;
     if (!b->claim)
@@ -649,7 +645,7 @@ static void on_session_failed(void *ctx, const struct err *err)
 /* The backup's name, its own data key, and the stage that uses it. */
 static int prepare(struct backup *b, struct err *e)
 {
-    const struct conf *conf = core_conf(b->core);
+    const struct conf *conf = core_conf(b->life.core);
 
     if (name_format(b->result.name, conf->s3.objects_prefix, b->result.instant, NAME_DUMP, e) < 0)
         return -1;
@@ -658,20 +654,20 @@ static int prepare(struct backup *b, struct err *e)
         if (!b->data_key || wrap_key(b, e) < 0) /* so that what is wrong with the key is known now */
             return -1;
     }
-    b->stage = seal_worker_new(core_loop(b->core), b->data_key, e);
+    b->stage = seal_worker_new(core_loop(b->life.core), b->data_key, e);
     return b->stage ? 0 : -1;
 }
 
-static void begin(uv_timer_t *timer)
+static void begin(struct lifecycle *life)
 {
-    struct backup *b = CONTAINER_OF(timer, struct backup, timer);
+    struct backup *b = of(life);
     struct etcd_session_spec spec = {.ctx = b, .on_ready = on_session_ready, .on_failed = on_session_failed};
     struct etcd_client *etcd;
     struct err e = ERR_INIT;
 
     set_state(b, CONNECTING);
-    etcd = core_etcd(b->core, &e);
-    if (!etcd || !core_s3(b->core, &e) || prepare(b, &e) < 0 || !(b->session = etcd_session_open(etcd, &spec, &e)))
+    etcd = core_etcd(b->life.core, &e);
+    if (!etcd || !core_s3(b->life.core, &e) || prepare(b, &e) < 0 || !(b->session = etcd_session_open(etcd, &spec, &e)))
         fail(b, &e, NULL);
 }
 
@@ -697,29 +693,9 @@ static void advance(struct backup *b)
     }
 }
 
-struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+static void cancel(struct lifecycle *life)
 {
-    struct backup *b = calloc(1, sizeof(*b));
-
-    if (!b) {
-        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        return NULL;
-    }
-    core_acquire(core);
-    b->core = core;
-    b->sink = *sink;
-    b->started_ms = uv_now(core_loop(core));
-    b->result.instant = instant;
-    b->result.encrypted = encrypts(b);
-    b->timer.data = b;
-    (void)uv_timer_init(core_loop(core), &b->timer);
-    (void)uv_timer_start(&b->timer, begin, 0, 0);
-    return b;
-}
-
-static void cancel_now(uv_timer_t *timer)
-{
-    struct backup *b = CONTAINER_OF(timer, struct backup, timer);
+    struct backup *b = of(life);
     struct err e = ERR_INIT;
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
@@ -729,8 +705,23 @@ static void cancel_now(uv_timer_t *timer)
         fail(b, &e, NULL);
 }
 
+struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+{
+    struct backup *b = calloc(1, sizeof(*b));
+
+    if (!b) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    b->result.instant = instant;
+    lifecycle_start(
+            &b->life, &(struct lifecycle_spec){
+                              .core = core, .sink = sink, .first = begin, .cancel = cancel, .free_job = free_job});
+    b->result.encrypted = encrypts(b);
+    return b;
+}
+
 void backup_cancel(struct backup *b)
 {
-    if (b->state != FINISHED)
-        (void)uv_timer_start(&b->timer, cancel_now, 0, 0);
+    lifecycle_cancel(&b->life);
 }

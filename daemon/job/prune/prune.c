@@ -32,8 +32,6 @@ struct victim {
 
 struct prune {
     struct lifecycle life;
-    struct core *core;
-    struct job_sink sink;
     enum state state;
     struct prune_request request;
     struct listing *listing;
@@ -54,7 +52,7 @@ static void tell_progress(struct prune *p)
 {
     struct job_progress progress = {.phase = phase_names[p->state]};
 
-    p->sink.progress(p->sink.ctx, &progress);
+    lifecycle_progress(&p->life, &progress);
 }
 
 static void set_state(struct prune *p, enum state state)
@@ -77,8 +75,6 @@ static void free_job(struct lifecycle *life)
 
 static void finish(struct prune *p, const struct err *err)
 {
-    struct job_sink sink = p->sink;
-
     deletion_free(TAKE_PTR(p->deletion));
     uploads_free(TAKE_PTR(p->uploads));
     evidence_free(TAKE_PTR(p->evidence));
@@ -91,8 +87,7 @@ static void finish(struct prune *p, const struct err *err)
     listing_free(TAKE_PTR(p->listing));
     catalog_list_free(TAKE_PTR(p->list));
     p->result.elapsed_ms = lifecycle_elapsed_ms(&p->life);
-    lifecycle_end(&p->life);
-    sink.done(sink.ctx, &(struct job_result){.prune = &p->result}, err);
+    lifecycle_end(&p->life, &(struct job_result){.prune = &p->result}, err);
 }
 
 /* ---- deleting ---- */
@@ -109,7 +104,7 @@ static void tell(struct prune *p, const struct retain_verdict *v, const struct e
             .err = err,
     };
 
-    p->sink.planned(p->sink.ctx, &planned);
+    p->life.sink.planned(p->life.sink.ctx, &planned);
 }
 
 static void count_gone(struct prune *p, const struct catalog_backup *b)
@@ -131,7 +126,7 @@ static void on_phase(void *ctx, const char *phase)
     struct prune *p = ctx;
     struct job_progress progress = {.phase = phase};
 
-    p->sink.progress(p->sink.ctx, &progress);
+    lifecycle_progress(&p->life, &progress);
 }
 
 static void count_failure(struct prune *p, const char *name, const struct err *err)
@@ -151,7 +146,7 @@ static void tell_key_that_stays(struct prune *p, const struct catalog_backup *b,
 
     err_prepend(&e, "its dump %s is deleted, and it is not: ", b->name);
     count_failure(p, report->object, &e);
-    p->sink.planned(p->sink.ctx, &planned);
+    p->life.sink.planned(p->life.sink.ctx, &planned);
 }
 
 static void on_report(void *ctx, const struct deletion_report *report)
@@ -228,7 +223,7 @@ static void start_deleting(struct lifecycle *life)
     struct err e = ERR_INIT;
 
     p->state = DELETING;
-    p->deletion = deletion_start(p->core, &spec, &e);
+    p->deletion = deletion_start(p->life.core, &spec, &e);
     if (!p->deletion)
         finish(p, &e);
 }
@@ -244,7 +239,7 @@ static void on_uploads(void *ctx, unsigned aborted, const struct err *err)
     uploads_free(TAKE_PTR(p->uploads));
     if (err) { /* not every store can list them, and nothing of ours depends on it */
         (void)snprintf(note, sizeof(note), "unfinished uploads stay: %s", err->text);
-        p->sink.note(p->sink.ctx, note);
+        lifecycle_note(&p->life, note);
     }
     lifecycle_next(&p->life, start_deleting);
 }
@@ -253,7 +248,7 @@ static void on_uploads(void *ctx, unsigned aborted, const struct err *err)
 
 static int check_clock(struct prune *p, struct err *e)
 {
-    int64_t skew = s3_client_clock_skew(core_s3(p->core, e));
+    int64_t skew = s3_client_clock_skew(core_s3(p->life.core, e));
 
     if (skew > PRUNE_SKEW_MAX || skew < -PRUNE_SKEW_MAX)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
@@ -314,7 +309,7 @@ static void decide(struct prune *p, const struct err *before)
         lifecycle_next(&p->life, start_deleting); /* of uploads a dry run says nothing */
     } else {
         set_state(p, UPLOADS);
-        p->uploads = uploads_abort(p->core, &uploads, &e);
+        p->uploads = uploads_abort(p->life.core, &uploads, &e);
         if (!p->uploads)
             finish(p, &e);
     }
@@ -324,7 +319,7 @@ static void on_evidence_note(void *ctx, const char *note)
 {
     struct prune *p = ctx;
 
-    p->sink.note(p->sink.ctx, note);
+    lifecycle_note(&p->life, note);
 }
 
 static void on_evidence(void *ctx, const struct err *err)
@@ -350,7 +345,7 @@ static void tell_future(struct prune *p)
                 "%s is of a time that has not come yet: the clock is wrong, or was; it stays until then and does not "
                 "count; if the clock is right now, delete it and its key with any S3 client",
                 b->name);
-        p->sink.note(p->sink.ctx, note);
+        lifecycle_note(&p->life, note);
         return; /* the newest of them: the others are in the plan */
     }
 }
@@ -371,7 +366,7 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
     p->list = list;
     if (!err) {
         tell_future(p);
-        p->evidence = evidence_start(p->core, &spec, &e);
+        p->evidence = evidence_start(p->life.core, &spec, &e);
     }
     if (!p->evidence)
         decide(p, &e);
@@ -386,7 +381,7 @@ static void begin(struct lifecycle *life)
     struct err e = ERR_INIT;
 
     set_state(p, LISTING);
-    p->listing = listing_start(p->core, &spec, &e);
+    p->listing = listing_start(p->life.core, &spec, &e);
     if (!p->listing)
         finish(p, &e);
 }
@@ -424,11 +419,11 @@ struct prune *prune_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    p->core = core;
-    p->sink = *sink;
     p->request = *request;
     p->result.dry_run = request->dry_run;
-    lifecycle_start(&p->life, core, &(struct lifecycle_spec){.first = begin, .cancel = cancel, .free_job = free_job});
+    lifecycle_start(
+            &p->life, &(struct lifecycle_spec){
+                              .core = core, .sink = sink, .first = begin, .cancel = cancel, .free_job = free_job});
     return p;
 }
 

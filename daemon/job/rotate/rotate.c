@@ -43,8 +43,6 @@ struct lane {
 
 struct rotate {
     struct lifecycle life;
-    struct core *core;
-    struct job_sink sink;
     enum state state;
     struct secret *previous, *next;
     bool dry_run, purges;
@@ -76,7 +74,7 @@ static void tell_progress(struct rotate *r, uint64_t done, uint64_t total)
 {
     struct job_progress p = {.phase = phase_names[r->state], .done = done, .total = total, .unit = "keys"};
 
-    r->sink.progress(r->sink.ctx, &p);
+    lifecycle_progress(&r->life, &p);
 }
 
 static void set_state(struct rotate *r, enum state state)
@@ -100,8 +98,7 @@ static void free_job(struct lifecycle *life)
 /* The only end. */
 static void finish(struct rotate *r, const struct err *err)
 {
-    struct job_sink sink = r->sink;
-    struct rotate_result result;
+    struct rotate_result *result = &r->result;
 
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
@@ -114,15 +111,13 @@ static void finish(struct rotate *r, const struct err *err)
     keyring_free(TAKE_PTR(r->ring));
     secret_free(TAKE_PTR(r->previous));
     secret_free(TAKE_PTR(r->next));
-    r->result.elapsed_ms = lifecycle_elapsed_ms(&r->life);
-    result = r->result;
-    lifecycle_end(&r->life);
-    sink.done(sink.ctx, &(struct job_result){.rotate = &result}, err);
+    result->elapsed_ms = lifecycle_elapsed_ms(&r->life);
+    lifecycle_end(&r->life, &(struct job_result){.rotate = result}, err);
 }
 
 static void tell_failure(struct rotate *r, const struct unrotated *u)
 {
-    r->sink.unrotated(r->sink.ctx, u);
+    r->life.sink.unrotated(r->life.sink.ctx, u);
     if (r->failure.kind == ERR_NONE || (r->failure.kind != ERR_INTEGRITY && u->err->kind == ERR_INTEGRITY)) {
         r->failure = *u->err;
         err_prepend(&r->failure, "%s: ", u->name);
@@ -155,9 +150,9 @@ static int check_configured(struct rotate *r, struct err *e)
 {
     struct rotate_result *result = &r->result;
     struct err why = ERR_INIT;
-    int n = keyring_current_fingerprint(core_conf(r->core), result->configured, &why);
+    int n = keyring_current_fingerprint(core_conf(r->life.core), result->configured, &why);
 
-    if (r->dry_run || !core_conf(r->core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
+    if (r->dry_run || !core_conf(r->life.core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
         return 0;
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
             "all keys are rotated, but do NOT destroy the previous key %s "
@@ -203,7 +198,7 @@ static void on_version_stays(void *ctx, const char *name, const struct err *err)
 {
     struct rotate *r = ctx;
 
-    r->sink.unrotated(r->sink.ctx, &(struct unrotated){.name = name, .err = err, .is_old_version = true});
+    r->life.sink.unrotated(r->life.sink.ctx, &(struct unrotated){.name = name, .err = err, .is_old_version = true});
 }
 
 static void on_versions(void *ctx, const struct err *err)
@@ -233,7 +228,7 @@ static void look_for_versions(struct rotate *r)
     struct err e = ERR_INIT;
 
     set_state(r, VERSIONS);
-    r->versions = left_versions_new(r->core, &spec, &e);
+    r->versions = left_versions_new(r->life.core, &spec, &e);
     if (r->versions) {
         left_versions_start(r->versions);
         return;
@@ -288,7 +283,7 @@ static void on_underway(void *ctx, const char *upload, int64_t began, const stru
     }
     if (err) {
         (void)snprintf(text, sizeof(text), "whether a backup is under way could not be seen: %s", err->text);
-        r->sink.note(r->sink.ctx, text);
+        lifecycle_note(&r->life, text);
     }
     underway_free(TAKE_PTR(r->underway));
     list_keys(r, CONFIRMING);
@@ -300,7 +295,7 @@ static void look_for_uploads(struct rotate *r)
     struct err e = ERR_INIT;
 
     set_state(r, UPLOADS);
-    r->underway = underway_start(r->core, &spec, &e);
+    r->underway = underway_start(r->life.core, &spec, &e);
     if (!r->underway)
         on_underway(r, NULL, 0, &e);
 }
@@ -381,7 +376,7 @@ static void start_one(struct rotate *r, struct lane *lane, size_t index)
     if (item->is_unreadable)
         err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "its name has no time stamp that can be read, to bind it to");
     else
-        lane->rewrap = rewrap_start(r->core, &spec, &e);
+        lane->rewrap = rewrap_start(r->life.core, &spec, &e);
     if (!lane->rewrap)
         count_outcome(r, item, REWRAP_FAILED, &e);
 }
@@ -437,7 +432,7 @@ static void begin_pass(struct rotate *r, const struct catalog_list *list)
         finish_unseen(r, &e);
     } else if (count(r) == 0 && r->passes == 0) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no encrypted backups in %s: there is nothing to rotate",
-                core_bucket_url(r->core));
+                core_bucket_url(r->life.core));
         finish(r, &e);
     } else {
         r->passes++;
@@ -486,7 +481,7 @@ static void list_keys(struct rotate *r, enum state state)
 
     r->ended = 0;
     set_state(r, state);
-    r->listing = listing_start(r->core, &spec, &e);
+    r->listing = listing_start(r->life.core, &spec, &e);
     if (!r->listing)
         finish_unseen(r, &e);
 }
@@ -496,7 +491,7 @@ static void list_keys(struct rotate *r, enum state state)
 /* The new key, and that the two are two. */
 static int take_new_key(struct rotate *r, struct err *e)
 {
-    const char *path = core_conf(r->core)->encryption_key_path;
+    const char *path = core_conf(r->life.core)->encryption_key_path;
     _cleanup_secret_ struct secret *configured = NULL;
     struct err why = ERR_INIT;
 
@@ -532,7 +527,7 @@ static void begin(struct lifecycle *life)
         finish(r, &e);
         return;
     }
-    r->ring = keyring_new(core_conf(r->core), &e);
+    r->ring = keyring_new(core_conf(r->life.core), &e);
     list_keys(r, LISTING);
 }
 
@@ -574,11 +569,11 @@ struct rotate *rotate_start(
         free_unstarted(r);
         return NULL;
     }
-    r->core = core;
-    r->sink = *sink;
     r->dry_run = r->result.dry_run = request->dry_run;
     r->purges = request->purge_versions;
-    lifecycle_start(&r->life, core, &(struct lifecycle_spec){.first = begin, .cancel = cancel, .free_job = free_job});
+    lifecycle_start(
+            &r->life, &(struct lifecycle_spec){
+                              .core = core, .sink = sink, .first = begin, .cancel = cancel, .free_job = free_job});
     return r;
 }
 

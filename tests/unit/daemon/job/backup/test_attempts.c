@@ -411,7 +411,8 @@ static void one_that_is_cancelled_is_the_last(void **state)
             end_backup(ERR_TRANSIENT);
         attempts_cancel(a);
         attempts_cancel(a);
-        assert_int_equal(backup.cancelled, true); /* of the first round, then */
+        while (!backup.cancelled) /* of the first round, then */
+            (void)uv_run(&loop, UV_RUN_ONCE);
         if (!waiting)
             end_backup(ERR_CANCELLED);
         assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
@@ -419,6 +420,32 @@ static void one_that_is_cancelled_is_the_last(void **state)
         assert_int_equal(told.err.kind, ERR_CANCELLED);
     }
 }
+
+/* That its end comes before the cancellation does makes no other, nor is one behind it waited for. */
+static void one_that_ends_by_itself_is_the_last(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        const bool has_come = round % 2, succeeds = round / 2;
+        struct attempts *a;
+
+        backup = (struct backup){.started = 0};
+        told.err = ERR_INIT;
+        assert_true(leftovers_add(leftovers, "n", "id"));
+        a = start();
+        await_backup(1);
+        attempts_cancel(a);
+        while (has_come && !backup.cancelled)
+            (void)uv_run(&loop, UV_RUN_ONCE);
+        end_backup(succeeds ? ERR_NONE : ERR_TRANSIENT);
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        assert_int_equal(told.n_done, round + 1);
+        assert_int_equal(told.err.kind, succeeds ? ERR_NONE : ERR_TRANSIENT);
+        assert_int_equal(backup.started, 1);
+        assert_int_equal(sweep.started, 0);
+    }
+}
+
 static void end_guard(enum err_kind kind)
 {
     struct err e = ERR_INIT;
@@ -523,8 +550,8 @@ static void the_look_at_the_key_can_be_cancelled(void **state)
     while (!guard.started)
         (void)uv_run(&loop, UV_RUN_ONCE);
     attempts_cancel(a);
-    assert_int_equal(guard.freed, 1);
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(guard.freed, 1);
     assert_int_equal(told.n_done, 1);
     assert_int_equal(told.err.kind, ERR_CANCELLED);
     assert_int_equal(backup.started, 0);
@@ -541,6 +568,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(another_cluster_than_before_is_told, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_was_left_is_swept, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_the_last, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(one_that_ends_by_itself_is_the_last, set_up, tear_down),
             cmocka_unit_test_setup_teardown(the_key_is_looked_at_once, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_key_that_was_rotated_away_makes_none, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_key_of_others_is_told, set_up, tear_down),
