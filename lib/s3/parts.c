@@ -1,5 +1,6 @@
 #include "s3/parts.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -69,6 +70,14 @@ uint64_t parts_size(const struct parts *p)
 uint64_t parts_part_size(const struct parts *p)
 {
     return p->part_size;
+}
+
+void parts_shorten(struct parts *p, uint64_t size)
+{
+    assert(size > 0 && size <= p->size);
+    p->size = size;
+    p->count = (uint32_t)(size / p->part_size + (size % p->part_size != 0));
+    assert(p->stored <= p->count);
 }
 
 uint32_t parts_count(const struct parts *p)

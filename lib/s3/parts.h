@@ -39,6 +39,10 @@ void parts_free(struct parts *p);
 uint64_t parts_size(const struct parts *p);
 uint64_t parts_part_size(const struct parts *p);
 
+/* The object has turned out to have `size` bytes, > 0 and not more than was said: there are so many parts fewer, and
+ * the last is shorter. Of those that are not full none is stored yet. */
+void parts_shorten(struct parts *p, uint64_t size);
+
 /* How many parts there are; their numbers are 1 to this. */
 uint32_t parts_count(const struct parts *p);
 

@@ -1,5 +1,5 @@
 /*
- * upload.h: a stream of bytes of known length becomes one object, or nothing.
+ * upload.h: a stream of bytes, of known length or of at most that, becomes one object, or nothing.
  *
  * A multipart upload (S3 API, CreateMultipartUpload ... CompleteMultipartUpload). The owner writes while there is room;
  * full parts are sent several at a time, each retried by itself. Nothing is visible in the bucket before
@@ -32,7 +32,8 @@
 
 struct s3_upload_spec {
     const char *key;                 /* copied */
-    uint64_t size;                   /* bytes that will be written in all, > 0; exact */
+    uint64_t size;                   /* bytes that will be written in all, > 0 */
+    bool at_most;                    /* or fewer, but some: s3_upload_end says how many */
     uint64_t part_size;              /* bytes, 0: chosen */
     unsigned parts_in_flight;        /* >= 1 */
     const struct s3_param *metadata; /* names without x-amz-meta-; copied */
@@ -104,7 +105,8 @@ void s3_upload_want(struct s3_upload *u, uint64_t bytes);
  * ERR_CANCELLED after on_failed. */
 int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e);
 
-/* No more bytes. Errors: ERR_INTEGRITY when fewer than `size` were written. Leads to on_flushed. */
+/* No more bytes. Errors: ERR_INTEGRITY when fewer than `size` were written, or of `at_most` none. Leads to on_flushed.
+ */
 int s3_upload_end(struct s3_upload *u, struct err *e);
 
 /* After on_flushed: CompleteMultipartUpload, then HEAD shows the size and the ETag. Leads to on_committed. */

@@ -123,6 +123,14 @@ int upload_buffers_write(struct upload_buffers *b, const struct parts *table, st
     return 0;
 }
 
+void upload_buffers_end(struct upload_buffers *b)
+{
+    struct upload_buffer *one = filling(b);
+
+    if (one)
+        one->place = BUFFER_FULL;
+}
+
 void upload_buffers_release(struct upload_buffers *b)
 {
     for (unsigned i = 0; i < b->n; i++) {

@@ -49,6 +49,9 @@ uint64_t upload_buffers_room(const struct upload_buffers *b, const struct parts 
 /* Copies bytes, no more than there is room, behind those that were written. Errors: ERR_RESOURCE. */
 int upload_buffers_write(struct upload_buffers *b, const struct parts *table, struct bytes bytes, struct err *e);
 
+/* No more bytes come: the one that is being filled counts as full. */
+void upload_buffers_end(struct upload_buffers *b);
+
 /* The full one with the lowest number, or NULL. */
 struct upload_buffer *upload_buffers_first_full(const struct upload_buffers *b);
 

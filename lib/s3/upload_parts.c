@@ -31,6 +31,7 @@ struct upload_parts {
     bool spooling;                 /* patience is used up */
     bool may_arrive;
 
+    bool at_most;  /* fewer bytes than were announced may come */
     bool ended;    /* by the owner */
     uint64_t want; /* bytes that the owner waits for; 0: it does not wait */
     uint64_t want_since;
@@ -321,10 +322,12 @@ int upload_parts_end(struct upload_parts *p, struct err *e)
 {
     if (p->stopped)
         return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
-    if (p->buffers.written < parts_size(p->table))
+    if (p->buffers.written < (p->at_most ? 1 : parts_size(p->table)))
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
                 "ended after %" PRIu64 " of the %" PRIu64 " bytes that were announced", p->buffers.written,
                 parts_size(p->table));
+    parts_shorten(p->table, p->buffers.written);
+    upload_buffers_end(&p->buffers);
     p->ended = true;
     kick(p);
     return 0;
@@ -388,6 +391,7 @@ static int fill_in(struct upload_parts *p, const struct upload_parts_spec *spec,
 {
     p->store = spec->store;
     p->in_flight = spec->spec->parts_in_flight;
+    p->at_most = spec->spec->at_most;
     p->patience_ms = spec->spec->patience_ms;
     p->ctx = spec->ctx;
     p->on_room = spec->on_room;

@@ -18,7 +18,7 @@
 
 struct upload_parts_spec {
     struct upload_store *store;        /* borrowed until upload_parts_free */
-    const struct s3_upload_spec *spec; /* read at the start: size, parts_in_flight, spool, patience */
+    const struct s3_upload_spec *spec; /* read at the start: size, at_most, parts_in_flight, spool, patience */
     uint64_t part_size;                /* as parts_choose_size says */
     void *ctx;
     void (*on_room)(void *ctx);                          /* there is as much as upload_parts_want asked for */

@@ -240,6 +240,48 @@ def test_fewer_bytes_than_announced(new_probe):
     probe.assert_nothing_there()
 
 
+@pytest.mark.parametrize("size, more", [(1, 0), (1, 3 * PART), (PART - 1, 1), (PART, PART), (2 * PART + 1, 7),
+                                        (3 * PART, 100 * MIB)])
+def test_fewer_bytes_than_at_most_so_many(new_probe, bucket, size, more):
+    """The object has the size that it turns out to have, and the commit looks for that."""
+    probe = new_probe(size, announce_more=more, at_most=1)
+    probe.run("<started", "<written")
+    probe.commit()
+    assert probe.last["stored"] == size and probe.last["outcome"] == "visible"
+    probe.end()
+    probe.assert_stored()
+
+
+def test_fewer_bytes_than_at_most_so_many_through_the_spool(new_probe, new_proxy, bucket, folder):
+    proxy = held_parts(new_proxy)
+    probe = new_probe(8 * PART + 3, endpoint=proxy.url, announce_more=20 * PART, at_most=1, spool_dir=folder)
+    probe.run("<started", "<written")
+    assert probe.last["in_spool"] > 0
+    proxy.release()
+    probe.commit()
+    assert probe.last["spooled"] > 0
+    probe.end()
+    probe.assert_stored()
+
+
+def test_a_lost_answer_to_complete_of_fewer_bytes(new_probe, new_proxy):
+    """What settles it is the size that was counted, not the one that was announced."""
+    proxy = new_proxy(lambda r: r.call == "complete" and (DROP if r.nth else LOSE))
+    probe = new_probe(PART + 3, endpoint=proxy.url, announce_more=9 * PART, at_most=1)
+    probe.run("<started", "<written", "<flushed", "commit", "<committed")
+    probe.end()
+    probe.assert_stored()
+
+
+def test_no_bytes_of_at_most_so_many(new_probe):
+    probe = new_probe(0, announce_more=PART, at_most=1)
+    probe.run("<started", "<written", "<refused")
+    assert probe.last["text"] == f"ended after 0 of the {PART} bytes that were announced"
+    probe.run("abort", "<aborted")
+    probe.end()
+    probe.assert_nothing_there()
+
+
 def test_more_bytes_than_announced(new_probe):
     probe = new_probe(PART + 3, announce_more=-1)
     probe.run("<started", "<refused")

@@ -268,6 +268,7 @@ static struct s3_upload *start_upload(struct probe *p, struct err *e)
             &(struct s3_upload_spec){
                     .key = option("key", "a/b:c+d.dump"),
                     .size = p->size + number("announce_more", 0),
+                    .at_most = number("at_most", 0),
                     .part_size = number("part_size", 5 << 20),
                     .parts_in_flight = (unsigned)number("in_flight", 2),
                     .metadata = &(struct s3_param){"probe", "one two"},

@@ -82,6 +82,36 @@ static void the_last_part_holds_the_rest(void **state)
     }
 }
 
+static void an_object_turns_out_shorter(void **state)
+{
+    const struct {
+        uint64_t size;
+        uint32_t count;
+        uint64_t last;
+    } cases[] = {{300, 3, 100}, {299, 3, 99}, {201, 3, 1}, {200, 2, 100}, {101, 2, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct parts *p = make(300, 100);
+        struct err e = ERR_INIT;
+
+        assert_int_equal(parts_set_stored(p, 1, "\"1\"", &e), 0);
+        parts_shorten(p, cases[i].size);
+        assert_int_equal(parts_size(p), cases[i].size);
+        assert_int_equal(parts_count(p), cases[i].count);
+        assert_int_equal(parts_len(p, 1), 100);
+        assert_int_equal(parts_len(p, cases[i].count), cases[i].last);
+        for (uint32_t n = 2; n <= cases[i].count; n++) {
+            assert_false(parts_complete(p));
+            assert_int_equal(parts_set_stored(p, n, "\"2\"", &e), 0);
+        }
+        assert_true(parts_complete(p));
+        assert_int_equal(parts_stored(p), cases[i].size);
+        assert_true(parts_match_etag(p, cases[i].count == 3 ? "\"x-3\"" : "\"x-2\""));
+        parts_free(p);
+    }
+}
+
 static void parts_are_stored_once_each_in_any_order(void **state)
 {
     struct parts *p = make(201, 100);
@@ -224,6 +254,7 @@ int main(void)
             cmocka_unit_test(the_size_is_chosen_so_that_the_object_fits),
             cmocka_unit_test(what_no_store_takes_is_refused),
             cmocka_unit_test(the_last_part_holds_the_rest),
+            cmocka_unit_test(an_object_turns_out_shorter),
             cmocka_unit_test(parts_are_stored_once_each_in_any_order),
             cmocka_unit_test(too_long_an_etag_is_refused),
             cmocka_unit_test(the_document_lists_the_parts_by_number_and_escapes_their_etags),
