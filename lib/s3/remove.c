@@ -7,18 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lanes.h"
 #include "s3/remove_batch.h"
 #include "s3/request.h"
 #include "s3/right.h"
 
-/* The singles in flight, and how many keys in succession the store may fail for. */
-enum { SINGLES_MAX = 4, FAILURES_MAX = 8 };
-
-struct single {
-    struct s3_remove *owner;
-    struct s3_request *request; /* or NULL */
-    size_t index;
-};
+/* Keys that go by themselves at a time, and how many in succession the store may fail for. */
+enum { AT_A_TIME = 4, FAILURES_MAX = 8 };
 
 struct s3_remove {
     struct s3_client *client;
@@ -31,9 +26,8 @@ struct s3_remove {
     struct remove_batch batch;
     struct s3_request *request;
 
-    bool *single;       /* for each key: it goes by itself */
-    size_t next_single; /* the first that may have to */
-    struct single singles[SINGLES_MAX];
+    bool *single; /* for each key: it goes by itself */
+    struct lanes singles;
     unsigned failures; /* in succession */
 };
 
@@ -55,9 +49,7 @@ static void end(struct s3_remove *r)
     r->ended = true;
     if (r->request)
         s3_request_cancel(TAKE_PTR(r->request));
-    for (size_t i = 0; i < SINGLES_MAX; i++)
-        if (r->singles[i].request)
-            s3_request_cancel(TAKE_PTR(r->singles[i].request));
+    lanes_cancel(&r->singles);
     uv_close((uv_handle_t *)&r->timer, on_closed);
 }
 
@@ -181,66 +173,45 @@ static bool ends_all(struct s3_remove *r, const struct err *err)
 
 static void on_single(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    struct single *s = ctx;
-    struct s3_remove *r = s->owner;
+    struct lane *lane = ctx;
+    struct s3_remove *r = lane->owner;
 
-    s->request = NULL;
+    (void)lane_end(lane);
     (void)res;
     if (!err)
         r->failures = 0;
     if (err && ends_all(r, err))
         finish(r, err);
-    else if (tell(r, s->index, err))
+    else if (tell(r, lane->index, err))
         pump(r);
 }
 
-static int start_single(struct s3_remove *r, struct single *s, size_t index, struct err *e)
+/* Errors: what is wrong with the call and not with the key; the owner may also have cancelled. */
+static int start_single(struct lane *lane, struct err *e)
 {
+    struct s3_remove *r = lane->owner;
     /* Some stores say 404 where S3 says 204. */
-    const struct s3_request_spec spec = {
-            .method = S3_DELETE, .key = r->spec.keys[index], .fine_code = "NoSuchKey", .ctx = s, .on_done = on_single};
+    const struct s3_request_spec spec = {.method = S3_DELETE,
+            .key = r->spec.keys[lane->index],
+            .fine_code = "NoSuchKey",
+            .ctx = lane,
+            .on_done = on_single};
 
-    s->owner = r;
-    s->index = index;
-    s->request = s3_request_start(r->client, &spec, e);
-    return s->request ? 0 : -1;
-}
-
-static struct single *free_place(struct s3_remove *r)
-{
-    for (size_t i = 0; i < SINGLES_MAX; i++)
-        if (!r->singles[i].request)
-            return &r->singles[i];
-    return NULL;
-}
-
-static bool in_flight(const struct s3_remove *r)
-{
-    for (size_t i = 0; i < SINGLES_MAX; i++)
-        if (r->singles[i].request)
-            return true;
-    return false;
+    if (!r->single[lane->index])
+        return 0;
+    lane->work = s3_request_start(r->client, &spec, e);
+    if (lane->work)
+        return 0;
+    return e->kind == ERR_CONFIG && tell(r, lane->index, e) ? 0 : -1;
 }
 
 static void pump_singles(struct s3_remove *r)
 {
-    struct single *place;
+    struct err e = ERR_INIT;
+    const int at_work = lanes_go_on(&r->singles, &e);
 
-    while (r->next_single < r->spec.n && (place = free_place(r))) {
-        const size_t index = r->next_single++;
-        struct err e = ERR_INIT;
-
-        if (!r->single[index] || start_single(r, place, index, &e) == 0)
-            continue;
-        if (e.kind != ERR_CONFIG) {
-            finish(r, &e);
-            return;
-        }
-        if (!tell(r, index, &e))
-            return;
-    }
-    if (r->next_single == r->spec.n && !in_flight(r))
-        finish(r, NULL);
+    if (!r->ended && at_work <= 0)
+        finish(r, at_work < 0 ? &e : NULL);
 }
 
 static void pump(struct s3_remove *r)
@@ -271,6 +242,9 @@ struct s3_remove *s3_remove_start(struct s3_client *c, const struct s3_remove_sp
     }
     r->client = c;
     r->spec = *spec;
+    r->singles =
+            (struct lanes){.owner = r, .width = AT_A_TIME, .start = start_single, .cancel = s3_request_cancel_work};
+    lanes_begin(&r->singles, spec->n);
     (void)uv_timer_init(s3_client_loop(c), &r->timer);
     (void)uv_timer_start(&r->timer, on_turn, 0, 0);
     return r;

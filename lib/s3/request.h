@@ -113,3 +113,9 @@ void s3_request_hurry(struct s3_request *r);
 
 /* Stops it without a callback. The borrowed memory is free to go when this returns. */
 void s3_request_cancel(struct s3_request *r);
+
+/* The same for who does many requests at a time (base/lanes.h). */
+static inline void s3_request_cancel_work(void *request)
+{
+    s3_request_cancel(request);
+}

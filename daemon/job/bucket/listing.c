@@ -6,7 +6,6 @@
 #include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/retry_note.h"
-#include "s3/object.h"
 
 struct listing {
     struct core *core;
@@ -67,13 +66,21 @@ static void on_done(void *ctx, const struct err *err)
     l->spec.on_done(l->spec.ctx, TAKE_PTR(l->list), NULL);
 }
 
+struct s3_listing *listing_pages(struct core *core, listing_kind *start, struct s3_listing_spec spec, struct err *e)
+{
+    struct s3_client *s3 = core_s3(core, e);
+    char prefix[NAME_TEXT_MAX];
+
+    spec.prefix = prefix;
+    if (!s3 || name_list_prefix(prefix, core_conf(core)->s3.objects_prefix, e) < 0)
+        return NULL;
+    return start(s3, &spec, e);
+}
+
 struct listing *listing_start(struct core *core, const struct listing_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_listing_free) struct listing *l = calloc(1, sizeof(*l));
-    const char *prefix = core_conf(core)->s3.objects_prefix;
-    struct s3_listing_spec pages = {.ctx = l, .on_object = on_object, .on_retry = on_retry, .on_done = on_done};
-    char list_prefix[NAME_TEXT_MAX];
-    struct s3_client *s3;
+    const struct s3_listing_spec pages = {.ctx = l, .on_object = on_object, .on_retry = on_retry, .on_done = on_done};
 
     if (!l) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -81,10 +88,8 @@ struct listing *listing_start(struct core *core, const struct listing_spec *spec
     }
     l->core = core;
     l->spec = *spec;
-    pages.prefix = list_prefix;
-    s3 = core_s3(core, e);
-    if (!s3 || name_list_prefix(list_prefix, prefix, e) < 0 || !(l->list = catalog_list_new(prefix, e)) ||
-            !(l->pages = s3_list_objects(s3, &pages, e)))
+    l->list = catalog_list_new(core_conf(core)->s3.objects_prefix, e);
+    if (!l->list || !(l->pages = listing_pages(core, s3_list_objects, pages, e)))
         return NULL;
     if (core_conf(core)->encryption_key_path)
         catalog_list_expect_keys(l->list);

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "catalog/list.h"
 #include "core/core.h"
+#include "s3/object.h"
 
 struct listing;
 
@@ -24,3 +25,9 @@ struct listing *listing_start(struct core *core, const struct listing_spec *spec
 
 /* Cancels if it still runs. NULL is fine. */
 void listing_free(struct listing *l);
+
+/* s3_list_objects, s3_list_unfinished or s3_list_versions. */
+typedef struct s3_listing *listing_kind(struct s3_client *c, const struct s3_listing_spec *spec, struct err *e);
+
+/* What is under our prefix, page by page; spec.prefix is filled in. Errors: those of core_s3 and `start`. */
+struct s3_listing *listing_pages(struct core *core, listing_kind *start, struct s3_listing_spec spec, struct err *e);

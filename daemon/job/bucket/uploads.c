@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "catalog/name.h"
-#include "s3/object.h"
+#include "job/bucket/listing.h"
+
+enum { AT_A_TIME = 4 };
 
 struct unfinished {
     char *key, *upload_id;
@@ -15,9 +18,9 @@ struct uploads {
     struct core *core;
     struct uploads_spec spec;
     struct s3_listing *listing;
-    struct s3_request *request; /* the abort that is under way */
     struct unfinished *found;
-    size_t n, room, next;
+    size_t n, room;
+    struct lanes lanes; /* over those */
     unsigned aborted;
     struct err failure; /* the first */
 };
@@ -54,34 +57,42 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *found, struct er
     return keep(u, found, e);
 }
 
-static void abort_next(struct uploads *u);
+static void abort_more(struct uploads *u);
 
 static void on_aborted(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    struct uploads *u = ctx;
+    struct lane *lane = ctx;
+    struct uploads *u = lane->owner;
 
     (void)res;
-    u->request = NULL;
+    (void)lane_end(lane);
     if (!err)
         u->aborted++;
     else if (!u->failure.kind)
         u->failure = *err;
-    abort_next(u);
+    abort_more(u);
 }
 
-static void abort_next(struct uploads *u)
+static int abort_one(struct lane *lane, struct err *e)
+{
+    struct uploads *u = lane->owner;
+    const struct unfinished *one = &u->found[lane->index];
+    struct s3_client *s3 = core_s3(u->core, e);
+
+    lane->work = s3 ? s3_abort(s3, one->key, one->upload_id, lane, on_aborted, e) : NULL;
+    return lane->work ? 0 : -1;
+}
+
+static void abort_more(struct uploads *u)
 {
     struct err e = ERR_INIT;
-    struct s3_client *s3;
+    const int at_work = lanes_go_on(&u->lanes, &e);
 
-    if (u->next < u->n) {
-        const struct unfinished *one = &u->found[u->next++];
-
-        s3 = core_s3(u->core, &e);
-        u->request = s3 ? s3_abort(s3, one->key, one->upload_id, u, on_aborted, &e) : NULL;
-        if (u->request)
-            return;
+    if (at_work > 0)
+        return;
+    if (at_work < 0) {
         u->failure = e;
+        lanes_cancel(&u->lanes);
     }
     u->spec.on_done(u->spec.ctx, u->aborted, u->failure.kind ? &u->failure : NULL);
 }
@@ -91,18 +102,19 @@ static void on_listed(void *ctx, const struct err *err)
     struct uploads *u = ctx;
 
     u->listing = NULL;
-    if (err)
+    if (err) {
         u->spec.on_done(u->spec.ctx, 0, err);
-    else
-        abort_next(u);
+        return;
+    }
+    u->lanes = (struct lanes){.owner = u, .width = AT_A_TIME, .start = abort_one, .cancel = s3_request_cancel_work};
+    lanes_begin(&u->lanes, u->n);
+    abort_more(u);
 }
 
 struct uploads *uploads_abort(struct core *core, const struct uploads_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_uploads_free) struct uploads *u = calloc(1, sizeof(*u));
-    struct s3_listing_spec listing = {.ctx = u, .on_unfinished = on_unfinished, .on_done = on_listed};
-    char prefix[NAME_TEXT_MAX];
-    struct s3_client *s3;
+    const struct s3_listing_spec pages = {.ctx = u, .on_unfinished = on_unfinished, .on_done = on_listed};
 
     if (!u) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -110,12 +122,8 @@ struct uploads *uploads_abort(struct core *core, const struct uploads_spec *spec
     }
     u->core = core;
     u->spec = *spec;
-    listing.prefix = prefix;
-    s3 = core_s3(core, e);
-    if (!s3 || name_list_prefix(prefix, core_conf(core)->s3.objects_prefix, e) < 0 ||
-            !(u->listing = s3_list_unfinished(s3, &listing, e)))
-        return NULL;
-    return TAKE_PTR(u);
+    u->listing = listing_pages(core, s3_list_unfinished, pages, e);
+    return u->listing ? TAKE_PTR(u) : NULL;
 }
 
 void uploads_free(struct uploads *u)
@@ -124,8 +132,7 @@ void uploads_free(struct uploads *u)
         return;
     if (u->listing)
         s3_listing_cancel(u->listing);
-    if (u->request)
-        s3_request_cancel(u->request);
+    lanes_cancel(&u->lanes);
     for (size_t i = 0; i < u->n; i++) {
         free(u->found[i].key);
         free(u->found[i].upload_id);

@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "catalog/name.h"
 #include "core/known.h"
 #include "job/keys/keyring.h"
 #include "job/keys/rewrap_mark.h"
 #include "s3/object.h"
 
-enum { LANES = 8 };
+enum { AT_A_TIME = 8 };
 
 struct checked {
     char name[NAME_TEXT_MAX]; /* of the key's object */
@@ -21,21 +22,15 @@ struct checked {
     uint64_t key_tag;
 };
 
-struct lane {
-    struct key_check *owner;
-    struct s3_request *request; /* NULL: free */
-    unsigned index;
-};
-
 struct key_check {
     struct core *core;
     struct key_check_spec spec;
     struct keyring *ring;
     struct checked checked[KEY_CHECK_MAX]; /* the newest first */
-    unsigned n, next;
-    struct lane lanes[LANES];
-    unsigned unopened; /* index of the newest that no key opens, if there is one */
-    struct err why;    /* of that one */
+    unsigned n;
+    struct lanes lanes;
+    size_t unopened; /* index of the newest that no key opens, if there is one */
+    struct err why;  /* of that one */
     struct key_check_result result;
 };
 
@@ -50,12 +45,12 @@ static bool was_rotated_away(const struct key_check *k, const struct s3_response
     return current && rewrap_mark_is_of(res, current, res->body);
 }
 
-static void remember(struct key_check *k, unsigned index, enum known_key key)
+static void remember(struct key_check *k, size_t index, enum known_key key)
 {
     known_saw_key(core_known(k->core), &k->checked[index].dump, k->checked[index].key_tag, key);
 }
 
-static void count_unopened(struct key_check *k, unsigned index, const struct err *why)
+static void count_unopened(struct key_check *k, size_t index, const struct err *why)
 {
     k->result.other += why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
     k->result.which[k->result.unopened] = k->checked[index].index;
@@ -65,22 +60,15 @@ static void count_unopened(struct key_check *k, unsigned index, const struct err
     }
 }
 
-static void cancel(struct key_check *k)
-{
-    for (unsigned i = 0; i < LANES; i++)
-        if (k->lanes[i].request)
-            s3_request_cancel(TAKE_PTR(k->lanes[i].request));
-}
-
 /* It could not be found out. What else is under way would tell so a second time. */
 static void fail(struct key_check *k, const struct err *err)
 {
-    cancel(k);
+    lanes_cancel(&k->lanes);
     k->spec.on_done(k->spec.ctx, NULL, err);
 }
 
 /* Errors: what says nothing about the key. */
-static int look_at(struct key_check *k, unsigned index, const struct s3_response *res, struct err *unknown)
+static int look_at(struct key_check *k, size_t index, const struct s3_response *res, struct err *unknown)
 {
     const struct checked *c = &k->checked[index];
     _cleanup_secret_ struct secret *data_key = NULL;
@@ -113,7 +101,7 @@ static bool is_of_one_object(const struct err *err)
     return err->kind == ERR_AUTH || (err->kind == ERR_CONFIG && err->domain == ERR_DOMAIN_HTTP);
 }
 
-static void count_missing(struct key_check *k, unsigned index, const struct err *err)
+static void count_missing(struct key_check *k, size_t index, const struct err *err)
 {
     struct key_check_result *r = &k->result;
 
@@ -135,7 +123,7 @@ static void on_got(void *ctx, const struct s3_response *res, const struct err *e
     struct key_check *k = lane->owner;
     struct err e = ERR_INIT;
 
-    lane->request = NULL;
+    (void)lane_end(lane);
     if (err && err->kind != ERR_NOT_FOUND && !is_of_one_object(err)) {
         fail(k, err);
     } else if (!err && look_at(k, lane->index, res, &e) < 0) {
@@ -147,27 +135,15 @@ static void on_got(void *ctx, const struct s3_response *res, const struct err *e
     }
 }
 
-static int get(struct key_check *k, struct lane *lane, struct err *e)
+static int get(struct lane *lane, struct err *e)
 {
+    struct key_check *k = lane->owner;
     struct s3_get_spec spec = {
-            .key = k->checked[k->next].name, .limit = KEY_OBJECT_LIMIT, .ctx = lane, .on_done = on_got};
+            .key = k->checked[lane->index].name, .limit = KEY_OBJECT_LIMIT, .ctx = lane, .on_done = on_got};
     struct s3_client *s3 = core_s3(k->core, e);
 
-    lane->owner = k;
-    lane->index = k->next++;
-    lane->request = s3 ? s3_get(s3, &spec, e) : NULL;
-    return lane->request ? 0 : -1;
-}
-
-static int start_more(struct key_check *k, bool *is_at_work, struct err *e)
-{
-    *is_at_work = false;
-    for (unsigned i = 0; i < LANES; i++) {
-        if (!k->lanes[i].request && k->next < k->n && get(k, &k->lanes[i], e) < 0)
-            return -1;
-        *is_at_work = *is_at_work || k->lanes[i].request;
-    }
-    return 0;
+    lane->work = s3 ? s3_get(s3, &spec, e) : NULL;
+    return lane->work ? 0 : -1;
 }
 
 static void describe(struct key_check *k)
@@ -196,14 +172,14 @@ static void describe(struct key_check *k)
 static void check_more(struct key_check *k)
 {
     struct err e = ERR_INIT;
-    bool is_at_work;
+    const int at_work = lanes_go_on(&k->lanes, &e);
 
-    if (start_more(k, &is_at_work, &e) < 0) {
+    if (at_work < 0) {
         fail(k, &e);
-    } else if (!is_at_work && k->result.looked_at == 0 && k->result.unreadable) {
+    } else if (at_work == 0 && k->result.looked_at == 0 && k->result.unreadable) {
         e = k->result.why_unreadable;
         fail(k, &e);
-    } else if (!is_at_work) {
+    } else if (at_work == 0) {
         describe(k);
         k->spec.on_done(k->spec.ctx, &k->result, NULL);
     }
@@ -290,7 +266,6 @@ bool key_check_is_rotated_away(const struct err *e)
 struct key_check *key_check_start(struct core *core, const struct key_check_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_key_check_free) struct key_check *k = NULL;
-    bool is_at_work;
 
     if (!core_conf(core)->encryption_key_path)
         return NULL;
@@ -301,8 +276,12 @@ struct key_check *key_check_start(struct core *core, const struct key_check_spec
     }
     k->core = core;
     k->spec = *spec;
+    k->lanes = (struct lanes){.owner = k, .width = AT_A_TIME, .start = get, .cancel = s3_request_cancel_work};
     if ((spec->seen ? choose_unseen(k, spec->list, e) : choose_ends(k, spec->list, e)) < 0 || k->n == 0 ||
-            !(k->ring = keyring_new(core_conf(core), e)) || start_more(k, &is_at_work, e) < 0)
+            !(k->ring = keyring_new(core_conf(core), e)))
+        return NULL;
+    lanes_begin(&k->lanes, k->n);
+    if (lanes_go_on(&k->lanes, e) < 0)
         return NULL;
     return TAKE_PTR(k);
 }
@@ -311,7 +290,7 @@ void key_check_free(struct key_check *k)
 {
     if (!k)
         return;
-    cancel(k);
+    lanes_cancel(&k->lanes);
     for (unsigned i = 0; i < k->n; i++) {
         free((char *)(uintptr_t)k->checked[i].dump.name);
         free((char *)(uintptr_t)k->checked[i].dump.etag);

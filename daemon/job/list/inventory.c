@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "catalog/clusters.h"
 #include "catalog/name.h"
 #include "job/bucket/dump_metadata.h"
@@ -13,7 +14,7 @@
 #include "job/keys/keyring.h"
 #include "s3/object.h"
 
-enum { HEADS_IN_FLIGHT = 8, VERSION_MAX = 32 };
+enum { AT_A_TIME = 8, VERSION_MAX = 32 };
 
 struct detail {
     char etcd_version[VERSION_MAX];
@@ -21,13 +22,7 @@ struct detail {
     char key[KEY_FINGERPRINT_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
     uint64_t cluster;                /* 0: not known */
-};
-
-struct head {
-    struct inventory *owner;
-    struct s3_request *request; /* NULL: free */
-    size_t index;
-    bool is_of_dump;
+    bool is_dump_asked;              /* after the key, or instead of it */
 };
 
 struct inventory {
@@ -37,9 +32,7 @@ struct inventory {
     struct catalog_list *list;
     struct keyring *ring;                      /* NULL: no master key can be read */
     struct detail details[INVENTORY_DETAILED]; /* of the list's first entries */
-    struct head heads[HEADS_IN_FLIGHT];
-    size_t asked; /* entries that a HEAD was sent for, or that need none */
-    unsigned under_way;
+    struct lanes lanes;                        /* over those */
     size_t shown;
 };
 
@@ -93,7 +86,7 @@ static void take_key(struct inventory *v, size_t index, struct bytes wrapped)
             v->details[index].key, KEY_FINGERPRINT_MAX, "%s", data_key ? keyring_fingerprint(v->ring, by) : "none");
 }
 
-static void ask(struct inventory *v, struct head *h, size_t index, bool of_dump);
+static void ask(struct lane *lane);
 
 /* A rotation by the Go tool leaves no metadata at the key. */
 static bool lacks_metadata(const struct detail *d)
@@ -103,40 +96,41 @@ static bool lacks_metadata(const struct detail *d)
 
 static void on_headed(void *ctx, const struct s3_response *res, const struct err *err)
 {
-    struct head *h = ctx;
-    struct inventory *v = h->owner;
+    struct lane *lane = ctx;
+    struct inventory *v = lane->owner;
+    struct detail *d = &v->details[lane->index];
 
-    h->request = NULL;
-    v->under_way--;
+    (void)lane_end(lane);
     if (!err) {
-        take_metadata(&v->details[h->index], res);
-        if (!h->is_of_dump)
-            take_key(v, h->index, res->body);
-        if (catalog_list_at(v->list, h->index)->has_key && !h->is_of_dump && lacks_metadata(&v->details[h->index]))
-            ask(v, h, h->index, true);
-    } else if (err_is_transient(err))
-        v->asked = INVENTORY_DETAILED; /* nobody waits for more of these */
+        take_metadata(d, res);
+        if (!d->is_dump_asked)
+            take_key(v, lane->index, res->body);
+        if (!d->is_dump_asked && lacks_metadata(d)) {
+            d->is_dump_asked = true;
+            ask(lane);
+        }
+    } else if (err_is_transient(err)) {
+        lanes_leave_rest(&v->lanes); /* nobody waits for more of these */
+    }
     ask_for_more(v);
 }
 
 /* The range of revisions was known only after the dump was on its way: it stands at the key, and what came before it at
  * the dump, too. */
-static void ask(struct inventory *v, struct head *h, size_t index, bool of_dump)
+static void ask(struct lane *lane)
 {
-    const struct catalog_backup *b = catalog_list_at(v->list, index);
+    struct inventory *v = lane->owner;
+    const struct catalog_backup *b = catalog_list_at(v->list, lane->index);
     char key[NAME_TEXT_MAX];
-    struct s3_get_spec get = {.key = key, .limit = KEY_OBJECT_LIMIT, .ctx = h, .on_done = on_headed};
+    struct s3_get_spec get = {.key = key, .limit = KEY_OBJECT_LIMIT, .ctx = lane, .on_done = on_headed};
     struct err e = ERR_INIT;
     struct s3_client *s3 = core_s3(v->core, &e);
 
-    h->owner = v;
-    h->index = index;
-    h->is_of_dump = of_dump;
-    if (!of_dump)
-        name_key_of_dump(key, b->name);
-    if (s3)
-        h->request = of_dump ? s3_head(s3, b->name, h, on_headed, &e) : s3_get(s3, &get, &e);
-    v->under_way += h->request != NULL;
+    name_key_of_dump(key, b->name);
+    if (s3 && v->details[lane->index].is_dump_asked)
+        lane->work = s3_head(s3, b->name, lane, on_headed, &e);
+    else if (s3)
+        lane->work = s3_get(s3, &get, &e);
 }
 
 static bool has_detail(const struct inventory *v, size_t index)
@@ -176,15 +170,23 @@ static void judge_clusters(struct inventory *v)
         v->spec.on_note(v->spec.ctx, note);
 }
 
+static int begin(struct lane *lane, struct err *e)
+{
+    struct inventory *v = lane->owner;
+    const struct catalog_backup *b = catalog_list_at(v->list, lane->index);
+
+    (void)e;
+    v->details[lane->index].is_dump_asked = !b->has_key;
+    if (has_metadata(b))
+        ask(lane);
+    return 0;
+}
+
 static void ask_for_more(struct inventory *v)
 {
-    for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
-        while (!v->heads[i].request && has_detail(v, v->asked)) {
-            if (has_metadata(catalog_list_at(v->list, v->asked)))
-                ask(v, &v->heads[i], v->asked, !catalog_list_at(v->list, v->asked)->has_key);
-            v->asked++;
-        }
-    if (v->under_way == 0) {
+    struct err ignored = ERR_INIT;
+
+    if (lanes_go_on(&v->lanes, &ignored) == 0) {
         judge_clusters(v);
         v->spec.on_done(v->spec.ctx, NULL);
     }
@@ -205,10 +207,14 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
     listing_free(TAKE_PTR(v->listing));
     v->list = list;
     v->ring = keyring_new(core_conf(v->core), &ignored);
-    if (err)
+    if (err) {
         v->spec.on_done(v->spec.ctx, err);
-    else
-        ask_for_more(v);
+        return;
+    }
+    v->lanes = (struct lanes){.owner = v, .width = AT_A_TIME, .start = begin, .cancel = s3_request_cancel_work};
+    lanes_begin(
+            &v->lanes, catalog_list_count(list) < INVENTORY_DETAILED ? catalog_list_count(list) : INVENTORY_DETAILED);
+    ask_for_more(v);
 }
 
 struct inventory *inventory_start(struct core *core, const struct inventory_spec *spec, struct err *e)
@@ -255,9 +261,7 @@ void inventory_free(struct inventory *v)
 {
     if (!v)
         return;
-    for (unsigned i = 0; i < HEADS_IN_FLIGHT; i++)
-        if (v->heads[i].request)
-            s3_request_cancel(v->heads[i].request);
+    lanes_cancel(&v->lanes);
     keyring_free(v->ring);
     listing_free(v->listing);
     catalog_list_free(v->list);

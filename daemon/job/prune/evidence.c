@@ -5,19 +5,14 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "base/timestamp.h"
 #include "catalog/clusters.h"
 #include "job/bucket/dump_metadata.h"
 #include "job/keys/key_check.h"
 #include "s3/object.h"
 
-enum { LANES = 8 };
-
-struct lane {
-    struct evidence *owner;
-    struct s3_request *request; /* NULL: free */
-    size_t index;
-};
+enum { AT_A_TIME = 8 };
 
 struct evidence {
     struct core *core;
@@ -30,8 +25,7 @@ struct evidence {
     bool *is_wanted;  /* its metadata are */
     uint64_t *origin; /* cluster ids */
     bool wants_all;
-    size_t next;
-    struct lane lanes[LANES];
+    struct lanes lanes;
     uv_timer_t timer; /* brings what comes next when no request does */
 };
 
@@ -145,9 +139,7 @@ static void go_on(struct evidence *v);
 
 static void fail(struct evidence *v, const struct err *err)
 {
-    for (unsigned i = 0; i < LANES; i++)
-        if (v->lanes[i].request)
-            s3_request_cancel(TAKE_PTR(v->lanes[i].request));
+    lanes_cancel(&v->lanes);
     finish(v, err);
 }
 
@@ -166,7 +158,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     struct evidence *v = lane->owner;
     struct err e;
 
-    lane->request = NULL;
+    (void)lane_end(lane);
     if (!err) {
         take_origin(v, lane->index, res);
     } else if (err->kind == ERR_NOT_FOUND) {
@@ -183,32 +175,27 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     go_on(v);
 }
 
-static int head(struct evidence *v, struct lane *lane, struct err *e)
+static int head(struct lane *lane, struct err *e)
 {
-    struct s3_client *s3 = core_s3(v->core, e);
+    struct evidence *v = lane->owner;
+    struct s3_client *s3;
 
-    lane->owner = v;
-    lane->index = v->next++;
+    if (!v->is_wanted[lane->index])
+        return 0;
     v->is_wanted[lane->index] = false;
-    lane->request = s3 ? s3_head(s3, backup_at(v, lane->index)->name, lane, on_headed, e) : NULL;
-    return lane->request ? 0 : -1;
+    s3 = core_s3(v->core, e);
+    lane->work = s3 ? s3_head(s3, backup_at(v, lane->index)->name, lane, on_headed, e) : NULL;
+    return lane->work ? 0 : -1;
 }
 
 static void go_on(struct evidence *v)
 {
-    bool is_at_work = false;
     struct err e = ERR_INIT;
+    const int at_work = lanes_go_on(&v->lanes, &e);
 
-    for (unsigned i = 0; i < LANES; i++) {
-        while (!v->lanes[i].request && v->next < v->n && !v->is_wanted[v->next])
-            v->next++;
-        if (!v->lanes[i].request && v->next < v->n && head(v, &v->lanes[i], &e) < 0) {
-            fail(v, &e);
-            return;
-        }
-        is_at_work = is_at_work || v->lanes[i].request;
-    }
-    if (!is_at_work)
+    if (at_work < 0)
+        fail(v, &e);
+    else if (at_work == 0)
         judge_origins(v);
 }
 
@@ -221,7 +208,7 @@ static void look_at_origins(struct evidence *v)
         return;
     }
     take_known(v);
-    v->next = 0;
+    lanes_begin(&v->lanes, v->n);
     go_on(v);
 }
 
@@ -323,6 +310,7 @@ struct evidence *evidence_start(struct core *core, const struct evidence_spec *s
     v->core = core;
     v->spec = *spec;
     v->n = n;
+    v->lanes = (struct lanes){.owner = v, .width = AT_A_TIME, .start = head, .cancel = s3_request_cancel_work};
     v->timer.data = v;
     core_acquire(core);
     (void)uv_timer_init(core_loop(core), &v->timer);
@@ -343,9 +331,7 @@ void evidence_free(struct evidence *v)
 {
     if (!v)
         return;
-    for (unsigned i = 0; i < LANES; i++)
-        if (v->lanes[i].request)
-            s3_request_cancel(TAKE_PTR(v->lanes[i].request));
+    lanes_cancel(&v->lanes);
     key_check_free(TAKE_PTR(v->check));
     free(TAKE_PTR(v->has_seen_key));
     free(TAKE_PTR(v->is_wanted));

@@ -3,16 +3,11 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "base/timestamp.h"
 #include "s3/object.h"
 
-enum { LANES = 8, CONFIGURATION_LIMIT = 64 << 10 };
-
-struct lane {
-    struct locks *owner;
-    struct s3_request *request; /* NULL: free */
-    size_t index;
-};
+enum { AT_A_TIME = 8, CONFIGURATION_LIMIT = 64 << 10 };
 
 struct locks {
     struct core *core;
@@ -21,8 +16,7 @@ struct locks {
     bool is_configured;          /* the bucket says that it has locks; else it may not be asked */
     size_t sample;               /* the object that is asked by name */
     bool has_retention;          /* it has answered for its retention; its hold is next */
-    struct lane lanes[LANES];
-    size_t next;
+    struct lanes lanes;
 };
 
 CLEANUP_FUNC(struct locks *, locks_free)
@@ -51,7 +45,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     struct lane *lane = ctx;
     struct locks *l = lane->owner;
 
-    lane->request = NULL;
+    (void)lane_end(lane);
     if (!err)
         tell_if_locked(l, lane->index, res);
     else if (err->kind != ERR_NOT_FOUND) /* that has gone meanwhile */
@@ -59,25 +53,22 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     look_at_more(l);
 }
 
+static int head(struct lane *lane, struct err *e)
+{
+    struct locks *l = lane->owner;
+    struct s3_client *s3 = core_s3(l->core, e);
+
+    lane->work = s3 ? s3_head(s3, l->spec.name(l->spec.ctx, lane->index), lane, on_headed, e) : NULL;
+    if (!lane->work)
+        l->spec.on_unknown(l->spec.ctx, lane->index, e);
+    return 0;
+}
+
 static void look_at_more(struct locks *l)
 {
-    struct err e = ERR_INIT;
-    struct s3_client *s3 = core_s3(l->core, &e);
-    bool is_at_work = false;
+    struct err ignored = ERR_INIT;
 
-    for (unsigned i = 0; i < LANES; i++) {
-        struct lane *lane = &l->lanes[i];
-
-        while (!lane->request && l->next < l->spec.n) {
-            lane->owner = l;
-            lane->index = l->next++;
-            lane->request = s3 ? s3_head(s3, l->spec.name(l->spec.ctx, lane->index), lane, on_headed, &e) : NULL;
-            if (!lane->request)
-                l->spec.on_unknown(l->spec.ctx, lane->index, &e);
-        }
-        is_at_work = is_at_work || lane->request;
-    }
-    if (!is_at_work)
+    if (lanes_go_on(&l->lanes, &ignored) == 0)
         l->spec.on_done(l->spec.ctx, NULL);
 }
 
@@ -182,6 +173,8 @@ struct locks *locks_start(struct core *core, const struct locks_spec *spec, stru
     }
     l->core = core;
     l->spec = *spec;
+    l->lanes = (struct lanes){.owner = l, .width = AT_A_TIME, .start = head, .cancel = s3_request_cancel_work};
+    lanes_begin(&l->lanes, spec->n);
     return ask(l, NULL, "object-lock", on_configuration, e) < 0 ? NULL : TAKE_PTR(l);
 }
 
@@ -191,8 +184,6 @@ void locks_free(struct locks *l)
         return;
     if (l->question)
         s3_request_cancel(l->question);
-    for (unsigned i = 0; i < LANES; i++)
-        if (l->lanes[i].request)
-            s3_request_cancel(l->lanes[i].request);
+    lanes_cancel(&l->lanes);
     free(l);
 }

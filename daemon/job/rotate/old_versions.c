@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "catalog/name.h"
+#include "job/bucket/listing.h"
 #include "job/rotate/old_version.h"
-#include "s3/object.h"
 
-enum { LANES = 16 };
+enum { AT_A_TIME = 16 };
 
 /* One that is to go. */
 struct item {
@@ -16,19 +17,13 @@ struct item {
     int64_t instant; /* seconds since the epoch */
 };
 
-struct lane {
-    struct old_versions *owner;
-    struct old_version *version; /* NULL: free */
-    size_t index;
-};
-
 struct old_versions {
     struct core *core;
     struct old_versions_spec spec;
     struct s3_listing *listing;
     struct item *items;
-    size_t n, cap, next, ended;
-    struct lane lanes[LANES];
+    size_t n, cap, ended;
+    struct lanes lanes; /* of struct old_version */
     struct old_versions_result result;
 };
 
@@ -60,15 +55,16 @@ static void on_version_done(void *ctx, enum old_version_outcome outcome, int64_t
         count_locked(v, until);
     else if (outcome == OLD_VERSION_STAYS)
         count_stays(v, &v->items[lane->index], err);
-    old_version_free(TAKE_PTR(lane->version));
+    old_version_free(lane_end(lane));
     v->ended++;
     v->spec.on_progress(v->spec.ctx, (unsigned)v->ended, (unsigned)v->n);
     start_more(v);
 }
 
-static void start_one(struct old_versions *v, struct lane *lane, size_t index)
+static int start_one(struct lane *lane, struct err *e)
 {
-    const struct item *item = &v->items[index];
+    struct old_versions *v = lane->owner;
+    const struct item *item = &v->items[lane->index];
     struct old_version_spec spec = {
             .name = item->name,
             .version_id = item->version_id,
@@ -78,32 +74,36 @@ static void start_one(struct old_versions *v, struct lane *lane, size_t index)
             .ctx = lane,
             .on_done = on_version_done,
     };
-    struct err e = ERR_INIT;
 
-    lane->owner = v;
-    lane->index = index;
-    lane->version = old_version_start(v->core, &spec, &e);
-    if (lane->version)
-        return;
+    lane->work = old_version_start(v->core, &spec, e);
+    if (lane->work)
+        return 0;
     v->ended++;
-    count_stays(v, item, &e);
+    count_stays(v, item, e);
+    return 0;
+}
+
+static void cancel_one(void *version)
+{
+    old_version_free(version);
 }
 
 /* One version of a key at a time: Ceph says 404 of a key whose versions go side by side. They follow each other. */
-static bool may_start_next(const struct old_versions *v)
+static bool may_start(const struct lanes *l, size_t index)
 {
-    for (unsigned i = 0; i < LANES && v->next < v->n; i++)
-        if (v->lanes[i].version && strcmp(v->items[v->lanes[i].index].name, v->items[v->next].name) == 0)
+    const struct old_versions *v = l->owner;
+
+    for (unsigned i = 0; i < l->width; i++)
+        if (l->list[i].work && strcmp(v->items[l->list[i].index].name, v->items[index].name) == 0)
             return false;
-    return v->next < v->n;
+    return true;
 }
 
 static void start_more(struct old_versions *v)
 {
-    for (unsigned i = 0; i < LANES; i++)
-        while (!v->lanes[i].version && may_start_next(v))
-            start_one(v, &v->lanes[i], v->next++);
-    if (v->ended == v->n)
+    struct err ignored = ERR_INIT;
+
+    if (lanes_go_on(&v->lanes, &ignored) == 0)
         v->spec.on_done(v->spec.ctx, &v->result, NULL);
 }
 
@@ -155,17 +155,16 @@ static void on_listed(void *ctx, const struct err *err)
         v->spec.on_done(v->spec.ctx, &v->result, err);
         return;
     }
-    if (v->spec.purges && !v->spec.may_purge(v->spec.ctx))
-        v->next = v->ended = v->n;
+    v->lanes = (struct lanes){
+            .owner = v, .width = AT_A_TIME, .start = start_one, .cancel = cancel_one, .may_start = may_start};
+    lanes_begin(&v->lanes, v->spec.purges && !v->spec.may_purge(v->spec.ctx) ? 0 : v->n);
     start_more(v);
 }
 
 struct old_versions *old_versions_start(struct core *core, const struct old_versions_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_old_versions_free) struct old_versions *v = calloc(1, sizeof(*v));
-    struct s3_listing_spec listing = {.ctx = v, .on_version = on_version, .on_done = on_listed};
-    char prefix[NAME_TEXT_MAX];
-    struct s3_client *s3;
+    const struct s3_listing_spec pages = {.ctx = v, .on_version = on_version, .on_done = on_listed};
 
     if (!v) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -173,11 +172,7 @@ struct old_versions *old_versions_start(struct core *core, const struct old_vers
     }
     v->core = core;
     v->spec = *spec;
-    listing.prefix = prefix;
-    if (name_list_prefix(prefix, core_conf(core)->s3.objects_prefix, e) < 0)
-        return NULL;
-    s3 = core_s3(core, e);
-    v->listing = s3 ? s3_list_versions(s3, &listing, e) : NULL;
+    v->listing = listing_pages(core, s3_list_versions, pages, e);
     return v->listing ? TAKE_PTR(v) : NULL;
 }
 
@@ -187,8 +182,7 @@ void old_versions_free(struct old_versions *v)
         return;
     if (v->listing)
         s3_listing_cancel(v->listing);
-    for (unsigned i = 0; i < LANES; i++)
-        old_version_free(v->lanes[i].version);
+    lanes_cancel(&v->lanes);
     for (size_t i = 0; i < v->n; i++) {
         free(v->items[i].name);
         free(v->items[i].version_id);

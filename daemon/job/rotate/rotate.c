@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/lanes.h"
 #include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/listing.h"
@@ -28,17 +29,11 @@ enum state {
 static const char *const phase_names[] = {"listing", "rotating", "uploads", "listing", "old versions", "finished"};
 
 enum {
-    LANES = 16,
+    AT_A_TIME = 16,
     PASSES_MAX = 6,
     /* So many failures in a row that are not the key's own (no network, no
        rights) are those of all that follow. */
-    ALIKE_MAX = 2 * LANES,
-};
-
-struct lane {
-    struct rotate *owner;
-    struct rewrap *rewrap; /* NULL: free */
-    size_t index;
+    ALIKE_MAX = 2 * AT_A_TIME,
 };
 
 struct rotate {
@@ -51,9 +46,9 @@ struct rotate {
     struct listing *listing;
     unsigned passes;
     struct key_list *keys, *missing; /* of this pass */
-    size_t next_key, ended;
-    size_t changed; /* that this pass found not to be done */
-    struct lane lanes[LANES];
+    size_t ended;
+    size_t changed;     /* that this pass found not to be done */
+    struct lanes lanes; /* of struct rewrap */
     struct underway *underway;
     enum rewrap_condition condition;
     struct left_versions *versions;
@@ -104,8 +99,7 @@ static void finish(struct rotate *r, const struct err *err)
     listing_free(TAKE_PTR(r->listing));
     underway_free(TAKE_PTR(r->underway));
     left_versions_free(TAKE_PTR(r->versions));
-    for (unsigned i = 0; i < LANES; i++)
-        rewrap_free(TAKE_PTR(r->lanes[i].rewrap));
+    lanes_cancel(&r->lanes);
     key_list_free(TAKE_PTR(r->keys));
     key_list_free(TAKE_PTR(r->missing));
     keyring_free(TAKE_PTR(r->ring));
@@ -315,11 +309,6 @@ static void end_pass(struct rotate *r)
     }
 }
 
-static bool has_given_up(const struct rotate *r)
-{
-    return r->alike >= ALIKE_MAX;
-}
-
 static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_outcome outcome, const struct err *err)
 {
     bool is_own = outcome != REWRAP_FAILED || err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND;
@@ -339,6 +328,8 @@ static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_o
         r->not_opened += err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
         tell_failure(r, &(struct unrotated){.name = item->name, .err = err});
     }
+    if (r->alike >= ALIKE_MAX)
+        lanes_leave_rest(&r->lanes);
 }
 
 static void start_more(struct rotate *r);
@@ -350,14 +341,15 @@ static void on_rewrapped(void *ctx, enum rewrap_outcome outcome, bool was_rotate
 
     r->has_evidence = r->has_evidence || was_rotated_from;
     count_outcome(r, key_list_at(r->keys, lane->index), outcome, err);
-    rewrap_free(TAKE_PTR(lane->rewrap));
+    rewrap_free(lane_end(lane));
     tell_progress(r, r->ended, count(r));
     start_more(r);
 }
 
-static void start_one(struct rotate *r, struct lane *lane, size_t index)
+static int start_one(struct lane *lane, struct err *e)
 {
-    struct key_item *item = key_list_at(r->keys, index);
+    struct rotate *r = lane->owner;
+    struct key_item *item = key_list_at(r->keys, lane->index);
     struct rewrap_spec spec = {
             .name = item->name,
             .instant = item->instant,
@@ -369,28 +361,26 @@ static void start_one(struct rotate *r, struct lane *lane, size_t index)
             .ctx = lane,
             .on_done = on_rewrapped,
     };
-    struct err e = ERR_INIT;
 
-    lane->owner = r;
-    lane->index = index;
     if (item->is_unreadable)
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "its name has no time stamp that can be read, to bind it to");
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "its name has no time stamp that can be read, to bind it to");
     else
-        lane->rewrap = rewrap_start(r->life.core, &spec, &e);
-    if (!lane->rewrap)
-        count_outcome(r, item, REWRAP_FAILED, &e);
+        lane->work = rewrap_start(r->life.core, &spec, e);
+    if (!lane->work)
+        count_outcome(r, item, REWRAP_FAILED, e);
+    return 0;
+}
+
+static void cancel_one(void *rewrap)
+{
+    rewrap_free(rewrap);
 }
 
 static void start_more(struct rotate *r)
 {
-    bool under_way = false;
+    struct err ignored = ERR_INIT;
 
-    for (unsigned i = 0; i < LANES; i++) {
-        while (!r->lanes[i].rewrap && r->next_key < count(r) && !has_given_up(r))
-            start_one(r, &r->lanes[i], r->next_key++);
-        under_way = under_way || r->lanes[i].rewrap;
-    }
-    if (!under_way)
+    if (lanes_go_on(&r->lanes, &ignored) == 0)
         end_pass(r);
 }
 
@@ -436,7 +426,8 @@ static void begin_pass(struct rotate *r, const struct catalog_list *list)
         finish(r, &e);
     } else {
         r->passes++;
-        r->next_key = r->ended = r->changed = 0;
+        r->ended = r->changed = 0;
+        lanes_begin(&r->lanes, count(r));
         set_state(r, REWRAPPING);
         start_more(r);
     }
@@ -569,6 +560,7 @@ struct rotate *rotate_start(
         free_unstarted(r);
         return NULL;
     }
+    r->lanes = (struct lanes){.owner = r, .width = AT_A_TIME, .start = start_one, .cancel = cancel_one};
     r->dry_run = r->result.dry_run = request->dry_run;
     r->purges = request->purge_versions;
     lifecycle_start(

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "catalog/name.h"
-#include "s3/object.h"
+#include "job/bucket/listing.h"
 
 enum { UPLOAD_AGE = 24 * 3600 }; /* s; an older upload is what a crash has left */
 
@@ -48,9 +48,7 @@ static void on_listed(void *ctx, const struct err *err)
 struct underway *underway_start(struct core *core, const struct underway_spec *spec, struct err *e)
 {
     _cleanup_(cleanup_underway_free) struct underway *u = calloc(1, sizeof(*u));
-    struct s3_listing_spec listing = {.ctx = u, .on_unfinished = on_unfinished, .on_done = on_listed};
-    char prefix[NAME_TEXT_MAX];
-    struct s3_client *s3;
+    const struct s3_listing_spec pages = {.ctx = u, .on_unfinished = on_unfinished, .on_done = on_listed};
 
     if (!u) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -58,12 +56,8 @@ struct underway *underway_start(struct core *core, const struct underway_spec *s
     }
     u->core = core;
     u->spec = *spec;
-    listing.prefix = prefix;
-    s3 = core_s3(core, e);
-    if (!s3 || name_list_prefix(prefix, core_conf(core)->s3.objects_prefix, e) < 0 ||
-            !(u->listing = s3_list_unfinished(s3, &listing, e)))
-        return NULL;
-    return TAKE_PTR(u);
+    u->listing = listing_pages(core, s3_list_unfinished, pages, e);
+    return u->listing ? TAKE_PTR(u) : NULL;
 }
 
 void underway_free(struct underway *u)
