@@ -1,0 +1,26 @@
+/*
+ * facts.h: what a database says of itself, without a look at each key.
+ *
+ * Source: etcd, server/storage/schema/{meta,cindex,confstate}.go and server/storage/mvcc/kvstore.go (restore).
+ */
+#pragma once
+
+#include "bolt/file.h"
+#include "bolt/stream.h"
+
+enum { STORAGE_VERSION_MAX = 32 };
+
+struct keyspace_facts {
+    bool has_keys;                     /* it is etcd's: the bucket of keys is there */
+    uint64_t revisions;                /* changes that are kept: entries of that bucket */
+    int64_t current;                   /* the revision of the last transaction; 1 in an empty etcd */
+    int64_t compacted;                 /* up to which changes were forgotten, or are about to be; -1: never */
+    char storage[STORAGE_VERSION_MAX]; /* "3.6.0" where it is written down, which 3.6 began; else "3.5" or "3.4" by what
+                                          is there, "" if that is not known */
+};
+
+/* Of a sound database that went by. What is in a bucket of its own pages, as `meta` never is in etcd, is not known. */
+void keyspace_facts_of_report(struct keyspace_facts *facts, const struct bolt_report *report);
+
+/* Of a file, whose changes are not counted: that takes a pass over all of them. Errors: ERR_INTEGRITY. */
+int keyspace_facts_of_file(struct keyspace_facts *facts, const struct bolt_file *file, struct err *e);
