@@ -1,0 +1,82 @@
+# shellcheck shell=sh
+# Sourced by tests/setup.sh, tests/fresh.sh and tests/ports.sh: this machine's Debian mirror, and Debians made from it by debootstrap.
+#
+# How this machine reaches its mirror and the Go modules is asked of it and copied: proxies, what its apt does not check, its
+# resolver, certificate authorities of its own. What is fetched is checked against Debian's keys.
+
+debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+debian_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests/debian
+
+# debian_mirror [LABEL]: that of Debian's packages, or (Debian-Security) of its security updates.
+debian_mirror() {
+    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v label="${1:-Debian}" '$1 == "Debian" && $2 == label { print $3; exit }'
+}
+
+# What is kept of a release for the next time: packages.
+debian_kept() { echo "$debian_cache/$1${2:+-$2}"; }
+
+# debian_new ROOT RELEASE [OPTIONS of debootstrap]: its mounts are left to whoever has a mount namespace of its own. Packages that
+# were fetched before are taken again when they are what the mirror has.
+debian_new() {
+    debian_root=$1
+    debian_release=$2
+    shift 2
+    debian_from=$(debian_mirror)
+    [ -n "$debian_from" ] || { apt-get -q update && debian_from=$(debian_mirror); } # the lists may never have been loaded
+    [ -n "$debian_from" ] || { echo "no Debian mirror among this machine's package sources"; return 1; }
+    mkdir -p "$debian_root/var/cache/apt/archives/partial" "$debian_root/etc/apt/apt.conf.d" "$debian_root/etc/dpkg/dpkg.cfg.d"
+    cp -ln "$debian_cache/$debian_release"/*.deb "$debian_root/var/cache/apt/archives/" 2>/dev/null
+    debootstrap --force-check-gpg --keyring="$debian_keyring" "$@" "$debian_release" "$debian_root" "$debian_from" || return
+    debian_as_outside
+    mkdir -p "$debian_cache/go/build" "$debian_cache/go/mod" "$debian_root/root/.cache/go-build" "$debian_root/root/go/pkg/mod"
+    mount -t proc proc "$debian_root/proc" && mount -t sysfs sysfs "$debian_root/sys" &&
+        mount -t tmpfs tmpfs "$debian_root/dev/shm" && ln -sf pts/ptmx "$debian_root/dev/ptmx" &&
+        mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$debian_root/dev/pts" &&
+        mount --bind "$debian_cache/go/build" "$debian_root/root/.cache/go-build" &&
+        mount --bind "$debian_cache/go/mod" "$debian_root/root/go/pkg/mod"
+}
+
+debian_as_outside() {
+    {
+        echo "deb $debian_from $debian_release main"
+        echo "deb $debian_from $debian_release-updates main"
+        debian_security=$(debian_mirror Debian-Security)
+        [ -z "$debian_security" ] || echo "deb $debian_security $debian_release-security main"
+    } >"$debian_root/etc/apt/sources.list"
+    apt-config dump --format '%F "%v";%n' Acquire | grep -v -e '^Acquire::\(IndexTargets\|cdrom\|Languages\)' -e ' "";$' \
+        >"$debian_root/etc/apt/apt.conf.d/90-as-outside"
+    echo force-unsafe-io >"$debian_root/etc/dpkg/dpkg.cfg.d/quick" # a loss of power ends it anyway
+    cp -L /etc/resolv.conf /etc/hosts "$debian_root/etc/"
+    mkdir -p "$debian_root/usr/local/share/ca-certificates" # where the package ca-certificates looks when it comes
+    find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$debian_root/usr/local/share/ca-certificates/" \; 2>/dev/null
+}
+
+# debian_keep ROOT RELEASE: its packages, for the next time. Those that the mirror no longer has are forgotten.
+debian_keep() {
+    mkdir -p "$debian_cache/$2"
+    chroot "$1" apt-get -q autoclean >/dev/null 2>&1
+    for deb in "$debian_cache/$2"/*.deb; do
+        [ -e "$1/var/cache/apt/archives/${deb##*/}" ] || rm -f "$deb"
+    done
+    cp -ln "$1"/var/cache/apt/archives/*.deb "$debian_cache/$2/" 2>/dev/null
+}
+
+# debian_in ROOT COMMAND...: as somebody has it who has just logged in as root, but for how the net is reached. Its input is ours.
+debian_in() (
+    debian_root=$1
+    shift
+    set -- HOME=/root USER=root LOGNAME=root SHELL=/bin/bash TERM="${TERM:-dumb}" LANG=C.UTF-8 \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot "$debian_root" "$@"
+    for name in http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY; do
+        eval "value=\${$name:-}"
+        [ -z "$value" ] || set -- "$name=$value" "$@"
+    done
+    if command -v go >/dev/null; then
+        for name in GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE; do
+            value=$(cd / && go env $name)
+            [ -z "$value" ] || set -- "$name=$value" "$@"
+        done
+    fi
+    exec env -i "$@"
+)
