@@ -44,12 +44,14 @@ while [ $# -gt 0 ]; do
 done
 [ -e "$ca/ca.crt" ] || sh "$here/ca.sh" "$ca"
 
+# osd_class_dir: Debian 13's looks for its classes below the working directory.
 # osd_heartbeat_grace: an OSD that was stopped for longer than some seconds is not given up, and answers when it goes on.
 configure() {
     fsid=$(cat /proc/sys/kernel/random/uuid)
     # shellcheck disable=SC2046 # three words
     set -- $(free_ports 3)
     mon=127.0.0.1:$1 http=$2 https=$3
+    classes=$(find /usr/lib -path '*/rados-classes/libcls_version.so' -printf '%h' -quit)
     cat >"$dir/ceph.conf" <<CONF
 [global]
 fsid = $fsid
@@ -78,6 +80,7 @@ mon_data = $dir/mon
 osd_data = $dir/osd
 osd_uuid = $(cat /proc/sys/kernel/random/uuid)
 osd_objectstore = $store
+${classes:+osd_class_dir = $classes}
 osd_memory_target = 1G
 memstore_device_bytes = 12G
 bluestore_block_size = 40G
