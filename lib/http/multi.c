@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -21,12 +22,14 @@ struct http_multi {
     bool close_when_idle, freed;
     TAILQ_HEAD(, http_multi_transfer) transfers; /* in flight */
     TAILQ_HEAD(, http_multi_transfer) told;      /* those whose owners have to be told something */
+    LIST_HEAD(, watch) watches;
 };
 
 /* A socket that libcurl waits for. */
 struct watch {
     uv_poll_t poll;
     struct http_multi *multi;
+    LIST_ENTRY(watch) link;
     curl_socket_t fd;
     int events;     /* libuv's, that libcurl waits for */
     int unread;     /* bytes that waited when the socket was last found broken */
@@ -236,7 +239,7 @@ static int watch_new(struct watch **out, struct http_multi *m, curl_socket_t fd)
         return rc;
     }
     m->n_handles++;
-    (void)curl_multi_assign(m->curl, fd, w);
+    LIST_INSERT_HEAD(&m->watches, w, link);
     *out = w;
     return 0;
 }
@@ -252,6 +255,35 @@ static int cannot_watch(struct http_multi *m, int why)
     return -1;
 }
 
+static struct watch *watch_of(struct http_multi *m, curl_socket_t fd)
+{
+    struct watch *w;
+
+    LIST_FOREACH(w, &m->watches, link)
+    if (w->fd == fd)
+        break;
+    return w;
+}
+
+/* libuv must have let go of a socket before it is closed. */
+static void unwatch(struct http_multi *m, curl_socket_t fd)
+{
+    struct watch *w = watch_of(m, fd);
+
+    if (!w)
+        return;
+    LIST_REMOVE(w, link);
+    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+}
+
+/* Not every libcurl says CURL_POLL_REMOVE of each socket that it wanted watched: 8.14 begins to wait for the end of TLS
+ * in curl_multi_cleanup, and then just closes. */
+static int close_socket(void *ctx, curl_socket_t fd)
+{
+    unwatch(ctx, fd);
+    return close(fd);
+}
+
 /* curl has handles of its own, too. */
 static void note_socket(CURL *easy, int fd)
 {
@@ -265,14 +297,13 @@ static void note_socket(CURL *easy, int fd)
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     struct http_multi *m = ctx;
-    struct watch *w = socket_ctx;
+    struct watch *w = watch_of(m, fd);
     int events = 0, rc = 0;
 
+    (void)socket_ctx;
     note_socket(easy, what == CURL_POLL_REMOVE ? -1 : fd);
     if (what == CURL_POLL_REMOVE) {
-        /* curl closes the socket next; libuv must have let go of it by then. */
-        if (w)
-            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+        unwatch(m, fd);
         return 0;
     }
     if (!w)
@@ -316,6 +347,7 @@ struct http_multi *http_multi_new(uv_loop_t *loop, unsigned max_idle, struct err
     m->max_idle = max_idle;
     TAILQ_INIT(&m->transfers);
     TAILQ_INIT(&m->told);
+    LIST_INIT(&m->watches);
     (void)uv_timer_init(loop, &m->timer);
     m->n_handles = 1;
     return m;
@@ -333,6 +365,8 @@ int http_multi_add(struct http_multi *m, struct http_multi_transfer *t, struct e
     t->unwatched = 0;
     t->fd = -1;
     (void)curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    (void)curl_easy_setopt(t->easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    (void)curl_easy_setopt(t->easy, CURLOPT_CLOSESOCKETDATA, m);
     code = curl_multi_add_handle(m->curl, t->easy);
     if (code != CURLM_OK)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl: %s", curl_multi_strerror(code));

@@ -20,7 +20,7 @@ struct http_multi;
 
 /* One transfer, embedded in its owner. The owner sets easy and the callbacks; the rest is the multi's. */
 struct http_multi_transfer {
-    CURL *easy; /* its CURLOPT_PRIVATE is set by http_multi_add */
+    CURL *easy; /* CURLOPT_PRIVATE and CURLOPT_CLOSESOCKET* are set by http_multi_add */
     void (*on_progress)(struct http_multi_transfer *t);
     /* Once, unless removed. The transfer is no longer in the multi. CURLE_ABORTED_BY_CALLBACK: a socket, of this
      * transfer or another, cannot be waited for, and all have ended. */
