@@ -36,7 +36,7 @@ struct reader;
 enum reader_stage { READER_LOOKING, READER_OPENING, READER_FETCHING, READER_UNPACKING, READER_STAGES };
 
 struct reader_spec {
-    struct lifecycle *life;            /* of the job; borrowed; it has begun */
+    struct lifecycle *life;            /* of the job, which begins before the look; borrowed */
     const char *phases[READER_STAGES]; /* what the progress calls them; static; NULL: not told */
     bool needs_etcdutl;
     const char *tool;                /* then: as in etcdutl.h; borrowed until on_looked */

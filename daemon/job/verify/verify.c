@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/bad_mark.h"
 #include "job/lifecycle.h"
-#include "job/restore/reader.h"
-#include "s3/object.h"
+#include "job/verify/inspection.h"
+#include "s3/request.h"
 
 /* So many failures in a row that are not the backup's own (no network, no rights, no room) are those of all that
  * follow. */
@@ -21,18 +20,11 @@ struct verify {
     struct lifecycle life;
     struct verify_request request;
     char *tool; /* of the request */
-    struct reader *reader;
-
-    /* The one that is being looked at. */
-    const struct catalog_backup *only; /* if just one was asked for */
-    size_t next;                       /* index in the list */
-    const struct catalog_backup *backup;
-    uint64_t began_ms;
-    uint64_t snapshot_size;
-    struct destination scratch; /* of a drill */
-    struct s3_request *look;    /* whether it is still there, after: */
-    struct err missing;         /* the store has none of it */
-    struct s3_request *mark;    /* that the backup is bad, being put or taken away */
+    struct inspection *inspection;
+    const struct catalog_backup *only;   /* if just one was asked for */
+    size_t next;                         /* index in the list */
+    const struct catalog_backup *backup; /* that is being looked at */
+    struct s3_request *mark;             /* that it is bad, being put or taken away */
 
     struct verify_result result;
     struct err failure; /* of the first bad one, or of the first whose bytes are bad */
@@ -44,32 +36,27 @@ static struct verify *of(struct lifecycle *life)
     return CONTAINER_OF(life, struct verify, life);
 }
 
+static const struct catalog_list *list_of(const struct verify *v)
+{
+    return reader_list(inspection_reader(v->inspection));
+}
+
 /* ---- the end ---- */
 
 static void free_job(struct lifecycle *life)
 {
     struct verify *v = of(life);
 
-    reader_free(v->reader);
+    inspection_free(v->inspection);
     free(v->tool);
     free(v);
-}
-
-/* Nothing of one backup stays when its verdict is told. */
-static void drop_backup(struct verify *v)
-{
-    destination_clear(&v->scratch);
-    reader_close(v->reader);
 }
 
 /* The only end. Nothing that was started is still at work. */
 static void finish(struct verify *v, const struct err *err)
 {
-    if (v->look)
-        s3_request_cancel(TAKE_PTR(v->look));
     if (v->mark)
         s3_request_cancel(TAKE_PTR(v->mark));
-    drop_backup(v);
     v->result.elapsed_ms = lifecycle_elapsed_ms(&v->life);
     lifecycle_end(&v->life, err ? NULL : &(struct job_result){.verify = &v->result}, err);
 }
@@ -79,8 +66,8 @@ static unsigned count_left(const struct verify *v)
 {
     unsigned n = 0;
 
-    for (size_t i = v->next; !v->only && i < catalog_list_count(reader_list(v->reader)); i++)
-        n += !catalog_backup_is_orphan(catalog_list_at(reader_list(v->reader), i));
+    for (size_t i = v->next; !v->only && i < catalog_list_count(list_of(v)); i++)
+        n += !catalog_backup_is_orphan(catalog_list_at(list_of(v), i));
     return n;
 }
 
@@ -103,29 +90,17 @@ static void finish_all(struct verify *v)
     }
 }
 
-/* ---- one backup ---- */
+/* ---- what came of one backup ---- */
 
 static void look_at_next(struct verify *v);
 
-/* Also when etcdutl says no: it was asked whether it can do this before the first. What our own system says is never of
- * the backup: the master key's file, the directory of a drill or etcdutl may be gone since; what the store says of an
- * object comes as HTTP, and where it does not keep to that, it has said nothing of the object. */
-static bool is_its_own(const struct verify *v, const struct err *err)
+static void count(struct verify *v, const struct inspection_finding *f)
 {
-    if (err->domain == ERR_DOMAIN_ERRNO || err->domain == ERR_DOMAIN_UV)
-        return false;
-    return err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND ||
-           (err->kind == ERR_PROTOCOL && err->domain != ERR_DOMAIN_HTTP) ||
-           (err->kind == ERR_CONFIG && reader_stage(v->reader) == READER_UNPACKING);
-}
-
-static void count(struct verify *v, const struct err *err, bool is_unknown)
-{
-    v->alike = is_unknown && err->domain != ERR_DOMAIN_S3 ? v->alike + 1 : 0;
-    if (!err)
+    v->alike = f->is_unknown && f->err.domain != ERR_DOMAIN_S3 ? v->alike + 1 : 0;
+    if (f->err.kind == ERR_NONE)
         v->result.good++;
-    else if (v->result.bad++ == 0 || (v->failure.kind != ERR_INTEGRITY && err->kind == ERR_INTEGRITY))
-        v->failure = *err;
+    else if (v->result.bad++ == 0 || (v->failure.kind != ERR_INTEGRITY && f->err.kind == ERR_INTEGRITY))
+        v->failure = f->err;
 }
 
 static void go_on(struct lifecycle *life)
@@ -176,199 +151,65 @@ static void remember(struct verify *v, enum known_verdict verdict)
     known_verified(core_known(v->life.core), &object, timestamp_now(), verdict);
 }
 
-/* `failure` NULL: it is good. */
-static void conclude(struct verify *v, const struct unpack_status *status, const struct err *failure)
+static void tell_verdict(struct verify *v, const struct inspection_finding *f)
 {
-    struct err advised = failure ? *failure : ERR_INIT;
-    const struct err *err = failure ? &advised : NULL;
     const struct catalog_backup *b = v->backup;
-    bool was_read = reader_stage(v->reader) >= READER_FETCHING;
-    enum known_verdict known = !err                                        ? KNOWN_GOOD
-                               : was_read && err->domain != ERR_DOMAIN_KEY ? KNOWN_BAD
-                                                                           : KNOWN_REFUSED;
     struct verdict verdict = {
             .name = b->name,
             .instant = b->instant,
-            .err = err,
-            .is_unknown = err && !is_its_own(v, err),
-            .snapshot_size = v->snapshot_size,
-            .elapsed_ms = uv_now(core_loop(v->life.core)) - v->began_ms,
+            .err = f->err.kind == ERR_NONE ? NULL : &f->err,
+            .is_unknown = f->is_unknown,
+            .snapshot_size = f->snapshot_size,
+            .elapsed_ms = f->elapsed_ms,
             .encrypted = b->has_key || b->state == CATALOG_KEY_MISSING,
-            .drilled = status != NULL,
-            .revision = status ? status->revision : 0,
-            .keys = status ? status->keys : 0,
+            .drilled = f->is_drilled,
+            .revision = f->status.revision,
+            .keys = f->status.keys,
     };
 
-    if (err)
-        reader_advise(v->reader, &advised);
-    drop_backup(v);
-    if (lifecycle_is_cancelled(&v->life)) { /* also when this one came to its end first */
-        lifecycle_next(&v->life, go_on);
-        return;
-    }
-    count(v, err, verdict.is_unknown);
-    if (!verdict.is_unknown)
-        remember(v, known);
     v->life.sink.verdict(v->life.sink.ctx, &verdict);
-    if (verdict.is_unknown || !write_verdict(v, known))
-        lifecycle_next(&v->life, go_on);
 }
 
-/* It was listed, and somebody has pruned since: neither good nor bad. */
-static void pass_over(struct verify *v)
+static void tell_gone(struct verify *v)
 {
     char note[NAME_TEXT_MAX + 32];
 
-    drop_backup(v);
     (void)snprintf(note, sizeof(note), "%s was deleted meanwhile", v->backup->name);
     lifecycle_note(&v->life, note);
-    lifecycle_next(&v->life, go_on);
 }
 
-static void on_looked_again(void *ctx, const struct s3_response *res, const struct err *err)
+/* One that came to its end while it was cancelled has no verdict. */
+static void on_inspected(void *ctx)
 {
     struct verify *v = ctx;
-    struct err missing = v->missing;
+    const struct inspection_finding *f = inspection_finding(v->inspection);
+    bool is_found = !lifecycle_is_cancelled(&v->life) && !f->is_gone;
 
-    (void)res;
-    v->look = NULL;
-    if (err && err->kind == ERR_NOT_FOUND)
-        pass_over(v);
-    else
-        conclude(v, NULL, &missing);
-}
-
-/* Of all that were listed some may go while others are read, dump first: what the store has none of any more is asked
- * for once again. */
-static bool may_be_gone(struct verify *v, const struct err *err)
-{
-    struct err ignored;
-    struct s3_client *s3;
-
-    if (v->only || lifecycle_is_cancelled(&v->life) || !err || err->kind != ERR_NOT_FOUND ||
-            err->domain != ERR_DOMAIN_HTTP)
-        return false;
-    s3 = core_s3(v->life.core, &ignored);
-    v->look = s3 ? s3_head(s3, v->backup->name, v, on_looked_again, &ignored) : NULL;
-    v->missing = *err;
-    return v->look != NULL;
-}
-
-static void judge(struct verify *v, const struct unpack_status *status, const struct err *err)
-{
-    if (!may_be_gone(v, err))
-        conclude(v, status, err);
-}
-
-static void on_unpacked(void *ctx, const struct unpack_status *status, const struct err *err)
-{
-    struct verify *v = ctx;
-    struct err e;
-
-    if (err) {
-        e = *err;
-        err_prepend(&e, "%s: unpacking it: ", v->backup->name);
+    if (is_found) {
+        count(v, f);
+        if (!f->is_unknown)
+            remember(v, f->verdict);
+        tell_verdict(v, f);
+    } else if (f->is_gone) {
+        tell_gone(v);
     }
-    judge(v, status, err ? &e : NULL);
+    if (!is_found || f->is_unknown || !write_verdict(v, f->verdict))
+        lifecycle_next(&v->life, go_on);
 }
 
-static void start_unpacking(struct verify *v)
-{
-    static const struct unpack_options options = {.data_dir = NULL};
-    struct err e = ERR_INIT;
-
-    if (reader_unpack(v->reader, &v->scratch, &options, true, &e) == 0)
-        return;
-    err_prepend(&e, "%s: unpacking it: ", v->backup->name);
-    judge(v, NULL, &e);
-}
-
-static void on_fetched(void *ctx, uint64_t written, const struct err *err)
-{
-    struct verify *v = ctx;
-
-    v->snapshot_size = written;
-    if (err || lifecycle_is_cancelled(&v->life) || !v->request.drill)
-        judge(v, NULL, err);
-    else
-        start_unpacking(v);
-}
-
-/* A place beside the target that is not there: a drill never makes it, only a scratch directory beside it. */
-static struct data_dir *plan_drill(const struct output_file *target, struct err *e)
-{
-    _cleanup_free_ char *dir = path_dir(output_file_path(target)), *path = NULL;
-
-    if (!dir || asprintf(&path, "%s/.etcd-backupd-drill", dir) < 0) {
-        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        return NULL;
-    }
-    return data_dir_plan(path, e);
-}
-
-static int prepare_drill(struct verify *v, struct err *e)
-{
-    uint64_t size = opened_backup_snapshot_size(reader_opened(v->reader));
-    struct disk_space room = ROOM_INIT;
-
-    if (size == UINT64_MAX)
-        return 0; /* the download will say why */
-    v->scratch.file = output_file_open_transient(core_conf(v->life.core)->snapshot_path, e);
-    v->scratch.data = v->scratch.file ? plan_drill(v->scratch.file, e) : NULL;
-    if (!v->scratch.data || destination_measure(&v->scratch, size, &room, e) < 0)
-        return -1;
-    return disk_space_verdict(&room, e);
-}
-
-static void start_fetching(struct verify *v)
-{
-    struct err e = ERR_INIT;
-
-    if (v->request.drill && prepare_drill(v, &e) < 0) {
-        err_prepend(&e, "%s: ", v->backup->name);
-        judge(v, NULL, &e);
-    } else if (reader_fetch(v->reader, &v->scratch, &e) < 0) {
-        judge(v, NULL, &e);
-    }
-}
-
-static void on_opened(void *ctx, const struct err *err)
-{
-    struct verify *v = ctx;
-
-    if (err) {
-        judge(v, NULL, err);
-    } else {
-        reader_tell_of_cluster(v->reader);
-        start_fetching(v);
-    }
-}
-
-static int check_state(const struct catalog_backup *b, struct err *e)
-{
-    if (b->state == CATALOG_KEY_MISSING && b->doubt != CATALOG_MAY_BE_PLAIN) /* which its metadata may say */
-        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s: %s: it cannot be read", b->name, choice_fault(b));
-    if (b->state == CATALOG_UNREADABLE)
-        return err_set(
-                e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "%s: its name is no time stamp: it cannot be asked for", b->name);
-    return 0;
-}
+/* ---- one backup after the other ---- */
 
 static void look_at(struct verify *v, const struct catalog_backup *b)
 {
-    struct err e = ERR_INIT;
-
     v->backup = b;
-    v->began_ms = uv_now(core_loop(v->life.core));
-    v->snapshot_size = 0;
-    if (check_state(b, &e) < 0 || reader_open(v->reader, b, &e) < 0)
-        judge(v, NULL, &e);
+    if (!inspection_start(v->inspection, b, !v->only))
+        on_inspected(v);
 }
 
 static void look_at_next(struct verify *v)
 {
-    while (v->next < catalog_list_count(reader_list(v->reader))) {
-        const struct catalog_backup *b = catalog_list_at(reader_list(v->reader), v->next++);
+    while (v->next < catalog_list_count(list_of(v))) {
+        const struct catalog_backup *b = catalog_list_at(list_of(v), v->next++);
 
         if (!catalog_backup_is_orphan(b)) {
             look_at(v, b);
@@ -383,18 +224,18 @@ static void look_at_next(struct verify *v)
 static void choose(struct lifecycle *life)
 {
     struct verify *v = of(life);
-    struct objections *objections = reader_objections(v->reader);
+    struct reader *reader = inspection_reader(v->inspection);
+    struct objections *objections = reader_objections(reader);
     struct err e = ERR_INIT;
 
-    if (reader_list(v->reader) && !v->request.all &&
-            !(v->only = reader_choose(v->reader, &v->request.choice, true, &e)))
+    if (list_of(v) && !v->request.all && !(v->only = reader_choose(reader, &v->request.choice, true, &e)))
         objections_add(objections, &e);
     if (objections_verdict(objections, &e) < 0) {
         finish(v, &e);
         return;
     }
-    if (reader_etcdutl(v->reader))
-        v->result.tool = etcdutl_version(reader_etcdutl(v->reader));
+    if (reader_etcdutl(reader))
+        v->result.tool = etcdutl_version(reader_etcdutl(reader));
     if (v->only)
         look_at(v, v->only);
     else
@@ -412,7 +253,7 @@ static void begin(struct lifecycle *life)
 {
     struct verify *v = of(life);
 
-    if (!reader_look(v->reader))
+    if (!reader_look(inspection_reader(v->inspection)))
         on_looked(v);
 }
 
@@ -422,7 +263,7 @@ static void cancel(struct lifecycle *life)
     struct verify *v = of(life);
     struct err e = ERR_INIT;
 
-    if (reader_cancel(v->reader))
+    if (inspection_cancel(v->inspection))
         return;
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
     finish(v, &e);
@@ -431,16 +272,13 @@ static void cancel(struct lifecycle *life)
 static struct verify *new_verify(const struct verify_request *request, struct err *e)
 {
     struct verify *v = calloc(1, sizeof(*v));
-    struct reader_spec spec = {
-            .phases = {"listing", "opening", "verifying", "unpacking"},
-            .needs_etcdutl = request->drill,
+    struct inspection_spec spec = {
+            .drill = request->drill,
             .allow_renamed = request->allow_renamed,
             .allow_plain = request->allow_plain,
             .ctx = v,
             .on_looked = on_looked,
-            .on_opened = on_opened,
-            .on_fetched = on_fetched,
-            .on_unpacked = on_unpacked,
+            .on_inspected = on_inspected,
     };
 
     if (!v || (request->tool && !(v->tool = strdup(request->tool)))) {
@@ -450,8 +288,8 @@ static struct verify *new_verify(const struct verify_request *request, struct er
     }
     spec.life = &v->life;
     spec.tool = v->tool;
-    v->reader = reader_new(&spec, e);
-    if (v->reader)
+    v->inspection = inspection_new(&spec, e);
+    if (v->inspection)
         return v;
     free_job(&v->life);
     return NULL;
