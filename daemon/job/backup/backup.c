@@ -7,18 +7,14 @@
 #include "base/cleanup.h"
 #include "catalog/name.h"
 #include "core/leftovers.h"
-#include "etcd/snapshot.h"
 #include "job/backup/claim.h"
+#include "job/backup/data_key.h"
 #include "job/backup/dump_object.h"
-#include "job/backup/key_object.h"
 #include "job/backup/predecessor.h"
-#include "job/backup/seal_worker.h"
+#include "job/backup/stream.h"
 #include "job/bucket/retry_note.h"
-#include "job/keys/keyring.h"
 #include "job/lifecycle.h"
 #include "s3/upload.h"
-#include "seal/key.h"
-#include "seal/seal.h"
 
 /*
  * The life of a backup. Each state names what is waited for; advance() looks at what has arrived and moves on. What
@@ -27,7 +23,7 @@
 enum state {
     CONNECTING, /* a session with an etcd member */
     CLAIMING,   /* the name of the backup, and then the first message of the snapshot */
-    STREAMING,  /* chunks from etcd through the stage into the upload */
+    STREAMING,  /* chunks from etcd, sealed, into the upload */
     FLUSHING,   /* all bytes are in the upload; S3 has yet to take them, and etcd and the digest have yet to agree */
     COMMITTING, /* CompleteMultipartUpload is on its way */
     CHECKING,   /* the dump is there: is the key beside it its own? */
@@ -54,16 +50,12 @@ struct backup {
     struct lifecycle life;
     enum state state;
     unsigned have;
-    uint64_t read_from_ms;
     struct etcd_session *session;
-    struct etcd_snapshot *snapshot;
-    struct seal_worker *stage;
+    struct data_key *key; /* NULL: it is not encrypted */
+    struct stream *stream;
     struct claim *claim; /* of the name, from CLAIMING to the end */
     struct s3_upload *upload;
-    struct key_object *key;
-    struct predecessor *predecessor; /* is being looked at */
-    struct secret *data_key;
-    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct predecessor *predecessor;           /* is being looked at */
     bool commit_sent;                          /* s3_upload_commit was called */
     bool aborting;                             /* s3_upload_abort was called */
     char other_cluster[ETCD_CHOOSE_DOUBT_MAX]; /* what the predecessor is; "": of ours, or not known */
@@ -134,16 +126,14 @@ static void free_job(struct lifecycle *life)
     free(of(life));
 }
 
-/* The only end. The stage is not busy. */
+/* The only end. The stream is not at work. */
 static void finish(struct backup *b, const struct err *err)
 {
     b->state = FINISHED;
-    etcd_snapshot_free(TAKE_PTR(b->snapshot));
+    stream_free(TAKE_PTR(b->stream));
     etcd_session_close(TAKE_PTR(b->session));
-    seal_worker_free(TAKE_PTR(b->stage));
-    secret_free(TAKE_PTR(b->data_key));
     s3_upload_free(TAKE_PTR(b->upload));
-    key_object_free(TAKE_PTR(b->key));
+    data_key_free(TAKE_PTR(b->key));
     predecessor_free(TAKE_PTR(b->predecessor));
     claim_free(TAKE_PTR(b->claim));
     b->result.elapsed_ms = lifecycle_elapsed_ms(&b->life);
@@ -219,23 +209,11 @@ static void on_predecessor(void *ctx, const char *doubt)
 
 /* ---- whether dump and key belong together ---- */
 
-/* What lies there may be ours all the same: a rotation has wrapped it anew. */
-static bool opens_to_ours(struct backup *b, struct bytes found)
-{
-    struct err ignored = ERR_INIT;
-    _cleanup_(cleanup_keyring_free) struct keyring *ring = keyring_new(core_conf(b->life.core), &ignored);
-    _cleanup_secret_ struct secret *key = NULL;
-
-    if (ring)
-        key = keyring_unwrap(ring, found, b->result.instant, false, NULL, &ignored);
-    return key && secret_equal(key, b->data_key);
-}
-
 /* The dump is there and stays; it is not to be taken for a good one. */
 static void fail_pair(struct backup *b, const struct err *err)
 {
     s3_upload_free(TAKE_PTR(b->upload));
-    key_object_free(TAKE_PTR(b->key));
+    data_key_leave(b->key);
     fail(b, err, NULL);
 }
 
@@ -248,29 +226,17 @@ static void tell_unseen(struct backup *b, const char *what, const struct err *er
     lifecycle_note(&b->life, note);
 }
 
-static void on_key_checked(void *ctx, struct bytes found, const struct err *err)
+static void on_key_checked(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
-    struct err e = err ? *err : ERR_INIT;
 
-    if (err && err->kind == ERR_AUTH) {
-        tell_unseen(b, "the key beside it", err);
-        succeed(b);
-    } else if (err) {
-        err_prepend(&e, "the dump %s is stored, but its key was not seen: ", b->result.name);
-        if (err->kind == ERR_NOT_FOUND)
-            e.kind = ERR_TRANSIENT;
-        fail_pair(b, &e);
-    } else if (found.len == 0 || opens_to_ours(b, found)) {
-        succeed(b);
-    } else {
-        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "the key beside %s is not the one that was stored: another backup has the same name, and this one "
-                "cannot "
-                "be read",
-                b->result.name);
-        fail_pair(b, &e);
+    if (err && err->kind != ERR_AUTH) {
+        fail_pair(b, err);
+        return;
     }
+    if (err)
+        tell_unseen(b, "the key beside it", err);
+    succeed(b);
 }
 
 /* The dump is visible: nobody else's key may lie beside it when success is told. */
@@ -290,7 +256,7 @@ static void check_pair(struct backup *b)
         return;
     }
     set_state(b, CHECKING);
-    if (key_object_check(b->key, b, on_key_checked, &e) < 0)
+    if (data_key_check(b->key, b, on_key_checked, &e) < 0)
         fail_pair(b, &e);
 }
 
@@ -319,8 +285,8 @@ static void on_aborted(void *ctx, const struct err *err)
     }
     /* The dump may be there, or appear: its key must be there, too. A store that shows nothing after a commit may only
      * be slow to show it, and a lone key costs nothing. */
-    if (outcome == S3_OUTCOME_UNKNOWN || b->commit_sent)
-        key_object_free(TAKE_PTR(b->key));
+    if (b->key && (outcome == S3_OUTCOME_UNKNOWN || b->commit_sent))
+        data_key_leave(b->key);
     if (err)
         remember_upload(b, err);
     s3_upload_free(TAKE_PTR(b->upload));
@@ -329,21 +295,18 @@ static void on_aborted(void *ctx, const struct err *err)
 
 static void on_key_removed(void *ctx)
 {
-    struct backup *b = ctx;
-
-    key_object_free(TAKE_PTR(b->key));
-    advance(b);
+    advance(ctx);
 }
 
-/* In this order: the stage lets go of etcd's chunk, etcd's transaction ends, the upload goes, the key, then the claim.
+/* In this order: the thread pool lets go of etcd's chunk, etcd's transaction ends, the upload goes, the key, then the
+ * claim.
  */
 static void advance_abort(struct backup *b)
 {
-    if (b->stage && seal_worker_is_busy(b->stage))
+    if (b->stream && !stream_stop(b->stream))
         return;
-    if (b->snapshot && !(b->have & HAVE_END)) /* etcd has read for us all the same */
-        b->result.read_ms = uv_now(core_loop(b->life.core)) - b->read_from_ms;
-    etcd_snapshot_free(TAKE_PTR(b->snapshot));
+    if (b->stream)
+        b->result.read_ms = stream_read_ms(b->stream);
     etcd_session_close(TAKE_PTR(b->session));
     if (b->upload && !b->aborting) {
         b->aborting = true;
@@ -351,70 +314,32 @@ static void advance_abort(struct backup *b)
     }
     if (b->upload)
         return;
-    if (b->key && key_object_remove(b->key, b, on_key_removed))
+    if (b->key && data_key_remove(b->key, b, on_key_removed))
         return;
     release_claim(b);
 }
 
-/* ---- from etcd through the stage into the upload ---- */
+/* ---- the stream ---- */
 
-static void on_chunk_ready(void *ctx, struct bytes out, const struct err *err)
+static void on_stream_stopped(void *ctx)
 {
-    struct backup *b = ctx;
-    struct err e = ERR_INIT;
-    bool last;
-
-    if (b->state == ABORTING) {
-        advance(b);
-        return;
-    }
-    (void)etcd_snapshot_peek(b->snapshot, &last);
-    if (err) {
-        fail(b, err, "sealing");
-        return;
-    }
-    if (s3_upload_write(b->upload, out, &e) < 0) {
-        fail(b, &e, "uploading");
-        return;
-    }
-    etcd_snapshot_consume(b->snapshot);
-    if (last) {
-        if (s3_upload_end(b->upload, &e) < 0) {
-            fail(b, &e, "uploading");
-            return;
-        }
-        set_state(b, FLUSHING);
-    }
-    advance(b);
-}
-
-static void advance_stream(struct backup *b)
-{
-    struct bytes chunk;
-    uint64_t room;
-    bool last;
-
-    if (seal_worker_is_busy(b->stage))
-        return;
-    chunk = etcd_snapshot_peek(b->snapshot, &last);
-    if (chunk.len == 0)
-        return;
-    room = seal_worker_output_size(b->stage, chunk.len);
-    if (s3_upload_room(b->upload) < room) {
-        s3_upload_want(b->upload, room);
-        return;
-    }
-    seal_worker_run(b->stage, chunk, last, b, on_chunk_ready);
+    advance(ctx);
 }
 
 static void on_room(void *ctx)
 {
-    advance(ctx);
+    struct backup *b = ctx;
+
+    if (b->state == STREAMING)
+        stream_go_on(b->stream);
 }
 
-static void on_readable(void *ctx)
+static void on_stream_written(void *ctx)
 {
-    advance(ctx);
+    struct backup *b = ctx;
+
+    set_state(b, FLUSHING);
+    advance(b);
 }
 
 /* etcd says that this was all: now the digest must agree, and only then is a commit thinkable. */
@@ -423,13 +348,16 @@ static void on_stream_end(void *ctx)
     struct backup *b = ctx;
 
     b->have |= HAVE_END;
-    b->result.read_ms = uv_now(core_loop(b->life.core)) - b->read_from_ms;
+    b->result.read_ms = stream_read_ms(b->stream);
     advance(b);
 }
 
-static void on_stream_failed(void *ctx, const struct err *err)
+static void on_stream_failed(void *ctx, const struct err *err, bool is_of_etcd)
 {
-    fail_etcd(ctx, err, "reading the snapshot");
+    if (is_of_etcd)
+        fail_etcd(ctx, err, NULL);
+    else
+        fail(ctx, err, NULL);
 }
 
 /* ---- storing and committing ---- */
@@ -480,39 +408,17 @@ static void on_key_stored(void *ctx, const struct err *err)
     advance(b);
 }
 
-static int wrap_key(struct backup *b, struct err *e)
-{
-    _cleanup_secret_ struct secret *master = key_read_master(core_conf(b->life.core)->encryption_key_path, e);
-
-    return master ? key_wrap(master, b->data_key, b->result.instant, b->wrapped, e) : -1;
-}
-
 static void store_key(struct backup *b)
 {
-    struct key_object_spec spec = {
-            .dump = b->result.name,
-            .wrapped = b->wrapped,
-            .cluster = b->result.member.cluster_id,
-            .etcd_version = b->result.member.version,
-            .revision_before = b->result.member.revision,
-            .revision_after = b->result.revision_after,
-            .ctx = b,
-            .on_retry = on_retry,
-            .on_stored = on_key_stored,
-    };
+    struct data_key_events events = {.ctx = b, .on_retry = on_retry, .on_stored = on_key_stored};
     struct err e = ERR_INIT;
 
-    if (!encrypts(b)) {
+    if (!b->key) {
         b->have |= HAVE_KEY;
         advance(b);
-        return;
-    }
-    /* The master key is read anew for each backup, and here, at its end: one that was rotated away meanwhile must not
-     * wrap this one. */
-    if (wrap_key(b, &e) == 0)
-        b->key = key_object_store(core_s3(b->life.core, &e), &spec, &e);
-    if (!b->key)
+    } else if (data_key_store(b->key, &b->result, &events, &e) < 0) {
         fail(b, &e, "storing the data key");
+    }
 }
 
 static void on_status_after(void *ctx, const struct etcd_status *status, const struct err *err)
@@ -534,7 +440,7 @@ static void advance_flush(struct backup *b)
     struct err e = ERR_INIT;
 
     if ((b->have & HAVE_END) && !(b->have & HAVE_VERDICT)) {
-        if (seal_worker_verdict(b->stage, &e) < 0) {
+        if (stream_verdict(b->stream, &e) < 0) {
             err_prepend(&e, "%s: the snapshot as it arrived: ", b->result.member.endpoint);
             fail_etcd(b, &e, NULL);
             return;
@@ -555,7 +461,7 @@ static void advance_flush(struct backup *b)
 /* ---- beginning ---- */
 
 /* The first message has said how large the snapshot is. */
-static void on_begin(void *ctx, uint64_t total)
+static void on_stream_begin(void *ctx, uint64_t snapshot_size, uint64_t object_size)
 {
     struct backup *b = ctx;
     struct dump_object_events events = {
@@ -569,45 +475,29 @@ static void on_begin(void *ctx, uint64_t total)
     };
     struct err e = ERR_INIT;
 
-    b->result.snapshot_size = total;
-    (void)snprintf(b->result.storage_version, sizeof(b->result.storage_version), "%s",
-            etcd_snapshot_storage_version(b->snapshot));
-    b->result.stored_size = seal_worker_output_size(b->stage, total);
+    b->result.snapshot_size = snapshot_size;
+    b->result.stored_size = object_size;
+    (void)snprintf(
+            b->result.storage_version, sizeof(b->result.storage_version), "%s", stream_storage_version(b->stream));
     b->upload = dump_object_start(b->life.core, &b->result, &events, &e);
     if (!b->upload) {
         fail(b, &e, NULL);
         return;
     }
+    stream_into(b->stream, b->upload);
     set_state(b, STREAMING);
     lifecycle_every(&b->life, PROGRESS_EVERY_MS, on_tick);
-}
-
-static void start_snapshot(struct backup *b)
-{
-    struct etcd_snapshot_spec spec = {
-            .chunk = SEAL_CHUNK,
-            .ctx = b,
-            .on_begin = on_begin,
-            .on_readable = on_readable,
-            .on_end = on_stream_end,
-            .on_failed = on_stream_failed,
-    };
-    struct err e = ERR_INIT;
-
-    b->read_from_ms = uv_now(core_loop(b->life.core));
-    b->snapshot = etcd_snapshot_start(b->session, &spec, &e);
-    if (!b->snapshot)
-        fail_etcd(b, &e, "asking for a snapshot");
 }
 
 static void on_claimed(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
+    struct err e = ERR_INIT;
 
     if (err)
         fail(b, err, NULL);
-    else
-        start_snapshot(b);
+    else if (stream_start(b->stream, b->session, &e) < 0)
+        fail_etcd(b, &e, "asking for a snapshot");
 }
 
 /* Not earlier: without etcd there is nothing to claim a name for. */
@@ -638,24 +528,30 @@ static void on_session_failed(void *ctx, const struct err *err)
         return;
     }
     /* The snapshot is whole, and the session was only good for one more question: it stays unanswered. */
-    if ((b->have & HAVE_VERDICT) && !(b->have & HAVE_KEY) && !b->key)
+    if ((b->have & HAVE_VERDICT) && !(b->have & HAVE_KEY) && !(b->key && data_key_is_there(b->key)))
         store_key(b);
 }
 
-/* The backup's name, its own data key, and the stage that uses it. */
+/* The backup's name, its own data key, and the stream that uses it. */
 static int prepare(struct backup *b, struct err *e)
 {
     const struct conf *conf = core_conf(b->life.core);
+    struct stream_spec spec = {
+            .loop = core_loop(b->life.core),
+            .ctx = b,
+            .on_begin = on_stream_begin,
+            .on_written = on_stream_written,
+            .on_end = on_stream_end,
+            .on_failed = on_stream_failed,
+            .on_stopped = on_stream_stopped,
+    };
 
-    if (name_format(b->result.name, conf->s3.objects_prefix, b->result.instant, NAME_DUMP, e) < 0)
+    if (name_format(b->result.name, conf->s3.objects_prefix, b->result.instant, NAME_DUMP, e) < 0 ||
+            (encrypts(b) && !(b->key = data_key_new(b->life.core, b->result.instant, e))))
         return -1;
-    if (encrypts(b)) {
-        b->data_key = key_new_data(e);
-        if (!b->data_key || wrap_key(b, e) < 0) /* so that what is wrong with the key is known now */
-            return -1;
-    }
-    b->stage = seal_worker_new(core_loop(b->life.core), b->data_key, e);
-    return b->stage ? 0 : -1;
+    spec.data_key = b->key ? data_key_secret(b->key) : NULL;
+    b->stream = stream_new(&spec, e);
+    return b->stream ? 0 : -1;
 }
 
 static void begin(struct lifecycle *life)
@@ -674,9 +570,6 @@ static void begin(struct lifecycle *life)
 static void advance(struct backup *b)
 {
     switch (b->state) {
-    case STREAMING:
-        advance_stream(b);
-        break;
     case FLUSHING:
         advance_flush(b);
         break;
@@ -685,6 +578,7 @@ static void advance(struct backup *b)
         break;
     case CONNECTING:
     case CLAIMING:
+    case STREAMING:
     case COMMITTING:
     case CHECKING:
     case RELEASING:

@@ -1,0 +1,141 @@
+#include "job/backup/data_key.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "catalog/name.h"
+#include "job/backup/key_object.h"
+#include "job/keys/keyring.h"
+#include "seal/key.h"
+
+struct data_key {
+    struct core *core;
+    int64_t instant;
+    struct secret *secret;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
+    char dump[NAME_TEXT_MAX];
+    struct key_object *object;
+    void *ctx;
+    void (*on_checked)(void *ctx, const struct err *err);
+    void (*on_removed)(void *ctx);
+};
+
+CLEANUP_FUNC(struct data_key *, data_key_free)
+
+static int wrap(struct data_key *k, struct err *e)
+{
+    _cleanup_secret_ struct secret *master = key_read_master(core_conf(k->core)->encryption_key_path, e);
+
+    return master ? key_wrap(master, k->secret, k->instant, k->wrapped, e) : -1;
+}
+
+struct data_key *data_key_new(struct core *core, int64_t instant, struct err *e)
+{
+    _cleanup_(cleanup_data_key_free) struct data_key *k = calloc(1, sizeof(*k));
+
+    if (!k) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    k->core = core;
+    k->instant = instant;
+    k->secret = key_new_data(e);
+    return k->secret && wrap(k, e) == 0 ? TAKE_PTR(k) : NULL;
+}
+
+const struct secret *data_key_secret(const struct data_key *k)
+{
+    return k->secret;
+}
+
+int data_key_store(
+        struct data_key *k, const struct backup_result *backup, const struct data_key_events *events, struct err *e)
+{
+    struct key_object_spec spec = {
+            .dump = backup->name,
+            .wrapped = k->wrapped,
+            .cluster = backup->member.cluster_id,
+            .etcd_version = backup->member.version,
+            .revision_before = backup->member.revision,
+            .revision_after = backup->revision_after,
+            .ctx = events->ctx,
+            .on_retry = events->on_retry,
+            .on_stored = events->on_stored,
+    };
+
+    (void)snprintf(k->dump, sizeof(k->dump), "%s", backup->name);
+    if (wrap(k, e) == 0)
+        k->object = key_object_store(core_s3(k->core, e), &spec, e);
+    return k->object ? 0 : -1;
+}
+
+bool data_key_is_there(const struct data_key *k)
+{
+    return k->object != NULL;
+}
+
+static bool opens_to_ours(const struct data_key *k, struct bytes found)
+{
+    struct err ignored = ERR_INIT;
+    _cleanup_(cleanup_keyring_free) struct keyring *ring = keyring_new(core_conf(k->core), &ignored);
+    _cleanup_secret_ struct secret *key = NULL;
+
+    if (ring)
+        key = keyring_unwrap(ring, found, k->instant, false, NULL, &ignored);
+    return key && secret_equal(key, k->secret);
+}
+
+static void on_checked(void *ctx, struct bytes found, const struct err *err)
+{
+    struct data_key *k = ctx;
+    struct err e = err ? *err : ERR_INIT;
+
+    if (err && err->kind != ERR_AUTH) {
+        err_prepend(&e, "the dump %s is stored, but its key was not seen: ", k->dump);
+        if (err->kind == ERR_NOT_FOUND)
+            e.kind = ERR_TRANSIENT;
+    } else if (!err && found.len && !opens_to_ours(k, found)) {
+        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "the key beside %s is not the one that was stored: another backup has the same name, and this one "
+                "cannot be read",
+                k->dump);
+    }
+    k->on_checked(k->ctx, e.kind == ERR_NONE ? NULL : &e);
+}
+
+int data_key_check(struct data_key *k, void *ctx, void (*on_done)(void *ctx, const struct err *err), struct err *e)
+{
+    k->ctx = ctx;
+    k->on_checked = on_done;
+    return key_object_check(k->object, k, on_checked, e);
+}
+
+static void on_removed(void *ctx)
+{
+    struct data_key *k = ctx;
+
+    data_key_leave(k);
+    k->on_removed(k->ctx);
+}
+
+bool data_key_remove(struct data_key *k, void *ctx, void (*on_done)(void *ctx))
+{
+    k->ctx = ctx;
+    k->on_removed = on_done;
+    return k->object && key_object_remove(k->object, k, on_removed);
+}
+
+void data_key_leave(struct data_key *k)
+{
+    key_object_free(TAKE_PTR(k->object));
+}
+
+void data_key_free(struct data_key *k)
+{
+    if (!k)
+        return;
+    data_key_leave(k);
+    secret_free(k->secret);
+    free(k);
+}
