@@ -14,7 +14,7 @@ struct seal {
     bool finished;
 };
 
-struct seal *seal_new(const struct secret *data_key, struct err *e)
+struct seal *seal_new(const struct secret *data_key, enum seal_content content, struct err *e)
 {
     _cleanup_(cleanup_seal_free) struct seal *s = calloc(1, sizeof(*s));
 
@@ -27,7 +27,8 @@ struct seal *seal_new(const struct secret *data_key, struct err *e)
     if (!s->key)
         return NULL;
     memcpy(s->base, NONCE_MAGIC, NONCE_MAGIC_LEN);
-    randombytes_buf(s->base + NONCE_MAGIC_LEN, NONCE_BASE_LEN - NONCE_MAGIC_LEN);
+    s->base[NONCE_MAGIC_LEN] = (uint8_t)content;
+    randombytes_buf(s->base + NONCE_MAGIC_LEN + 1, NONCE_BASE_LEN - NONCE_MAGIC_LEN - 1);
     return TAKE_PTR(s);
 }
 

@@ -5,8 +5,8 @@
  * XChaCha20-Poly1305 (IETF, no additional data) under the backup's own data key (format.md, ".dump, encrypted"):
  *
  *     chunk i = nonce_i (24) || ciphertext || tag (16)
- *     nonce_i = EB 'E' 'T' 'C' 'D' 'B' 'K' 02 || 8 random bytes || big-endian counter, bit 63 set on the last chunk
- * alone
+ *     nonce_i = EB 'E' 'T' 'C' 'D' 'B' 'K' content || 8 random bytes || big-endian counter, bit 63 set on the last
+ * chunk alone
  *
  * This is STREAM (Hoang, Reyhanitabar, Rogaway, Vizar 2015) laid into the nonce: order, completeness and end are
  * authenticated. A struct seal is used for one backup, from one thread at a time; it keeps count.
@@ -27,10 +27,16 @@ enum {
     SEAL_SEALED_CHUNK = SEAL_CHUNK + SEAL_OVERHEAD,
 };
 
+/* What is sealed; a byte of each nonce says it, and so every tag vouches for it. */
+enum seal_content {
+    SEAL_SNAPSHOT = 2,   /* the snapshot as etcd sends it */
+    SEAL_COMPRESSED = 3, /* the same, compressed before it was cut into chunks (zstd/compress.h) */
+};
+
 struct seal;
 
 /* Takes a copy of the data key (KEY_LEN bytes). The caller frees. Errors: ERR_RESOURCE. */
-struct seal *seal_new(const struct secret *data_key, struct err *e);
+struct seal *seal_new(const struct secret *data_key, enum seal_content content, struct err *e);
 
 /*
  * Seals the next chunk into `out`, which has room for plain.len + SEAL_OVERHEAD bytes and does not overlap. plain.len

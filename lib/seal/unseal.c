@@ -14,7 +14,9 @@ struct unseal {
     uint64_t offset;              /* of the next chunk in the object */
     uint64_t next;                /* number of the next chunk, from 0 */
     uint8_t base[NONCE_BASE_LEN]; /* the first chunk's */
+    bool is_begun;                /* the first chunk that is read has said these: */
     bool lacks_end_mark;          /* written by the Go tool */
+    enum seal_content content;
 };
 
 struct unseal *unseal_new(const struct secret *data_key, uint64_t sealed_size, struct err *e)
@@ -39,6 +41,19 @@ struct unseal *unseal_new(const struct secret *data_key, uint64_t sealed_size, s
     return TAKE_PTR(u);
 }
 
+struct unseal *unseal_new_from(const struct secret *data_key, uint64_t sealed_size, uint64_t first, struct err *e)
+{
+    struct unseal *u = unseal_new(data_key, sealed_size, e);
+
+    if (!u)
+        return NULL;
+    assert(first <= (sealed_size - 1) / SEAL_SEALED_CHUNK);
+    u->next = first;
+    u->offset = first * SEAL_SEALED_CHUNK;
+    u->left -= u->offset;
+    return u;
+}
+
 size_t unseal_next_len(const struct unseal *u)
 {
     return u->left < SEAL_SEALED_CHUNK ? (size_t)u->left : SEAL_SEALED_CHUNK;
@@ -59,13 +74,17 @@ __attribute__((format(printf, 3, 4))) static int fault(const struct unseal *u, s
 /* The first chunk's nonce says who wrote the object, and what all others must begin with. */
 static int learn_base(struct unseal *u, const uint8_t *nonce, struct err *e)
 {
-    bool ours = memcmp(nonce, NONCE_MAGIC, NONCE_MAGIC_LEN) == 0;
+    uint8_t content = nonce[NONCE_MAGIC_LEN];
+    bool ours = memcmp(nonce, NONCE_MAGIC, NONCE_MAGIC_LEN) == 0 &&
+                (content == SEAL_SNAPSHOT || content == SEAL_COMPRESSED);
 
     /* Before it is authenticated, since a newer version may do that in another way. */
     if (nonce[0] == NONCE_FIRST_BYTE && !ours)
         return fault(u, e, "written by a newer version");
     memcpy(u->base, nonce, NONCE_BASE_LEN);
     u->lacks_end_mark = !ours;
+    u->content = ours ? (enum seal_content)content : SEAL_SNAPSHOT;
+    u->is_begun = true;
     return 0;
 }
 
@@ -98,7 +117,7 @@ int unseal_chunk(struct unseal *u, struct bytes sealed, uint8_t *out, struct err
     const uint8_t *nonce = sealed.data;
 
     assert(sealed.len > SEAL_OVERHEAD && sealed.len == unseal_next_len(u));
-    if (u->next == 0 && learn_base(u, nonce, e) < 0)
+    if (!u->is_begun && learn_base(u, nonce, e) < 0)
         return -1;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed.data + NONCE_LEN, sealed.len - NONCE_LEN,
                 NULL, 0, nonce, secret_const_data(u->key)) != 0)
@@ -111,6 +130,18 @@ int unseal_chunk(struct unseal *u, struct bytes sealed, uint8_t *out, struct err
     u->offset += sealed.len;
     u->next++;
     return 0;
+}
+
+enum seal_content unseal_content(const struct unseal *u)
+{
+    return u->content;
+}
+
+enum seal_content unseal_hint(const uint8_t first[UNSEAL_HINT])
+{
+    bool is_compressed = memcmp(first, NONCE_MAGIC, NONCE_MAGIC_LEN) == 0 && first[NONCE_MAGIC_LEN] == SEAL_COMPRESSED;
+
+    return is_compressed ? SEAL_COMPRESSED : SEAL_SNAPSHOT;
 }
 
 bool unseal_lacks_end_mark(const struct unseal *u)

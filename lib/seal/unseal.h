@@ -3,7 +3,7 @@
  *
  * Reads what seal.h writes and what the Go tool wrote (format.md, "Reading"). The first chunk's nonce tells which:
  *
- *     our magic                    same base throughout, counters 0, 1, 2, ..., bit 63 on the last chunk exactly
+ *     our magic, 02 or 03 behind   same base throughout, counters 0, 1, 2, ..., bit 63 on the last chunk exactly
  *     EB and something else        "written by a newer version"
  *     anything else (Go tool)      same base throughout, counters 0, 1, 2, ...; no end mark: the caller must insist on
  *                                  etcd's SHA-256 trailer (digest.h)
@@ -31,6 +31,9 @@ struct unseal;
  */
 struct unseal *unseal_new(const struct secret *data_key, uint64_t sealed_size, struct err *e);
 
+/* The same from chunk number `first` on, which the object must have: what stands before it is not looked at. */
+struct unseal *unseal_new_from(const struct secret *data_key, uint64_t sealed_size, uint64_t first, struct err *e);
+
 /* Sealed bytes of the next chunk, 41 to SEAL_SEALED_CHUNK; 0 when all chunks have been read. */
 size_t unseal_next_len(const struct unseal *u);
 
@@ -41,6 +44,14 @@ size_t unseal_next_len(const struct unseal *u);
  * After an error the struct is of no use but to be freed.
  */
 int unseal_chunk(struct unseal *u, struct bytes sealed, uint8_t *out, struct err *e);
+
+/* What is sealed. After the first chunk. */
+enum seal_content unseal_content(const struct unseal *u);
+
+/* The same by the first UNSEAL_HINT bytes of an object, or of any of its chunks, before anything vouches for it: good
+ * for what to read next. */
+enum { UNSEAL_HINT = 8 };
+enum seal_content unseal_hint(const uint8_t first[UNSEAL_HINT]);
 
 /* Whether the Go tool wrote it, so that nothing but the SHA-256 trailer proves the end. After the first chunk. */
 bool unseal_lacks_end_mark(const struct unseal *u);

@@ -31,7 +31,7 @@ static size_t object_len;
 static void make_ours(void)
 {
     struct err e = ERR_INIT;
-    _cleanup_(cleanup_seal_free) struct seal *s = seal_new(key, &e);
+    _cleanup_(cleanup_seal_free) struct seal *s = seal_new(key, SEAL_SNAPSHOT, &e);
 
     FUZZ_CHECK(s);
     for (size_t i = 0; i < 3; i++) {

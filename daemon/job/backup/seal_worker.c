@@ -37,7 +37,7 @@ struct seal_worker *seal_worker_new(uv_loop_t *loop, const struct secret *data_k
         return NULL;
     if (!data_key)
         return TAKE_PTR(s);
-    s->seal = seal_new(data_key, e);
+    s->seal = seal_new(data_key, SEAL_SNAPSHOT, e);
     if (!s->seal)
         return NULL;
     s->sealed = malloc(SEAL_SEALED_CHUNK);

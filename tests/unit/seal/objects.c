@@ -17,7 +17,7 @@ const uint8_t object_base_other[16] = "\xeb"
                                       "ETCDBK\x02"
                                       "RANDOM??";
 const uint8_t object_base_newer[16] = "\xeb"
-                                      "ETCDBK\x03"
+                                      "ETCDBK\x04"
                                       "random!!";
 const uint8_t object_base_go[16] = "\x18\xea\x74\x3b\x5f\xa3\x8a\xe9"
                                    "go tool!";
@@ -75,11 +75,11 @@ void object_add_chunk(struct object *o, const uint8_t base[16], uint64_t counter
     o->len += len + SEAL_OVERHEAD;
 }
 
-struct object object_seal(size_t len)
+static struct object seal_as(enum seal_content content, size_t len)
 {
     struct err e = ERR_INIT;
     _cleanup_free_ uint8_t *plain = make_plain(len);
-    _cleanup_(cleanup_seal_free) struct seal *s = seal_new(object_key, &e);
+    _cleanup_(cleanup_seal_free) struct seal *s = seal_new(object_key, content, &e);
     struct object o = {.data = malloc(seal_sealed_size(len))};
 
     assert_non_null(o.data);
@@ -91,6 +91,16 @@ struct object object_seal(size_t len)
     }
     assert_int_equal(o.len, seal_sealed_size(len));
     return o;
+}
+
+struct object object_seal(size_t len)
+{
+    return seal_as(SEAL_SNAPSHOT, len);
+}
+
+struct object object_seal_compressed(size_t len)
+{
+    return seal_as(SEAL_COMPRESSED, len);
 }
 
 struct object object_go(size_t len)

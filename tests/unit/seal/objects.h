@@ -33,8 +33,9 @@ extern const uint8_t object_base_ours[16], object_base_other[16], object_base_ne
 /* What is said of a chunk that does not authenticate. */
 #define OBJECT_DAMAGED "does not authenticate: damaged, cut off, or sealed with another key"
 
-/* What seal.h makes of `len` bytes; what the Go tool makes of them. */
+/* What seal.h makes of `len` bytes, as a snapshot and as what is compressed; what the Go tool makes of them. */
 struct object object_seal(size_t len);
+struct object object_seal_compressed(size_t len);
 struct object object_go(size_t len);
 
 /* Appends a chunk that is authentic: `len` bytes of the plaintext from byte `from` on, with any nonce. */

@@ -13,7 +13,7 @@
  */
 static const uint8_t random_half[] = {0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7};
 
-static struct seal *new_seal(void)
+static struct seal *new_seal_of(enum seal_content content)
 {
     struct err e = ERR_INIT;
     _cleanup_secret_ struct secret *key = secret_new(KEY_LEN, &e);
@@ -22,10 +22,15 @@ static struct seal *new_seal(void)
     for (uint8_t i = 0; i < KEY_LEN; i++)
         secret_data(key)[i] = i;
     fixed_random_set(random_half, sizeof(random_half));
-    s = seal_new(key, &e);
+    s = seal_new(key, content, &e);
     fixed_random_set(NULL, 0);
     expect_success(s, &e);
     return s;
+}
+
+static struct seal *new_seal(void)
+{
+    return new_seal_of(SEAL_SNAPSHOT);
 }
 
 static uint8_t *new_sealed_chunk(void)
@@ -76,6 +81,19 @@ static void two_chunks_give_the_known_answer(void **state)
     expect_hex(out, 44, "eb45544344424b02a0a1a2a3a4a5a6a7800000000000000193fa5c722b742e65f329a0194f4cbc0b782213d9");
 }
 
+/* As the first, with another byte in the magic. */
+static void what_is_compressed_gives_the_known_answer(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_(cleanup_seal_free) struct seal *s = new_seal_of(SEAL_COMPRESSED);
+    uint8_t out[4 + SEAL_OVERHEAD];
+
+    (void)state;
+    expect_success(seal_chunk(s, (struct bytes){(const uint8_t *)"etcd", 4}, true, out, &e) == 0, &e);
+    expect_hex(out, sizeof(out),
+            "eb45544344424b03a0a1a2a3a4a5a6a780000000000000002319cd6f4894dc02220ba70e92bd98ccbe40a20b");
+}
+
 static void counters_count_up_and_the_last_is_marked(void **state)
 {
     _cleanup_(cleanup_seal_free) struct seal *s = new_seal();
@@ -93,7 +111,8 @@ static void two_backups_have_bases_of_their_own(void **state)
 {
     struct err e = ERR_INIT;
     _cleanup_secret_ struct secret *key = key_new_data(&e);
-    _cleanup_(cleanup_seal_free) struct seal *a = seal_new(key, &e), *b = seal_new(key, &e);
+    _cleanup_(cleanup_seal_free) struct seal *a = seal_new(key, SEAL_SNAPSHOT, &e),
+                                             *b = seal_new(key, SEAL_SNAPSHOT, &e);
     uint8_t out_a[1 + SEAL_OVERHEAD], out_b[1 + SEAL_OVERHEAD];
 
     (void)state;
@@ -178,7 +197,7 @@ static void each_allocation_may_fail(void **state)
         _cleanup_(cleanup_seal_free) struct seal *s = NULL;
 
         failing_arm(++n);
-        s = seal_new(key, &e);
+        s = seal_new(key, SEAL_SNAPSHOT, &e);
         reached = failing_disarm();
         assert_int_equal(reached, s == NULL);
         assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
@@ -206,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(one_short_chunk_gives_the_known_answer),
             cmocka_unit_test(two_chunks_give_the_known_answer),
+            cmocka_unit_test(what_is_compressed_gives_the_known_answer),
             cmocka_unit_test(counters_count_up_and_the_last_is_marked),
             cmocka_unit_test(two_backups_have_bases_of_their_own),
             cmocka_unit_test(what_could_not_be_read_back_is_not_sealed),

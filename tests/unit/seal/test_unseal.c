@@ -37,11 +37,17 @@ static void a_flipped_bit_is_found_in_its_chunk(void **state)
             *byte ^= 0x40;
         }
     /* The first chunk of all begins with the magic, whose bits decide how to read on. */
-    for (size_t i = 1; i < 8; i++) {
+    for (size_t i = 1; i < 7; i++) {
         o.data[i] ^= 1;
         object_expect_fault(&o, 0, "written by a newer version");
         o.data[i] ^= 1;
     }
+    o.data[7] ^= 4;
+    object_expect_fault(&o, 0, "written by a newer version");
+    o.data[7] ^= 4;
+    o.data[7] ^= 1; /* says that it is compressed */
+    object_expect_fault(&o, 0, OBJECT_DAMAGED);
+    o.data[7] ^= 1;
     o.data[0] ^= 0x80; /* looks like the Go tool's now */
     object_expect_fault(&o, 0, OBJECT_DAMAGED);
     o.data[0] ^= 0x80;
@@ -49,6 +55,77 @@ static void a_flipped_bit_is_found_in_its_chunk(void **state)
     object_expect_fault(&o, 1, OBJECT_DAMAGED);
     object_chunk(&o, 1)[0] ^= 1;
     object_expect_whole(&o, true);
+}
+
+static void what_is_sealed_is_vouched_for(void **state)
+{
+    static const size_t lens[] = {1, SEAL_CHUNK, 2 * SEAL_CHUNK + 100};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++)
+        for (unsigned compressed = 0; compressed < 2; compressed++) {
+            _cleanup_object_ struct object o = compressed ? object_seal_compressed(lens[i]) : object_seal(lens[i]);
+            enum seal_content content = compressed ? SEAL_COMPRESSED : SEAL_SNAPSHOT;
+            struct err e = ERR_INIT;
+            _cleanup_(cleanup_unseal_free) struct unseal *u = unseal_new(object_key, o.len, &e);
+            _cleanup_free_ uint8_t *out = malloc(SEAL_CHUNK);
+
+            object_expect_whole(&o, true);
+            assert_int_equal(unseal_hint(o.data), content);
+            expect_success(unseal_chunk(u, (struct bytes){o.data, unseal_next_len(u)}, out, &e) == 0, &e);
+            assert_int_equal(unseal_content(u), content);
+            for (unsigned chunk = 0; chunk * (size_t)SEAL_SEALED_CHUNK < o.len; chunk++) {
+                object_chunk(&o, chunk)[7] ^= 1;
+                object_expect_fault(&o, chunk, OBJECT_DAMAGED);
+                object_chunk(&o, chunk)[7] ^= 1;
+            }
+        }
+    {
+        _cleanup_object_ struct object o = object_go(100);
+
+        assert_int_equal(unseal_hint(o.data), SEAL_SNAPSHOT);
+    }
+}
+
+/* Reads from chunk `first` to the end; `bytes` of plaintext come out. */
+static int read_from(const struct object *o, uint64_t first, size_t *bytes, struct err *e)
+{
+    _cleanup_(cleanup_unseal_free) struct unseal *u = unseal_new_from(object_key, o->len, first, e);
+    _cleanup_free_ uint8_t *out = malloc(SEAL_CHUNK);
+    size_t at = (size_t)first * SEAL_SEALED_CHUNK, n;
+
+    expect_success(u, e);
+    *bytes = 0;
+    while ((n = unseal_next_len(u)) > 0) {
+        if (unseal_chunk(u, (struct bytes){o->data + at, n}, out, e) < 0)
+            return -1;
+        assert_int_equal(out[0],
+                (uint8_t)((at / SEAL_SEALED_CHUNK * SEAL_CHUNK) * 31 + at / SEAL_SEALED_CHUNK * SEAL_CHUNK / 65521));
+        at += n;
+        *bytes += n - SEAL_OVERHEAD;
+    }
+    assert_int_equal(at, o->len);
+    return 0;
+}
+
+static void it_begins_at_any_chunk(void **state)
+{
+    _cleanup_object_ struct object o = object_seal_compressed(3 * SEAL_CHUNK + 100);
+    struct err e = ERR_INIT;
+    size_t bytes;
+
+    (void)state;
+    for (uint64_t first = 0; first < 4; first++) {
+        expect_success(read_from(&o, first, &bytes, &e) == 0, &e);
+        assert_int_equal(bytes, (3 - first) * SEAL_CHUNK + 100);
+    }
+    object_swap(&o, 1, 2);
+    assert_int_equal(read_from(&o, 2, &bytes, &e), -1);
+    expect_error(&e, ERR_INTEGRITY, "chunk 2 at byte 2097232: out of order: its counter says 1");
+    object_swap(&o, 1, 2);
+    o.len = 3 * SEAL_SEALED_CHUNK;
+    assert_int_equal(read_from(&o, 2, &bytes, &e), -1);
+    expect_error(&e, ERR_INTEGRITY, "chunk 2 at byte 2097232: end mark missing: the dump was cut off after this chunk");
 }
 
 static void a_tag_s_last_bit_counts(void **state)
@@ -304,6 +381,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(what_is_sealed_can_be_read),
             cmocka_unit_test(a_flipped_bit_is_found_in_its_chunk),
+            cmocka_unit_test(what_is_sealed_is_vouched_for),
+            cmocka_unit_test(it_begins_at_any_chunk),
             cmocka_unit_test(a_tag_s_last_bit_counts),
             cmocka_unit_test(swapped_chunks_are_found),
             cmocka_unit_test(a_dropped_chunk_is_found),
