@@ -1,12 +1,10 @@
 #include "keyspace/hash.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
+#include "keyspace/changes.h"
 #include "keyspace/crc32c.h"
 #include "keyspace/index.h"
-#include "keyspace/key_value.h"
-#include "keyspace/revision.h"
 
 enum pass { INDEXING, HASHING, DONE };
 
@@ -20,59 +18,26 @@ struct keyspace_hasher {
     struct crc32c crc;
 };
 
-static int broken(struct err *e, const struct bolt_entry *entry, const char *what)
-{
-    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "page %" PRIu64 ": %s", entry->page, what);
-}
-
-static int check_revision(
-        struct keyspace_hasher *h, int64_t revision, const struct keyspace_facts *facts, struct err *e)
-{
-    if (!facts->has_keys)
-        return err_set(
-                e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "there is no bucket of keys in it: it is no database of etcd");
-    if (revision > facts->current)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "revision %" PRId64 " is not there yet: the last one is %" PRId64, revision, facts->current);
-    h->result.revision = revision ? revision : facts->current;
-    h->result.compact_revision = facts->compacted;
-    if (h->result.revision < facts->compacted)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "revision %" PRId64 " is not there any more: %" PRId64 " was compacted", revision, facts->compacted);
-    return 0;
-}
-
 struct keyspace_hasher *keyspace_hasher_new(
         const struct bolt_file *file, int64_t revision, uint64_t memory_max, struct err *e)
 {
     _cleanup_(cleanup_keyspace_hasher_free) struct keyspace_hasher *h = calloc(1, sizeof(*h));
-    struct keyspace_facts facts;
-    struct bolt_bucket root;
+    struct keyspace_changes changes;
 
     if (!h) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for a hash of keys");
         return NULL;
     }
     h->file = *file;
-    root = bolt_file_root(&h->file);
-    if (keyspace_facts_of_file(&facts, &h->file, e) < 0 || check_revision(h, revision, &facts, e) < 0 ||
-            bolt_bucket_find(&root, KEYSPACE_BUCKET, &h->keys, e) < 0 || bolt_cursor_start(&h->cursor, &h->keys, e) < 0)
+    if (keyspace_changes_open(&changes, &h->file, e) < 0 ||
+            keyspace_revision_choose(&changes.facts, revision, &h->result.revision, e) < 0)
         return NULL;
+    h->result.compact_revision = changes.facts.compacted;
+    h->keys = changes.keys;
+    h->cursor = changes.cursor;
     h->index = key_index_new(memory_max, e);
     crc32c_init(&h->crc);
     return h->index ? TAKE_PTR(h) : NULL;
-}
-
-/* A change, whose value must be that of its revision. */
-static int read_change(const struct bolt_entry *entry, struct revision *r, struct key_value *kv, struct err *e)
-{
-    if (!revision_load(entry->key, r))
-        return broken(e, entry, "a key of etcd is no revision");
-    if (entry->is_bucket || !key_value_decode(entry->value, kv))
-        return broken(e, entry, "the value of a key is none that etcd writes");
-    if (!r->is_tombstone && entry->value.len > 0 && (uint64_t)kv->mod_revision != r->main)
-        return broken(e, entry, "the value of a key is of another revision");
-    return 0;
 }
 
 static bool is_behind(const struct keyspace_hasher *h, const struct revision *r)
@@ -82,15 +47,14 @@ static bool is_behind(const struct keyspace_hasher *h, const struct revision *r)
 
 static int index_change(struct keyspace_hasher *h, const struct bolt_entry *entry, struct err *e)
 {
-    struct revision r;
-    struct key_value kv;
+    struct keyspace_change c;
 
-    if (read_change(entry, &r, &kv, e) < 0)
+    if (keyspace_change_read(entry, &c, e) < 0)
         return -1;
     h->result.revisions++;
-    if (is_behind(h, &r))
+    if (is_behind(h, &c.revision))
         return 0;
-    return key_index_put(h->index, kv.key, &r, e);
+    return key_index_put(h->index, c.kv.key, &c.revision, e);
 }
 
 /* Whether a compaction has left it, or is yet to take it away. */
@@ -107,12 +71,11 @@ static bool is_kept(const struct keyspace_hasher *h, const struct revision *r, s
 
 static int hash_change(struct keyspace_hasher *h, const struct bolt_entry *entry, struct err *e)
 {
-    struct revision r;
-    struct key_value kv;
+    struct keyspace_change c;
 
-    if (read_change(entry, &r, &kv, e) < 0)
+    if (keyspace_change_read(entry, &c, e) < 0)
         return -1;
-    if (is_behind(h, &r) || !is_kept(h, &r, kv.key))
+    if (is_behind(h, &c.revision) || !is_kept(h, &c.revision, c.kv.key))
         return 0;
     h->result.hash = crc32c_update(&h->crc, h->result.hash, entry->key);
     h->result.hash = crc32c_update(&h->crc, h->result.hash, entry->value);
