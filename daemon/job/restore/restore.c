@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "base/timestamp.h"
 #include "job/lifecycle.h"
 #include "job/restore/owner.h"
+#include "job/restore/preflight.h"
 #include "job/restore/reader.h"
 
 struct restore {
@@ -130,112 +129,7 @@ static void on_fetched(void *ctx, uint64_t written, const struct err *err)
     }
 }
 
-/* ---- looking around ---- */
-
-static void object(struct restore *r, const struct err *err)
-{
-    objections_add(reader_objections(r->reader), err);
-}
-
-/* One place for what etcdutl makes, planned and owned; an objection says which option named it. */
-static struct data_dir *plan(struct restore *r, const char *option, const char *path)
-{
-    _cleanup_(cleanup_data_dir_free) struct data_dir *p = NULL;
-    struct err e = ERR_INIT;
-
-    p = data_dir_plan(path, &e);
-    if (!p)
-        err_prepend(&e, "%s: ", option);
-    else if (data_dir_set_owner(p, r->request.unpack.owner, &e) == 0)
-        return TAKE_PTR(p);
-    object(r, &e);
-    return NULL;
-}
-
-static void look_at_tool(struct restore *r)
-{
-    const struct etcdutl *tool = reader_etcdutl(r->reader);
-    struct err e = ERR_INIT;
-
-    if (!tool)
-        return;
-    r->result.tool = etcdutl_version(tool);
-    if (!r->request.unpack.bump_revision || etcdutl_can_bump(tool))
-        return;
-    err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "--bump-revision: %s (%s) does not know it; etcdutl from 3.5.10 and etcdctl from 3.4.27 on do",
-            etcdutl_path(tool), etcdutl_version(tool));
-    object(r, &e);
-}
-
-static void look_at_room(struct restore *r)
-{
-    uint64_t size = r->is_open ? opened_backup_snapshot_size(reader_opened(r->reader)) : UINT64_MAX;
-    struct disk_space room = ROOM_INIT;
-    struct err e = ERR_INIT;
-
-    if (size == UINT64_MAX)
-        return;
-    if (destination_measure(&r->to, size, &room, &e) < 0) {
-        object(r, &e);
-    } else if (disk_space_verdict(&room, &e) < 0) {
-        /* The snapshot's disk was asked for first; it alone can be chosen freely. */
-        if (r->to.file && room.disks[0].need > room.disks[0].available)
-            err_set(&e, e.kind, e.domain, e.code, "%s; --output FILE takes another disk for the snapshot%s", e.text,
-                    r->request.unpacks ? " until it is unpacked" : "");
-        object(r, &e);
-    }
-}
-
-/* Where a file of its own is for whoever unpacks; a directory must not make it lie above that. */
-static struct output_file *open_target(const struct restore *r, struct err *e)
-{
-    struct stat st;
-
-    if (!r->request.unpacks)
-        return output_file_open(r->output, e);
-    if (!r->output_chosen || stat(r->output, &st) < 0 || !S_ISDIR(st.st_mode))
-        return output_file_open_transient(r->output, e);
-    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--output %s: is a directory, not the name of a file", r->output);
-    return NULL;
-}
-
-/* Also where there is no place to give it to; and the two places must not lie in each other, whatever they are called.
- */
-static void look_at_owner(struct restore *r)
-{
-    const char *owner = r->request.unpack.owner;
-    struct err e = ERR_INIT;
-    uid_t uid;
-    gid_t gid = getegid();
-
-    if (!r->to.data && owner && owner_parse(owner, &uid, &gid, &e) < 0)
-        object(r, &e);
-    if (r->to.data && r->to.wal &&
-            (data_dir_lies_in(r->to.data, r->to.wal) || data_dir_lies_in(r->to.wal, r->to.data))) {
-        err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "--wal-dir and --data-dir lie in each other: name another");
-        object(r, &e);
-    }
-}
-
-/* What is on this machine. The target is opened last, so that a dry run leaves no trace. */
-static void look_around(struct restore *r)
-{
-    const struct unpack_options *unpack = &r->request.unpack;
-    struct err e = ERR_INIT;
-
-    if (r->request.unpacks) {
-        unpack_options_check(unpack, reader_objections(r->reader));
-        look_at_tool(r);
-        r->to.data = plan(r, "--data-dir", unpack->data_dir);
-        r->to.wal = unpack->wal_dir ? plan(r, "--wal-dir", unpack->wal_dir) : NULL;
-        look_at_owner(r);
-    }
-    r->to.file = open_target(r, &e);
-    if (!r->to.file)
-        object(r, &e);
-    look_at_room(r);
-}
+/* ---- before the first byte ---- */
 
 /* snapshot_path is written again by each restore; who mistyped --output hears of it before it is too late. */
 static void tell_what_is_replaced(struct restore *r)
@@ -275,6 +169,7 @@ static void fill_result(struct restore *r)
         return;
     }
     tell_of_older_tool(r);
+    r->result.tool = etcdutl_version(reader_etcdutl(r->reader));
     r->result.output = NULL;
     r->result.data_dir = data_dir_path(r->to.data); /* without links */
     r->result.wal_dir = r->to.wal ? data_dir_path(r->to.wal) : NULL;
@@ -295,10 +190,18 @@ static void tell_objections(struct restore *r, const struct objections *o)
 static void judge(struct lifecycle *life)
 {
     struct restore *r = of(life);
-    const struct objections *objections = reader_objections(r->reader);
+    struct objections *objections = reader_objections(r->reader);
+    const struct preflight_spec preflight = {
+            .output = r->output,
+            .output_is_chosen = r->output_chosen,
+            .unpacks = r->request.unpacks,
+            .unpack = &r->request.unpack,
+            .etcdutl = reader_etcdutl(r->reader),
+            .snapshot_size = r->is_open ? opened_backup_snapshot_size(reader_opened(r->reader)) : UINT64_MAX,
+    };
     struct err e = ERR_INIT;
 
-    look_around(r);
+    preflight_check(&preflight, &r->to, objections);
     if (objections_verdict(objections, &e) < 0) {
         tell_objections(r, objections);
         finish(r, &e);
@@ -319,7 +222,7 @@ static void on_opened(void *ctx, const struct err *err)
     r->is_open = !err;
     if (err) {
         reader_advise(r->reader, &e);
-        object(r, &e);
+        objections_add(reader_objections(r->reader), &e);
     }
     lifecycle_next(&r->life, judge);
 }
