@@ -10,16 +10,14 @@
 #include "control/channel.h"
 #include "control/messages.h"
 #include "control/requests.h"
+#include "control/watch.h"
 #include "control/wire.h"
 #include "core/arena.h"
 #include "core/log.h"
 #include "job/list/inventory.h"
 
 enum {
-    DETAILS_LIMIT = 1 << 19, /* bytes that wait for the client, beyond which details are left out */
-    UNROTATED_MAX = 100,     /* keys that are told one by one: the log has all */
-    LIST_BATCH = 256,        /* entries written at a time */
-    PROGRESS_EVERY_MS = 100, /* at most, while the phase stays the same */
+    LIST_BATCH = 256, /* entries written at a time */
 };
 
 enum peer_state {
@@ -42,15 +40,10 @@ struct peer {
     struct arena *kept; /* while WAITING: what holds the request */
     const Control__Request *request;
 
-    bool wants_progress;
-    bool watching;                /* jobs knows us */
-    bool is_last;                 /* nobody waits long for the client to read */
-    bool is_for_us;               /* what we watch ends with us */
-    uint64_t started_ms, told_ms; /* the first: of the attempt that is told of */
-    unsigned attempt;
-    const char *told_phase;
-    unsigned unrotated, untold; /* keys that failed; of them, left out */
-    unsigned left_out;          /* lines about other things */
+    struct watch watch;
+    bool watching;  /* jobs knows that */
+    bool is_last;   /* nobody waits long for the client to read */
+    bool is_for_us; /* what we watch ends with us */
 
     struct inventory *inventory;
     bool is_listing; /* the inventory is being made; else it is being shown */
@@ -103,8 +96,8 @@ void peer_close(struct peer *p)
     if (p->watching) {
         /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
         if (p->is_for_us || p->spec.is_private)
-            jobs_cancel(p->spec.jobs, p);
-        jobs_unwatch(p->spec.jobs, p);
+            jobs_cancel(p->spec.jobs, &p->watch);
+        jobs_unwatch(p->spec.jobs, &p->watch);
     }
     channel_close(p->channel);
     uv_close((uv_handle_t *)&p->timer, on_timer_closed);
@@ -113,8 +106,10 @@ void peer_close(struct peer *p)
 /* ---- writing ---- */
 
 /* A reply that cannot be queued ends the connection: the client sees that it was cut off. */
-static void queued(struct peer *p, int result)
+static void queued(void *ctx, int result)
 {
+    struct peer *p = ctx;
+
     if (result < 0)
         peer_close(p);
     else
@@ -199,115 +194,14 @@ void peer_end(struct peer *p)
     channel_hurry(p->channel);
 }
 
-/* ---- what jobs tell ---- */
-
-static void on_progress(void *ctx, const struct job_progress *progress)
-{
-    struct peer *p = ctx;
-    uint64_t now = uv_now(core_loop(p->spec.core));
-    struct err e = ERR_INIT;
-
-    /* A rate, and the time that is left, follow from what an attempt has done by itself. */
-    if (progress->attempt != p->attempt) {
-        p->attempt = progress->attempt;
-        p->started_ms = now;
-    }
-    if (!p->wants_progress || channel_is_writing(p->channel) ||
-            (progress->phase == p->told_phase && now - p->told_ms < PROGRESS_EVERY_MS))
-        return;
-    p->told_phase = progress->phase;
-    p->told_ms = now;
-    queued(p, message_progress(channel_out(p->channel), progress, now - p->started_ms, &e));
-}
-
-static void on_note(void *ctx, const char *text)
-{
-    struct peer *p = ctx;
-    struct err e = ERR_INIT;
-
-    queued(p, message_note(channel_out(p->channel), text, &e));
-}
-
-/* Who does not read loses lines of a tool, not the job. */
-static void on_output(void *ctx, const char *line)
-{
-    struct peer *p = ctx;
-    struct err e = ERR_INIT;
-
-    if (channel_out(p->channel)->len < DETAILS_LIMIT)
-        queued(p, message_output(channel_out(p->channel), line, &e));
-}
-
-/* Who does not read as fast as is told loses lines, which he hears of, and not the job. Half is left for its end. */
-static bool has_room(struct peer *p)
-{
-    bool has = channel_out(p->channel)->len < CHANNEL_OUT_MAX / 2;
-
-    p->left_out += !has;
-    return has;
-}
-
-static void on_verdict(void *ctx, const struct verdict *v)
-{
-    struct peer *p = ctx;
-    struct err e = ERR_INIT;
-
-    if (has_room(p))
-        queued(p, message_verdict(channel_out(p->channel), v, &e));
-}
-
-static void on_planned(void *ctx, const struct planned *planned)
-{
-    struct peer *p = ctx;
-    struct err e = ERR_INIT;
-
-    if (has_room(p))
-        queued(p, message_planned(channel_out(p->channel), planned, &e));
-}
-
-/* Nobody can look up later what a private daemon does not tell now. */
-static void on_unrotated(void *ctx, const struct unrotated *u)
-{
-    struct peer *p = ctx;
-    bool fits = p->spec.is_private ? channel_out(p->channel)->len < CHANNEL_OUT_MAX / 2
-                                   : channel_out(p->channel)->len < DETAILS_LIMIT && p->unrotated < UNROTATED_MAX;
-    struct err e = ERR_INIT;
-
-    p->unrotated++;
-    if (fits)
-        queued(p, message_unrotated(channel_out(p->channel), u, &e));
-    else
-        p->untold++;
-}
-
-static void tell_untold(struct peer *p)
-{
-    char text[96];
-    struct err e = ERR_INIT;
-
-    (void)snprintf(
-            text, sizeof(text), "and %u more failures%s", p->untold, p->spec.is_private ? "" : ", in the daemon's log");
-    queued(p, message_note(channel_out(p->channel), text, &e));
-}
-
-static void tell_left_out(struct peer *p)
-{
-    char text[96];
-    struct err e = ERR_INIT;
-
-    (void)snprintf(text, sizeof(text), "%u lines are left out: they were not read as fast as they came", p->left_out);
-    queued(p, message_note(channel_out(p->channel), text, &e));
-}
+/* ---- how what was asked ends ---- */
 
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct peer *p = ctx;
 
     p->watching = false;
-    if (p->untold)
-        tell_untold(p);
-    if (p->left_out)
-        tell_left_out(p);
+    watch_tell_left_out(&p->watch);
     end_with(p, result, err);
 }
 
@@ -337,7 +231,7 @@ static bool has_to_wait(struct peer *p, enum jobs_kind kind)
         return false;
     p->state = WAITING;
     (void)snprintf(text, sizeof(text), "waiting for the %s that is running", job);
-    on_note(p, text);
+    watch_note(&p->watch, text);
     return true;
 }
 
@@ -407,6 +301,13 @@ static int start_rotate(struct peer *p, const Control__RotateKey *m, const struc
     return p->watching ? 0 : -1;
 }
 
+static void on_note(void *ctx, const char *text)
+{
+    struct peer *p = ctx;
+
+    watch_note(&p->watch, text);
+}
+
 static int start_list(struct peer *p, struct err *e)
 {
     struct inventory_spec spec = {.ctx = p, .on_note = on_note, .on_done = on_inventory};
@@ -440,7 +341,7 @@ static void on_cancel(struct peer *p)
     struct err e = ERR_INIT;
 
     if (p->watching)
-        jobs_cancel(p->spec.jobs, p);
+        jobs_cancel(p->spec.jobs, &p->watch);
     if (!p->inventory && p->state != WAITING)
         return;
     drop_inventory(p);
@@ -450,22 +351,13 @@ static void on_cancel(struct peer *p)
 
 static void on_request(struct peer *p, const Control__Request *m)
 {
-    struct job_sink sink = {
-            .ctx = p,
-            .progress = on_progress,
-            .note = on_note,
-            .output = on_output,
-            .verdict = on_verdict,
-            .planned = on_planned,
-            .unrotated = on_unrotated,
-            .done = on_done,
-    };
+    const struct job_sink sink = watch_sink(&p->watch);
     struct err e = ERR_INIT;
     int started;
 
     (void)uv_timer_stop(&p->timer);
     p->state = RUNNING;
-    p->started_ms = uv_now(core_loop(p->spec.core));
+    watch_begin(&p->watch);
     switch (m->body_case) {
     case CONTROL__REQUEST__BODY_BACKUP:
         started = start_backup(p, &sink, &e);
@@ -525,7 +417,7 @@ static void on_hello(struct peer *p, const Control__Request *m)
         end_with(p, NULL, &e);
         return;
     }
-    p->wants_progress = m->hello->wants_progress;
+    p->watch.wants_progress = m->hello->wants_progress;
     p->state = EXPECTING_REQUEST;
     queued(p, message_welcome(channel_out(p->channel), &e));
 }
@@ -600,6 +492,12 @@ struct peer *peer_new(uv_loop_t *loop, const struct peer_spec *spec, struct err 
         return NULL;
     }
     p->spec = *spec;
+    watch_init(&p->watch, &(struct watch_spec){.loop = loop,
+                                  .channel = p->channel,
+                                  .is_private = spec->is_private,
+                                  .ctx = p,
+                                  .on_queued = queued,
+                                  .on_done = on_done});
     p->waiter = (struct jobs_waiter){.ctx = p, .on_turn = on_turn};
     p->timer.data = p;
     (void)uv_timer_init(loop, &p->timer);
