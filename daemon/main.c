@@ -92,6 +92,7 @@ static void close_rest(struct daemon *d)
     hooks_stop(d->hooks, d->stop_at > uv_now(&d->loop) ? d->stop_at - uv_now(&d->loop) : 0);
     metrics_stop(d->metrics);
     notify_free(TAKE_PTR(d->notify));
+    core_stop(d->core);
 }
 
 /* A store that answers nothing keeps an abort waiting for longer than anybody waits for us. */
@@ -416,7 +417,7 @@ static int set_up(struct daemon *d, const struct options *o, struct err *e)
 {
     struct control_spec control = {.started = timestamp_now(), .ctx = d};
 
-    d->core = core_new(&d->loop, d->conf, e);
+    d->core = core_new(&d->loop, d->conf, !d->is_private, e);
     if (!d->core || !(d->jobs = jobs_new(d->core, d->is_private, e)))
         return -1;
     control.core = d->core;

@@ -10,7 +10,7 @@
 
 setup_packages='
     gcc clang meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libsodium-dev libcyaml-dev libyaml-dev
-    libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libmbedtls-dev libexpat1-dev libcmocka-dev
+    libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libmbedtls-dev libexpat1-dev libcmocka-dev libjansson-dev
     libmicrohttpd-dev libclang-rt-dev clang-format build-essential debhelper lintian
     ceph-mon ceph-osd radosgw ceph-common etcd-server etcd-client openssl python3-pytest python3-boto3 python3-nacl
     python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd prometheus mandoc

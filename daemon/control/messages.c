@@ -376,6 +376,7 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     const struct conf *conf = core_conf(core);
     char fingerprint[KEY_FINGERPRINT_MAX];
     struct err trouble = ERR_INIT;
+    struct cloud_state credentials;
     Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
     struct status_parts parts = {{CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT},
             {CONTROL__RUNNING__INIT, CONTROL__PROGRESS__INIT}, CONTROL__BACKUP_RESULT__INIT, CONTROL__FAILURE__INIT,
@@ -404,6 +405,11 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     status.newest = cycle->newest;
     status.failures_in_a_row = cycle->failures;
     status.bucket_trouble = text(cycle->is_known ? "" : cycle->lookup.text);
+    if (core_credentials_state(core, &credentials)) {
+        status.credentials = text(credentials.kind);
+        status.credentials_expire = credentials.expires;
+        status.credentials_trouble = credentials.trouble.text;
+    }
     fill_jobs(&status, state, &parts);
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;

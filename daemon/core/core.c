@@ -8,6 +8,7 @@
 #include "core/leftovers.h"
 #include "core/members.h"
 #include "core/memory.h"
+#include "core/s3_keys.h"
 
 enum { S3_ATTEMPTS = 5, SMALL_REQUESTS = 16, NS_PER_MS = 1000000 };
 
@@ -17,7 +18,7 @@ struct core {
     struct conf *next; /* waits for the jobs to end; or NULL */
     void *reload_ctx;
     void (*on_taken)(void *ctx, struct conf *unused);
-    struct credentials *s3_key;
+    struct s3_keys *s3_keys;
     struct credentials *etcd_password;
     struct s3_client *s3;
     struct etcd_client *etcd;
@@ -25,7 +26,8 @@ struct core {
     struct leftovers *leftovers;
     char *bucket_url;
     struct known *known;
-    bool wants_md5;       /* the bucket, as a client of before has learnt */
+    bool wants_md5; /* the bucket, as a client of before has learnt */
+    bool is_service, is_stopping;
     unsigned users;       /* jobs between core_acquire and core_release */
     int64_t last_instant; /* of the newest backup begun here */
 };
@@ -42,7 +44,7 @@ static char *url_of(const struct conf *conf)
                    : url;
 }
 
-struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
+struct core *core_new(uv_loop_t *loop, struct conf *conf, bool is_service, struct err *e)
 {
     _cleanup_(cleanup_core_free) struct core *c = calloc(1, sizeof(*c));
 
@@ -53,7 +55,9 @@ struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e)
     }
     c->loop = loop;
     c->conf = conf;
-    return TAKE_PTR(c);
+    c->is_service = is_service;
+    c->s3_keys = s3_keys_new(loop, conf, is_service, e);
+    return c->s3_keys ? TAKE_PTR(c) : NULL;
 }
 
 uv_loop_t *core_loop(const struct core *c)
@@ -69,17 +73,6 @@ const struct conf *core_conf(const struct core *c)
 const char *core_bucket_url(const struct core *c)
 {
     return c->bucket_url;
-}
-
-static int s3_credentials(void *ctx, struct s3_credentials *out, struct err *e)
-{
-    struct core *c = ctx;
-    const struct conf_credentials *got = credentials_get(c->s3_key, e);
-
-    if (!got)
-        return -1;
-    *out = (struct s3_credentials){.access_key = got->id, .secret_key = got->secret, .session_token = got->token};
-    return 0;
 }
 
 static int etcd_password(void *ctx, const char **username, const struct secret **password, struct err *e)
@@ -136,15 +129,11 @@ struct s3_client *core_s3(struct core *c, struct err *e)
             .wants_md5 = c->wants_md5,
             /* Beside the parts: the key, a listing. A rotation makes many small requests and no parts. */
             .max_connections = s3->parts_in_flight + 2 > SMALL_REQUESTS ? s3->parts_in_flight + 2 : SMALL_REQUESTS,
-            .credentials_ctx = c,
-            .credentials = s3_credentials,
     };
 
     if (c->s3)
         return c->s3;
-    if (!c->s3_key && !(c->s3_key = credentials_new(s3->key_auth, CONF_CREDENTIALS_S3, e)))
-        return NULL;
-    if (!credentials_get(c->s3_key, e)) /* say now what is wrong with the file, not at the first request */
+    if (s3_keys_use(c->s3_keys, &conf, e) < 0)
         return NULL;
     c->s3 = s3_client_new(c->loop, &conf, e);
     return c->s3;
@@ -191,7 +180,8 @@ static void rest(struct core *c)
     c->wants_md5 = c->wants_md5 || (c->s3 && s3_client_wants_md5(c->s3));
     s3_client_free(TAKE_PTR(c->s3));
     etcd_client_free(TAKE_PTR(c->etcd));
-    credentials_free(TAKE_PTR(c->s3_key));
+    if (c->s3_keys)
+        s3_keys_rest(c->s3_keys);
     credentials_free(TAKE_PTR(c->etcd_password));
     memory_give_back();
 }
@@ -223,19 +213,24 @@ static void forget(struct core *c, const char *url)
 static void take_next(struct core *c)
 {
     struct conf *unused = c->conf;
-    char *url = url_of(c->next);
+    struct err e = ERR_INIT;
+    _cleanup_free_ char *url = url_of(c->next);
+    struct s3_keys *s3_keys = s3_keys_new(c->loop, c->next, c->is_service, &e);
 
-    if (url) {
+    if (url && s3_keys) {
+        s3_keys_free(c->s3_keys);
+        c->s3_keys = s3_keys;
         if (strcmp(url, c->bucket_url) != 0)
             leftovers_forget(c->leftovers);
         forget(c, url);
         free(c->bucket_url);
-        c->bucket_url = url;
+        c->bucket_url = TAKE_PTR(url);
         if (!has_same_endpoints(&c->conf->etcd, &c->next->etcd))
             members_forget(c->members);
         c->conf = TAKE_PTR(c->next);
         c->wants_md5 = false; /* it may be another bucket */
     } else {
+        s3_keys_free(s3_keys);
         unused = TAKE_PTR(c->next);
     }
     c->on_taken(c->reload_ctx, unused);
@@ -246,7 +241,9 @@ void core_release(struct core *c)
     if (--c->users)
         return;
     rest(c);
-    if (c->next)
+    if (c->is_stopping)
+        core_stop(c);
+    else if (c->next)
         take_next(c);
 }
 
@@ -261,6 +258,11 @@ void core_reload(struct core *c, struct conf *conf, void *ctx, void (*on_taken)(
         on_taken(ctx, waiting);
     else if (c->users == 0)
         take_next(c);
+}
+
+bool core_credentials_state(const struct core *c, struct cloud_state *out)
+{
+    return c->s3_keys && s3_keys_state(c->s3_keys, out);
 }
 
 bool core_is_waiting(const struct core *c)
@@ -288,11 +290,22 @@ int64_t core_new_instant(struct core *c)
     return now;
 }
 
+/* A job may have ended and not given back the clients yet. */
+void core_stop(struct core *c)
+{
+    if (!c)
+        return;
+    c->is_stopping = true;
+    if (c->users == 0)
+        s3_keys_free(TAKE_PTR(c->s3_keys));
+}
+
 void core_free(struct core *c)
 {
     if (!c)
         return;
     rest(c);
+    s3_keys_free(c->s3_keys);
     if (c->next)
         c->on_taken(c->reload_ctx, TAKE_PTR(c->next));
     members_free(c->members);

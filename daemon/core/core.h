@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "cloud/source.h"
 #include "conf/conf.h"
 #include "core/known.h"
 #include "etcd/client.h"
@@ -19,10 +20,9 @@
 
 struct core;
 
-/* Borrows loop and conf, which must outlive it, or its place in it (core_reload). The caller frees. Errors:
- * ERR_RESOURCE.
- */
-struct core *core_new(uv_loop_t *loop, struct conf *conf, struct err *e);
+/* Borrows loop and conf, which must outlive it, or its place in it (core_reload). `is_service`: it is there for long,
+ * and credentials that expire are kept fresh while nobody needs them. The caller frees. Errors: ERR_RESOURCE. */
+struct core *core_new(uv_loop_t *loop, struct conf *conf, bool is_service, struct err *e);
 
 uv_loop_t *core_loop(const struct core *c);
 const struct conf *core_conf(const struct core *c);
@@ -50,6 +50,9 @@ struct etcd_client *core_etcd(struct core *c, struct err *e);
 /* What is known of the backups in the bucket. Valid as long as the core. */
 struct known *core_known(const struct core *c);
 
+/* The bucket's credentials, where they are fetched from somewhere; false: they are a file's. */
+bool core_credentials_state(const struct core *c, struct cloud_state *out);
+
 /* Uploads in the bucket that are still to be aborted. Valid as long as the core. */
 struct leftovers *core_leftovers(const struct core *c);
 
@@ -59,6 +62,9 @@ int64_t core_new_instant(struct core *c);
 
 /* "https://host/bucket/prefix-": where backups go, for people. Valid until core_free. */
 const char *core_bucket_url(const struct core *c);
+
+/* The end is near: no job runs and none will, and nothing keeps the loop going. NULL is fine. */
+void core_stop(struct core *c);
 
 /* NULL is fine. */
 void core_free(struct core *c);

@@ -346,6 +346,25 @@ static void show_last_failure(const Control__StatusResult *s)
             is_mended ? ", mended since" : "", f->text);
 }
 
+/* A file's are not told of: there is nothing to know about them. */
+static void show_credentials(const Control__StatusResult *s, int64_t now)
+{
+    char until[TIMESTAMP_TEXT_MAX], left[AGE_TEXT_MAX];
+
+    if (!s->credentials[0])
+        return;
+    if (s->credentials_expire > now)
+        (void)printf("credentials   from %s, valid until %s, for %s\n", s->credentials,
+                timestamp_format(s->credentials_expire, until), age_format(now, s->credentials_expire, left));
+    else if (s->credentials_expire)
+        (void)printf("credentials   from %s, EXPIRED since %s\n", s->credentials,
+                timestamp_format(s->credentials_expire, until));
+    else
+        (void)printf("credentials   from %s\n", s->credentials);
+    if (s->credentials_trouble[0])
+        (void)printf("              could not be fetched: %s\n", s->credentials_trouble);
+}
+
 void show_status(const Control__StatusResult *s, int64_t now)
 {
     char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX], size[SIZE_TEXT_MAX];
@@ -358,6 +377,7 @@ void show_status(const Control__StatusResult *s, int64_t now)
     (void)printf("bucket        %s\n", s->bucket);
     if (s->bucket_trouble[0])
         (void)printf("              could not be looked at: %s\n", s->bucket_trouble);
+    show_credentials(s, now);
     (void)printf("encryption    %s%s%s\n", s->encrypting ? "on" : "OFF: backups are stored as they are",
             s->key[0] ? ", master key " : "", s->key);
     if (s->key_trouble[0])

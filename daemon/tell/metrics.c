@@ -132,6 +132,17 @@ static size_t find_certificates(const struct conf *conf, struct metrics_certific
 
 /* ---- answering ---- */
 
+/* Of those that do not expire there is nothing to tell. */
+static void find_credentials(const struct core *core, struct metrics_facts *facts)
+{
+    struct cloud_state state;
+
+    if (!core_credentials_state(core, &state))
+        return;
+    facts->credentials_expire = state.expires > 0 ? state.expires : 0;
+    facts->expires = facts->credentials_expire || !state.is_there;
+}
+
 static struct MHD_Response *make_page(const struct metrics *m)
 {
     struct metrics_certificate certificates[CERTIFICATES_MAX];
@@ -145,6 +156,7 @@ static struct MHD_Response *make_page(const struct metrics *m)
         return NULL;
     facts.counts.prune_failures += jobs_state(m->jobs)->prunes_refused;
     cycle_get_state(m->cycle, &facts.cycle);
+    find_credentials(m->core, &facts);
     facts.max_age = core_conf(m->core)->health.max_age_ms / 1000;
     facts.n_certificates = find_certificates(core_conf(m->core), certificates);
     metrics_page_write(out, &facts);

@@ -98,6 +98,10 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
     (void)fprintf(out, "etcd_backupd_build_info{version=\"%s\"} 1\n", VERSION);
     write_backups(out, &f->counts);
     write_bucket(out, &f->cycle);
+    if (f->expires)
+        sample(out, "credentials_expiry_timestamp_seconds", "gauge",
+                "When the bucket's credentials, which are fetched from somewhere, expire; 0: there are none.",
+                (uint64_t)f->credentials_expire);
     if (f->max_age)
         sample(out, "health_max_age_seconds", "gauge",
                 "How old the newest backup may be (health.max_age of the configuration).", f->max_age);

@@ -35,7 +35,9 @@ struct metrics_facts {
     const struct jobs_state *jobs;
     const struct metrics_certificate *certificates;
     size_t n_certificates;
-    uint64_t max_age; /* health.max_age, seconds; 0: any */
+    bool expires;               /* the bucket's credentials do, or there are none */
+    int64_t credentials_expire; /* seconds since the epoch; 0: there are none */
+    uint64_t max_age;           /* health.max_age, seconds; 0: any */
 };
 
 void metrics_page_write(FILE *out, const struct metrics_facts *facts);

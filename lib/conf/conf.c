@@ -100,6 +100,18 @@ static void warn_of_s3(const struct warner *w)
                 "has dots, which the store's certificate for *.HOST does not cover; use s3_client.addressing: path");
 }
 
+/* Who wrote it down believes that it is used. */
+static void warn_of_auth(const struct warner *w)
+{
+    size_t n;
+    const struct conf_schema_key *keys = conf_schema_keys(&n);
+
+    for (size_t i = 0; i < n; i++)
+        if (w->conf->positions && !conf_auth_key_is_used(w->conf, keys[i].key) &&
+                conf_positions_find_value(w->conf->positions, keys[i].key))
+            warn(w, keys[i].key, "is not used: s3_client.auth.source says that the credentials come from elsewhere");
+}
+
 /* Only whoever has asked for a spool wants to hear that there is none. */
 static void warn_of_spool(const struct warner *w)
 {
@@ -132,7 +144,7 @@ static bool holds_secret(const char *key)
 {
     const struct conf_schema_key *row = conf_schema_find(key);
 
-    return !row || (row->kind != CONF_KIND_AUTHORITIES &&
+    return !row || (row->kind != CONF_KIND_AUTHORITIES && row->kind != CONF_KIND_TOKEN &&
                            row->kind != CONF_KIND_CERTIFICATES); /* there is no row for one of a list: master keys */
 }
 
@@ -179,6 +191,7 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
         warn(&w, "etcd_client.auth.client_cert",
                 "there is no such file, nor that of client_key: password_auth goes alone");
     warn_of_s3(&w);
+    warn_of_auth(&w);
     warn_of_spool(&w);
     warn_of_cron(&w);
     conf_files_each(c, warn_of_open_file, (void *)(uintptr_t)&w);

@@ -22,6 +22,15 @@
 #include "base/secret.h"
 
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARNING, CONF_LOG_INFO, CONF_LOG_DEBUG };
+/* Where S3's credentials come from. */
+enum conf_source {
+    CONF_SOURCE_FILE,
+    CONF_SOURCE_INSTANCE,
+    CONF_SOURCE_CONTAINER,
+    CONF_SOURCE_WEB_IDENTITY,
+    CONF_SOURCE_PROCESS,
+    CONF_SOURCE_PROFILE
+};
 enum conf_addressing { CONF_ADDRESSING_AUTO, CONF_ADDRESSING_PATH, CONF_ADDRESSING_VIRTUAL };
 
 struct conf_etcd {
@@ -45,7 +54,18 @@ struct conf_s3 {
     uint64_t connection_timeout_ms; /* default 1m */
     uint64_t request_timeout_ms;    /* default 1m; time without progress */
     char *ca_cert;                  /* NULL: the system's CAs */
-    char *key_auth;                 /* path of a YAML file with access_key and secret_key (session_token optional) */
+    enum conf_source source; /* default file; each key below belongs to some of them, see conf_auth_key_is_used */
+    char *key_auth;          /* path of a YAML file with access_key and secret_key (session_token optional) */
+    char *role_arn;          /* of web-identity; with any other, one more step: AssumeRole; or NULL */
+    char *role_session_name; /* NULL: etcd-backupd-HOST */
+    char *external_id;       /* or NULL */
+    char *token_file;        /* NULL: the variable of the environment says */
+    char *sts_endpoint;      /* as endpoint; NULL: Amazon's of the region */
+    char **process;          /* argv */
+    size_t n_process;
+    char *profile; /* default "default" */
+    char *shared_credentials_file;
+    char *instance_endpoint; /* as endpoint */
     enum conf_addressing addressing;
     uint64_t part_size;       /* bytes, 5 MiB to 5 GiB; 0 (default): chosen from the size of the snapshot */
     unsigned parts_in_flight; /* 1 to 16, default 3 */
@@ -134,6 +154,12 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
 /* The Go tool uses either a password or a client certificate, and its users have written down paths of certificates
  * that they never made: beside password_auth whose file is there, and where neither of the two is, there is none. */
 bool conf_uses_client_cert(const struct conf *c);
+
+/* Whether s3_client.auth.NAME means anything with the source of *c. `key` is dotted; true for all keys but those. */
+bool conf_auth_key_is_used(const struct conf *c, const char *key);
+
+/* "web-identity", as it is written. */
+const char *conf_source_name(enum conf_source source);
 
 /* What a configuration is going to be used for. */
 enum conf_scope {

@@ -24,6 +24,7 @@
 enum {
     MASTER_KEY_LEN_MAX = 1024, /* as when it is used: seal/key.c */
     MASTER_KEY_DIGITS = 64,
+    TOKEN_LEN_MAX = 48 << 10, /* as when it is used: lib/cloud */
     GROUP_BUFFER_MAX = 1 << 20,
 };
 
@@ -108,6 +109,15 @@ static int check_credentials(const char *path, enum conf_credentials_kind kind, 
     return 0;
 }
 
+/* Something that can be read; what is in it changes under us. */
+static int check_token(const char *path, bool is_private, struct err *e)
+{
+    struct secret *text = secret_read_file(path, TOKEN_LEN_MAX, is_private, e);
+
+    secret_free(text);
+    return text ? 0 : -1;
+}
+
 /* A file that will be written: it may be missing, its directory not. */
 static int check_output(const char *path, struct err *e)
 {
@@ -158,6 +168,10 @@ static int check_value(const struct conf *c, const struct conf_schema_key *key, 
         return check_credentials(value, CONF_CREDENTIALS_ETCD, e);
     case CONF_KIND_S3_CREDENTIALS:
         return check_credentials(value, CONF_CREDENTIALS_S3, e);
+    case CONF_KIND_TOKEN:
+        return check_token(value, false, e);
+    case CONF_KIND_PROFILES:
+        return check_token(value, true, e);
     case CONF_KIND_OUTPUT:
         return check_output(value, e);
     case CONF_KIND_GROUP:
@@ -234,7 +248,7 @@ unsigned conf_check_files(
 
         if (node)
             at = conf_positions_of_key(c->positions, node);
-        if (!with_client_cert && conf_named_is_client_cert(&keys[i]))
+        if ((!with_client_cert && conf_named_is_client_cert(&keys[i])) || !conf_auth_key_is_used(c, keys[i].key))
             continue;
         if (value && is_in_scope(&keys[i], scope) && check_value(c, &keys[i], value, &why) < 0)
             tell(&listener, &why, &at);

@@ -33,6 +33,33 @@ bool conf_uses_client_cert(const struct conf *c)
            !is_absent(etcd->client_key);
 }
 
+#define ON(source) (1U << CONF_SOURCE_##source)
+
+bool conf_auth_key_is_used(const struct conf *c, const char *key)
+{
+    static const char prefix[] = "s3_client.auth.";
+    static const unsigned all = ~0U;
+    static const struct {
+        const char *name;
+        unsigned sources;
+    } rows[] = {
+            {"key_auth", ON(FILE)},
+            {"token_file", ON(CONTAINER) | ON(WEB_IDENTITY)},
+            {"process", ON(PROCESS)},
+            {"profile", ON(PROFILE)},
+            {"shared_credentials_file", ON(PROFILE)},
+            {"instance_endpoint", ON(INSTANCE)},
+            {"external_id", all & ~ON(WEB_IDENTITY)},
+    };
+
+    if (strncmp(key, prefix, strlen(prefix)) != 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(key + strlen(prefix), rows[i].name) == 0)
+            return rows[i].sources & 1U << c->s3.source;
+    return true;
+}
+
 const char *conf_named_string(const struct conf *c, const struct conf_schema_key *key)
 {
     return names_something(key) ? *(char *const *)(const void *)((const char *)c + key->offset) : NULL;
@@ -48,7 +75,7 @@ void conf_files_each(const struct conf *c, void (*each)(void *ctx, const char *k
         const char *value = conf_named_string(c, &keys[i]);
 
         if (value && keys[i].kind >= CONF_KIND_AUTHORITIES && keys[i].kind != CONF_KIND_OUTPUT &&
-                (with_client_cert || !conf_named_is_client_cert(&keys[i])))
+                (with_client_cert || !conf_named_is_client_cert(&keys[i])) && conf_auth_key_is_used(c, keys[i].key))
             each(ctx, keys[i].key, value);
     }
     for (size_t i = 0; i < c->n_previous_key_paths; i++) {

@@ -95,12 +95,31 @@ static int check_schedule(const struct conf *c, struct err *e)
     return 0;
 }
 
+/* What this source cannot do without. */
+static int check_auth(const struct conf *c, struct err *e)
+{
+    const struct {
+        enum conf_source source;
+        const char *key;
+        bool is_there;
+    } rows[] = {
+            {CONF_SOURCE_FILE, "s3_client.auth.key_auth", c->s3.key_auth},
+            {CONF_SOURCE_PROCESS, "s3_client.auth.process", c->s3.n_process > 0},
+            {CONF_SOURCE_PROFILE, "s3_client.auth.shared_credentials_file", c->s3.shared_credentials_file},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (c->s3.source == rows[i].source && !rows[i].is_there)
+            return conf_structure_missing(c->positions, conf_schema_find(rows[i].key), e);
+    return 0;
+}
+
 /* What no row of the schema can say alone. */
 static int check_together(const struct conf *c, struct err *e)
 {
     struct endpoint ep;
 
-    if (check_schedule(c, e) < 0)
+    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0)
         return -1;
     if (c->etcd.client_cert && !c->etcd.client_key)
         return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);

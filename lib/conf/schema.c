@@ -44,11 +44,27 @@ static const struct conf_schema_key keys[] = {
                 .if_missing = "The bucket that holds the backups; it must exist."},
         {"s3_client.region", CONF_KIND_REGION, .by_default = "us-east-1", TO(s3.region)},
         {"s3_client.auth.ca_cert", CONF_KIND_AUTHORITIES, .sample = "/etc/etcd-backupd/s3-ca.crt", TO(s3.ca_cert)},
-        {"s3_client.auth.key_auth", CONF_KIND_S3_CREDENTIALS, .mandatory = true,
-                .sample = "/etc/etcd-backupd/s3-keys.yml", TO(s3.key_auth),
-                .if_missing =
-                        "YAML file with access_key and secret_key, and session_token if there is one; credentials are "
-                        "never taken from the environment."},
+        {"s3_client.auth.source", CONF_KIND_SOURCE, .by_default = "file", TO(s3.source)},
+        {"s3_client.auth.key_auth", CONF_KIND_S3_CREDENTIALS, .sample = "/etc/etcd-backupd/s3-keys.yml",
+                TO(s3.key_auth),
+                .if_missing = "YAML file with access_key and secret_key, and session_token if there is one; where the "
+                              "credentials come from somewhere else, s3_client.auth.source says so."},
+        {"s3_client.auth.role_arn", CONF_KIND_ROLE, .sample = "arn:aws:iam::123456789012:role/etcd-backup",
+                TO(s3.role_arn)},
+        {"s3_client.auth.role_session_name", CONF_KIND_SESSION, .sample = "etcd-backupd-node1",
+                TO(s3.role_session_name)},
+        {"s3_client.auth.external_id", CONF_KIND_EXTERNAL_ID, .sample = "etcd-of-berlin", TO(s3.external_id)},
+        {"s3_client.auth.token_file", CONF_KIND_TOKEN, .sample = "/var/run/secrets/tokens/s3", TO(s3.token_file)},
+        {"s3_client.auth.sts_endpoint", CONF_KIND_ENDPOINT, .sample = "sts.example.com", TO(s3.sts_endpoint)},
+        {"s3_client.auth.process", CONF_KIND_ARGUMENTS,
+                .sample = "[\"/usr/local/bin/s3-credentials\", \"--role\", \"etcd\"]", TO(s3.process),
+                .if_missing = "The program that prints credentials, and its arguments, as a list."},
+        {"s3_client.auth.profile", CONF_KIND_PROFILE, .by_default = "default", TO(s3.profile)},
+        {"s3_client.auth.shared_credentials_file", CONF_KIND_PROFILES, .sample = "/etc/etcd-backupd/aws-credentials",
+                TO(s3.shared_credentials_file),
+                .if_missing = "The file of the AWS CLI that the profile is in; HOME does not say where it is."},
+        {"s3_client.auth.instance_endpoint", CONF_KIND_ENDPOINT, .by_default = "http://169.254.169.254",
+                TO(s3.instance_endpoint)},
         {"s3_client.connection_timeout", CONF_KIND_DURATION, .by_default = "1m", .min = TIMEOUT_MIN, .max = TIMEOUT_MAX,
                 TO(s3.connection_timeout_ms)},
         {"s3_client.request_timeout", CONF_KIND_DURATION, .by_default = "1m", .min = TIMEOUT_MIN, .max = TIMEOUT_MAX,
@@ -102,7 +118,7 @@ const struct conf_schema_key *conf_schema_find(const char *key)
 
 bool conf_schema_is_list(enum conf_kind kind)
 {
-    return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS;
+    return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS || kind == CONF_KIND_ARGUMENTS;
 }
 
 bool conf_schema_is_section(const char *path)
@@ -126,8 +142,13 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_PREFIX:
     case CONF_KIND_REGION:
     case CONF_KIND_GROUP:
+    case CONF_KIND_ROLE:
+    case CONF_KIND_SESSION:
+    case CONF_KIND_EXTERNAL_ID:
+    case CONF_KIND_PROFILE:
         return "name";
     case CONF_KIND_ADDRESSING:
+    case CONF_KIND_SOURCE:
     case CONF_KIND_LOG_LEVEL:
         return "word";
     case CONF_KIND_CRON:
@@ -149,8 +170,12 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_MASTER_KEY:
     case CONF_KIND_ETCD_CREDENTIALS:
     case CONF_KIND_S3_CREDENTIALS:
+    case CONF_KIND_TOKEN:
+    case CONF_KIND_PROFILES:
     case CONF_KIND_OUTPUT:
         return "path";
+    case CONF_KIND_ARGUMENTS:
+        return "list of words";
     case CONF_KIND_MASTER_KEYS:
         return "list of paths";
     }

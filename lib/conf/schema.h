@@ -25,6 +25,12 @@ enum conf_kind {
     CONF_KIND_CRON,
     CONF_KIND_LISTEN, /* HOST:PORT of ours */
     CONF_KIND_COMMAND,
+    CONF_KIND_SOURCE, /* of S3's credentials */
+    CONF_KIND_ROLE,   /* names as Amazon's IAM has them */
+    CONF_KIND_SESSION,
+    CONF_KIND_EXTERNAL_ID,
+    CONF_KIND_PROFILE,
+    CONF_KIND_ARGUMENTS, /* a program and what it is given */
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,
     /* Paths of files, by what conf_check_files expects in them. */
@@ -34,6 +40,8 @@ enum conf_kind {
     CONF_KIND_MASTER_KEY,
     CONF_KIND_ETCD_CREDENTIALS,
     CONF_KIND_S3_CREDENTIALS,
+    CONF_KIND_TOKEN,       /* proves who we are to somebody who gives credentials; all of a pod may read it */
+    CONF_KIND_PROFILES,    /* of the AWS CLI */
     CONF_KIND_OUTPUT,      /* need not exist, but its directory */
     CONF_KIND_MASTER_KEYS, /* a list of paths */
 };
@@ -51,7 +59,7 @@ struct conf_schema_key {
 };
 
 /* The most that a list may have. */
-enum { CONF_ENDPOINTS_MAX = 64, CONF_PREVIOUS_KEYS_MAX = 16 };
+enum { CONF_ENDPOINTS_MAX = 64, CONF_PREVIOUS_KEYS_MAX = 16, CONF_ARGUMENTS_MAX = 64 };
 
 /* Whether its value is a list of strings, rather than one. */
 bool conf_schema_is_list(enum conf_kind kind);

@@ -98,6 +98,14 @@ static int refuse_unknown(
     return conf_place_error(e, &at, "unknown key");
 }
 
+/* What an item of a list looks like. */
+static const char *item_of(const struct conf_schema_key *key)
+{
+    if (!key || key->kind == CONF_KIND_ENDPOINTS)
+        return "host:port";
+    return key->kind == CONF_KIND_ARGUMENTS ? "/program" : "/path";
+}
+
 static int check_key(
         const struct conf_positions *p, const struct conf_node *node, const struct conf_schema_key *key, struct err *e)
 {
@@ -107,8 +115,7 @@ static int check_key(
     if (node->kind == CONF_NODE_VALUE && node->empty)
         return key->mandatory ? conf_place_error(e, &at, "has no value: %s", key->if_missing) : 0;
     if (list && node->kind != CONF_NODE_LIST)
-        return conf_place_error(
-                e, &at, "must be a list: [\"%s\", ...]", key->kind == CONF_KIND_ENDPOINTS ? "host:port" : "/path");
+        return conf_place_error(e, &at, "must be a list: [\"%s\", ...]", item_of(key));
     if (!list && node->kind != CONF_NODE_VALUE)
         return conf_place_error(e, &at, "must be a single value (%s), not a %s", conf_schema_kind_name(key->kind),
                 node->kind == CONF_NODE_LIST ? "list" : "section");
@@ -122,8 +129,7 @@ static int check_item(
     struct conf_place at = conf_positions_of_value(p, node);
 
     if (node->kind != CONF_NODE_VALUE)
-        return conf_place_error(e, &at, "must be a single value (%s)",
-                !key || key->kind == CONF_KIND_ENDPOINTS ? "host:port" : "/path");
+        return conf_place_error(e, &at, "must be a single value (%s)", item_of(key));
     if (node->empty)
         return conf_place_error(e, &at, "has no value; give it one or remove it");
     return 0;

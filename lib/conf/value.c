@@ -22,6 +22,11 @@ enum {
     BUCKET_LEN_MAX = 255,
     REGION_LEN_MAX = 64,
     GROUP_LEN_MAX = 255,
+    /* AWS STS API reference, AssumeRole. */
+    ROLE_LEN_MAX = 2048,
+    SESSION_LEN_MAX = 64,
+    EXTERNAL_ID_LEN_MAX = 1224,
+    PROFILE_LEN_MAX = 255,
     SOCKET_LEN_MAX = 107, /* sun_path has 108 bytes with the NUL: unix(7) */
 };
 
@@ -31,6 +36,8 @@ enum {
  * no store takes is refused. Names of groups: what useradd of any distribution makes, and what directories bring. */
 static const char bucket_letters[] = ALNUM ".-_";
 static const char region_letters[] = ALNUM ".-_";
+static const char session_letters[] = ALNUM "_+=,.@-";
+static const char iam_letters[] = ALNUM "_+=,.@:/-";
 static const char group_letters[] = ALNUM ".-_@$+\\";
 
 static void *member_of(struct conf *c, const struct conf_schema_key *key)
@@ -122,25 +129,47 @@ static int set_number(struct conf *c, const struct conf_schema_key *key, const c
 
 /* Words in the order of the enum; in any case, as in the Go tool. Of the levels "warn" is one of many other programs.
  */
+static const struct words {
+    enum conf_kind kind;
+    const char *list[8];
+    const char *objection;
+} words[] = {
+        {CONF_KIND_LOG_LEVEL, {"error", "warning", "info", "debug"}, "is none of error, warning, info, debug"},
+        {CONF_KIND_ADDRESSING, {"auto", "path", "virtual"}, "is none of auto, path, virtual"},
+        {CONF_KIND_SOURCE, {"file", "instance", "container", "web-identity", "process", "profile"},
+                "is none of file, instance, container, web-identity, process, profile"},
+};
+
+const char *conf_source_name(enum conf_source source)
+{
+    return words[ARRAY_LEN(words) - 1].list[source];
+}
+
+static void set_enum(struct conf *c, const struct conf_schema_key *key, unsigned i)
+{
+    if (key->kind == CONF_KIND_LOG_LEVEL)
+        *(enum conf_log_level *)member_of(c, key) = (enum conf_log_level)i;
+    else if (key->kind == CONF_KIND_SOURCE)
+        *(enum conf_source *)member_of(c, key) = (enum conf_source)i;
+    else
+        *(enum conf_addressing *)member_of(c, key) = (enum conf_addressing)i;
+}
+
 static int set_word(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
-    static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
-    static const char *const addressings[] = {"auto", "path", "virtual", NULL};
-    bool level = key->kind == CONF_KIND_LOG_LEVEL;
-    const char *const *words = level ? levels : addressings;
+    const struct words *w = words;
 
-    if (level && strcasecmp(text, "warn") == 0)
+    while (w->kind != key->kind)
+        w++;
+    if (key->kind == CONF_KIND_LOG_LEVEL && strcasecmp(text, "warn") == 0)
         text = "warning";
-    for (unsigned i = 0; words[i]; i++) {
-        if (strcasecmp(words[i], text) != 0)
+    for (unsigned i = 0; w->list[i]; i++) {
+        if (strcasecmp(w->list[i], text) != 0)
             continue;
-        if (level)
-            *(enum conf_log_level *)member_of(c, key) = (enum conf_log_level)i;
-        else
-            *(enum conf_addressing *)member_of(c, key) = (enum conf_addressing)i;
+        set_enum(c, key, i);
         return 0;
     }
-    return objection(e, text, level ? "is none of error, warning, info, debug" : "is none of auto, path, virtual");
+    return objection(e, text, w->objection);
 }
 
 static int check_bucket(const char *text, struct err *e)
@@ -195,6 +224,18 @@ static int set_string(struct conf *c, const struct conf_schema_key *key, const c
     case CONF_KIND_LISTEN:
         r = check_listen(text, e);
         break;
+    case CONF_KIND_ROLE:
+        r = check_text(text, ROLE_LEN_MAX, iam_letters, e);
+        break;
+    case CONF_KIND_SESSION:
+        r = check_text(text, SESSION_LEN_MAX, session_letters, e);
+        break;
+    case CONF_KIND_EXTERNAL_ID:
+        r = check_text(text, EXTERNAL_ID_LEN_MAX, iam_letters, e);
+        break;
+    case CONF_KIND_PROFILE:
+        r = check_text(text, PROFILE_LEN_MAX, NULL, e);
+        break;
     case CONF_KIND_SOCKET:
         r = check_text(text, SOCKET_LEN_MAX, NULL, e);
         break;
@@ -214,6 +255,8 @@ struct list {
 
 static struct list list_of(struct conf *c, const struct conf_schema_key *key)
 {
+    if (key->kind == CONF_KIND_ARGUMENTS)
+        return (struct list){&c->s3.process, &c->s3.n_process, CONF_ARGUMENTS_MAX, "words"};
     if (key->kind == CONF_KIND_ENDPOINTS)
         return (struct list){&c->etcd.endpoints, &c->etcd.n_endpoints, CONF_ENDPOINTS_MAX, "endpoints"};
     return (struct list){&c->previous_key_paths, &c->n_previous_key_paths, CONF_PREVIOUS_KEYS_MAX, "paths"};
@@ -245,6 +288,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     switch (key->kind) {
     case CONF_KIND_ENDPOINTS:
     case CONF_KIND_MASTER_KEYS:
+    case CONF_KIND_ARGUMENTS:
         return add_item(c, key, text, e);
     case CONF_KIND_DURATION:
     case CONF_KIND_COUNT:
@@ -252,6 +296,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
         return set_number(c, key, text, e);
     case CONF_KIND_ADDRESSING:
     case CONF_KIND_LOG_LEVEL:
+    case CONF_KIND_SOURCE:
         return set_word(c, key, text, e);
     default:
         return set_string(c, key, text, e);
@@ -265,6 +310,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     switch (key->kind) {
     case CONF_KIND_ENDPOINTS:
     case CONF_KIND_MASTER_KEYS:
+    case CONF_KIND_ARGUMENTS:
         list = list_of(c, key);
         for (size_t i = 0; i < *list.n; i++)
             free((*list.items)[i]);
@@ -275,6 +321,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_SIZE:
     case CONF_KIND_ADDRESSING:
     case CONF_KIND_LOG_LEVEL:
+    case CONF_KIND_SOURCE:
         break;
     default:
         free(*(char **)member_of(c, key));

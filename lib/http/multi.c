@@ -4,11 +4,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/wiped_heap.h"
 
 enum { QUICK_READS = 4 }; /* TLS's last messages, the head of the answer, the beginning of its body */
 
@@ -335,10 +337,24 @@ static int open_curl(struct http_multi *m, struct err *e)
     return 0;
 }
 
+static int init_curl(struct err *e)
+{
+    static bool done;
+
+    if (!done &&
+            curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiped_heap_free, wiped_heap_realloc, strdup, calloc) != 0)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl cannot be initialized");
+    done = true;
+    return 0;
+}
+
 struct http_multi *http_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e)
 {
-    struct http_multi *m = calloc(1, sizeof(*m));
+    struct http_multi *m;
 
+    if (init_curl(e) < 0)
+        return NULL;
+    m = calloc(1, sizeof(*m));
     if (!m) {
         (void)err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;

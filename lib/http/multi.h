@@ -34,7 +34,8 @@ struct http_multi_transfer {
     CURLcode result;
 };
 
-/* Keeps up to `max_idle` idle connections. The caller frees. Errors: ERR_RESOURCE. */
+/* Keeps up to `max_idle` idle connections. The caller frees. Errors: ERR_RESOURCE. curl_global_init is done here, once
+ * for the process. */
 struct http_multi *http_multi_new(uv_loop_t *loop, unsigned max_idle, struct err *e);
 
 /* Starts it; its callbacks come from the loop. Errors: ERR_RESOURCE, then it is not added. */

@@ -10,6 +10,7 @@
 #include <linux/close_range.h>
 
 #include "base/cleanup.h"
+#include "base/secret.h"
 
 enum {
     KILL_AFTER_MS = 3000, /* of being asked to end */
@@ -24,9 +25,10 @@ struct program {
     char *path;
     uv_process_t process;
     uv_pipe_t output; /* stdout and stderr are one pipe: the order of lines is kept */
+    uv_pipe_t raw;    /* stdout, if somebody wants it as it is */
     uv_timer_t timer;
     unsigned open_handles;
-    bool exited, drained, stopping, late, stalled;
+    bool exited, drained, raw_drained, stopping, late, stalled;
     uint64_t used;       /* processor time and lines, when something was done last */
     unsigned idle_looks; /* since then */
     int64_t status;
@@ -75,11 +77,12 @@ static void on_closed(uv_handle_t *h)
 
 static void end_if_all_said(struct program *t)
 {
-    if (!t->exited || !t->drained)
+    if (!t->exited || !t->drained || !t->raw_drained)
         return;
     t->drained = false; /* once */
     uv_close((uv_handle_t *)&t->process, on_closed);
     uv_close((uv_handle_t *)&t->output, on_closed);
+    uv_close((uv_handle_t *)&t->raw, on_closed);
     uv_close((uv_handle_t *)&t->timer, on_closed);
 }
 
@@ -129,17 +132,33 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+static void on_read_raw(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct program *t = stream->data;
+
+    if (n > 0) {
+        t->spec.on_output(t->spec.ctx, (const uint8_t *)buf->base, (size_t)n);
+        secret_wipe(buf->base, (size_t)n);
+    } else if (n < 0 && !t->raw_drained) {
+        (void)uv_read_stop(stream);
+        t->raw_drained = true;
+        end_if_all_said(t);
+    }
+}
+
 /* ---- how long ---- */
 
 static void on_drained_enough(uv_timer_t *timer)
 {
     struct program *t = timer->data;
 
-    if (t->drained)
+    if (t->drained && t->raw_drained)
         return;
     (void)uv_read_stop((uv_stream_t *)&t->output);
-    end_line(t);
-    t->drained = true;
+    (void)uv_read_stop((uv_stream_t *)&t->raw);
+    if (!t->drained)
+        end_line(t);
+    t->drained = t->raw_drained = true;
     end_if_all_said(t);
 }
 
@@ -254,6 +273,30 @@ static char *variable(const char *name, const char *by_default)
     return asprintf(&out, "%s=%s", name, value && *value ? value : by_default) < 0 ? NULL : out;
 }
 
+/* A pipe that `output` reads; the other end goes to *theirs, which the caller closes. Returns libuv's error, or 0. */
+static int open_output(uv_pipe_t *output, int *theirs)
+{
+    uv_file ends[2];
+    int r = uv_pipe(ends, UV_NONBLOCK_PIPE, 0);
+
+    if (r < 0)
+        return r;
+    *theirs = ends[1];
+    r = uv_pipe_open(output, ends[0]);
+    if (r < 0)
+        close(ends[0]);
+    return r;
+}
+
+static int start_reading(struct program *t)
+{
+    int r = uv_read_start((uv_stream_t *)&t->output, on_alloc, on_read);
+
+    if (r >= 0 && t->spec.on_output)
+        r = uv_read_start((uv_stream_t *)&t->raw, on_alloc, on_read_raw);
+    return r;
+}
+
 static int spawn(struct program *t, uv_loop_t *loop)
 {
     _cleanup_free_ char *path = variable("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -277,8 +320,7 @@ static int spawn(struct program *t, uv_loop_t *loop)
             .stdio_count = INHERITED_FD + 1 + (int)t->spec.n_more,
             .flags = UV_PROCESS_DETACHED,
     };
-    uv_file ends[2];
-    int r;
+    int errors = -1, raw = -1, r;
 
     if (!path || !home)
         return UV_ENOMEM;
@@ -287,16 +329,17 @@ static int spawn(struct program *t, uv_loop_t *loop)
             stdio[INHERITED_FD + 1 + i] =
                     (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = t->spec.more_fds[i]};
     (void)close_range(INHERITED_FD, ~0U, CLOSE_RANGE_CLOEXEC); /* not each library that we use says so itself */
-    r = uv_pipe(ends, UV_NONBLOCK_PIPE, 0);
-    if (r < 0)
-        return r;
-    stdio[1].data.fd = stdio[2].data.fd = ends[1];
-    r = uv_pipe_open(&t->output, ends[0]);
-    if (r < 0)
-        close(ends[0]);
-    else
+    r = open_output(&t->output, &errors);
+    if (r >= 0 && t->spec.on_output)
+        r = open_output(&t->raw, &raw);
+    stdio[1].data.fd = raw >= 0 ? raw : errors;
+    stdio[2].data.fd = errors;
+    if (r >= 0)
         r = uv_spawn(loop, &t->process, &options);
-    close(ends[1]);
+    if (raw >= 0)
+        close(raw);
+    if (errors >= 0)
+        close(errors);
     return r;
 }
 
@@ -321,13 +364,15 @@ struct program *program_start(uv_loop_t *loop, const struct program_spec *spec, 
         return NULL;
     }
     t->spec = *spec;
-    t->process.data = t->output.data = t->timer.data = t;
+    t->process.data = t->output.data = t->raw.data = t->timer.data = t;
+    t->raw_drained = !spec->on_output;
     (void)uv_pipe_init(loop, &t->output, 0);
+    (void)uv_pipe_init(loop, &t->raw, 0);
     (void)uv_timer_init(loop, &t->timer);
-    t->open_handles = 3; /* uv_spawn initialises the process also when it fails */
+    t->open_handles = 4; /* uv_spawn initialises the process also when it fails */
     r = spawn(t, loop);
     if (r >= 0)
-        r = uv_read_start((uv_stream_t *)&t->output, on_alloc, on_read);
+        r = start_reading(t);
     t->spec.args = NULL;
     if (r >= 0) {
         if (spec->limit_ms)
@@ -342,6 +387,7 @@ struct program *program_start(uv_loop_t *loop, const struct program_spec *spec, 
     else
         uv_close((uv_handle_t *)&t->process, on_closed_unused);
     uv_close((uv_handle_t *)&t->output, on_closed_unused);
+    uv_close((uv_handle_t *)&t->raw, on_closed_unused);
     uv_close((uv_handle_t *)&t->timer, on_closed_unused);
     return NULL;
 }

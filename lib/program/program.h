@@ -8,6 +8,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/err.h"
@@ -28,6 +30,9 @@ struct program_spec {
                         * has started (proc(5): all of its session); 0: never */
     void *ctx;
     void (*on_line)(void *ctx, const char *line); /* stdout and stderr; at most TOOL_LINE_MAX bytes of each line */
+    /* Not NULL: stdout comes here as it is, and may be a secret: what passes here is wiped. on_line has stderr alone.
+     */
+    void (*on_output)(void *ctx, const uint8_t *data, size_t len);
     /* Once, never inside program_start, when the program has ended and said all; frees itself before. err NULL: it
      * ended with 0. Else ERR_CONFIG (an exit status other than 0: what it said last is in the text), ERR_TRANSIENT (a
      * signal, time), ERR_CANCELLED (program_stop). */

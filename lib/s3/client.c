@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/timestamp.h"
-#include "base/wiped_heap.h"
 #include "s3/client_inside.h"
 
 /* S3 refuses signatures that are older than 15 minutes; a clock that is off by less than this is not the reason. */
@@ -98,17 +97,6 @@ static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err
     return 0;
 }
 
-static int init_curl(struct err *e)
-{
-    static bool done;
-
-    if (!done &&
-            curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiped_heap_free, wiped_heap_realloc, strdup, calloc) != 0)
-        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "libcurl cannot be initialized");
-    done = true;
-    return 0;
-}
-
 struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, struct err *e)
 {
     _cleanup_(cleanup_release) struct s3_client *c = calloc(1, sizeof(*c));
@@ -122,8 +110,6 @@ struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, str
     if (copy_conf(c, conf, e) < 0)
         return NULL;
     if (c->conf.ca_cert && check_ca(c->conf.ca_cert, e) < 0)
-        return NULL;
-    if (init_curl(e) < 0)
         return NULL;
     c->sign = sign_cache_new(e);
     if (!c->sign)
@@ -234,6 +220,22 @@ int s3_client_credentials(struct s3_client *c, struct s3_credentials *out, struc
 {
     *out = (struct s3_credentials){0};
     return c->conf.credentials(c->conf.credentials_ctx, out, e);
+}
+
+bool s3_client_wait_for_credentials(struct s3_client *c, struct wait_link *w)
+{
+    return c->conf.credentials_wait && c->conf.credentials_wait(c->conf.credentials_ctx, w);
+}
+
+void s3_client_leave_credentials(struct s3_client *c, struct wait_link *w)
+{
+    if (c->conf.credentials_leave)
+        c->conf.credentials_leave(c->conf.credentials_ctx, w);
+}
+
+bool s3_client_refuse_credentials(struct s3_client *c, const char *access_key)
+{
+    return c->conf.credentials_refused && c->conf.credentials_refused(c->conf.credentials_ctx, access_key);
 }
 
 int s3_client_sign(struct s3_client *c, struct sign_request *r, struct buf *out, struct err *e)

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/secret.h"
+#include "base/wait_link.h"
 
 enum s3_addressing { S3_ADDRESSING_AUTO, S3_ADDRESSING_PATH, S3_ADDRESSING_VIRTUAL };
 
@@ -47,12 +48,19 @@ struct s3_conf {
     /* Asked before each signature, so that credentials that changed on disk are used at once. Errors: passed on. */
     void *credentials_ctx;
     int (*credentials)(void *ctx, struct s3_credentials *out, struct err *e);
+    /* For credentials that have to be fetched; NULL otherwise. Asked before each attempt: true where they are not there
+     * yet and w->on_ready comes, never inside of this call. The second: no longer wanted, fine if it does not wait. */
+    bool (*credentials_wait)(void *ctx, struct wait_link *w);
+    void (*credentials_leave)(void *ctx, struct wait_link *w);
+    /* The store says that those of this access key are not valid any more, or not yet: whether others are there or on
+     * their way, so that one more attempt is worth it. */
+    bool (*credentials_refused)(void *ctx, const char *access_key);
 };
 
 struct s3_client;
 
 /* Copies the configuration. The caller frees after all requests are done or cancelled. Errors: ERR_CONFIG (endpoint,
- * CA file), ERR_RESOURCE. curl_global_init is done here, once for the process. */
+ * CA file), ERR_RESOURCE. */
 struct s3_client *s3_client_new(uv_loop_t *loop, const struct s3_conf *conf, struct err *e);
 
 /* The loop it was made for: what is built on requests keeps its timers there. */

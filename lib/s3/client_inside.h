@@ -44,6 +44,11 @@ void s3_client_leave(struct s3_client *c, struct s3_client_waiter *w);
 /* The credentials for a signature now. Errors: as the owner's callback. */
 int s3_client_credentials(struct s3_client *c, struct s3_credentials *out, struct err *e);
 
+/* As those of s3_conf, with NULL for what is not there. */
+bool s3_client_wait_for_credentials(struct s3_client *c, struct wait_link *w);
+void s3_client_leave_credentials(struct s3_client *c, struct wait_link *w);
+bool s3_client_refuse_credentials(struct s3_client *c, const char *access_key);
+
 /* Appends Authorization for *r, whose region and time the client fills in. */
 int s3_client_sign(struct s3_client *c, struct sign_request *r, struct buf *out, struct err *e);
 

@@ -171,6 +171,7 @@ static int make(struct s3_request *r, struct gathered *g, struct err *e)
     if (!credentials.access_key[0] || !fits_in_a_header(credentials.access_key) ||
             strpbrk(credentials.access_key, "/, "))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the access key has characters that no access key has");
+    (void)snprintf(r->used_key, sizeof(r->used_key), "%s", credentials.access_key);
     g->instant = s3_client_now(r->client);
     (void)sign_time(g->instant, g->time);
     if (gather(r, g, &credentials, e) < 0)

@@ -149,6 +149,20 @@ static bool is_worth_signing_again(struct s3_request *r, const struct xml_error 
     return true;
 }
 
+/* Whether it is the credentials that are over, or not known yet. An answer to a HEAD has no code, and 400 is that of
+ * ExpiredToken. Others are tried once. */
+static bool is_worth_other_credentials(struct s3_request *r, const struct xml_error *error)
+{
+    static const char codes[] = "ExpiredToken InvalidToken InvalidAccessKeyId TokenRefreshRequired";
+    const bool is_refused =
+            error->code[0] ? is_fine(codes, error->code) : r->method == S3_HEAD && r->answer.status == 400;
+
+    if (!is_refused || r->renewed || !s3_client_refuse_credentials(r->client, r->used_key))
+        return false;
+    r->renewed = true;
+    return true;
+}
+
 static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_error *error, struct err *e)
 {
     const struct s3_verdict_place at = s3_outcome_place(r);
@@ -185,6 +199,8 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
         r->payload_hash[0] = '\0';
         return S3_ATTEMPT_AT_ONCE;
     }
+    if (is_worth_other_credentials(r, error))
+        return S3_ATTEMPT_AT_ONCE;
     return again || is_worth_signing_again(r, error) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
 }
 

@@ -1,9 +1,9 @@
 /*
  * The life of a request:
  *
- *     start → (turn of the loop) → slot → attempt → done
- *                  ↑                        ↓ failed, and may be tried again
- *                  └──────── wait ←─────────┘
+ *     start → (turn of the loop) → slot → credentials → attempt → done
+ *                  ↑                                      ↓ failed, and may be tried again
+ *                  └─────────────── wait ←────────────────┘
  */
 #include "s3/request.h"
 
@@ -66,6 +66,7 @@ static void end(struct s3_request *r)
     http_multi_remove(&r->transfer);
     s3_connect_forget(r);
     s3_client_leave(r->client, &r->waiter);
+    s3_client_leave_credentials(r->client, &r->credentials);
     give_slot(r);
     uv_close((uv_handle_t *)&r->timer, on_closed);
 }
@@ -181,6 +182,12 @@ static void on_curl_done(struct http_multi_transfer *t, CURLcode code)
         conclude(r, S3_ATTEMPT_FAILED, &e);
 }
 
+/* What keeps an attempt from its beginning passes where it is the credentials that could not be fetched. */
+static enum s3_attempt_end not_begun(const struct err *why)
+{
+    return err_is_transient(why) ? S3_ATTEMPT_AGAIN : S3_ATTEMPT_FAILED;
+}
+
 void s3_request_connected(struct s3_request *r, const struct err *err)
 {
     struct err e = ERR_INIT;
@@ -188,7 +195,7 @@ void s3_request_connected(struct s3_request *r, const struct err *err)
     if (err)
         conclude(r, S3_ATTEMPT_AGAIN, err);
     else if (s3_attempt_start(r, &e) < 0)
-        conclude(r, S3_ATTEMPT_FAILED, &e);
+        conclude(r, not_begun(&e), &e);
 }
 
 static void on_curl_progress(struct http_multi_transfer *t)
@@ -214,7 +221,7 @@ static void on_look(uv_timer_t *timer)
     conclude(r, s3_attempt_end(r, CURLE_OPERATION_TIMEDOUT, &e), &e);
 }
 
-static void attempt(struct s3_request *r)
+static void begin_attempt(struct s3_request *r)
 {
     struct err e = ERR_INIT;
 
@@ -222,11 +229,30 @@ static void attempt(struct s3_request *r)
     r->dialed = false;
     r->address.sa.sa_family = AF_UNSPEC;
     if (s3_attempt_start(r, &e) < 0) {
-        fail(r, &e);
+        conclude(r, not_begun(&e), &e);
         return;
     }
     if (s3_client_conf(r->client)->stall_timeout_ms > 0)
         (void)uv_timer_start(&r->timer, on_look, s3_attempt_look_ms(r), 0);
+}
+
+static void on_begin(uv_timer_t *timer)
+{
+    begin_attempt(CONTAINER_OF(timer, struct s3_request, timer));
+}
+
+static void on_credentials(struct wait_link *w)
+{
+    struct s3_request *r = CONTAINER_OF(w, struct s3_request, credentials);
+
+    (void)uv_timer_start(&r->timer, on_begin, 0, 0);
+}
+
+/* With a slot. What is signed with is taken when it is signed, and may have to be fetched before. */
+static void attempt(struct s3_request *r)
+{
+    if (!s3_client_wait_for_credentials(r->client, &r->credentials))
+        begin_attempt(r);
 }
 
 static void on_attempt(uv_timer_t *timer)
@@ -350,6 +376,7 @@ struct s3_request *s3_request_start(struct s3_client *c, const struct s3_request
     r->transfer.on_done = on_curl_done;
     r->transfer.on_progress = on_curl_progress;
     r->waiter.on_slot = on_slot;
+    r->credentials.on_ready = on_credentials;
     r->backoff = (struct backoff){.initial_ms = conf->retry_min_ms, .max_ms = conf->retry_max_ms};
     if (r->patience_ms && r->backoff.max_ms > PATIENT_WAIT_MAX_MS)
         r->backoff.max_ms = PATIENT_WAIT_MAX_MS;

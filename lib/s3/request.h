@@ -6,7 +6,8 @@
  * RequestTimeout, ServiceUnavailable, OperationAborted, ConditionalRequestConflict, also as an <Error> inside a 200 (S3
  * API, CompleteMultipartUpload, CopyObject, DeleteObjects). RequestTimeTooSkewed and a 403 whose Date is far from ours
  * correct the clock and are tried again once, at once; a signature that is refused is tried once more where one was
- * accepted before; so is a kept connection that turns out to be dead. A put that is refused for want of Content-MD5, as
+ * accepted before, or with other credentials where these are fetched from somewhere; so is a kept connection that turns
+ * out to be dead. A put that is refused for want of Content-MD5, as
  * S3 does where objects come under retention by default, is sent again with it, and so are all later ones of this
  * client; the same goes for a body over TLS and its SHA-256. All else is an answer.
  *

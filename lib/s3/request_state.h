@@ -22,6 +22,8 @@
 
 #define S3_UNSIGNED_PAYLOAD "UNSIGNED-PAYLOAD"
 
+enum { S3_ACCESS_KEY_MAX = 1025 };
+
 struct s3_request_header {
     char *name, *value;
 };
@@ -56,6 +58,7 @@ struct s3_request {
     uv_timer_t timer;
     struct s3_client_waiter waiter;
     bool has_slot;
+    struct wait_link credentials;
 
     /* The connection, see connect.c. */
     struct race_addresses addresses; /* that curl was about to connect to in this pass */
@@ -78,8 +81,9 @@ struct s3_request {
     uint64_t moved; /* bytes in both directions, for the watch */
     uint64_t seen_moved, seen_change_ms;
     int seen_unsent;
-    size_t into_begun; /* into_done when the attempt began */
-    int64_t used_skew; /* what its signature was corrected by */
+    size_t into_begun;                /* into_done when the attempt began */
+    int64_t used_skew;                /* what its signature was corrected by */
+    char used_key[S3_ACCESS_KEY_MAX]; /* the access key that it was made with */
 
     /* Over the attempts. */
     size_t into_done;      /* bytes of `into` that are there */
@@ -88,7 +92,7 @@ struct s3_request {
     char into_etag[S3_ETAG_MAX];
     unsigned attempts;
     unsigned resent; /* within attempts */
-    bool fresh, went_stale, corrected_clock, signed_again;
+    bool fresh, went_stale, corrected_clock, signed_again, renewed;
     bool signs_payload; /* though it is protected by TLS */
     struct backoff backoff;
     uint64_t start_ms;
@@ -100,7 +104,7 @@ enum s3_attempt_end {
     S3_ATTEMPT_DONE,    /* r->response is the answer */
     S3_ATTEMPT_FAILED,  /* for good */
     S3_ATTEMPT_AGAIN,   /* after a wait */
-    S3_ATTEMPT_AT_ONCE, /* the connection was dead, or the clock is corrected */
+    S3_ATTEMPT_AT_ONCE, /* the connection was dead, the clock is corrected, or other credentials come */
 };
 
 /* Signs and starts an attempt, or with dialed set its second pass. Errors: ERR_RESOURCE, ERR_CONFIG, those of the

@@ -88,6 +88,11 @@ static void hmac(uint8_t out[KEY_LEN], const void *key, size_t key_len, const ch
     secret_wipe(&state, sizeof(state));
 }
 
+static const char *service_of(const struct sign_request *r)
+{
+    return r->service ? r->service : "s3";
+}
+
 static void fingerprint(uint8_t out[FINGERPRINT_LEN], const struct sign_request *r, const char day[9])
 {
     crypto_generichash_state state;
@@ -95,6 +100,7 @@ static void fingerprint(uint8_t out[FINGERPRINT_LEN], const struct sign_request 
     crypto_generichash_init(&state, NULL, 0, FINGERPRINT_LEN);
     crypto_generichash_update(&state, (const uint8_t *)day, 9);
     crypto_generichash_update(&state, (const uint8_t *)r->region, strlen(r->region) + 1);
+    crypto_generichash_update(&state, (const uint8_t *)service_of(r), strlen(service_of(r)) + 1);
     crypto_generichash_update(&state, secret_const_data(r->secret_key), secret_len(r->secret_key));
     crypto_generichash_final(&state, out, FINGERPRINT_LEN);
     secret_wipe(&state, sizeof(state));
@@ -127,7 +133,7 @@ static int fill_cache(struct sign_cache *cache, const struct sign_request *r, co
             return -1;
         hmac(key, secret_const_data(start), secret_len(start), day);
         hmac(key, key, KEY_LEN, r->region);
-        hmac(key, key, KEY_LEN, "s3");
+        hmac(key, key, KEY_LEN, service_of(r));
         hmac(key, key, KEY_LEN, "aws4_request");
         memcpy(key + KEY_LEN, mark, FINGERPRINT_LEN);
         cache->filled = true;
@@ -226,14 +232,14 @@ int sign_authorization(struct sign_cache *cache, const struct sign_request *r, s
         return -1;
 
     const char *const string[] = {
-            "AWS4-HMAC-SHA256\n", time_text, "\n", day, "/", r->region, "/s3/aws4_request\n", hash};
+            "AWS4-HMAC-SHA256\n", time_text, "\n", day, "/", r->region, "/", service_of(r), "/aws4_request\n", hash};
     if (append_all(&to_sign, string, ARRAY_LEN(string), e) < 0 || buf_append(&to_sign, "", 1, e) < 0)
         return -1;
     hmac(mac, secret_const_data(cache->key), KEY_LEN, (const char *)to_sign.data);
     to_hex(signature, mac);
 
-    const char *const value[] = {
-            "AWS4-HMAC-SHA256 Credential=", r->access_key, "/", day, "/", r->region, "/s3/aws4_request,SignedHeaders="};
+    const char *const value[] = {"AWS4-HMAC-SHA256 Credential=", r->access_key, "/", day, "/", r->region, "/",
+            service_of(r), "/aws4_request,SignedHeaders="};
     if (append_all(out, value, ARRAY_LEN(value), e) < 0 || buf_append(out, names.data, names.len, e) < 0 ||
             append_text(out, ",Signature=", e) < 0 || append_text(out, signature, e) < 0)
         return -1;

@@ -25,7 +25,8 @@ struct sign_request {
     const char *access_key;
     const struct secret *secret_key;
     const char *region;
-    int64_t instant; /* seconds since the epoch, by the server's clock */
+    const char *service; /* "sts"; NULL: "s3" */
+    int64_t instant;     /* seconds since the epoch, by the server's clock */
 };
 
 /* The day key's cache. */

@@ -2,7 +2,10 @@
 
 #include <expat.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/wiped_heap.h"
 
 enum { PATH_MAX_LEN = XML_DEPTH_MAX * (XML_NAME_MAX + 1) };
 
@@ -149,6 +152,9 @@ static int read_all(struct reader *r, struct bytes doc)
             XML_ErrorString(XML_GetErrorCode(r->parser)), (long long)byte_index(r->parser));
 }
 
+/* Some answers hold keys. */
+static const XML_Memory_Handling_Suite memory = {malloc, wiped_heap_realloc, wiped_heap_free};
+
 int xml_visit(struct bytes doc, const struct xml_visitor *v, struct err *e)
 {
     struct reader r = {.visitor = v, .text = BUF_INIT(XML_TEXT_MAX + 1), .err = e};
@@ -162,7 +168,7 @@ int xml_visit(struct bytes doc, const struct xml_visitor *v, struct err *e)
         return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "an empty answer in place of XML");
     if (doc.len > INT32_MAX)
         return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "more than 2 GiB of XML");
-    r.parser = XML_ParserCreate(NULL);
+    r.parser = XML_ParserCreate_MM(NULL, &memory, NULL);
     if (!r.parser)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
     result = read_all(&r, doc);

@@ -274,5 +274,5 @@ def test_the_environment_has_no_credentials(config):
     config.replace("    key_auth: s3.yml\n", "")
     done = config.run("--check-config", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="GEHEIM")
     assert done.returncode == 2
-    assert re.fullmatch(r"config\.yml:18:3: s3_client\.auth\.key_auth: is missing: .* never taken from the "
-                        r"environment\.\n", done.stderr)
+    assert re.fullmatch(r"config\.yml:18:3: s3_client\.auth\.key_auth: is missing: .*, s3_client\.auth\.source "
+                        r"says so\.\n", done.stderr)

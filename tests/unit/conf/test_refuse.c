@@ -165,8 +165,8 @@ static void wrong_lists_of_previous_keys(void **state)
 }
 
 #define KEY_AUTH_HELP                                                                                                  \
-    "is missing: YAML file with access_key and secret_key, and session_token if there is one; credentials are never "  \
-    "taken from the environment."
+    "is missing: YAML file with access_key and secret_key, and session_token if there is one; where the credentials "  \
+    "come from somewhere else, s3_client.auth.source says so."
 
 static void no_value(void **state)
 {
@@ -254,6 +254,33 @@ static void mandatory_keys(void **state)
     scratch_expect_refused(cases, ARRAY_LEN(cases));
 }
 
+static void sources_of_credentials(void **state)
+{
+    static const struct scratch_refused cases[] = {
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    source: aws\n",
+                    "f.yml:6:13: s3_client.auth.source: 'aws' is none of file, instance, container, web-identity, "
+                    "process, profile"},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    source: file\n",
+                    "f.yml:5:3: s3_client.auth.key_auth: " KEY_AUTH_HELP},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    source: process\n    key_auth: k\n",
+                    "f.yml:5:3: s3_client.auth.process: is missing: The program that prints credentials, and its "
+                    "arguments, as a list."},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    source: profile\n",
+                    "f.yml:5:3: s3_client.auth.shared_credentials_file: is missing: The file of the AWS CLI that the "
+                    "profile is in; HOME does not say where it is."},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    process: a b\n",
+                    "f.yml:6:14: s3_client.auth.process: must be a list: [\"/program\", ...]"},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    role_arn: a b\n",
+                    "f.yml:6:15: s3_client.auth.role_arn: 'a b' has a character that cannot be in such a name"},
+            {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    sts_endpoint: https://a/b\n",
+                    "f.yml:6:19: s3_client.auth.sts_endpoint: 'https://a/b' is not an endpoint: there is "
+                    "something after host and port; they stand alone"},
+    };
+
+    (void)state;
+    scratch_expect_refused(cases, ARRAY_LEN(cases));
+}
+
 static void keys_that_go_together(void **state)
 {
     static const struct scratch_refused cases[] = {
@@ -292,6 +319,7 @@ int main(void)
             cmocka_unit_test(unknown_keys),
             cmocka_unit_test(keys_twice),
             cmocka_unit_test(mandatory_keys),
+            cmocka_unit_test(sources_of_credentials),
             cmocka_unit_test(keys_that_go_together),
     };
 

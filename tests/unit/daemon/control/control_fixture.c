@@ -26,6 +26,14 @@ uv_loop_t *core_loop(const struct core *c)
     return &loop;
 }
 
+bool core_credentials_state(const struct core *c, struct cloud_state *out)
+{
+    (void)c;
+    *out = (struct cloud_state){.kind = "instance", .is_there = true, .expires = 1700000000};
+    (void)err_set(&out->trouble, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "credentials from instance: no answer");
+    return true;
+}
+
 const struct conf *core_conf(const struct core *c)
 {
     (void)c;

@@ -186,7 +186,8 @@ static void test_status(void **state)
             "\"key\":\"\",\"key_trouble\":\"\",\"endpoints\":[],\"schedule\":\"\",\"next_backup\":null,"
             "\"newest\":null,\"failures_in_a_row\":0,\"last_"
             "prune\":null,\"pruned\":null,\"running\":null,\"beside\":null,\"waiting\":[],\"last_success\":null,\"last_"
-            "failure\":null}\n",
+            "failure\":null,"
+            "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
             results_done(&done));
     status.key = text("f");
     status.key_trouble = text("t");
@@ -203,7 +204,8 @@ static void test_status(void **state)
                    "in_a_row\":0,\"last_prune\":null,\"pruned\":null,\"running\":{\"job\":\"backup\",\"since\":null,"
                    "\"note\":\"\"},\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
-                   "\"text\":\"\"}}\n",
+                   "\"text\":\"\"},"
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
             results_done(&done));
     running.progress = &progress;
     progress.phase = text("streaming");
@@ -217,7 +219,8 @@ static void test_status(void **state)
                    "\"waiting\":[],"
                    "\"last_success\":"
                    "null,\"last_"
-                   "failure\":null}\n",
+                   "failure\":null,"
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
             results_done(&done));
     progress.unit = text("keys");
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
@@ -228,7 +231,8 @@ static void test_status(void **state)
                    "\"backup\","
                    "\"since\":null,\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"keys\",\"note\":\"\"},"
                    "\"beside\":null,\"waiting\":[],"
-                   "\"last_success\":null,\"last_failure\":null}\n",
+                   "\"last_success\":null,\"last_failure\":null,"
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
             results_done(&done));
 }
 
