@@ -112,6 +112,7 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     entry.state = text(state_name(shown));
     entry.last_modified = b->last_modified;
     entry.etcd_version = text(shown->etcd_version);
+    entry.storage_version = text(shown->storage_version);
     entry.revision_before = shown->revision_before;
     entry.revision_after = shown->revision_after;
     entry.verified = facts.verified;
@@ -149,7 +150,10 @@ int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
     verdict.drilled = v->drilled;
     verdict.unknown = v->is_unknown;
     verdict.revision = v->revision;
-    verdict.keys = v->keys;
+    verdict.counts_keys = v->drilled && v->counts_keys;
+    verdict.counts_entries = v->drilled && !v->counts_keys;
+    verdict.keys = v->counts_keys ? v->count : 0;
+    verdict.entries = v->counts_keys ? 0 : v->count;
     reply.body_case = CONTROL__REPLY__BODY_VERDICT;
     reply.verdict = &verdict;
     return append(out, &reply, e);

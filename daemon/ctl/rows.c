@@ -19,8 +19,9 @@ static struct table_column entry_columns[] = {
         {"STATE", 15, false, 0},
         {"VERIFIED", 11, false, 2},
         {"ETCD", 7, false, 6},
+        {"STORAGE", 7, false, 7},
         {"REVISION", 13, false, 5},
-        {"NAME", 32, false, 7},
+        {"NAME", 32, false, 8},
 };
 
 static unsigned width_of_terminal(void)
@@ -83,6 +84,7 @@ void rows_entry(const Control__Entry *e, int64_t now)
     is_whole = table_row(stdout, entry_columns, ARRAY_LEN(entry_columns),
             (const char *const[]){instant, when, size_format(e->size, size), e->encrypted ? "yes" : "no", key, e->state,
                     verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
+                    e->storage_version[0] ? e->storage_version : "-",
                     revisions(e->revision_before, e->revision_after, range), e->name},
             width_of_terminal());
     if (!is_whole && !e->instant) /* the name is all that says which it is */
@@ -96,7 +98,7 @@ static struct table_column verdict_columns[] = {
         {"ENCRYPTED", 9, false, 2},
         {"TIME", 7, true, 1},
         {"REVISION", 10, true, 0},
-        {"KEYS", 8, true, 0},
+        {"HOLDS", 15, false, 0},
         {"NAME", 32, false, 3},
 };
 
@@ -108,7 +110,7 @@ void rows_verdict_header(FILE *table, const Control__Verdict *first)
 
 void rows_verdict(FILE *table, const Control__Verdict *v)
 {
-    char instant[TIMESTAMP_TEXT_MAX] = "-", size[SIZE_TEXT_MAX] = "-", revision[24] = "-", keys[24] = "-";
+    char instant[TIMESTAMP_TEXT_MAX] = "-", size[SIZE_TEXT_MAX] = "-", revision[24] = "-", holds[40] = "-";
     char time[32];
 
     if (v->instant)
@@ -117,14 +119,15 @@ void rows_verdict(FILE *table, const Control__Verdict *v)
         (void)size_format(v->snapshot_size, size);
     if (v->drilled) {
         (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
-        (void)snprintf(keys, sizeof(keys), "%" PRIu64, v->keys);
+        (void)snprintf(holds, sizeof(holds), "%" PRIu64 " %s", v->counts_keys ? v->keys : v->entries,
+                v->counts_keys ? "keys" : "entries");
     }
     (void)snprintf(time, sizeof(time), "%.1f s", (double)v->elapsed_ms / 1000);
     (void)table_row(table, verdict_columns, ARRAY_LEN(verdict_columns),
             (const char *const[]){v->good      ? "good"
                                   : v->unknown ? "UNKNOWN"
                                                : "BAD",
-                    instant, size, v->encrypted ? "yes" : "no", time, revision, keys, v->name},
+                    instant, size, v->encrypted ? "yes" : "no", time, revision, holds, v->name},
             width_of_terminal());
     if (!v->good)
         (void)fprintf(table, "         %s\n", v->text);

@@ -46,7 +46,7 @@ struct backup_result {
     struct etcd_status member;              /* that it was taken from, before the snapshot */
     char storage_version[ETCD_VERSION_MAX]; /* of its format, since 3.6; or "" */
     int64_t revision_after; /* the snapshot lies between member.revision and this; 0 if that could not be asked */
-    char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* why it may be old or damaged, as was noted; "": nothing speaks for that */
+    char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* what speaks against it, as was noted, or "" */
 };
 
 /* A finished restore, or one that could be. The pointers are owned by the job and valid during `done`. */
@@ -77,7 +77,8 @@ struct verdict {
     bool encrypted;
     bool drilled;     /* etcd's own tool has unpacked it and looked at it; then: */
     int64_t revision; /* of the last write in it */
-    uint64_t keys;    /* with their versions that are not compacted */
+    bool counts_keys; /* `count` is of keys; or of the entries of all buckets (unpack.h) */
+    uint64_t count;
 };
 
 /* All that was to be verified has been looked at. */

@@ -177,3 +177,14 @@ bool etcd_choose_mixture(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUB
             s->cluster_id, s->endpoint, s->stranger, s->stranger_cluster_id, more);
     return true;
 }
+
+bool etcd_choose_downgrade(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_MAX])
+{
+    if (!s->downgrade[0])
+        return false;
+    (void)snprintf(text, ETCD_CHOOSE_DOUBT_MAX,
+            "etcd is being downgraded to %s: the backup may be of the storage of either release; make another one when "
+            "that is done",
+            s->downgrade);
+    return true;
+}

@@ -60,3 +60,7 @@ bool etcd_choose_doubt(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_
 
 /* The same for one whose configuration mixes clusters: it may be of the wrong one. */
 bool etcd_choose_mixture(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_MAX]);
+
+/* The same for a cluster that is being downgraded: etcd changes its storage to the older release's at some moment that
+ * nobody is told, so a snapshot may be of either. */
+bool etcd_choose_downgrade(const struct etcd_status *s, char text[ETCD_CHOOSE_DOUBT_MAX]);

@@ -62,6 +62,8 @@ struct etcd_status {
     int64_t revision;
     uint64_t db_size, db_size_in_use; /* bytes; in_use 0 where the server is too old to say */
     bool is_learner;
+    char downgrade[ETCD_VERSION_MAX]; /* what the cluster is being downgraded to, "3.6.0"; "": nobody has asked for it
+                                       */
     unsigned
             strangers; /* other endpoints that answered and are of another cluster; of a session's member. The first: */
     char stranger[ETCD_ENDPOINT_MAX];

@@ -97,6 +97,13 @@ static void read_alarm(const char *text, struct etcd_status *out)
     }
 }
 
+static void read_downgrade(const Etcdserverpb__DowngradeInfo *info, char out[ETCD_VERSION_MAX])
+{
+    bool is_under_way = info && info->enabled;
+
+    copy_text(out, ETCD_VERSION_MAX, !is_under_way ? "" : info->targetversion[0] ? info->targetversion : "?");
+}
+
 int etcd_messages_status(struct bytes message, struct etcd_status *out, struct err *e)
 {
     struct memory memory = MEMORY_INIT(memory, memory_free);
@@ -115,6 +122,7 @@ int etcd_messages_status(struct bytes message, struct etcd_status *out, struct e
     out->db_size = not_negative(m->dbsize);
     out->db_size_in_use = not_negative(m->dbsizeinuse);
     out->is_learner = m->islearner;
+    read_downgrade(m->downgradeinfo, out->downgrade);
     out->alarms[0] = '\0';
     out->alarm_nospace = out->alarm_corrupt = out->corrupt_unknown = false;
     out->behind = 0;

@@ -202,8 +202,9 @@ class Etcd(Server):
         return path
 
     def describe(self, path):
-        """Hash, revision and number of keys in a snapshot file, as etcdctl tells them."""
-        done = subprocess.run([self.binary("etcdctl"), "snapshot", "status", path, "-w", "json"], check=True,
+        """Hash, revision and number of keys (up to 3.5: of entries) in a snapshot file, as etcd's own tool tells them."""
+        tool = self.binary("etcdctl" if self.version == "3.4" else "etcdutl")
+        done = subprocess.run([tool, "snapshot", "status", path, "-w", "json"], check=True,
                               env=dict(ENVIRONMENT, ETCDCTL_API="3"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         told = json.loads(done.stdout)
         return told["hash"], told["revision"], told["totalKey"]

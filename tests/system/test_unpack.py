@@ -6,20 +6,14 @@ import pwd
 import shutil
 import stat
 import subprocess
-from contextlib import ExitStack
 
 import pytest
 
 from etcd_peer import message
-from servers import free_ports
 from test_control import as_other, needs_root
-from unpacking import (Revived, contents, data_of, hash_of, held, hidden, plaintext, refused, tool, unpack)
+from unpacking import (Revived, contents, data_of, hash_of, held, hidden, plaintext, refused, three, tool, tool_of, unpack)
 
 OLD, NEW = {"version": "3.4"}, {"version": "3.5", "tls": "mutual"}
-
-
-def program(etcd):
-    return etcd.binary("etcdctl" if etcd.version == "3.4" else "etcdutl")
 
 
 @pytest.fixture
@@ -28,7 +22,7 @@ def backed_up(new_site, bucket, shared_etcd, folder):
     def make(options=None, start=True, **site):
         etcd = shared_etcd(**(options or NEW))
         made = new_site(etcd, bucket, **site)
-        made.tool = program(etcd)
+        made.tool = tool_of(etcd)
         if start:
             made.start()
         done = made.ctl("backup", "-q", "--json")
@@ -192,17 +186,7 @@ def test_bumping_that_cannot_be(backed_up, folder):
 def test_a_cluster_of_three(backed_up, folder):
     """Three members, each restored with its own name: they find each other and serve the same data."""
     site = backed_up()
-    peers = [f"http://127.0.0.1:{port}" for port in free_ports(3)]
-    cluster = ",".join(f"m{n}={peer}" for n, peer in enumerate(peers))
-    for n, peer in enumerate(peers):
-        done = unpack(site, folder / f"m{n}", "-n", f"m{n}", "-l", cluster, "-a", peer, "-o", "restored", "-e", site.tool)
-        assert done.status == 0, done
-    with ExitStack() as stack:
-        members = [Revived(site.etcd, folder / f"m{n}", name=f"m{n}", peer=peer) for n, peer in enumerate(peers)]
-        for member in members:
-            stack.push(member)
-        for member in members:
-            member.wait()
+    with three(site, folder) as members:
         revision, _ = data_of(site.etcd)
         expected = data_of(site.etcd), hash_of(site.etcd, revision)
         assert [(data_of(member), hash_of(member, revision)) for member in members] == [expected] * 3

@@ -19,7 +19,7 @@ from s3_proxy import DROP, Answer, Cut, Hold, error
 from servers import MIB, Programs, gone, wait_for
 from test_control import needs_root
 from test_kill import children
-from test_unpack import backed_up, mounted, program  # pylint: disable=unused-import # fixtures
+from test_unpack import backed_up, mounted, tool_of  # pylint: disable=unused-import # fixtures
 from unpacking import contents, end_of, held, hidden, marked, plaintext, refused, tool, unpack
 
 CHUNK = reader.CHUNK + reader.OVERHEAD
@@ -140,7 +140,7 @@ def test_without_its_sha256(backed_up, folder):
 
 def test_nothing_there(new_site, etcd, bucket, folder):
     site, target = new_site(etcd, bucket).start(), folder / "data"
-    arguments = ["-e", program(etcd)]
+    arguments = ["-e", tool_of(etcd)]
     refused(site, folder, target, 1, "no complete backup in", bucket.name, arguments=arguments)
     assert site.ctl("backup", "-q").status == 0
     name, = bucket.dumps()
@@ -164,7 +164,7 @@ def is_dump(request):
 def test_a_connection_that_breaks(ceph, medium, proxied, folder):
     """In the middle of each piece: it goes on at the byte where it broke, and nothing is asked for twice."""
     site, proxy = proxied(ceph, medium)
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     assert site.start().ctl("backup", "-q").status == 0
     size = site.bucket.list()[site.bucket.dumps()[0]]
     broken = {}
@@ -191,7 +191,7 @@ def test_a_connection_that_breaks(ceph, medium, proxied, folder):
 ], ids=lambda value: str(value.status) if isinstance(value, Answer) else "")
 def test_refused_in_mid_download(ceph, medium, proxied, folder, way, words):
     site, proxy = proxied(ceph, medium)
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     assert site.start().ctl("backup", "-q").status == 0
     proxy.rule = lambda request: way if is_dump(request) and request.start >= 4 * CHUNK else None
     refused(site, folder, folder / "data", 5 if way.status in (412, 416) else 1, site.bucket.dumps()[0], words,
@@ -204,7 +204,7 @@ def test_store_that_dies_in_mid_download(ceph, medium, proxied, folder, way):
     """It stays away for longer than the few attempts that other requests get: the person is told, and when it comes back
     nothing that was fetched is fetched again."""
     site, proxy = proxied(ceph, medium)
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     if way == "socket":
         site.start()
     assert site.ctl("backup", "-q").status == 0
@@ -234,7 +234,7 @@ def test_store_that_dies_in_mid_download(ceph, medium, proxied, folder, way):
 def test_store_that_does_not_come_back(ceph, medium, proxied, folder):
     """It is waited for, but not for ever, and the person is told how to go on. hurry.c brings the end here."""
     site, proxy = proxied(ceph, medium, request_timeout="1h")
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     assert site.ctl("backup", "-q").status == 0
     site.programs = Programs()
     site.programs.environment |= {"LD_PRELOAD": str(Path(site.programs.daemon).parents[1] / "tests/system/hurry.so"),
@@ -253,7 +253,7 @@ def test_store_that_does_not_come_back(ceph, medium, proxied, folder):
 def test_told_while_it_looks(ceph, medium, proxied, folder):
     """What restore, verify and list ask before the first byte moves is tried a few times: why is told each time."""
     site, proxy = proxied(ceph, medium)
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     assert site.ctl("backup", "-q").status == 0
 
     def told(*arguments, status=0):
@@ -285,7 +285,7 @@ def test_told_while_it_looks(ceph, medium, proxied, folder):
 def test_interrupted_while_the_store_is_away(ceph, medium, proxied, folder):
     """A restore that waits for the store ends at once, and the next one works."""
     site, proxy = proxied(ceph, medium)
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     assert site.start().ctl("backup", "-q").status == 0
 
     def later():
@@ -334,7 +334,7 @@ def test_disk_full_while_fetching(ceph, medium, proxied, folder, mounted, way):
     """Somebody else takes the room while the dump is coming."""
     site, proxy = proxied(ceph, medium)
     disk = mounted(folder / "disk")
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     site.configure({"snapshot_path": disk / "snapshot.db"})
     if way == "socket":
         site.start()
@@ -499,7 +499,7 @@ def test_interrupted_while_looking(backed_up, folder):
 @pytest.mark.parametrize("way", ["socket", "private"])
 def test_interrupted_while_fetching(ceph, medium, proxied, folder, way):
     site, proxy = proxied(ceph, medium)
-    site.tool = program(medium)
+    site.tool = tool_of(medium)
     if way == "socket":
         site.start()
     assert site.ctl("backup", "-q").status == 0

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 
 from servers import ENVIRONMENT, descriptors, free_ports, wait_for
 
@@ -21,7 +21,7 @@ def tool(folder, etcd, body, name="tool"):
     """A stand-in that says of itself what the real one says, and in place of `snapshot restore` runs `body`, a piece of
     shell in which "$real" is the real one. `mark` tells the test that it has come there, and its process id."""
     path = folder / name
-    real = etcd.binary("etcdctl" if etcd.version == "3.4" else "etcdutl")
+    real = tool_of(etcd)
     path.write_text(f"""#!/bin/sh
 real={real}
 mark() {{ echo $$ >'{folder}/mark.new' && mv '{folder}/mark.new' '{folder}/mark'; }}
@@ -138,6 +138,28 @@ class Revived:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+
+
+def tool_of(etcd):
+    """The program of its release that unpacks."""
+    return etcd.binary("etcdctl" if etcd.version == "3.4" else "etcdutl")
+
+
+@contextmanager
+def three(site, folder):
+    """The latest backup restored for three members, each with its own name, which then form a cluster."""
+    peers = [f"http://127.0.0.1:{port}" for port in free_ports(3)]
+    cluster = ",".join(f"m{n}={peer}" for n, peer in enumerate(peers))
+    for n, peer in enumerate(peers):
+        done = unpack(site, folder / f"m{n}", "-n", f"m{n}", "-l", cluster, "-a", peer, "-o", "restored", "-e", tool_of(site.etcd))
+        assert done.status == 0, done
+    with ExitStack() as stack:
+        members = [Revived(site.etcd, folder / f"m{n}", name=f"m{n}", peer=peer) for n, peer in enumerate(peers)]
+        for member in members:
+            stack.push(member)
+        for member in members:
+            member.wait()
+        yield members
 
 
 def data_of(server):

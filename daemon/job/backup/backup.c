@@ -156,6 +156,8 @@ static void tell_doubts(struct backup *b)
         tell_doubt(b, doubt);
     if (etcd_choose_mixture(&b->result.member, doubt))
         tell_doubt(b, doubt);
+    if (etcd_choose_downgrade(&b->result.member, doubt))
+        tell_doubt(b, doubt);
     if (b->other_cluster[0])
         tell_doubt(b, b->other_cluster);
 }
@@ -430,6 +432,8 @@ static void on_status_after(void *ctx, const struct etcd_status *status, const s
     if (status) { /* what came out meanwhile was true of the snapshot, too */
         b->result.member.alarm_corrupt = b->result.member.alarm_corrupt || status->alarm_corrupt;
         b->result.member.corrupt_unknown = b->result.member.corrupt_unknown || status->corrupt_unknown;
+        if (!b->result.member.downgrade[0])
+            memcpy(b->result.member.downgrade, status->downgrade, sizeof(b->result.member.downgrade));
     }
     store_key(b);
 }

@@ -57,6 +57,7 @@ int data_key_store(
             .wrapped = k->wrapped,
             .cluster = backup->member.cluster_id,
             .etcd_version = backup->member.version,
+            .storage_version = backup->storage_version,
             .revision_before = backup->member.revision,
             .revision_after = backup->revision_after,
             .ctx = events->ctx,

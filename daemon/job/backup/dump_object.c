@@ -27,7 +27,7 @@ struct s3_upload *dump_object_start(
     const struct s3_param metadata[] = {
             {"etcd-version", backup->member.version}, {"etcd-revision", revision}, {DUMP_CLUSTER, cluster},
             {DUMP_ENCRYPTION, backup->encrypted ? DUMP_ENCRYPTION_STREAM : DUMP_ENCRYPTION_NONE},
-            {"storage-version", backup->storage_version}, /* the last: where it is not known it is left out */
+            {DUMP_STORAGE, backup->storage_version}, /* the last: where it is not known it is left out */
     };
     struct s3_upload_spec spec = {
             .key = backup->name,

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "etcd/client.h"
 #include "job/bucket/dump_metadata.h"
 #include "s3/object.h"
 #include "s3/upload.h"
@@ -17,7 +18,8 @@ struct key_object {
     struct s3_request *request;
     char name[NAME_TEXT_MAX];
     uint8_t wrapped[KEY_WRAPPED_LEN];
-    char revision_before[24], revision_after[24], etcd_version[32], cluster[24];
+    char revision_before[24], revision_after[24], etcd_version[ETCD_VERSION_MAX], storage_version[ETCD_VERSION_MAX],
+            cluster[24];
     bool stored; /* by us, for sure */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry);
@@ -136,16 +138,18 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
-    const struct s3_param metadata[] = {
-            {"etcd-version", k->etcd_version}, {"etcd-revision", k->revision_before},
+    const struct s3_param all[] = {
+            {"etcd-version", k->etcd_version},
+            {"etcd-revision", k->revision_before},
             {"etcd-revision-after", k->revision_after},
-            {DUMP_CLUSTER, k->cluster}, /* the last: where it is not known it is left out */
+            {DUMP_CLUSTER, k->cluster},
+            {DUMP_STORAGE, k->storage_version},
     };
+    struct s3_param metadata[ARRAY_LEN(all)]; /* without what is not known */
     struct s3_put_spec spec = {
             .key = k->name,
             .body = {.data = k->wrapped, .len = sizeof(k->wrapped)},
             .metadata = metadata,
-            .n_metadata = ARRAY_LEN(metadata) - (k->cluster[0] ? 0 : 1),
             .if_none_match = if_none_match,
             .patience_ms = S3_OUTAGE_MS,
             .ctx = k,
@@ -153,6 +157,9 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             .on_done = on_put,
     };
 
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].value[0])
+            metadata[spec.n_metadata++] = all[i];
     k->request = s3_put(k->s3, &spec, e);
     return k->request ? 0 : -1;
 }
@@ -171,6 +178,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     name_key_of_dump(k->name, spec->dump);
     memcpy(k->wrapped, spec->wrapped, sizeof(k->wrapped));
     (void)snprintf(k->etcd_version, sizeof(k->etcd_version), "%s", spec->etcd_version);
+    (void)snprintf(k->storage_version, sizeof(k->storage_version), "%s", spec->storage_version);
     (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
     if (spec->cluster)
         (void)snprintf(k->cluster, sizeof(k->cluster), "%" PRIx64, spec->cluster);

@@ -18,11 +18,12 @@
 struct key_object;
 
 struct key_object_spec {
-    const char *dump;         /* name of the dump; the key's name is derived from it; copied */
-    const uint8_t *wrapped;   /* KEY_WRAPPED_LEN bytes; copied */
-    uint64_t cluster;         /* of etcd; 0: not known */
-    const char *etcd_version; /* as metadata, like the next two; copied */
-    int64_t revision_before;  /* 0: unknown */
+    const char *dump;            /* name of the dump; the key's name is derived from it; copied */
+    const uint8_t *wrapped;      /* KEY_WRAPPED_LEN bytes; copied */
+    uint64_t cluster;            /* of etcd; 0: not known */
+    const char *etcd_version;    /* as metadata, like the next three; copied */
+    const char *storage_version; /* "": not known */
+    int64_t revision_before;     /* 0: unknown */
     int64_t revision_after;
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry); /* the store is away, and is waited for; or NULL */

@@ -4,6 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *dump_metadata_text(const struct s3_response *res, const char *name)
+{
+    for (size_t i = 0; i < res->n_metadata; i++)
+        if (strcmp(res->metadata[i].name, name) == 0)
+            return res->metadata[i].value;
+    return "";
+}
+
 enum dump_encryption dump_metadata_encryption(const struct s3_response *res)
 {
     for (size_t i = 0; i < res->n_metadata; i++)
@@ -14,12 +22,7 @@ enum dump_encryption dump_metadata_encryption(const struct s3_response *res)
 
 uint64_t dump_metadata_cluster(const struct s3_response *res)
 {
-    for (size_t i = 0; i < res->n_metadata; i++) {
-        const char *value = res->metadata[i].value;
+    const char *value = dump_metadata_text(res, DUMP_CLUSTER);
 
-        if (strcmp(res->metadata[i].name, DUMP_CLUSTER) != 0)
-            continue;
-        return strlen(value) <= 16 && value[strspn(value, "0123456789abcdef")] == '\0' ? strtoull(value, NULL, 16) : 0;
-    }
-    return 0;
+    return strlen(value) <= 16 && value[strspn(value, "0123456789abcdef")] == '\0' ? strtoull(value, NULL, 16) : 0;
 }

@@ -16,6 +16,10 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 #define DUMP_ENCRYPTION_STREAM "xchacha20poly1305-stream2"
 
 #define DUMP_CLUSTER "etcd-cluster-id" /* hexadecimal */
+#define DUMP_STORAGE "storage-version" /* of etcd's storage format, "3.6.0"; before 3.6 there is none */
+
+/* Of an answer to HEAD or GET. The value called `name`, valid as long as the answer; "": there is none. */
+const char *dump_metadata_text(const struct s3_response *res, const char *name);
 
 /* Of an answer to HEAD or GET. 0: they do not say it. */
 uint64_t dump_metadata_cluster(const struct s3_response *res);

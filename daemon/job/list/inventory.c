@@ -17,7 +17,7 @@
 enum { AT_A_TIME = 8, VERSION_MAX = 32 };
 
 struct detail {
-    char etcd_version[VERSION_MAX];
+    char etcd_version[VERSION_MAX], storage_version[VERSION_MAX];
     int64_t revision_before, revision_after;
     char key[KEY_FINGERPRINT_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
@@ -57,16 +57,10 @@ static void take_metadata(struct detail *d, const struct s3_response *res)
 {
     d->encryption = dump_metadata_encryption(res);
     d->cluster = dump_metadata_cluster(res);
-    for (size_t i = 0; i < res->n_metadata; i++) {
-        const struct s3_param *m = &res->metadata[i];
-
-        if (strcmp(m->name, "etcd-version") == 0)
-            (void)snprintf(d->etcd_version, sizeof(d->etcd_version), "%s", m->value);
-        else if (strcmp(m->name, "etcd-revision") == 0)
-            d->revision_before = parse_revision(m->value);
-        else if (strcmp(m->name, "etcd-revision-after") == 0)
-            d->revision_after = parse_revision(m->value);
-    }
+    (void)snprintf(d->etcd_version, VERSION_MAX, "%s", dump_metadata_text(res, "etcd-version"));
+    (void)snprintf(d->storage_version, VERSION_MAX, "%s", dump_metadata_text(res, DUMP_STORAGE));
+    d->revision_before = parse_revision(dump_metadata_text(res, "etcd-revision"));
+    d->revision_after = parse_revision(dump_metadata_text(res, "etcd-revision-after"));
 }
 
 /* Which of our master keys opens it. A backup that was renamed is one for verify to find. */
@@ -247,6 +241,7 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
 
         out->backup = catalog_list_at(v->list, i);
         out->etcd_version = d ? d->etcd_version : "";
+        out->storage_version = d ? d->storage_version : "";
         out->revision_before = d ? d->revision_before : 0;
         out->revision_after = d ? d->revision_after : 0;
         out->key = d ? d->key : "";

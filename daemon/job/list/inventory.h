@@ -18,8 +18,9 @@ enum { INVENTORY_DETAILED = 100 };
 
 struct inventory_entry {
     const struct catalog_backup *backup;
-    const char *etcd_version; /* "" if not known */
-    int64_t revision_before;  /* the snapshot lies between the two; 0 if not known */
+    const char *etcd_version;    /* "" if not known */
+    const char *storage_version; /* "" if not known; etcd has one since 3.6 */
+    int64_t revision_before;     /* the snapshot lies between the two; 0 if not known */
     int64_t revision_after;
     const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
     bool key_is_missing; /* by the dump's own metadata where they say it, else by the listing */

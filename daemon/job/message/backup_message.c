@@ -22,4 +22,5 @@ void backup_message_fill(Control__BackupResult *m, const struct backup_result *r
     m->attempts = r->attempts;
     m->spooled = r->spooled;
     m->doubt = text(r->doubt);
+    m->storage_version = text(r->storage_version);
 }

@@ -174,6 +174,18 @@ bool etcdutl_is_older(const struct etcdutl *u, const char *version)
     return major[0] < major[1] || (major[0] == major[1] && minor[0] < minor[1]);
 }
 
+int etcdutl_check_storage(const struct etcdutl *u, const char *storage_version, struct err *e)
+{
+    unsigned major, minor;
+
+    if (!etcdutl_is_older(u, storage_version) || sscanf(storage_version, "%4u.%4u", &major, &minor) != 2)
+        return 0;
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+            "its storage is of etcd %u.%u, for which %s is too old (%s): it takes the etcdutl of %u.%u "
+            "(--etcdutl-path)",
+            major, minor, u->path, u->version, major, minor);
+}
+
 bool etcdutl_can_bump(const struct etcdutl *u)
 {
     return u->can_bump;

@@ -32,6 +32,14 @@ const char *etcdutl_version(const struct etcdutl *u); /* as it says itself: "etc
 /* Whether it is of an older release (3.4 before 3.5) than etcd `version`; false if one of them is not known. */
 bool etcdutl_is_older(const struct etcdutl *u, const char *version);
 
+/*
+ * Whether it is not too old for a snapshot of that version of etcd's storage ("3.6.0"; "" fits any). An older one may
+ * well unpack it without a word; but the etcd of its release, which is the one to be started then, does not start on
+ * such a storage from 3.6 on (server/storage/schema), and before that does not notice what it cannot read. Errors:
+ * ERR_CONFIG, saying which it takes.
+ */
+int etcdutl_check_storage(const struct etcdutl *u, const char *storage_version, struct err *e);
+
 /* Whether it knows --bump-revision and --mark-compacted (from 3.4.27 and 3.5.10 on). */
 bool etcdutl_can_bump(const struct etcdutl *u);
 

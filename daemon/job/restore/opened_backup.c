@@ -22,7 +22,7 @@ struct opened_backup {
     bool may_lack_key; /* by its size, and cannot be told from a plain one */
     uint64_t size;
     char etag[S3_ETAG_MAX];
-    char etcd_version[24];
+    char etcd_version[24], storage_version[24];
     uint64_t cluster;
     struct s3_request *call; /* HEAD of the dump, or GET of the key */
     struct secret *data_key;
@@ -123,11 +123,10 @@ static int check_plain(const struct opened_backup *s, enum dump_encryption encry
             "made it; --allow-plain accepts it");
 }
 
-static void take_version(struct opened_backup *s, const struct s3_response *res)
+static void take_versions(struct opened_backup *s, const struct s3_response *res)
 {
-    for (size_t i = 0; i < res->n_metadata; i++)
-        if (strcmp(res->metadata[i].name, "etcd-version") == 0)
-            (void)snprintf(s->etcd_version, sizeof(s->etcd_version), "%s", res->metadata[i].value);
+    (void)snprintf(s->etcd_version, sizeof(s->etcd_version), "%s", dump_metadata_text(res, "etcd-version"));
+    (void)snprintf(s->storage_version, sizeof(s->storage_version), "%s", dump_metadata_text(res, DUMP_STORAGE));
 }
 
 static void take_cluster(struct opened_backup *s, const struct s3_response *res)
@@ -150,7 +149,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     }
     s->size = res->content_length;
     (void)snprintf(s->etag, sizeof(s->etag), "%s", res->etag);
-    take_version(s, res);
+    take_versions(s, res);
     take_cluster(s, res);
     if (check_size(s, &e) < 0 || (s->has_key ? read_key(s, &e) : check_plain(s, dump_metadata_encryption(res), &e)) < 0)
         end_with(s, &e);
@@ -208,6 +207,11 @@ const char *opened_backup_etag(const struct opened_backup *s)
 const char *opened_backup_etcd_version(const struct opened_backup *s)
 {
     return s->etcd_version;
+}
+
+const char *opened_backup_storage_version(const struct opened_backup *s)
+{
+    return s->storage_version;
 }
 
 uint64_t opened_backup_cluster(const struct opened_backup *s)

@@ -41,6 +41,9 @@ const char *opened_backup_etag(const struct opened_backup *s);
 /* The release of the member that it was made from, as its metadata say; "" if they do not. */
 const char *opened_backup_etcd_version(const struct opened_backup *s);
 
+/* Of etcd's storage format, "3.6.0", as their metadata say; "" if they do not, as before 3.6. */
+const char *opened_backup_storage_version(const struct opened_backup *s);
+
 /* The id of the etcd cluster that it is of, as its metadata say; 0 if they do not. */
 uint64_t opened_backup_cluster(const struct opened_backup *s);
 

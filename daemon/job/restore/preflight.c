@@ -26,7 +26,14 @@ static void check_tool(const struct preflight_spec *spec, struct objections *fou
 {
     struct err e = ERR_INIT;
 
-    if (!spec->etcdutl || !spec->unpack->bump_revision || etcdutl_can_bump(spec->etcdutl))
+    if (!spec->etcdutl)
+        return;
+    if (etcdutl_check_storage(spec->etcdutl, spec->storage_version, &e) < 0) {
+        err_set(&e, e.kind, e.domain, e.code, "%s: %s; --use-etcdutl=false leaves the snapshot in a file", spec->name,
+                e.text);
+        objections_add(found, &e);
+    }
+    if (!spec->unpack->bump_revision || etcdutl_can_bump(spec->etcdutl))
         return;
     err_set(&e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
             "--bump-revision: %s (%s) does not know it; etcdutl from 3.5.10 and etcdctl from 3.4.27 on do",

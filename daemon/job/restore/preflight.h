@@ -19,8 +19,9 @@ struct preflight_spec {
     bool output_is_chosen; /* by whoever asks: it is an option of his that he can change */
     bool unpacks;          /* then: */
     const struct unpack_options *unpack;
-    const struct etcdutl *etcdutl; /* NULL: it is not there, which is objected to elsewhere */
-    uint64_t snapshot_size;        /* bytes; UINT64_MAX: not known, and no room is asked for */
+    const struct etcdutl *etcdutl;      /* NULL: it is not there, which is objected to elsewhere */
+    const char *name, *storage_version; /* of the backup; the version "": not known, or older than that there are any */
+    uint64_t snapshot_size;             /* bytes; UINT64_MAX: not known, and no room is asked for */
 };
 
 /* Adds to `found` what is in the way. What can be opened is in `to` then, also if something is in the way; the caller

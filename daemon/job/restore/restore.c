@@ -144,14 +144,15 @@ static void tell_what_is_replaced(struct restore *r)
     lifecycle_note(&r->life, note);
 }
 
-/* It may well work; what an older release does not know of is lost without a word of its own. */
+/* Before 3.6, where nothing says which storage it is of. It may well work; what an older release does not know of is
+ * lost without a word of its own. */
 static void tell_of_older_tool(struct restore *r)
 {
     const char *version = opened_backup_etcd_version(reader_opened(r->reader));
     const struct etcdutl *tool = reader_etcdutl(r->reader);
     char note[NAME_TEXT_MAX + PATH_MAX + 200];
 
-    if (!etcdutl_is_older(tool, version))
+    if (opened_backup_storage_version(reader_opened(r->reader))[0] || !etcdutl_is_older(tool, version))
         return;
     (void)snprintf(note, sizeof(note),
             "%s is of etcd %s, and %s is older (%s): the etcdutl of its release unpacks it best", r->result.name,
@@ -197,6 +198,8 @@ static void judge(struct lifecycle *life)
             .unpacks = r->request.unpacks,
             .unpack = &r->request.unpack,
             .etcdutl = reader_etcdutl(r->reader),
+            .name = r->result.name,
+            .storage_version = r->is_open ? opened_backup_storage_version(reader_opened(r->reader)) : "",
             .snapshot_size = r->is_open ? opened_backup_snapshot_size(reader_opened(r->reader)) : UINT64_MAX,
     };
     struct err e = ERR_INIT;

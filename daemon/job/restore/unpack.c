@@ -18,7 +18,7 @@ struct unpack {
     struct program *tool; /* while it runs */
     bool cancelled;
     struct unpack_status status;
-    bool has_revision, has_keys;
+    bool has_revision, has_count;
     uv_work_t work;
     struct err settling; /* how that ended */
 };
@@ -148,15 +148,18 @@ static void after_settling(uv_work_t *work, int status)
 
 /* ---- what it holds ---- */
 
-/* Lines of --write-out=fields: `"Revision" : 4`, `"Keys" : 3`. */
+/* Lines of --write-out=fields: `"Revision" : 4`, `"Keys" : 3`, and from 3.6 on, which counts otherwise, `"Version" : `
+ * (etcdutl/snapshot/v3_snapshot.go, Status). */
 static void on_status_line(void *ctx, const char *line)
 {
     struct unpack *u = ctx;
 
     if (sscanf(line, "\"Revision\" : %" SCNd64, &u->status.revision) == 1)
         u->has_revision = true;
-    else if (sscanf(line, "\"Keys\" : %" SCNu64, &u->status.keys) == 1)
-        u->has_keys = true;
+    else if (sscanf(line, "\"Keys\" : %" SCNu64, &u->status.count) == 1)
+        u->has_count = true;
+    else if (strncmp(line, "\"Version\" :", strlen("\"Version\" :")) == 0)
+        u->status.counts_keys = true;
 }
 
 static void on_status(void *ctx, const struct err *err)
@@ -170,7 +173,7 @@ static void on_status(void *ctx, const struct err *err)
         if (e.kind == ERR_CONFIG)
             e.kind = ERR_INTEGRITY; /* a database that its own tool cannot read */
         err_prepend(&e, "snapshot status: ");
-    } else if (!u->has_revision || !u->has_keys) {
+    } else if (!u->has_revision || !u->has_count) {
         err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "%s snapshot status did not say revision and keys",
                 etcdutl_path(u->spec.tool));
     }

@@ -45,7 +45,9 @@ struct unpack;
 /* What is in a database: etcdutl snapshot status. */
 struct unpack_status {
     int64_t revision;
-    uint64_t keys;
+    bool counts_keys; /* an etcdutl from 3.6 on counts the keys that are there; an older one the entries of all buckets:
+                       * each revision and deletion, members and users, and what etcd notes for itself */
+    uint64_t count;
 };
 
 struct unpack_spec {

@@ -143,9 +143,12 @@ static struct data_dir *plan_drill(const struct output_file *file, struct err *e
 
 static int prepare_drill(struct inspection *i, struct err *e)
 {
-    uint64_t size = opened_backup_snapshot_size(reader_opened(i->reader));
+    const struct opened_backup *opened = reader_opened(i->reader);
+    uint64_t size = opened_backup_snapshot_size(opened);
     struct disk_space room = ROOM_INIT;
 
+    if (etcdutl_check_storage(reader_etcdutl(i->reader), opened_backup_storage_version(opened), e) < 0)
+        return -1;
     if (size == UINT64_MAX)
         return 0; /* the download will say why */
     i->scratch.file = output_file_open_transient(core_conf(i->spec.life->core)->snapshot_path, e);

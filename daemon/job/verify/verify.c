@@ -164,7 +164,8 @@ static void tell_verdict(struct verify *v, const struct inspection_finding *f)
             .encrypted = b->has_key || b->state == CATALOG_KEY_MISSING,
             .drilled = f->is_drilled,
             .revision = f->status.revision,
-            .keys = f->status.keys,
+            .counts_keys = f->status.counts_keys,
+            .count = f->status.count,
     };
 
     v->life.sink.verdict(v->life.sink.ctx, &verdict);

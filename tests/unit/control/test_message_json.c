@@ -24,7 +24,8 @@ static char *json_of(const ProtobufCMessage *m)
 /* What is not shown is named here: it is for people, or there under another condition. */
 static bool is_known_to_be_hidden(const char *field)
 {
-    static const char *const hidden[] = {"drilled", "revision", "keys", "is_old_version", "elapsed_ms", "progress"};
+    static const char *const hidden[] = {"drilled", "revision", "keys", "entries", "counts_keys", "counts_entries",
+            "is_old_version", "elapsed_ms", "progress"};
 
     for (size_t i = 0; i < ARRAY_LEN(hidden); i++)
         if (strcmp(hidden[i], field) == 0)

@@ -198,10 +198,25 @@ static void a_mixture_of_clusters_is_told(void **state)
             "more does not belong to cafe; take those out of etcd_client.endpoints that it should not be of");
 }
 
+static void a_downgrade_is_told(void **state)
+{
+    struct etcd_status s = {.endpoint = "a:1"};
+    char text[ETCD_CHOOSE_DOUBT_MAX];
+
+    (void)state;
+    assert_false(etcd_choose_downgrade(&s, text));
+    strcpy(s.downgrade, "3.6.0");
+    assert_true(etcd_choose_downgrade(&s, text));
+    assert_string_equal(text,
+            "etcd is being downgraded to 3.6.0: the backup may be of the storage of either release; make another one "
+            "when that is done");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(a_mixture_of_clusters_is_told),
+            cmocka_unit_test(a_downgrade_is_told),
             cmocka_unit_test(the_table_holds),
             cmocka_unit_test(an_applied_index_that_says_nothing_is_not_believed),
             cmocka_unit_test(a_learner_shows_who_lags),

@@ -55,6 +55,34 @@ static void what_is_missing_is_zero(void **state)
     assert_int_equal(s.member_id + s.leader_id + s.raft_index + s.raft_applied_index + s.db_size, 0);
     assert_int_equal(s.revision, 0);
     assert_false(s.is_learner || s.alarm_nospace || s.alarm_corrupt || s.corrupt_unknown || s.behind);
+    assert_string_equal(s.downgrade, "");
+}
+
+/* etcd sends the message from 3.6 on, also when there is none. */
+static void a_downgrade_is_read(void **state)
+{
+    const struct {
+        struct bytes message;
+        const char *downgrade;
+    } rows[] = {
+            {BYTES("\x6a\x09\x08\x01\x12\x05"
+                   "3.6.0"),
+                    "3.6.0"},
+            {BYTES("\x6a\x07\x12\x05"
+                   "3.6.0"),
+                    ""}, /* it is over */
+            {BYTES("\x6a\x00"), ""},
+            {BYTES("\x6a\x02\x08\x01"), "?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct etcd_status s = {.downgrade = "old"};
+        struct err e = ERR_INIT;
+
+        expect_success(etcd_messages_status(rows[i].message, &s, &e) == 0, &e);
+        assert_string_equal(s.downgrade, rows[i].downgrade);
+    }
 }
 
 /* etcd raises CORRUPT for member 0, which its text leaves out, when no quorum tells who is right. */
@@ -270,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(status_is_read),
             cmocka_unit_test(what_is_missing_is_zero),
+            cmocka_unit_test(a_downgrade_is_read),
             cmocka_unit_test(an_alarm_may_be_nobodys),
             cmocka_unit_test(what_a_hostile_server_says_can_be_shown),
             cmocka_unit_test(broken_messages_are_refused),

@@ -84,14 +84,15 @@ static void test_entry(void **state)
     EXPECT_PRINTED("{\"name\":\"backup-2024-12-06T21:22:25Z.dump\",\"instant\":\"2024-12-06T21:22:25Z\","
                    "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
-                   "\"revision_after\":0,\"key\":\"\"}\n",
+                   "\"revision_after\":0,\"key\":\"\",\"storage_version\":\"\"}\n",
             results_entry(&entry));
     entry = (Control__Entry)CONTROL__ENTRY__INIT;
     entry.key = text("0123-\"");
+    entry.storage_version = text("3.6.0");
     EXPECT_PRINTED(
             "{\"name\":\"\",\"instant\":null,\"size\":0,\"encrypted\":false,\"state\":\"\",\"last_modified\":null,"
             "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
-            "\"revision_after\":0,\"key\":\"0123-\\\"\"}\n",
+            "\"revision_after\":0,\"key\":\"0123-\\\"\",\"storage_version\":\"3.6.0\"}\n",
             results_entry(&entry));
 }
 
@@ -112,7 +113,8 @@ static void test_done(void **state)
     backup.doubt = text("old");
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":null,\"snapshot_size\":0,\"stored_size\":0,\"elapsed_ms\":0,"
                    "\"encrypted\":false,\"endpoint\":\"\",\"member\":\"\",\"etcd_version\":\"\",\"revision_before\":-1,"
-                   "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0,\"doubt\":\"old\"}\n",
+                   "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0,\"doubt\":\"old\","
+                   "\"storage_version\":\"\"}\n",
             results_done(&done));
     done.result_case = CONTROL__DONE__RESULT_RESTORE;
     done.restore = &restore;
@@ -124,6 +126,29 @@ static void test_done(void **state)
                    "\"wal_dir\":\"\",\"owner\":\"\",\"member\":\"\",\"initial_cluster\":\"\",\"initial_cluster_token\":"
                    "\"\",\"tool\":\"\",\"dry_run\":false}\n",
             results_done(&done));
+}
+
+/* What etcdutl counted, by its name; and no numbers of what was not unpacked. */
+static void test_verdict(void **state)
+{
+    Control__Verdict verdict = CONTROL__VERDICT__INIT;
+
+    (void)state;
+    verdict.good = true;
+    EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0}\n",
+            results_verdict(&verdict));
+    verdict.drilled = verdict.counts_keys = true;
+    verdict.revision = 7;
+    EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":0}\n",
+            results_verdict(&verdict));
+    verdict.counts_keys = false;
+    verdict.counts_entries = true;
+    verdict.entries = 9;
+    EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"entries\":9}\n",
+            results_verdict(&verdict));
 }
 
 /* Also with a failure: how far it came. */
@@ -310,6 +335,7 @@ int main(void)
             cmocka_unit_test(test_not_utf8),
             cmocka_unit_test(test_entry),
             cmocka_unit_test(test_done),
+            cmocka_unit_test(test_verdict),
             cmocka_unit_test(test_rotate),
             cmocka_unit_test(test_status),
             cmocka_unit_test(test_clean),
