@@ -1,14 +1,13 @@
 #include "seal/seal.h"
 
-#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
-#include "seal/key.h"
 #include "seal/nonce.h"
+#include "seal/xchacha.h"
 
 struct seal {
-    struct secret *key;
+    struct xchacha *cipher;
     uint8_t base[NONCE_BASE_LEN];
     uint64_t next; /* counter of the next chunk */
     bool finished;
@@ -18,13 +17,12 @@ struct seal *seal_new(const struct secret *data_key, enum seal_content content, 
 {
     _cleanup_(cleanup_seal_free) struct seal *s = calloc(1, sizeof(*s));
 
-    assert(secret_len(data_key) == KEY_LEN);
     if (!s) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for sealing");
         return NULL;
     }
-    s->key = secret_copy(secret_const_data(data_key), KEY_LEN, e);
-    if (!s->key)
+    s->cipher = xchacha_new(data_key, e);
+    if (!s->cipher)
         return NULL;
     memcpy(s->base, NONCE_MAGIC, NONCE_MAGIC_LEN);
     s->base[NONCE_MAGIC_LEN] = (uint8_t)content;
@@ -49,9 +47,8 @@ int seal_chunk(struct seal *s, struct bytes plain, bool last, uint8_t *out, stru
         return -1;
     memcpy(out, s->base, NONCE_BASE_LEN);
     be64_store(out + NONCE_BASE_LEN, s->next | (last ? NONCE_LAST : 0));
-    /* Cannot fail for such lengths. Ciphertext and tag go straight to where they are wanted. */
-    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(
-            out + NONCE_LEN, NULL, plain.data, plain.len, NULL, 0, NULL, out, secret_const_data(s->key));
+    if (xchacha_seal(s->cipher, out, plain, out + NONCE_LEN, e) < 0)
+        return -1;
     s->next++;
     s->finished = last;
     return 0;
@@ -73,6 +70,6 @@ void seal_free(struct seal *s)
 {
     if (!s)
         return;
-    secret_free(s->key);
+    xchacha_free(s->cipher);
     free(s);
 }

@@ -41,7 +41,7 @@ struct seal *seal_new(const struct secret *data_key, enum seal_content content, 
 /*
  * Seals the next chunk into `out`, which has room for plain.len + SEAL_OVERHEAD bytes and does not overlap. plain.len
  * is 1 to SEAL_CHUNK, and exactly SEAL_CHUNK unless `last`. Calling it after the last chunk, or with another length, is
- * an ERR_INTEGRITY: such a dump could not be read back.
+ * an ERR_INTEGRITY: such a dump could not be read back. Errors beside that: ERR_RESOURCE (libcrypto).
  */
 int seal_chunk(struct seal *s, struct bytes plain, bool last, uint8_t *out, struct err *e);
 

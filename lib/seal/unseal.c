@@ -2,14 +2,13 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <sodium.h>
 #include <string.h>
 
-#include "seal/key.h"
 #include "seal/nonce.h"
+#include "seal/xchacha.h"
 
 struct unseal {
-    struct secret *key;
+    struct xchacha *cipher;
     uint64_t left;                /* sealed bytes not read yet */
     uint64_t offset;              /* of the next chunk in the object */
     uint64_t next;                /* number of the next chunk, from 0 */
@@ -23,7 +22,6 @@ struct unseal *unseal_new(const struct secret *data_key, uint64_t sealed_size, s
 {
     _cleanup_(cleanup_unseal_free) struct unseal *u = NULL;
 
-    assert(secret_len(data_key) == KEY_LEN);
     if (unseal_plain_size(sealed_size) == UINT64_MAX) {
         err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "no encrypted dump has %" PRIu64 " bytes: it was cut off",
                 sealed_size);
@@ -34,8 +32,8 @@ struct unseal *unseal_new(const struct secret *data_key, uint64_t sealed_size, s
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for decrypting");
         return NULL;
     }
-    u->key = secret_copy(secret_const_data(data_key), KEY_LEN, e);
-    if (!u->key)
+    u->cipher = xchacha_new(data_key, e);
+    if (!u->cipher)
         return NULL;
     u->left = sealed_size;
     return TAKE_PTR(u);
@@ -114,13 +112,16 @@ static int check_place(const struct unseal *u, const uint8_t *nonce, bool is_las
 
 int unseal_chunk(struct unseal *u, struct bytes sealed, uint8_t *out, struct err *e)
 {
+    const struct bytes body = {.data = sealed.data + NONCE_LEN, .len = sealed.len - NONCE_LEN};
     const uint8_t *nonce = sealed.data;
+    bool is_authentic;
 
     assert(sealed.len > SEAL_OVERHEAD && sealed.len == unseal_next_len(u));
     if (!u->is_begun && learn_base(u, nonce, e) < 0)
         return -1;
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed.data + NONCE_LEN, sealed.len - NONCE_LEN,
-                NULL, 0, nonce, secret_const_data(u->key)) != 0)
+    if (xchacha_open(u->cipher, nonce, body, out, &is_authentic, e) < 0)
+        return -1;
+    if (!is_authentic)
         return fault(u, e, "does not authenticate: damaged, cut off, or sealed with another key");
     if (check_place(u, nonce, sealed.len == u->left, e) < 0) {
         secret_wipe(out, sealed.len - SEAL_OVERHEAD);
@@ -162,6 +163,6 @@ void unseal_free(struct unseal *u)
 {
     if (!u)
         return;
-    secret_free(u->key);
+    xchacha_free(u->cipher);
     free(u);
 }

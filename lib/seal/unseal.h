@@ -41,6 +41,7 @@ size_t unseal_next_len(const struct unseal *u);
  * Opens the next chunk: `sealed` is exactly unseal_next_len bytes; `out` has room for sealed.len - SEAL_OVERHEAD and
  * does not overlap. Errors: ERR_INTEGRITY, naming the chunk and its byte offset in the object (also in e->code) and
  * what is wrong: does not authenticate; another base; counter out of order; end mark missing or early; newer version.
+ * ERR_RESOURCE (libcrypto).
  * After an error the struct is of no use but to be freed.
  */
 int unseal_chunk(struct unseal *u, struct bytes sealed, uint8_t *out, struct err *e);
