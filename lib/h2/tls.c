@@ -336,7 +336,7 @@ const char *h2_tls_cipher(struct h2_tls *t)
     const char *suite = mbedtls_ssl_get_ciphersuite(&t->ssl);
 
     (void)snprintf(t->cipher, sizeof(t->cipher), "%s %s%s", mbedtls_ssl_get_version(&t->ssl), suite ? suite : "",
-            suite && strstr(suite, "CHACHA20") && chachapoly_opened() ? " (libsodium)" : "");
+            suite && strstr(suite, "CHACHA20") && chachapoly_opened() ? " (libcrypto)" : "");
     return t->cipher;
 }
 

@@ -1,4 +1,5 @@
-/* mbedTLS opens ChaCha20-Poly1305 records by libsodium, and is none the worse for it. */
+/* mbedTLS opens ChaCha20-Poly1305 records by libcrypto, or where that may not by libsodium, and is none the worse for
+ * it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,18 @@
 #include <mbedtls/cipher.h>
 
 #include "h2/chachapoly.h"
+
+#ifdef WITHOUT_LIBCRYPTO
+#include <openssl/evp.h>
+
+EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties);
+EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties)
+{
+    (void)ctx, (void)properties;
+    assert_string_equal(algorithm, "ChaCha20-Poly1305");
+    return NULL;
+}
+#endif
 
 /* RFC 8439, section 2.8.2. */
 static const unsigned char aad[12] = {0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7};
@@ -85,7 +98,8 @@ static void test_refuses_every_flipped_bit(void **unused)
         memcpy(data, s.sealed, sizeof(data));
         data[bit / 8] ^= (unsigned char)(1 << bit % 8);
         assert_int_equal(open_record(&s, data, sizeof(aad)), MBEDTLS_ERR_CIPHER_AUTH_FAILED);
-        assert_memory_not_equal(data, plaintext, LEN);
+        for (size_t i = 0; i < LEN; i++)
+            assert_int_equal(data[i], 0);
     }
     assert_int_equal(open_record(&s, s.sealed, sizeof(aad) - 1), MBEDTLS_ERR_CIPHER_AUTH_FAILED);
 }
