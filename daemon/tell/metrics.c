@@ -1,18 +1,17 @@
 #include "tell/metrics.h"
 
 #include <errno.h>
-#include <mbedtls/x509_crt.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "core/log.h"
 #include "tell/metrics_page.h"
+#include "x509/expiry.h"
 
 enum {
     CONNECTIONS_MAX = 16,
@@ -80,36 +79,14 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
 
 /* ---- certificates ---- */
 
-static int64_t seconds_of(const mbedtls_x509_time *t)
-{
-    struct tm tm = {
-            .tm_year = t->year - 1900,
-            .tm_mon = t->mon - 1,
-            .tm_mday = t->day,
-            .tm_hour = t->hour,
-            .tm_min = t->min,
-            .tm_sec = t->sec,
-    };
-
-    return timegm(&tm);
-}
-
-/* Of the client's certificate, which is the file's first; of CAs the last, for while one is replaced the old one stands
- * beside it. 0 if the file cannot be read: the next backup will say why. */
+/* Seconds since the epoch. 0 if the file cannot be read: the next backup will say why. */
 static int64_t expiry_of(const char *file, bool is_client)
 {
-    mbedtls_x509_crt chain;
-    int64_t last = 0;
+    struct err ignored;
+    int64_t expires = 0;
 
-    mbedtls_x509_crt_init(&chain);
-    if (mbedtls_x509_crt_parse_file(&chain, file) == 0)
-        for (const mbedtls_x509_crt *c = &chain; c; c = is_client ? NULL : c->next) {
-            int64_t expires = seconds_of(&c->valid_to);
-
-            last = expires > last ? expires : last;
-        }
-    mbedtls_x509_crt_free(&chain);
-    return last;
+    (void)x509_expiry_of(file, is_client ? X509_EXPIRY_FIRST : X509_EXPIRY_LAST, &expires, &ignored);
+    return expires;
 }
 
 static size_t find_certificates(const struct conf *conf, struct metrics_certificate out[CERTIFICATES_MAX])

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/cleanup.h"
+#include "x509/expiry.h"
 #include "x509/pair.h"
 #include "x509/trust.h"
 
@@ -232,6 +234,46 @@ static void pass_phrases(void **state)
     }
 }
 
+static int64_t expiry(const char *path, enum x509_expiry which)
+{
+    struct err e = ERR_INIT;
+    int64_t expires = 0;
+
+    expect_success(x509_expiry_of(path, which, &expires, &e) == 0, &e);
+    return expires - time(NULL);
+}
+
+static void near(int64_t seconds, int64_t expected)
+{
+    assert_in_range(seconds, expected - 60, expected);
+}
+
+static void expiry_is_that_of_the_first_or_the_last(void **state)
+{
+    struct issued soon = issue(&(struct issue_spec){.name = "soon", .from = -3600, .to = 1000});
+    struct issued late = issue(&(struct issue_spec){.name = "late", .from = -3600, .to = 9000});
+    struct issued over = issue(&(struct issue_spec){.name = "over", .from = -3600, .to = -600});
+    const struct issued *const all[] = {&soon, &late, &over};
+    int64_t expires = 7;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    issue_write_certificates("three.pem", all, 3);
+    near(expiry("three.pem", X509_EXPIRY_FIRST), 1000);
+    near(expiry("three.pem", X509_EXPIRY_LAST), 9000);
+    issue_write_certificates("over.pem", all + 2, 1);
+    near(expiry("over.pem", X509_EXPIRY_LAST), -600);
+    near(expiry("over.pem", X509_EXPIRY_FIRST), -600);
+    assert_int_equal(x509_expiry_of("ca.key", X509_EXPIRY_LAST, &expires, &e), -1);
+    assert_int_equal(e.kind, ERR_CONFIG);
+    assert_int_equal(x509_expiry_of("none", X509_EXPIRY_FIRST, &expires, &e), -1);
+    assert_int_equal(e.kind, ERR_NOT_FOUND);
+    assert_int_equal(expires, 7);
+    issue_clear(&soon);
+    issue_clear(&late);
+    issue_clear(&over);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +282,7 @@ int main(void)
             cmocka_unit_test(kinds_of_keys),
             cmocka_unit_test(pairs),
             cmocka_unit_test(pass_phrases),
+            cmocka_unit_test(expiry_is_that_of_the_first_or_the_last),
     };
 
     return cmocka_run_group_tests(tests, make, issue_leave_folder);
