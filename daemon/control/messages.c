@@ -52,12 +52,13 @@ int message_progress(struct buf *out, const struct job_progress *p, uint64_t ela
     return append(out, &reply, e);
 }
 
-int message_note(struct buf *out, const char *note_text, struct err *e)
+int message_note(struct buf *out, const char *note_text, bool is_passing, struct err *e)
 {
     Control__Note note = CONTROL__NOTE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
 
     note.text = text(note_text);
+    note.passing = is_passing;
     reply.body_case = CONTROL__REPLY__BODY_NOTE;
     reply.note = &note;
     return append(out, &reply, e);

@@ -11,7 +11,8 @@
 
 int message_welcome(struct buf *out, struct err *e);
 int message_progress(struct buf *out, const struct job_progress *p, uint64_t elapsed_ms, struct err *e);
-int message_note(struct buf *out, const char *text, struct err *e);
+/* `is_passing`: once all went well there is nothing to know of it. */
+int message_note(struct buf *out, const char *text, bool is_passing, struct err *e);
 int message_output(struct buf *out, const char *line, struct err *e);
 int message_verdict(struct buf *out, const struct verdict *v, struct err *e);
 int message_planned(struct buf *out, const struct planned *p, struct err *e);

@@ -231,7 +231,7 @@ static bool has_to_wait(struct peer *p, enum jobs_kind kind)
         return false;
     p->state = WAITING;
     (void)snprintf(text, sizeof(text), "waiting for the %s that is running", job);
-    watch_note(&p->watch, text);
+    watch_note(&p->watch, text, true);
     return true;
 }
 
@@ -305,7 +305,7 @@ static void on_note(void *ctx, const char *text)
 {
     struct peer *p = ctx;
 
-    watch_note(&p->watch, text);
+    watch_note(&p->watch, text, false);
 }
 
 static int start_list(struct peer *p, struct err *e)

@@ -34,16 +34,16 @@ static void on_progress(void *ctx, const struct job_progress *progress)
     queued(w, message_progress(channel_out(w->spec.channel), progress, now - w->started_ms, &e));
 }
 
-void watch_note(struct watch *w, const char *text)
+void watch_note(struct watch *w, const char *text, bool is_passing)
 {
     struct err e = ERR_INIT;
 
-    queued(w, message_note(channel_out(w->spec.channel), text, &e));
+    queued(w, message_note(channel_out(w->spec.channel), text, is_passing, &e));
 }
 
 static void on_note(void *ctx, const char *text)
 {
-    watch_note(ctx, text);
+    watch_note(ctx, text, false);
 }
 
 /* Who does not read loses lines of a tool, not the job. */
@@ -105,7 +105,7 @@ static void tell_untold(struct watch *w)
 
     (void)snprintf(
             text, sizeof(text), "and %u more failures%s", w->untold, w->spec.is_private ? "" : ", in the daemon's log");
-    queued(w, message_note(channel_out(w->spec.channel), text, &e));
+    queued(w, message_note(channel_out(w->spec.channel), text, false, &e));
 }
 
 static void tell_left_out(struct watch *w)
@@ -114,7 +114,7 @@ static void tell_left_out(struct watch *w)
     struct err e = ERR_INIT;
 
     (void)snprintf(text, sizeof(text), "%u lines are left out: they were not read as fast as they came", w->left_out);
-    queued(w, message_note(channel_out(w->spec.channel), text, &e));
+    queued(w, message_note(channel_out(w->spec.channel), text, false, &e));
 }
 
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)

@@ -44,5 +44,5 @@ struct job_sink watch_sink(struct watch *w);
 /* What was left out, if anything was: before the end is told. */
 void watch_tell_left_out(struct watch *w);
 
-/* One line for a person, as the sink's. */
-void watch_note(struct watch *w, const char *text);
+/* One line for a person, as the sink's. `is_passing`: once all went well there is nothing to know of it. */
+void watch_note(struct watch *w, const char *text, bool is_passing);

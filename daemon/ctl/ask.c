@@ -28,12 +28,14 @@ static void on_progress(void *ctx, const Control__Progress *p)
     show_progress(&v->progress, p);
 }
 
-static void on_note(void *ctx, const char *text)
+static void on_note(void *ctx, const Control__Note *note)
 {
     struct view *v = ctx;
 
+    if (note->passing && v->ctl->quiet)
+        return;
     show_progress_clear(&v->progress);
-    show_note(text);
+    show_note(note->text);
 }
 
 static void on_entry(void *ctx, const Control__Entry *entry)

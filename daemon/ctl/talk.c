@@ -136,7 +136,7 @@ static void on_reply(struct session *s, const Control__Reply *reply)
         break;
     case CONTROL__REPLY__BODY_NOTE:
         if (t->on_note)
-            t->on_note(t->ctx, reply->note->text);
+            t->on_note(t->ctx, reply->note);
         break;
     case CONTROL__REPLY__BODY_ENTRY:
         if (t->on_entry)

@@ -12,7 +12,7 @@ struct talk {
     void *ctx;
     /* Any may be NULL. The messages end with the call. */
     void (*on_progress)(void *ctx, const Control__Progress *p);
-    void (*on_note)(void *ctx, const char *text);
+    void (*on_note)(void *ctx, const Control__Note *note);
     void (*on_entry)(void *ctx, const Control__Entry *entry);
     void (*on_output)(void *ctx, const char *text);
     void (*on_verdict)(void *ctx, const Control__Verdict *verdict);

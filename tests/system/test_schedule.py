@@ -351,22 +351,25 @@ def test_a_command_that_meets_the_timer(ceph, etcd, proxied):
     assert command.end().status == 0
     wait_for(lambda: proxy.held, what="the prune that follows")
     waiting = []
-    for words in (["verify", "--all"], ["prune", "--dry-run"], ["verify"]):
+    for words in (["verify", "--all"], ["prune", "--dry-run"], ["verify", "-q"], ["verify"]):
         waiting.append(Command(site, *words))
         wait_for(lambda: len(status(site)["waiting"]) == len(waiting) or waiting[-1].process.poll() is not None)
     told = status(site)
-    assert told["running"]["job"] == "prune" and told["waiting"] == ["verify", "prune", "verify"], told
-    assert re.search(r"^waiting +verify\n +prune\n +verify$", site.ctl("status").out, re.M)
+    assert told["running"]["job"] == "prune" and told["waiting"] == ["verify", "prune", "verify", "verify"], told
+    assert re.search(r"^waiting +verify\n +prune\n +verify\n +verify$", site.ctl("status").out, re.M)
     waiting.pop().interrupt()
-    wait_for(lambda: status(site)["waiting"] == ["verify", "prune"])
+    wait_for(lambda: status(site)["waiting"] == ["verify", "prune", "verify"])
     proxy.release()
+    quiet = waiting.pop()
     for command in waiting:
         done = command.end()
         notes = [line for line in done.err.splitlines() if "waiting" in line]
         assert done.status == 0 and notes == ["note: waiting for the prune that is running"], done
+    done = quiet.end()
+    assert (done.status, done.out, done.err) == (0, "", ""), done
     assert site.stop() == 0
     ends = [text.split(" ")[0] + text.split(" ")[1] for text in events(site, "info") if re.match("(verify|prune) (done|would)", text)]
-    assert ends == ["prunedone:", "verifydone:", "prunewould"], ends
+    assert ends == ["prunedone:", "verifydone:", "prunewould", "verifydone:"], ends
 
 
 def begun(site, proxy, *words):

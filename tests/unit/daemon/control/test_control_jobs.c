@@ -27,6 +27,7 @@ static void test_backup(void **state)
     job.watcher.note(job.watcher.ctx, "again");
     r = client_expect(&c, CONTROL__REPLY__BODY_NOTE);
     assert_string_equal(r->note->text, "again");
+    assert_false(r->note->passing);
     other = client_greeted(false);
     client_ask_for(&other, CONTROL__REQUEST__BODY_BACKUP);
     client_expect_failure(&other, "busy", "a backup is running");

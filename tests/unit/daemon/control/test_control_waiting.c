@@ -8,7 +8,10 @@ static uint8_t keys[2][KEY_LEN] = {"the previous key, of 32 bytes...", "and anot
 
 static void expect_note(struct client *c, const char *text)
 {
-    assert_string_equal(client_expect(c, CONTROL__REPLY__BODY_NOTE)->note->text, text);
+    const Control__Note *note = client_expect(c, CONTROL__REPLY__BODY_NOTE)->note;
+
+    assert_string_equal(note->text, text);
+    assert_true(note->passing);
 }
 
 /* One whose backup waits. */

@@ -239,10 +239,10 @@ static void on_entry(void *ctx, const Control__Entry *e)
     show(e->name);
 }
 
-static void on_note(void *ctx, const char *s)
+static void on_note(void *ctx, const Control__Note *note)
 {
     (void)ctx;
-    show(s);
+    show(note->text);
 }
 
 static void on_unrotated(void *ctx, const Control__Unrotated *u)
