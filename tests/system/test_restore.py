@@ -185,6 +185,7 @@ def test_renamed(site, folder):
     output.unlink()
     done = restore(site, "-t", "2100-01-01T00:00:00Z", "--output", output)
     assert done.status == 5 and "bound to another instant than 2100-01-01T00:00:00Z" in done.err, done
+    assert "; --allow-renamed accepts it" in done.err, done
     assert not os.path.exists(output)
     done = restore(site, "-t", "2100-01-01T00:00:00Z", "--output", output, "--allow-renamed")
     assert done.status == 0, done

@@ -67,6 +67,8 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
     ring = keyring_new(core_conf(s->core), &e);
     if (ring)
         s->data_key = keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
+    if (!s->data_key && e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_BOUND_ELSEWHERE)
+        err_set(&e, e.kind, e.domain, e.code, "%.400s; --allow-renamed accepts it", e.text);
     end_with(s, s->data_key ? NULL : &e);
 }
 
