@@ -9,6 +9,7 @@
 #include "core/members.h"
 #include "core/memory.h"
 #include "core/s3_keys.h"
+#include "s3/dialect.h"
 
 enum { S3_ATTEMPTS = 5, SMALL_REQUESTS = 16, NS_PER_MS = 1000000 };
 
@@ -26,8 +27,8 @@ struct core {
     struct leftovers *leftovers;
     char *bucket_url;
     struct known *known;
-    bool wants_md5; /* the bucket, as a client of before has learnt */
     bool is_service, is_stopping;
+    struct s3_dialect dialect;
     unsigned users;       /* jobs between core_acquire and core_release */
     int64_t last_instant; /* of the newest backup begun here */
 };
@@ -126,7 +127,7 @@ struct s3_client *core_s3(struct core *c, struct err *e)
             .connect_timeout_ms = s3->connection_timeout_ms,
             .stall_timeout_ms = s3->request_timeout_ms,
             .max_attempts = S3_ATTEMPTS,
-            .wants_md5 = c->wants_md5,
+            .dialect = &c->dialect,
             /* Beside the parts: the key, a listing. A rotation makes many small requests and no parts. */
             .max_connections = s3->parts_in_flight + 2 > SMALL_REQUESTS ? s3->parts_in_flight + 2 : SMALL_REQUESTS,
     };
@@ -177,7 +178,6 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
 /* No job needs the clients any more. */
 static void rest(struct core *c)
 {
-    c->wants_md5 = c->wants_md5 || (c->s3 && s3_client_wants_md5(c->s3));
     s3_client_free(TAKE_PTR(c->s3));
     etcd_client_free(TAKE_PTR(c->etcd));
     if (c->s3_keys)
@@ -228,7 +228,7 @@ static void take_next(struct core *c)
         if (!has_same_endpoints(&c->conf->etcd, &c->next->etcd))
             members_forget(c->members);
         c->conf = TAKE_PTR(c->next);
-        c->wants_md5 = false; /* it may be another bucket */
+        c->dialect = (struct s3_dialect){0}; /* it may be another store */
     } else {
         s3_keys_free(s3_keys);
         unused = TAKE_PTR(c->next);

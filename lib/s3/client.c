@@ -1,11 +1,9 @@
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/timestamp.h"
 #include "s3/client_inside.h"
+#include "x509/trust.h"
 
 /* S3 refuses signatures that are older than 15 minutes; a clock that is off by less than this is not the reason. */
 enum { SKEW_THAT_MATTERS_S = 300 };
@@ -21,11 +19,10 @@ struct s3_client {
     struct sign_cache *sign;
     unsigned slots;
     TAILQ_HEAD(, s3_client_waiter) waiting;
-    bool accepted;         /* a signature, by the store */
-    bool takes_unsigned;   /* a body over TLS without a signed hash was taken */
-    bool refuses_unsigned; /* or refused, and taken with one */
-    int64_t skew;          /* by the last Date */
-    int64_t used_skew;     /* what signatures are corrected by */
+    bool accepted;     /* a signature, by the store */
+    int64_t skew;      /* by the last Date */
+    int64_t used_skew; /* what signatures are corrected by */
+    struct s3_dialect own_dialect;
 };
 
 static void release(struct s3_client *c)
@@ -45,20 +42,13 @@ CLEANUP_FUNC(struct s3_client *, release)
 /* libcurl would tell at the first connection only; and never, if the file is another kind of PEM. */
 static int check_ca(const char *path, struct err *e)
 {
-    _cleanup_fclose_ FILE *f = fopen(path, "re");
-    X509 *certificate;
+    _cleanup_x509_trust_ struct x509_trust *trust = x509_trust_load(path, e);
 
-    if (!f) {
-        (void)err_errno(e, errno, "CA file %s", path);
+    if (trust)
+        return 0;
+    if (e->kind == ERR_NOT_FOUND)
         e->kind = ERR_CONFIG;
-        return -1;
-    }
-    certificate = PEM_read_X509(f, NULL, NULL, NULL);
-    ERR_clear_error();
-    if (!certificate)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "CA file %s: no PEM certificate in it", path);
-    X509_free(certificate);
-    return 0;
+    return err_prepend(e, "CA file ");
 }
 
 static int no_memory(struct err *e)
@@ -85,6 +75,9 @@ static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err
     c->conf.bucket = c->bucket;
     c->conf.region = c->region;
     c->conf.ca_cert = c->ca_cert;
+    if (!c->conf.dialect)
+        c->conf.dialect = &c->own_dialect;
+    s3_dialect_begin(c->conf.dialect);
     if (c->conf.max_attempts == 0)
         c->conf.max_attempts = 1;
     if (c->conf.retry_min_ms == 0)
@@ -264,32 +257,9 @@ bool s3_client_was_accepted(const struct s3_client *c)
     return c->accepted;
 }
 
-bool s3_client_wants_md5(const struct s3_client *c)
+struct s3_dialect *s3_client_dialect(struct s3_client *c)
 {
-    return c->conf.wants_md5;
-}
-
-void s3_client_learn_md5(struct s3_client *c)
-{
-    c->conf.wants_md5 = true;
-}
-
-void s3_client_learn_unsigned(struct s3_client *c, bool taken)
-{
-    if (taken)
-        c->takes_unsigned = !c->refuses_unsigned;
-    else
-        c->refuses_unsigned = !c->takes_unsigned;
-}
-
-bool s3_client_takes_unsigned(const struct s3_client *c)
-{
-    return c->takes_unsigned;
-}
-
-bool s3_client_signs_payload(const struct s3_client *c)
-{
-    return c->refuses_unsigned;
+    return c->conf.dialect;
 }
 
 int64_t s3_client_used_skew(const struct s3_client *c)

@@ -31,6 +31,8 @@ struct s3_credentials {
     const struct secret *session_token; /* or NULL */
 };
 
+struct s3_dialect;
+
 struct s3_conf {
     const char *endpoint; /* "host[:port]" (TLS), "https://host[:port]" or "http://host[:port]"; IPv6 in brackets */
     const char *bucket;
@@ -38,12 +40,13 @@ struct s3_conf {
     const char *ca_cert; /* path of a PEM file; NULL: the system's CAs; read anew for each connection */
     enum s3_addressing addressing;
     uint64_t connect_timeout_ms;
-    uint64_t stall_timeout_ms; /* without a byte in either direction */
-    unsigned max_attempts;     /* for each request, >= 1 */
-    unsigned max_connections;  /* at once; further requests wait for their turn */
-    uint64_t retry_min_ms;     /* the wait after the first failure, doubled with each; 0: 500 ms */
-    uint64_t retry_max_ms;     /* 0: 20 s */
-    bool wants_md5;            /* as s3_client_wants_md5 of an earlier client of this bucket */
+    uint64_t stall_timeout_ms;  /* without a byte in either direction */
+    unsigned max_attempts;      /* for each request, >= 1 */
+    unsigned max_connections;   /* at once; further requests wait for their turn */
+    uint64_t retry_min_ms;      /* the wait after the first failure, doubled with each; 0: 500 ms */
+    uint64_t retry_max_ms;      /* 0: 20 s */
+    struct s3_dialect *dialect; /* what is known of this bucket's store (dialect.h), and what is learnt; borrowed. NULL:
+                                   a client's own */
 
     /* Asked before each signature, so that credentials that changed on disk are used at once. Errors: passed on. */
     void *credentials_ctx;
@@ -69,12 +72,8 @@ uv_loop_t *s3_client_loop(struct s3_client *c);
 /* Whether bytes travel encrypted; if not, the daemon warns. */
 bool s3_client_is_tls(const struct s3_client *c);
 
-/*
- * Whether this bucket wants Content-MD5 with each body that is put, as one does whose objects come under retention by
- * default (S3 API, PutObject, UploadPart). It says so by refusing the first; an MD5 costs a third of what a backup does
- * with a byte, so it is made for those alone who have asked.
- */
-bool s3_client_wants_md5(const struct s3_client *c);
+/* What is known of its store; for who asks for what not every store has. */
+struct s3_dialect *s3_client_dialect(struct s3_client *c);
 
 /* Seconds that the server's clock is ahead of ours, by the last `Date` header seen; 0 before the first. */
 int64_t s3_client_clock_skew(const struct s3_client *c);

@@ -12,6 +12,7 @@
 #include "http/proxy.h"
 #include "net/race.h"
 #include "s3/client.h"
+#include "s3/dialect.h"
 #include "s3/sign.h"
 #include "s3/url.h"
 
@@ -61,15 +62,6 @@ void s3_client_saw_date(struct s3_client *c, int64_t server);
 /* The store has accepted a signature; whether it ever has. */
 void s3_client_saw_accepted(struct s3_client *c);
 bool s3_client_was_accepted(const struct s3_client *c);
-
-/* A put was refused for want of Content-MD5. */
-void s3_client_learn_md5(struct s3_client *c);
-
-/* A body without a signed hash was taken over TLS; or it was not, and the same with a hash was. The first that is
- * learnt stays. */
-void s3_client_learn_unsigned(struct s3_client *c, bool taken);
-bool s3_client_takes_unsigned(const struct s3_client *c);
-bool s3_client_signs_payload(const struct s3_client *c);
 
 /* Seconds that signatures are corrected by. */
 int64_t s3_client_used_skew(const struct s3_client *c);

@@ -57,7 +57,7 @@ static int hash_payload(struct s3_request *r, struct err *e)
     if (r->payload_hash[0])
         return 0;
     /* TLS protects the bytes already. Of an empty body the hash costs nothing, and all stores know it. */
-    if (s3_client_signs_payload(r->client))
+    if (s3_dialect_lacks(s3_client_dialect(r->client), S3_UNSIGNED_BODY))
         r->signs_payload = true;
     if (r->body.len > 0 && s3_client_is_tls(r->client) && !r->signs_payload) {
         memcpy(r->payload_hash, S3_UNSIGNED_PAYLOAD, sizeof(S3_UNSIGNED_PAYLOAD));
@@ -101,7 +101,7 @@ static int add_range(struct s3_request *r, struct gathered *g, struct err *e)
 
 static int add_md5(struct s3_request *r, struct gathered *g, struct err *e)
 {
-    if (r->method != S3_PUT || !s3_client_wants_md5(r->client))
+    if (r->method != S3_PUT || !s3_dialect_lacks(s3_client_dialect(r->client), S3_BODY_WITHOUT_MD5))
         return 0;
     if (!r->md5[0] && !body_digest(r->body, EVP_md5(), r->md5))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0,

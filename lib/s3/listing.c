@@ -1,6 +1,7 @@
 /* Listings: page after page, until one says that it is the last. */
 #include <string.h>
 
+#include "s3/dialect.h"
 #include "s3/object.h"
 #include "s3/xml_list.h"
 
@@ -180,8 +181,8 @@ static int read_page(struct s3_listing *l, struct bytes body, struct err *e)
 /* Whether it may be the second version of the API that is refused: then the first is tried. */
 static bool is_too_new(const struct s3_listing *l, const struct err *err)
 {
-    return l->kind == &objects && !l->by_name && l->n_pages == 0 && err->kind == ERR_CONFIG &&
-           err->domain == ERR_DOMAIN_HTTP && (err->code == 400 || err->code == 405 || err->code == 501);
+    return l->kind == &objects && !l->by_name && l->n_pages == 0 &&
+           s3_dialect_hears(s3_client_dialect(l->client), S3_LIST_OBJECTS_V2, err);
 }
 
 static void on_page(void *ctx, const struct s3_response *res, const struct err *err)
@@ -258,6 +259,7 @@ static struct s3_listing *start(
     l->kind = kind;
     l->spec = *spec;
     l->spec.prefix = NULL;
+    l->by_name = kind == &objects && s3_dialect_lacks(s3_client_dialect(c), S3_LIST_OBJECTS_V2);
     if (next_page(l, e) < 0) {
         destroy(l);
         return NULL;

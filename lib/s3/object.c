@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "s3/dialect.h"
+
 enum { METADATA_MAX = 32, NAME_MAX_LEN = 64 };
 
 /* x-amz-meta-NAME for each, beside the two conditions. */
@@ -29,6 +31,8 @@ static int add_metadata(struct put_headers *h, const struct s3_put_spec *spec, s
 struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, struct err *e)
 {
     struct put_headers h = {.n = 0};
+    char etag[S3_ETAG_MAX];
+    const char *if_match = spec->if_match ? s3_dialect_if_match(s3_client_dialect(c), spec->if_match, etag) : NULL;
     struct s3_request_spec request = {
             .method = S3_PUT,
             .key = spec->key,
@@ -42,8 +46,8 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
 
     if (add_metadata(&h, spec, e) < 0)
         return NULL;
-    if (spec->if_match)
-        h.list[h.n++] = (struct s3_param){.name = "if-match", .value = spec->if_match};
+    if (if_match)
+        h.list[h.n++] = (struct s3_param){.name = "if-match", .value = if_match};
     if (spec->if_none_match)
         h.list[h.n++] = (struct s3_param){.name = "if-none-match", .value = "*"};
     request.n_headers = h.n;

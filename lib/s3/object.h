@@ -43,7 +43,7 @@ struct s3_put_spec {
      * Conditions. Not for a versioned bucket on Ceph 16: it looks for them at the version that is about to be made, and
      * so answers any if_match with 412 and never refuses an if_none_match.
      */
-    const char *if_match; /* or NULL: only over this ETag (Ceph 16 compares it without its quotes) */
+    const char *if_match; /* or NULL: only over this ETag, as it was received; sent as the store wants it (dialect.h) */
     bool if_none_match;   /* only if there is none yet */
     uint64_t patience_ms; /* as in s3_request_spec */
     void *ctx;

@@ -105,29 +105,22 @@ static bool is_fine(const char *fine, const char *code)
     return false;
 }
 
-/* A bucket whose objects come under retention by default takes no body without a digest in the head (S3 API, PutObject
- * and UploadPart: Content-MD5). S3 says InvalidRequest, and why in words alone; MinIO's code is the other. */
-static bool is_for_want_of_md5(const struct s3_request *r, const struct xml_error *error)
+static bool hears(struct s3_request *r, enum s3_feature feature, const struct xml_error *error)
 {
-    if (r->method != S3_PUT || r->md5[0] || r->answer.status != 400)
-        return false;
-    return strcmp(error->code, "MissingContentMD5") == 0 ||
-           (strcmp(error->code, "InvalidRequest") == 0 && strstr(error->message, "Content-MD5"));
+    const struct s3_refusal refusal = {.status = r->answer.status, .code = error->code, .message = error->message};
+
+    return s3_dialect_hears_refusal(s3_client_dialect(r->client), feature, &refusal);
 }
 
-/*
- * Whether a body whose hash is not signed may be what is refused, where TLS protects it. A policy may deny it with
- * AccessDenied (S3 API, s3:x-amz-content-sha256), others find no hash or another signature. So it is tried with the
- * hash once, unless such a body has been taken before.
- */
-static bool is_for_want_of_hash(const struct s3_request *r, const struct xml_error *error)
+static bool is_for_want_of_md5(struct s3_request *r, const struct xml_error *error)
 {
-    static const char codes[] = "AccessDenied SignatureDoesNotMatch XAmzContentSHA256Mismatch InvalidRequest "
-                                "InvalidArgument NotImplemented";
+    return r->method == S3_PUT && !r->md5[0] && hears(r, S3_BODY_WITHOUT_MD5, error);
+}
 
-    if (r->signs_payload || strcmp(r->payload_hash, S3_UNSIGNED_PAYLOAD) != 0 || s3_client_takes_unsigned(r->client))
-        return false;
-    return error->code[0] && is_fine(codes, error->code);
+/* It is tried with the hash once. */
+static bool is_for_want_of_hash(struct s3_request *r, const struct xml_error *error)
+{
+    return !r->signs_payload && strcmp(r->payload_hash, S3_UNSIGNED_PAYLOAD) == 0 && hears(r, S3_UNSIGNED_BODY, error);
 }
 
 /* An answer to a HEAD has no code. */
@@ -190,10 +183,8 @@ static enum s3_attempt_end end_by_error(struct s3_request *r, const struct xml_e
         r->corrected_clock = true;
         return S3_ATTEMPT_AT_ONCE;
     }
-    if (is_for_want_of_md5(r, error)) {
-        s3_client_learn_md5(r->client);
+    if (is_for_want_of_md5(r, error))
         return S3_ATTEMPT_AT_ONCE;
-    }
     if (is_for_want_of_hash(r, error)) {
         r->signs_payload = true;
         r->payload_hash[0] = '\0';
@@ -233,9 +224,9 @@ static void learn(const struct s3_request *r)
 {
     s3_client_saw_accepted(r->client);
     if (strcmp(r->payload_hash, S3_UNSIGNED_PAYLOAD) == 0)
-        s3_client_learn_unsigned(r->client, true);
+        s3_dialect_learn(s3_client_dialect(r->client), S3_UNSIGNED_BODY, true);
     else if (r->signs_payload)
-        s3_client_learn_unsigned(r->client, false);
+        s3_dialect_learn(s3_client_dialect(r->client), S3_UNSIGNED_BODY, false);
 }
 
 static enum s3_attempt_end end_by_answer(struct s3_request *r, struct err *e)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/lanes.h"
+#include "s3/dialect.h"
 #include "s3/remove_batch.h"
 #include "s3/request.h"
 #include "s3/right.h"
@@ -91,21 +92,13 @@ static bool settle(struct s3_remove *r, const struct remove_batch_key *k)
     return tell(r, k->index, &silent);
 }
 
-/* The call itself is not understood. What is wrong with a key, our rights or our credentials has other statuses or
- * kinds. */
-static bool lacks_call(const struct err *err)
-{
-    return err->domain == ERR_DOMAIN_HTTP && err->kind == ERR_CONFIG &&
-           (err->code == 400 || err->code == 405 || err->code == 501);
-}
-
 static void on_batch(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct s3_remove *r = ctx;
     struct err e = ERR_INIT;
 
     r->request = NULL;
-    if (err && lacks_call(err)) {
+    if (err && s3_dialect_hears(s3_client_dialect(r->client), S3_DELETE_OBJECTS, err)) {
         r->no_batch = true;
         for (size_t i = 0; i < r->batch.n; i++)
             r->single[r->batch.keys[i].index] = true;
@@ -242,6 +235,7 @@ struct s3_remove *s3_remove_start(struct s3_client *c, const struct s3_remove_sp
     }
     r->client = c;
     r->spec = *spec;
+    r->no_batch = s3_dialect_lacks(s3_client_dialect(c), S3_DELETE_OBJECTS);
     r->singles =
             (struct lanes){.owner = r, .width = AT_A_TIME, .start = start_single, .cancel = s3_request_cancel_work};
     lanes_begin(&r->singles, spec->n);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "s3/dialect.h"
+
 enum { BODY_LIMIT = 4 << 20 }; /* 10,000 parts with ETags of the usual 34 characters are 1 MiB */
 
 /* Nothing may be touched after these two. */
@@ -23,24 +25,9 @@ static int head(struct upload_commit *c,
     return upload_call_start(&c->call, (struct s3_request_spec){.method = S3_HEAD}, e);
 }
 
-/* An ETag without what it may be wrapped in: a weak one's mark, and quotes. */
-static struct bytes bare(const char *etag)
-{
-    size_t len;
-
-    if (strncmp(etag, "W/", 2) == 0)
-        etag += 2;
-    if (*etag == '"')
-        etag++;
-    len = strlen(etag);
-    if (len && etag[len - 1] == '"')
-        len--;
-    return (struct bytes){.data = (const uint8_t *)etag, .len = len};
-}
-
 static bool is_another_etag(const char *ours, struct bytes now)
 {
-    struct bytes b = bare(ours);
+    struct bytes b = s3_dialect_bare_etag(ours);
 
     return b.len != now.len || memcmp(b.data, now.data, now.len) != 0;
 }
@@ -53,7 +40,7 @@ static bool is_another_etag(const char *ours, struct bytes now)
 static bool is_overwritten(const struct upload_commit *c, const struct s3_response *head)
 {
     const uint64_t size = parts_size(c->spec.parts);
-    struct bytes now = bare(head->etag);
+    struct bytes now = s3_dialect_bare_etag(head->etag);
     char usual[PARTS_ETAG_MAX];
 
     if (!memchr(now.data, '-', now.len))

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -266,17 +267,22 @@ def test_ca_file_is_read_for_each_connection(bucket, ca, folder):
         assert s3("list", "")["kind"] in ("config", "auth")
 
 
-def test_refused_configurations(bucket, folder):
+def test_refused_configurations(bucket, folder, ca):
     (folder / "empty").write_text("")
+    certificate = Path(ca("ca")).read_text()
+    (folder / "half").write_text(certificate + certificate.replace("MI", "NI", 1))
+    line = certificate.count("\n") + 1
     for options, text in [
             ({"ca": folder / "none"}, f"CA file {folder}/none: No such file or directory"),
-            ({"ca": folder / "empty"}, f"CA file {folder}/empty: no PEM certificate in it"),
+            ({"ca": folder / "empty"}, f"CA file {folder}/empty:1: holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"),
+            ({"ca": folder / "half"}, f"CA file {folder}/half:{line}: the certificate that begins here cannot be read: "),
             ({"endpoint": "ftp://x"}, "'ftp://x' is not an endpoint: the scheme is neither https nor http, in small letters"),
             ({"bucket": "x"}, '"x" cannot be the name of a bucket'),
     ]:
         s3 = S3(**{"endpoint": bucket.ceph.https, "bucket": bucket.name, **options})
         event = s3.wait(0)
-        assert (event["event"], event["kind"], event["text"]) == ("refused", "config", text)
+        assert (event["event"], event["kind"]) == ("refused", "config")
+        assert event["text"].startswith(text) if text.endswith(": ") else event["text"] == text
         s3.close()
 
 

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "s3/dialect.h"
 #include "s3/object.h"
 
 enum {
@@ -15,7 +16,6 @@ enum {
     SETTLE_MIN_MS = 200,
     SETTLE_MAX_MS = 30000,
     HTTP_TAKEN = 412,
-    HTTP_NOT_IMPLEMENTED = 501,
 };
 
 struct claim {
@@ -67,11 +67,6 @@ static void fail(struct claim *c, const struct err *err)
 
     err_prepend(&e, "claiming the name: ");
     end(c, &e);
-}
-
-static bool is_code(const struct err *err, int code)
-{
-    return err && err->domain == ERR_DOMAIN_HTTP && err->code == code;
 }
 
 /* ---- taking it away ---- */
@@ -131,7 +126,7 @@ static void on_settled(uv_timer_t *timer)
 
 /* ---- putting it ---- */
 
-static void put(struct claim *c, bool if_none_match);
+static void put(struct claim *c);
 
 static void settle(struct claim *c)
 {
@@ -150,23 +145,23 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 
     (void)res;
     c->request = NULL;
-    c->is_refused = is_code(err, HTTP_TAKEN);
+    c->is_refused = err && err->domain == ERR_DOMAIN_HTTP && err->code == HTTP_TAKEN;
     if (c->on_released || c->is_refused) /* our own, if it was the answer to our put that got lost */
         read_back(c);
-    else if (is_code(err, HTTP_NOT_IMPLEMENTED))
-        put(c, false);
+    else if (err && s3_dialect_hears(s3_client_dialect(c->s3), S3_IF_NONE_MATCH, err))
+        put(c);
     else if (err)
         fail(c, err);
     else
         settle(c);
 }
 
-static void put(struct claim *c, bool if_none_match)
+static void put(struct claim *c)
 {
     struct s3_put_spec spec = {
             .key = c->name,
             .body = {.data = (const uint8_t *)c->token, .len = TOKEN_LEN},
-            .if_none_match = if_none_match,
+            .if_none_match = !s3_dialect_lacks(s3_client_dialect(c->s3), S3_IF_NONE_MATCH),
             .ctx = c,
             .on_done = on_put,
     };
@@ -196,7 +191,7 @@ static void on_looked_at_dump(void *ctx, const struct s3_response *res, const st
     else if (res)
         end_with_taken(c);
     else if (is_nothing_seen(err))
-        put(c, true);
+        put(c);
     else
         fail(c, err);
 }

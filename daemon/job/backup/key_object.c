@@ -10,6 +10,7 @@
 #include "catalog/name.h"
 #include "etcd/client.h"
 #include "job/bucket/dump_metadata.h"
+#include "s3/dialect.h"
 #include "s3/object.h"
 #include "s3/upload.h"
 
@@ -119,6 +120,12 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
         end_with(k, &e);
 }
 
+static int look_first(struct key_object *k, struct err *e)
+{
+    k->request = s3_head(k->s3, k->name, k, on_headed, e);
+    return k->request ? 0 : -1;
+}
+
 static void on_put(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct key_object *k = ctx;
@@ -128,9 +135,8 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
     k->request = NULL;
     if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 412)
         look_at_existing(k);
-    else if (err && err->domain == ERR_DOMAIN_HTTP && err->code == 501) {
-        k->request = s3_head(k->s3, k->name, k, on_headed, &e);
-        if (!k->request)
+    else if (err && s3_dialect_hears(s3_client_dialect(k->s3), S3_IF_NONE_MATCH, err)) {
+        if (look_first(k, &e) < 0)
             end_with(k, &e);
     } else
         end_with(k, err);
@@ -186,7 +192,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     k->ctx = spec->ctx;
     k->on_retry = spec->on_retry;
     k->on_stored = spec->on_stored;
-    if (put(k, true, e) < 0) {
+    if ((s3_dialect_lacks(s3_client_dialect(s3), S3_IF_NONE_MATCH) ? look_first(k, e) : put(k, true, e)) < 0) {
         free(k);
         return NULL;
     }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/lanes.h"
 #include "base/timestamp.h"
+#include "s3/dialect.h"
 #include "s3/object.h"
 
 enum { AT_A_TIME = 8, CONFIGURATION_LIMIT = 64 << 10 };
@@ -72,12 +73,12 @@ static void look_at_more(struct locks *l)
         l->spec.on_done(l->spec.ctx, NULL);
 }
 
-/* 404 ObjectLockConfigurationNotFoundError, 409 InvalidBucketState; the others are of stores that do not know the
- * question. Not so 400 ExpiredToken, of which we know more than the status. */
-static bool knows_no_locks(const struct err *e)
+static bool knows_no_locks(struct locks *l, const struct err *err)
 {
-    return e->domain == ERR_DOMAIN_HTTP && (e->kind == ERR_NOT_FOUND || e->kind == ERR_CONFIG) &&
-           (e->code == 400 || e->code == 404 || e->code == 405 || e->code == 409 || e->code == 501);
+    struct err ignored;
+    struct s3_client *s3 = core_s3(l->core, &ignored);
+
+    return s3 && s3_dialect_hears(s3_client_dialect(s3), S3_OBJECT_LOCK, err);
 }
 
 static bool is_refused(const struct err *e)
@@ -141,9 +142,9 @@ static void on_sampled(void *ctx, const struct s3_response *res, const struct er
         l->sample++;
         l->has_retention = false;
         sample(l);
-    } else if (knows_no_locks(err) && !l->is_configured) {
+    } else if (knows_no_locks(l, err) && !l->is_configured) {
         end_with(l, NULL);
-    } else if (knows_no_locks(err)) { /* then a HEAD is all there is */
+    } else if (knows_no_locks(l, err)) { /* then a HEAD is all there is */
         look_at_more(l);
     } else {
         end_with(l, err);
@@ -160,7 +161,7 @@ static void on_configuration(void *ctx, const struct s3_response *res, const str
     if (!err || is_refused(err))
         sample(l);
     else
-        end_with(l, knows_no_locks(err) ? NULL : err);
+        end_with(l, knows_no_locks(l, err) ? NULL : err);
 }
 
 struct locks *locks_start(struct core *core, const struct locks_spec *spec, struct err *e)

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "job/keys/rewrap_mark.h"
+#include "s3/dialect.h"
 #include "s3/object.h"
 #include "seal/key.h"
 
@@ -20,7 +21,7 @@ struct rewrap {
     struct s3_request *request;
     unsigned rounds;
     bool was_refused; /* our put, because the object was another, or so the store says */
-    enum rewrap_condition tried;
+    enum s3_match tried;
     char etag[S3_ETAG_MAX];
     const struct secret *opened_by; /* what is being replaced: the previous master key; or the new one, to bind it */
     bool has_put;
@@ -66,35 +67,23 @@ static int get(struct rewrap *r, void (*on_done)(void *, const struct s3_respons
     return r->request ? 0 : -1;
 }
 
-static const char *without_quotes(const char *etag, char out[S3_ETAG_MAX])
-{
-    size_t len = strlen(etag);
-    bool has_quotes = len >= 2 && etag[0] == '"' && etag[len - 1] == '"';
-
-    (void)snprintf(out, S3_ETAG_MAX, "%.*s", (int)(has_quotes ? len - 2 : len), etag + has_quotes);
-    return out;
-}
-
 /* With the metadata of `from`, but for the trace of an earlier rotation, and ours. */
 static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_response *from, bool is_rotated,
         void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
 {
     struct s3_param metadata[METADATA_MAX + 1];
-    char bare[S3_ETAG_MAX], mark[KEY_MARK_MAX];
+    char mark[KEY_MARK_MAX];
     struct s3_put_spec spec = {
             .key = r->spec.name,
             .body = {.data = wrapped, .len = KEY_WRAPPED_LEN},
             .metadata = metadata,
+            .if_match = r->etag[0] ? r->etag : NULL,
             .ctx = r,
             .on_done = on_done,
     };
     struct s3_client *s3 = core_s3(r->core, e);
 
-    r->tried = *r->spec.condition;
-    if (r->etag[0] && r->tried == REWRAP_IF_MATCH)
-        spec.if_match = r->etag;
-    else if (r->etag[0] && r->tried == REWRAP_IF_MATCH_BARE)
-        spec.if_match = without_quotes(r->etag, bare);
+    r->tried = s3 ? s3_client_dialect(s3)->match : S3_MATCH_NONE;
     for (size_t i = 0; i < from->n_metadata && spec.n_metadata < METADATA_MAX; i++)
         if (strcmp(from->metadata[i].name, REWRAP_MARK) != 0)
             metadata[spec.n_metadata++] = from->metadata[i];
@@ -257,11 +246,12 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 static void replace(struct rewrap *r, const struct s3_response *res, const struct secret *data_key)
 {
     struct err e = ERR_INIT;
+    struct s3_client *s3;
 
     /* Refused, and yet it is what it was. */
-    if (r->was_refused && r->tried == *r->spec.condition && *r->spec.condition < REWRAP_ANYWAY &&
-            memcmp(r->before, res->body.data, KEY_WRAPPED_LEN) == 0 && strcmp(r->etag, res->etag) == 0)
-        ++*r->spec.condition;
+    if (r->was_refused && memcmp(r->before, res->body.data, KEY_WRAPPED_LEN) == 0 && strcmp(r->etag, res->etag) == 0 &&
+            (s3 = core_s3(r->core, &e)))
+        s3_dialect_refuses_match(s3_client_dialect(s3), r->tried);
     r->was_refused = false;
     (void)memcpy(r->before, res->body.data, KEY_WRAPPED_LEN);
     (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);

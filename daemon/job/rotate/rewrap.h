@@ -5,8 +5,10 @@
  * new one, and the same data key? => rotated
  *
  * A put is atomic: at each moment the object is the old wrap or the new one, whole, and one of the two master keys
- * opens it. It goes only over what was read (If-Match, where the store knows it). Whoever writes in between, or after
- * us, is looked at anew. Should the store give back something that makes no sense at all, the old bytes are put back.
+ * opens it. It goes only over what was read: by If-Match, in a form that the store knows; one that refuses (412, 501) a
+ * put over an object that is what it was does not know that form, and its dialect learns so. Whoever writes in between,
+ * or after us, is looked at anew. Should the store give back something that makes no sense at all, the old bytes are
+ * put back.
  *
  * What the new key opens is done already; where it is bound to no backup, as the Go tool's own rotation leaves it, it
  * is wrapped anew by the same key, which binds it. Everything else is left as it is and told: a key that opens but is
@@ -31,23 +33,12 @@ enum rewrap_outcome {
     REWRAP_FAILED, /* err says why */
 };
 
-/*
- * How this store is told "only over what I have read". Found out on the way and shared by all of one rotation: one that
- * refuses (412, 501) a put over an object that is what it was does not know that form.
- */
-enum rewrap_condition {
-    REWRAP_IF_MATCH,      /* with the ETag as it was received, in quotes (RFC 9110, 13.1.1) */
-    REWRAP_IF_MATCH_BARE, /* without them (Ceph 16) */
-    REWRAP_ANYWAY,        /* not at all (Ceph 16, if the bucket keeps versions) */
-};
-
 struct rewrap_spec {
     const char *name;              /* of the key's object; borrowed, like the two keys, until the end */
     int64_t instant;               /* of its backup */
     const struct secret *previous; /* master keys */
     const struct secret *next;
-    const struct keyring *ring;       /* to say more of a key that neither opens, or NULL; borrowed */
-    enum rewrap_condition *condition; /* 0 at first; borrowed */
+    const struct keyring *ring; /* to say more of a key that neither opens, or NULL; borrowed */
     bool only_look;
     void *ctx;
     /* Once unless freed, never inside the start. `was_rotated_from`: an `already` says that it came from the same

@@ -14,6 +14,7 @@
 #include "job/rotate/left_versions.h"
 #include "job/rotate/rewrap.h"
 #include "job/rotate/underway.h"
+#include "s3/dialect.h"
 #include "seal/key.h"
 
 enum state {
@@ -50,7 +51,6 @@ struct rotate {
     size_t changed;     /* that this pass found not to be done */
     struct lanes lanes; /* of struct rewrap */
     struct underway *underway;
-    enum rewrap_condition condition;
     struct left_versions *versions;
 
     unsigned alike;      /* failures in a row that are not the key's own */
@@ -244,11 +244,12 @@ static bool is_rotated(void *ctx, const char *name)
     return item && item->is_rotated;
 }
 
-/* What a store says that does not list uploads (S3 API, "Error Responses":
- * NotImplemented, MethodNotAllowed). */
-static bool is_not_implemented(const struct err *err)
+static bool lists_no_uploads(struct rotate *r, const struct err *err)
 {
-    return err->domain == ERR_DOMAIN_HTTP && (err->code == 501 || err->code == 405);
+    struct err ignored;
+    struct s3_client *s3 = core_s3(r->life.core, &ignored);
+
+    return s3 && s3_dialect_hears(s3_client_dialect(s3), S3_LIST_UPLOADS, err);
 }
 
 static void on_underway(void *ctx, const char *upload, int64_t began, const struct err *err)
@@ -268,7 +269,7 @@ static void on_underway(void *ctx, const char *upload, int64_t began, const stru
         finish(r, &e);
         return;
     }
-    if (err && !is_not_implemented(err)) {
+    if (err && !lists_no_uploads(r, err)) {
         err_prepend(&e, "all keys are rotated, but whether a backup is under way "
                         "could not be seen: keep the previous key, and "
                         "run this again: ");
@@ -356,7 +357,6 @@ static int start_one(struct lane *lane, struct err *e)
             .previous = r->previous,
             .next = r->next,
             .ring = r->ring,
-            .condition = &r->condition,
             .only_look = r->dry_run,
             .ctx = lane,
             .on_done = on_rewrapped,

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "job/backup/claim.h"
+#include "s3/dialect.h"
 #include "s3/object.h"
 
 enum { CLAIMERS = 3, ROUNDS = 3000, LATENCY = 40, REQUESTS = 64 };
@@ -34,6 +35,7 @@ struct s3_request {
 
 static struct store {
     enum manner manner;
+    struct s3_dialect dialect;
     uint64_t seed, random, now;
     char claim[64]; /* "": none */
     bool has_dump;
@@ -95,6 +97,12 @@ static struct s3_request *ask(enum request_kind what, const char *key, void *ctx
     }
     fail_msg("too many requests");
     return NULL;
+}
+
+struct s3_dialect *s3_client_dialect(struct s3_client *c)
+{
+    (void)c;
+    return &store.dialect;
 }
 
 struct s3_request *s3_head(struct s3_client *c, const char *key, void *ctx,

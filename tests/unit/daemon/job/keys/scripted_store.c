@@ -99,6 +99,12 @@ struct s3_client *core_s3(struct core *c, struct err *e)
     return NULL;
 }
 
+struct s3_dialect *s3_client_dialect(struct s3_client *c)
+{
+    assert_ptr_equal(c, &store);
+    return &store.dialect;
+}
+
 static struct s3_request *start(struct s3_client *c, bool is_put, const char *name, struct err *e)
 {
     assert_ptr_equal(c, &store);
@@ -134,13 +140,15 @@ struct s3_request *s3_get(struct s3_client *c, const struct s3_get_spec *spec, s
 struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, struct err *e)
 {
     struct s3_request *r = start(c, true, spec->key, e);
+    char etag[S3_ETAG_MAX];
+    const char *if_match = spec->if_match ? s3_dialect_if_match(&store.dialect, spec->if_match, etag) : NULL;
 
     assert_false(spec->if_none_match);
-    if (spec->if_match)
-        (void)snprintf(store.log + strlen(store.log), sizeof(store.log) - strlen(store.log), "(%s)", spec->if_match);
+    if (if_match)
+        (void)snprintf(store.log + strlen(store.log), sizeof(store.log) - strlen(store.log), "(%s)", if_match);
     if (!r)
         return NULL;
-    (void)snprintf(r->if_match, sizeof(r->if_match), "%s", spec->if_match ? spec->if_match : "");
+    (void)snprintf(r->if_match, sizeof(r->if_match), "%s", if_match ? if_match : "");
     r->body = spec->body.data;
     r->body_len = spec->body.len;
     assert_true(spec->n_metadata <= STORE_METADATA_MAX);

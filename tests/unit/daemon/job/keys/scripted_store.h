@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "s3/dialect.h"
 #include "s3/object.h"
 
 enum { STORE_BODY_MAX = 128, STORE_METADATA_MAX = 24, STORE_TEXT_MAX = 64, STORE_OBJECTS = 104, STORE_SCRIPT = 128 };
@@ -38,6 +39,7 @@ struct store {
         STORE_REFUSES_ALL,  /* 412: Ceph 16, a versioned bucket */
         STORE_KNOWS_NONE,   /* 501 */
     } conditions;
+    struct s3_dialect dialect; /* what is known of it */
     bool has_no_etags, has_no_client;
     struct store_object objects[STORE_OBJECTS]; /* those with a name */
     struct store_step script[STORE_SCRIPT + 1];

@@ -57,8 +57,6 @@ static void add_mark(struct store_object *o, const struct secret *master)
 
 /* ---- one rewrap ---- */
 
-static enum rewrap_condition condition;
-
 struct run {
     struct rewrap *rewrap;
     unsigned told;
@@ -89,7 +87,6 @@ static struct rewrap_spec spec_of(struct run *run, const char *object)
             .previous = previous,
             .next = next,
             .ring = ring,
-            .condition = &condition,
             .ctx = run,
             .on_done = on_done,
     };
@@ -177,7 +174,7 @@ static int setup(void **state)
 
     (void)state;
     store_reset();
-    condition = REWRAP_IF_MATCH;
+    store.dialect.match = S3_MATCH_QUOTED;
     wrapping = WRAPS;
     previous = key_new_master(&e);
     next = key_new_master(&e);
@@ -210,7 +207,7 @@ static void test_rotates(void **state)
     (void)state;
     expect_rotated(&run);
     assert_string_equal(store.log, "get put(\"1\") get");
-    assert_int_equal(condition, REWRAP_IF_MATCH);
+    assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
     assert_false(run.was_rotated_from);
     assert_int_equal(store_find(name)->n_metadata, 2);
     assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
@@ -427,10 +424,10 @@ static void test_gone(void **state)
     for (int conditions = STORE_KNOWS_QUOTED; conditions <= STORE_REFUSES_ALL; conditions++) {
         store.conditions = (enum store_conditions)conditions;
         fill_with(name, previous, data_key, INSTANT);
-        condition = REWRAP_IF_MATCH;
+        store.dialect.match = S3_MATCH_QUOTED;
         RUN_INTO(REWRAP_GONE, NULL, {.status = 0}, {.before = vanish});
         assert_non_null(strstr(store.log, ") get"));
-        assert_int_equal(condition, REWRAP_IF_MATCH);
+        assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
     }
 }
 
@@ -504,13 +501,13 @@ static void test_conditions(void **state)
 {
     static const struct {
         int conditions;
-        enum rewrap_condition found;
+        enum s3_match found;
         const char *log, *log_of_next;
     } rows[] = {
-            {STORE_KNOWS_QUOTED, REWRAP_IF_MATCH, "get put(\"1\") get", "get put(\"2\") get"},
-            {STORE_KNOWS_BARE, REWRAP_IF_MATCH_BARE, "get put(\"1\") get put(1) get", "get put(2) get"},
-            {STORE_REFUSES_ALL, REWRAP_ANYWAY, "get put(\"1\") get put(1) get put get", "get put get"},
-            {STORE_KNOWS_NONE, REWRAP_ANYWAY, "get put(\"1\") get put(1) get put get", "get put get"},
+            {STORE_KNOWS_QUOTED, S3_MATCH_QUOTED, "get put(\"1\") get", "get put(\"2\") get"},
+            {STORE_KNOWS_BARE, S3_MATCH_BARE, "get put(\"1\") get put(1) get", "get put(2) get"},
+            {STORE_REFUSES_ALL, S3_MATCH_NONE, "get put(\"1\") get put(1) get put get", "get put get"},
+            {STORE_KNOWS_NONE, S3_MATCH_NONE, "get put(\"1\") get put(1) get put get", "get put get"},
     };
 
     (void)state;
@@ -520,12 +517,12 @@ static void test_conditions(void **state)
         store_reset();
         fill_with(name, previous, data_key, INSTANT);
         fill_with(other_name, previous, data_key, INSTANT + 1);
-        condition = REWRAP_IF_MATCH;
+        store.dialect.match = S3_MATCH_QUOTED;
         store.conditions = (enum store_conditions)rows[i].conditions;
         run = run_to_end();
         expect_rotated(&run);
         assert_string_equal(store.log, rows[i].log);
-        assert_int_equal(condition, rows[i].found);
+        assert_int_equal(store.dialect.match, rows[i].found);
         store.log[0] = '\0';
         store.n = 0;
         begin(&run, other_name, false);
@@ -533,7 +530,7 @@ static void test_conditions(void **state)
         assert_int_equal(run.outcome, REWRAP_ROTATED);
         assert_true(opens(next, other_name));
         assert_string_equal(store.log, rows[i].log_of_next);
-        assert_int_equal(condition, rows[i].found);
+        assert_int_equal(store.dialect.match, rows[i].found);
     }
 }
 
@@ -554,7 +551,7 @@ static void test_two_learn_one_thing(void **state)
     }
     expect_rotated(&a);
     assert_int_equal(b.outcome, REWRAP_ROTATED);
-    assert_int_equal(condition, REWRAP_IF_MATCH_BARE);
+    assert_int_equal(store.dialect.match, S3_MATCH_BARE);
     assert_string_equal(store.log, "get get put(\"1\") put(\"2\") get get put(1) put(2) get get");
 }
 
@@ -567,7 +564,7 @@ static void test_without_etags(void **state)
     run = run_to_end();
     expect_rotated(&run);
     assert_string_equal(store.log, "get put get");
-    assert_int_equal(condition, REWRAP_IF_MATCH);
+    assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
 }
 
 /* ---- somebody else ---- */
@@ -619,7 +616,7 @@ static void test_comes_in_between(void **state)
     assert_string_equal(store.log, "get put(\"4\") get put(\"5\") get");
     wrap_anew(store_find(name));
     RUN_INTO(REWRAP_ROTATED, NULL, {.status = 0}, {.before = wrap_anew_unnoticed, .status = 412});
-    assert_int_equal(condition, REWRAP_IF_MATCH);
+    assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
     wrap_anew(store_find(name));
     RUN_INTO(REWRAP_ALREADY, NULL, {.status = 0}, {.before = take_over});
     assert_string_equal(store.log, "get put(\"10\") get");
@@ -629,7 +626,7 @@ static void test_comes_in_between(void **state)
     RUN_INTO(REWRAP_FAILED, "neither of the two keys opens it: it is damaged, or wrapped by a third", {.status = 0},
             {.before = take_away});
     assert_true(opens(third, name)); /* it stays theirs */
-    assert_int_equal(condition, REWRAP_IF_MATCH);
+    assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
 }
 
 /* Somebody who never rests is left to the next run. */
@@ -644,7 +641,7 @@ static void test_comes_in_between_always(void **state)
     expect_failed(&run, ERR_CONFIG, "storing it: HTTP 412");
     assert_int_equal(store.n, 12); /* six rounds */
     assert_true(opens(previous, name));
-    assert_int_equal(condition, REWRAP_IF_MATCH);
+    assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
 }
 
 /* A store that refuses whatever is said ends, too. */
@@ -658,7 +655,7 @@ static void test_refused_always(void **state)
     run = run_to_end();
     expect_failed(&run, ERR_CONFIG, "storing it: HTTP 412");
     assert_int_equal(store.n, 12);
-    assert_int_equal(condition, REWRAP_ANYWAY);
+    assert_int_equal(store.dialect.match, S3_MATCH_NONE);
     assert_true(opens(previous, name));
 }
 
@@ -671,7 +668,7 @@ static void test_refused_because_of_ourselves(void **state)
     RUN_INTO(REWRAP_ROTATED, NULL, {.status = 0}, {.status = 412, .has_effect = true});
     assert_string_equal(store.log, "get put(\"1\") get");
     assert_true(opens(next, name));
-    assert_int_equal(condition, REWRAP_IF_MATCH);
+    assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
 }
 
 static void test_lost_answer(void **state)
@@ -835,7 +832,7 @@ static void test_freed_anywhere(void **state)
 
                 store_reset();
                 fill_with(name, previous, data_key, INSTANT);
-                condition = REWRAP_IF_MATCH;
+                store.dialect.match = S3_MATCH_QUOTED;
                 store.conditions = (enum store_conditions)conditions;
                 begin(&run, name, false);
                 for (unsigned i = 0; i < answers && run.rewrap; i++)
@@ -852,7 +849,7 @@ static void test_freed_anywhere(void **state)
                 assert_int_equal(run.told, 0);
                 expect_readable(name);
                 /* And the next run ends it. */
-                condition = REWRAP_IF_MATCH;
+                store.dialect.match = S3_MATCH_QUOTED;
                 store.cancelled = 0;
                 run = run_to_end();
                 assert_true(run.outcome == REWRAP_ROTATED || run.outcome == REWRAP_ALREADY);
