@@ -7,14 +7,18 @@
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 debian_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests/debian
 
-# debian_mirror [LABEL]: that of Debian's packages, or (Debian-Security) of its security updates.
-debian_mirror() {
-    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-        awk -v label="${1:-Debian}" '$1 == "Debian" && $2 == label { print $3; exit }'
+debian_source() {
+    apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v source="$1" '$1 == source { print $2; exit }'
 }
 
-# What is kept of a release for the next time: packages.
-debian_kept() { echo "$debian_cache/$1${2:+-$2}"; }
+# debian_find_mirror: sets debian_mirror, and debian_security, which may be empty.
+debian_find_mirror() {
+    debian_mirror=$(debian_source Debian/Debian)
+    [ -n "$debian_mirror" ] || { apt-get -q update && debian_mirror=$(debian_source Debian/Debian); } # there may be no lists yet
+    [ -n "$debian_mirror" ] || { echo "no Debian mirror among this machine's package sources"; return 1; }
+    debian_security=$(debian_source Debian/Debian-Security)
+}
 
 # debian_new ROOT RELEASE [OPTIONS of debootstrap]: its mounts are left to whoever has a mount namespace of its own. Packages that
 # were fetched before are taken again when they are what the mirror has.
@@ -22,26 +26,20 @@ debian_new() {
     debian_root=$1
     debian_release=$2
     shift 2
-    debian_from=$(debian_mirror)
-    [ -n "$debian_from" ] || { apt-get -q update && debian_from=$(debian_mirror); } # the lists may never have been loaded
-    [ -n "$debian_from" ] || { echo "no Debian mirror among this machine's package sources"; return 1; }
+    debian_find_mirror || return
     mkdir -p "$debian_root/var/cache/apt/archives/partial" "$debian_root/etc/apt/apt.conf.d" "$debian_root/etc/dpkg/dpkg.cfg.d"
     cp -ln "$debian_cache/$debian_release"/*.deb "$debian_root/var/cache/apt/archives/" 2>/dev/null
-    debootstrap --force-check-gpg --keyring="$debian_keyring" "$@" "$debian_release" "$debian_root" "$debian_from" || return
+    debootstrap --force-check-gpg --keyring="$debian_keyring" "$@" "$debian_release" "$debian_root" "$debian_mirror" || return
     debian_as_outside
-    mkdir -p "$debian_cache/go/build" "$debian_cache/go/mod" "$debian_root/root/.cache/go-build" "$debian_root/root/go/pkg/mod"
     mount -t proc proc "$debian_root/proc" && mount -t sysfs sysfs "$debian_root/sys" &&
         mount -t tmpfs tmpfs "$debian_root/dev/shm" && ln -sf pts/ptmx "$debian_root/dev/ptmx" &&
-        mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$debian_root/dev/pts" &&
-        mount --bind "$debian_cache/go/build" "$debian_root/root/.cache/go-build" &&
-        mount --bind "$debian_cache/go/mod" "$debian_root/root/go/pkg/mod"
+        mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$debian_root/dev/pts"
 }
 
 debian_as_outside() {
     {
-        echo "deb $debian_from $debian_release main"
-        echo "deb $debian_from $debian_release-updates main"
-        debian_security=$(debian_mirror Debian-Security)
+        echo "deb $debian_mirror $debian_release main"
+        echo "deb $debian_mirror $debian_release-updates main"
         [ -z "$debian_security" ] || echo "deb $debian_security $debian_release-security main"
     } >"$debian_root/etc/apt/sources.list"
     apt-config dump --format '%F "%v";%n' Acquire | grep -v -e '^Acquire::\(IndexTargets\|cdrom\|Languages\)' -e ' "";$' \

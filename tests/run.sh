@@ -2,7 +2,7 @@
 # sh tests/run.sh        builds in three ways and runs all tests; the last line is "N passed, N failed"
 #
 #   style        clang-format over all C in the repository
-#   mbedtls-3    lib/h2 compiles with the headers of mbedTLS 3, too
+#   mbedtls      lib/h2 compiles with the headers of the mbedTLS that this Debian does not have, 2.28 or 3
 #   gcc, clang   warnings as errors; the unit tests, and the fuzz targets over their corpus (with clang, also made-up inputs)
 #   sanitize     gcc with the address and the undefined-behaviour sanitizer: the same
 #   tour         tests/demo.sh, two of them side by side, and one that is interrupted
@@ -81,10 +81,10 @@ style() (
 )
 
 # The project is built against mbedTLS 2.28, which this Debian has; nothing else includes mbedTLS 3.
-mbedtls_3() (
-    [ -n "$MBEDTLS_3_DIR" ] || { echo "its headers could not be had"; exit 1; }
+mbedtls_other() (
+    [ -n "$MBEDTLS_OTHER_DIR" ] || { echo "its headers could not be had"; exit 1; }
     # shellcheck disable=SC2046 # a list of files
-    gcc -std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -isystem "$MBEDTLS_3_DIR" -I"$top/lib" -I"$top/daemon" \
+    gcc -std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -isystem "$MBEDTLS_OTHER_DIR" -I"$top/lib" -I"$top/daemon" \
         $(grep -rl '[<"]mbedtls/' "$top/lib" "$top/daemon" --include='*.c')
 )
 
@@ -189,7 +189,7 @@ COUNT
 # One function, so that the shell has read it all before it begins: the file may change meanwhile.
 main() {
     one style style
-    one mbedtls-3 mbedtls_3
+    one mbedtls mbedtls_other
     # What takes longest goes on beside all the rest.
     if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
         system_start sanitize 2

@@ -2,11 +2,9 @@
 # Installs what building and testing need and is missing, on Debian 12 or 13 and as root. Quick, and changes nothing, when all is
 # there. Nothing that it installs is started, now or at the next boot. Run it, or source it; it then leaves behind:
 #   PYTHON          the interpreter that has Debian's pytest, boto3 and PyNaCl
-#   ETCD_34_DIR     where the etcd 3.4 programs are
-#   ETCD_35_DIR     where the etcd 3.5 programs are; empty when they could not be had: the tests that need them then fail
-#   ETCD_36_DIR     etcd 3.6; likewise
-#   ETCD_37_DIR     etcd 3.7; likewise
-#   MBEDTLS_3_DIR   where the headers of mbedTLS 3 are; likewise
+#   ETCD_34_DIR, ETCD_35_DIR, ETCD_36_DIR, ETCD_37_DIR
+#                   where the programs of these etcds are; empty when they could not be had: the tests that need them then fail
+#   MBEDTLS_OTHER_DIR   where the headers of the mbedTLS that this Debian does not have are, 2.28 or 3; likewise
 
 setup_packages='
     gcc clang meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libsodium-dev libcyaml-dev libyaml-dev
@@ -16,8 +14,11 @@ setup_packages='
     python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd prometheus mandoc
     bash-completion zsh fish git iproute2 man-db libzstd-dev zstd'
 
-setup_next_release=trixie
-setup_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+# What this Debian has itself, and what comes from the other one: its release, etcd and mbedTLS.
+case $(. /etc/os-release && echo "${VERSION_ID:-}") in
+    12) setup_etcd=3.4 setup_other=trixie setup_other_etcd=3.5 setup_other_mbedtls=3 ;;
+    *) setup_etcd=3.5 setup_other=bookworm setup_other_etcd=3.4 setup_other_mbedtls=2 ;;
+esac
 setup_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests
 : "${setup_built=etcd-3.6 etcd-3.7}" # folders of tests/servers, with a go.mod; who needs none says so before
 setup_go=1.26                       # the oldest Go that builds those
@@ -26,6 +27,7 @@ setup_go=1.26                       # the oldest Go that builds those
 for setup_top in "$(dirname -- "$0")/.." "$(dirname -- "$0")/../.." .; do
     [ ! -e "$setup_top/tests/setup.sh" ] || break
 done
+. "$setup_top/tests/debian.sh"
 
 # What of $setup_packages is not installed.
 setup_missing() {
@@ -60,22 +62,14 @@ setup_install() {
     esac
 }
 
-# The etcd of the next Debian, and the headers of its mbedTLS, taken from the mirror that this machine already uses and checked
-# against Debian's own keys, then only unpacked: its programs run here as they are.
-setup_mirror() {
-    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-        awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }'
-}
-
-# setup_unpack RELEASE PACKAGES...: into $scratch/tree.
+# setup_unpack RELEASE PACKAGES...: of a Debian that is not this one, into $scratch/tree. Taken from the mirror that this machine
+# already uses, checked against Debian's own keys, and only unpacked.
 setup_unpack() {
-    mirror=$(setup_mirror)
-    [ -n "$mirror" ] || { setup_apt update && mirror=$(setup_mirror); } # the lists may never have been loaded
-    [ -n "$mirror" ] || { echo "no Debian mirror among this machine's package sources"; return 1; }
+    debian_find_mirror || return
     mkdir -p "$scratch/lists/partial" "$scratch/archives/partial" "$scratch/debs" "$scratch/tree" || return
     chmod -R a+rX "$scratch" # apt downloads as a user of its own
     chown _apt "$scratch/debs" "$scratch/lists/partial" "$scratch/archives/partial"
-    printf 'deb [signed-by=%s] %s %s main\n' "$setup_keyring" "$mirror" "$1" >"$scratch/sources.list"
+    printf 'deb [signed-by=%s] %s %s main\n' "$debian_keyring" "$debian_mirror" "$1" >"$scratch/sources.list"
     shift
     cat >"$scratch/apt.conf" <<CONF
 Dir::Etc::sourcelist "$scratch/sources.list";
@@ -84,6 +78,7 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 APT::Default-Release "";
 Dir::State::Lists "$scratch/lists";
+Dir::State::status "/dev/null";
 Dir::Cache "$scratch";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
@@ -96,15 +91,17 @@ CONF
     done
 }
 
-setup_fetch_next() {
-    setup_unpack "$setup_next_release" etcd-server etcd-client libmbedtls-dev || return
-    "$scratch/tree/usr/bin/etcd" --version && "$scratch/tree/usr/bin/etcdutl" version || return
-    rm -rf "$setup_cache/etcd-3.5" "$setup_cache/mbedtls-3"
-    mv "$scratch/tree/usr/include" "$setup_cache/mbedtls-3" && mv "$scratch/tree/usr/bin" "$setup_cache/etcd-3.5"
+# The etcd of the other Debian, whose programs run here as they are, and the headers of its mbedTLS.
+setup_fetch_other() {
+    setup_unpack $setup_other etcd-server etcd-client libmbedtls-dev || return
+    "$scratch/tree/usr/bin/etcd" --version && "$scratch/tree/usr/bin/etcdctl" version || return
+    rm -rf "$setup_cache/etcd-$setup_other_etcd" "$setup_cache/mbedtls-$setup_other_mbedtls"
+    mv "$scratch/tree/usr/include" "$setup_cache/mbedtls-$setup_other_mbedtls" &&
+        mv "$scratch/tree/usr/bin" "$setup_cache/etcd-$setup_other_etcd"
 }
 
-setup_has_next() {
-    [ -x "$setup_cache/etcd-3.5/etcd" ] && [ -e "$setup_cache/mbedtls-3/mbedtls/ssl.h" ]
+setup_has_other() {
+    [ -x "$setup_cache/etcd-$setup_other_etcd/etcd" ] && [ -e "$setup_cache/mbedtls-$setup_other_mbedtls/mbedtls/ssl.h" ]
 }
 
 # What Debian does not have is built from published Go modules, in the versions that tests/servers/NAME/go.mod pins, with this
@@ -129,7 +126,7 @@ setup_find_go() {
 
 # What it downloads and compiles on the way is not kept: it is a hundred times as much.
 setup_build() {
-    setup_find_go || { setup_unpack $setup_next_release-backports golang-$setup_go-go golang-$setup_go-src && setup_find_go; } ||
+    setup_find_go || { setup_unpack trixie-backports golang-$setup_go-go golang-$setup_go-src && setup_find_go; } ||
         return
     export GOTOOLCHAIN=local GOFLAGS='-mod=readonly -modcacherw -trimpath -buildvcs=false' GOWORK=off CGO_ENABLED=0 \
         GOPATH="$scratch/go" GOMODCACHE= GOCACHE="$scratch/go-build" GOBIN=
@@ -157,7 +154,7 @@ setup_get() {
 
 setup_main() (
     missing=$(setup_missing)
-    [ -n "$missing" ] || ! setup_has_next || [ -n "$(setup_unbuilt)" ] || exit 0
+    [ -n "$missing" ] || ! setup_has_other || [ -n "$(setup_unbuilt)" ] || exit 0
     if [ "$(id -u)" != 0 ]; then
         [ -z "$missing" ] || echo "setup: these packages are missing, install them or run this as root: $missing" >&2
         [ -n "$missing" ] || echo "setup: other releases of etcd, or mbedTLS 3, are missing in $setup_cache, run this as root once" >&2
@@ -177,17 +174,22 @@ setup_main() (
             exit 1
         }
     fi
-    setup_has_next || setup_get 'etcd 3.5 and the headers of mbedTLS 3' setup_fetch_next
+    setup_has_other || setup_get "etcd $setup_other_etcd and the headers of mbedTLS $setup_other_mbedtls" setup_fetch_other
     missing=$(setup_unbuilt)
     [ -z "$missing" ] || setup_get "${missing% }" setup_build
 )
 
 setup_main || { echo "setup: failed" >&2; exit 1; }
 export PYTHON=/usr/bin/python3
-export ETCD_34_DIR=/usr/bin
-export ETCD_35_DIR= ETCD_36_DIR= ETCD_37_DIR=
-[ ! -x "$setup_cache/etcd-3.5/etcd" ] || ETCD_35_DIR=$setup_cache/etcd-3.5
-[ ! -x "$setup_cache/etcd-3.6/etcd" ] || ETCD_36_DIR=$setup_cache/etcd-3.6
-[ ! -x "$setup_cache/etcd-3.7/etcd" ] || ETCD_37_DIR=$setup_cache/etcd-3.7
-export MBEDTLS_3_DIR=
-[ ! -e "$setup_cache/mbedtls-3/mbedtls/ssl.h" ] || MBEDTLS_3_DIR=$setup_cache/mbedtls-3
+# setup_etcd_dir VERSION
+setup_etcd_dir() {
+    if [ "$1" = $setup_etcd ]; then
+        echo /usr/bin
+    elif [ -x "$setup_cache/etcd-$1/etcd" ]; then
+        echo "$setup_cache/etcd-$1"
+    fi
+}
+ETCD_34_DIR=$(setup_etcd_dir 3.4) ETCD_35_DIR=$(setup_etcd_dir 3.5) ETCD_36_DIR=$(setup_etcd_dir 3.6) ETCD_37_DIR=$(setup_etcd_dir 3.7)
+export ETCD_34_DIR ETCD_35_DIR ETCD_36_DIR ETCD_37_DIR
+export MBEDTLS_OTHER_DIR=
+[ ! -e "$setup_cache/mbedtls-$setup_other_mbedtls/mbedtls/ssl.h" ] || MBEDTLS_OTHER_DIR=$setup_cache/mbedtls-$setup_other_mbedtls
