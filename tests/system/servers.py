@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE.parent.parent / "contrib"))  # where the independent
 
 import reader  # noqa: E402
 SCRIPTS = HERE.parent / "servers"
+OWN_MOUNTS = [sys.executable, SCRIPTS / "own_mounts.py"]
 MIB = 1 << 20
 
 # What a person's shell may hold and a test must not depend on.

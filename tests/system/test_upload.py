@@ -453,8 +453,7 @@ def test_a_disk_that_becomes_full(new_probe, new_proxy, folder):
     proxy = held_parts(new_proxy)
     disk = folder / "disk"
     disk.mkdir()
-    small = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c",
-             f"mount -t tmpfs -o size={1024 + 17}m none {disk} && exec \"$@\"", "sh"]
+    small = [*servers.OWN_MOUNTS, "sh", "-c", f"mount -t tmpfs -o size={1024 + 17}m none {disk} && exec \"$@\"", "sh"]
     probe = new_probe(12 * PART, endpoint=proxy.url, wrapper=small, spool_dir=disk)
     probe.expect("started")
     wait_for(lambda: probe.stats()["spool_err"])

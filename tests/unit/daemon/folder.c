@@ -5,8 +5,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +38,25 @@ int folder_teardown(void **state)
 const char *folder_path(void)
 {
     return folder;
+}
+
+/* In a plain chroot `/` is no mount point, and what it lies on, which may be shared with the whole machine, can be made
+ * private from the root of the namespace alone: setns(2) leads there. */
+static bool make_private_from_outside(void)
+{
+    _cleanup_close_ int root = open("/", O_PATH | O_CLOEXEC);
+    _cleanup_close_ int here = open(".", O_PATH | O_CLOEXEC);
+    _cleanup_close_ int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+    return setns(namespace, CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           fchdir(root) == 0 && chroot(".") == 0 && fchdir(here) == 0;
+}
+
+bool folder_own_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return false;
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 || make_private_from_outside();
 }
 
 unsigned folder_count(void)

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -680,8 +679,7 @@ static bool mount_disk(void)
 {
     static bool is_private;
 
-    if (geteuid() != 0 ||
-            (!is_private && (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)))
+    if (geteuid() != 0 || (!is_private && !folder_own_mounts()))
         return false;
     is_private = true;
     return mkdir("disk", 0755) == 0 && mount("none", "disk", "tmpfs", 0, "size=1m,mode=0755") == 0;

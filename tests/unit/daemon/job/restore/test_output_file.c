@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -426,9 +425,7 @@ static void test_full_disk(void **state)
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-            _exit(77);
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("none", "disk", "tmpfs", 0, "size=256k") < 0)
+        if (!folder_own_mounts() || mount("none", "disk", "tmpfs", 0, "size=256k") < 0)
             _exit(77);
         on_small_disk();
         _exit(0); /* the mount goes with us */
