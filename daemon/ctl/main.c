@@ -3,6 +3,7 @@
  *
  * The common options may stand before or after the command, since runbooks of the Go tool have `-c FILE` behind it.
  */
+#include <protobuf-c/protobuf-c.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,8 +111,8 @@ static int read_options(int argc, char **argv, const struct command *command, st
             return CTL_DONE;
         case 'V':
             (void)printf("etcd-backupctl " VERSION
-                         "\nlibsodium %s (what else is used is the daemon's: etcd-backupd -V)\n",
-                    sodium_version_string());
+                         "\nlibsodium %s, protobuf-c %s (what else is used is the daemon's: etcd-backupd -V)\n",
+                    sodium_version_string(), protobuf_c_version());
             return CTL_DONE;
         case '?':
             return usage_error();

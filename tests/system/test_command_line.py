@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import subprocess
 
 import pytest
@@ -45,6 +46,18 @@ def test_each_option_with_each_value(programs, folder, command):
         assert said and all(line.startswith("etcd-backupctl: ") or line.startswith("try: ") for line in said) or "\n" in value, (words, done)
         assert len(said) <= 2 or "\n" in value, (words, done)
         assert done.stdout == b"", done
+
+
+@pytest.mark.parametrize("program", ["daemon", "ctl"])
+def test_version_names_all_that_is_linked(programs, program):
+    """Bug reports want them."""
+    headers = subprocess.run(["objdump", "-p", getattr(programs, program)], check=True, capture_output=True, text=True).stdout
+    # libc's are Debian's; of mbedTLS there are three; sanitizers have some of their own.
+    needed = set(re.findall(r"NEEDED +lib(\w[\w-]*)\.so", headers)) - {"c", "m", "asan", "ubsan", "gcc_s"}
+    names = {re.sub("^mbed.*", "mbedTLS", name).removesuffix("-0") for name in needed}
+    done = subprocess.run([getattr(programs, program), "-V"], check=True, capture_output=True, text=True, env=programs.environment)
+    said = done.stdout.splitlines()[1]
+    assert needed and not {name for name in names if not re.search(rf"{name}[ /_]v?\d", said)}, said
 
 
 @pytest.mark.parametrize("words, status, said", [
