@@ -15,8 +15,8 @@ int folder_teardown(void **state);
 /* Its absolute path. */
 const char *folder_path(void);
 
-/* Gives this process mounts of its own, for good: nobody else sees what it mounts, and that goes with it. False where that
- * is not allowed. */
+/* Gives this process mounts of its own, for good: nobody else sees what it mounts, and that goes with it. False where
+ * that is not allowed. */
 bool folder_own_mounts(void);
 
 /* How many entries there are, hidden ones too. */
