@@ -8,6 +8,9 @@ _etcd_backupctl() {
         -a --initial-advertise-peer-urls -o --initial-cluster-token --wal-dir --bump-revision --mark-compacted --owner
         --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain'
     local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
+    local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check'
+    local ls="$look -l --long --prefixes" get="$look --output --history --binary"
+    local diff="$look --to --to-rev" export="$look --etcdctl"
     local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
     local prune='-a --max-age -i --min-count --dry-run --allow-other-keys'
 
@@ -18,7 +21,8 @@ _etcd_backupctl() {
             -s | --socket | -c | --config) continue ;; # its value
         esac
         case $word in
-            backup | list | status | restore | verify | prune | rotate-key | generate-key | key-fingerprint)
+            backup | list | status | restore | verify | ls | get | diff | export | prune | rotate-key | generate-key | \
+                key-fingerprint)
                 command=$word
                 break
                 ;;
@@ -32,7 +36,7 @@ _etcd_backupctl() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $command:$previous in
-        *:-s | *:--socket | *:-c | *:--config | restore:-e | verify:-e | *:--etcdutl-path | *:--output | \
+        *:-s | *:--socket | *:-c | *:--config | restore:-e | verify:-e | *:--etcdutl-path | *:--output | *:--file | diff:--to | \
             rotate-key:-p | *:--previous-key | *:--new-key)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
@@ -51,15 +55,15 @@ _etcd_backupctl() {
             mapfile -t COMPREPLY < <(compgen -W 'true false' -- "$current")
             return
             ;;
-        restore:-[tnlao] | verify:-t | prune:-[ai] | *:--backup-timestamp | *:--name | *:--initial-* | *:--bump-revision | \
+        restore:-[tnlao] | verify:-t | ls:-t | get:-t | diff:-t | export:-t | *:--rev | *:--to-rev | *:--prefixes | prune:-[ai] | *:--backup-timestamp | *:--name | *:--initial-* | *:--bump-revision | \
             *:--max-age | *:--min-count)
             return # something that only the user knows
             ;;
     esac
 
     case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status restore verify prune rotate-key
-            generate-key key-fingerprint" -- "$current") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status restore verify ls get diff export
+            prune rotate-key generate-key key-fingerprint" -- "$current") ;;
         rotate-key) mapfile -t COMPREPLY < <(compgen -W "$common $rotate_key" -- "$current") ;;
         generate-key | key-fingerprint)
             if [[ $current == -* ]]; then
@@ -69,7 +73,7 @@ _etcd_backupctl() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")
             fi
             ;;
-        restore | verify | prune) mapfile -t COMPREPLY < <(compgen -W "$common ${!command}" -- "$current") ;;
+        restore | verify | ls | get | diff | export | prune) mapfile -t COMPREPLY < <(compgen -W "$common ${!command}" -- "$current") ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current") ;;
     esac
 }

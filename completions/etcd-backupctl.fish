@@ -1,5 +1,5 @@
 # fish completion for etcd-backupctl(8).
-set -l commands backup list status restore verify prune rotate-key generate-key key-fingerprint
+set -l commands backup list status restore verify ls get diff export prune rotate-key generate-key key-fingerprint
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c etcd-backupctl -f
@@ -15,6 +15,10 @@ complete -c etcd-backupctl -n $none -a list -d 'show the backups in the bucket'
 complete -c etcd-backupctl -n $none -a status -d 'show what the daemon is doing'
 complete -c etcd-backupctl -n $none -a restore -d 'read a backup back'
 complete -c etcd-backupctl -n $none -a verify -d 'say which backups are good'
+complete -c etcd-backupctl -n $none -a ls -d 'show which keys are in a backup'
+complete -c etcd-backupctl -n $none -a get -d 'show the value of a key in a backup'
+complete -c etcd-backupctl -n $none -a diff -d 'show which keys differ between two backups'
+complete -c etcd-backupctl -n $none -a export -d 'write keys with their values'
 complete -c etcd-backupctl -n $none -a prune -d 'delete old backups'
 complete -c etcd-backupctl -n $none -a rotate-key -d 'wrap all keys by another master key'
 complete -c etcd-backupctl -n $none -a generate-key -d 'make a master key in a new file'
@@ -43,6 +47,22 @@ complete -c etcd-backupctl -n '__fish_seen_subcommand_from restore prune rotate-
 
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from verify' -l all -d 'every backup of the prefix'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from verify' -l drill -d 'also unpack it'
+
+set -l look '__fish_seen_subcommand_from ls get diff export'
+complete -c etcd-backupctl -n $look -s t -l backup-timestamp -x -d 'the backup of this instant'
+complete -c etcd-backupctl -n $look -l file -r -F -d 'a plain snapshot on disk'
+complete -c etcd-backupctl -n $look -l rev -x -d 'as it was at this revision'
+complete -c etcd-backupctl -n $look -l allow-renamed -d 'accept renamed objects'
+complete -c etcd-backupctl -n $look -l allow-plain -d 'accept one that is not encrypted'
+complete -c etcd-backupctl -n $look -l skip-hash-check -d 'accept a snapshot without SHA-256'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from ls' -s l -l long -d 'revisions, version, size and lease, too'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from ls' -l prefixes -x -d 'how many begin alike up to this slash'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l output -r -F -d 'the value into a new file'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l history -d 'each change that the backup has'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l binary -d 'also to a terminal that cannot show it'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from diff' -l to -r -F -d 'the other one'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from diff' -l to-rev -x -d 'that as it was at this revision'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from export' -l etcdctl -d 'a script that puts them back'
 
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s a -l max-age -x -d 'older ones may go'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s i -l min-count -x -d 'so many stay'

@@ -33,12 +33,14 @@ RUNNER(restore)
 RUNNER(verify)
 RUNNER(prune)
 RUNNER(rotate)
+RUNNER(look)
 
 static const struct kind backup = {"backup", false, start_attempts, cancel_attempts},
                          restore = {"restore", true, start_restore, cancel_restore},
                          verify = {"verify", true, start_verify, cancel_verify},
                          prune = {"prune", false, start_prune, cancel_prune},
-                         rotation = {"rotate-key", false, start_rotate, cancel_rotate};
+                         rotation = {"rotate-key", false, start_rotate, cancel_rotate},
+                         look = {"look", true, start_look, cancel_look};
 
 static const struct kind *const kinds[] = {
         [JOBS_BACKUP] = &backup,
@@ -46,6 +48,7 @@ static const struct kind *const kinds[] = {
         [JOBS_VERIFY] = &verify,
         [JOBS_PRUNE] = &prune,
         [JOBS_ROTATE] = &rotation,
+        [JOBS_LOOK] = &look,
 };
 
 /* A place for a job that runs. */
@@ -145,6 +148,15 @@ static void log_rotate(const struct rotate_result *r)
             r->old_versions, (double)r->elapsed_ms / 1000);
 }
 
+/* That somebody has seen what is in it. */
+static void log_look(const struct look_result *r)
+{
+    char size[SIZE_TEXT_MAX];
+
+    log_info("look done: %s, %s in %.1f s%s", r->name, size_format(r->snapshot_size, size),
+            (double)r->elapsed_ms / 1000, r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
+}
+
 static void log_result(const struct job_result *result)
 {
     if (result->backup)
@@ -155,6 +167,8 @@ static void log_result(const struct job_result *result)
         log_verify(result->verify);
     else if (result->prune)
         log_prune(result->prune);
+    else if (result->look)
+        log_look(result->look);
     else
         log_rotate(result->rotate);
 }
@@ -236,7 +250,7 @@ static void on_unrotated(void *ctx, const struct unrotated *u)
 /* Whether a failure is one of what the daemon is for. That somebody mistyped a time, or left, he knows himself. */
 static bool concerns_the_service(const struct kind *kind, const struct job_result *result, const struct err *err)
 {
-    if (err->kind == ERR_CANCELLED || kind == &restore)
+    if (err->kind == ERR_CANCELLED || kind == &restore || kind == &look)
         return false;
     if (kind == &verify)
         return err->kind == ERR_INTEGRITY;
@@ -462,6 +476,11 @@ int jobs_start_rotate(
         struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e)
 {
     return start(j, &rotation, request, watcher, e);
+}
+
+int jobs_start_look(struct jobs *j, const struct look_request *request, const struct job_sink *watcher, struct err *e)
+{
+    return start(j, &look, request, watcher, e);
 }
 
 void jobs_refuse_backup(struct jobs *j, const struct err *why)

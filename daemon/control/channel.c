@@ -1,7 +1,11 @@
 #include "control/channel.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/secret.h"
 #include "control/wire.h"
@@ -27,6 +31,7 @@ struct channel {
     struct buf sending; /* what uv_write has now */
     uv_write_t write;
     bool writing;
+    int passed; /* a descriptor that goes with the next bytes, or -1 */
 };
 
 /* ---- the end ---- */
@@ -41,6 +46,8 @@ static void on_handle_closed(uv_handle_t *h)
     secret_free(c->in);
     buf_reset(&c->out);
     buf_reset(&c->sending);
+    if (c->passed >= 0)
+        close(c->passed);
     free(c);
     spec.on_closed(spec.ctx);
 }
@@ -92,9 +99,51 @@ static void on_stall(uv_timer_t *timer)
     }
 }
 
+/* libuv passes its own handles alone. The first byte and the descriptor go by our own hand: nothing of libuv's is on
+ * its way now. Of a socket that takes not even that nobody reads. */
+static int pass(struct channel *c)
+{
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec first = {.iov_base = c->out.data, .iov_len = 1};
+    struct msghdr message = {
+            .msg_iov = &first, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    uv_os_fd_t fd;
+    ssize_t n;
+
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    (void)memcpy(CMSG_DATA(rights), &c->passed, sizeof(int));
+    if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0)
+        return -1;
+    do
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    close(TAKE_FD(c->passed));
+    if (n != 1) {
+        log_warning("control: closed a connection whose client does not take what it asked for");
+        return -1;
+    }
+    buf_drop_front(&c->out, 1);
+    return 0;
+}
+
+int channel_pass(struct channel *c, int fd, struct err *e)
+{
+    c->passed = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return c->passed >= 0 ? 0 : err_errno(e, errno, "a descriptor for the client");
+}
+
 static int send_more(struct channel *c)
 {
     uv_buf_t buf;
+
+    if (c->passed >= 0 && pass(c) < 0)
+        return -1;
 
     c->sending = c->out;
     c->out = BUF_INIT(CHANNEL_OUT_MAX);
@@ -215,6 +264,7 @@ struct channel *channel_new(uv_loop_t *loop, const struct channel_spec *spec, st
         return NULL;
     }
     c->spec = *spec;
+    c->passed = -1;
     c->out = BUF_INIT(CHANNEL_OUT_MAX);
     c->pipe.data = c->stall.data = c;
     (void)uv_pipe_init(loop, &c->pipe, 0);

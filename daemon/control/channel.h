@@ -49,6 +49,10 @@ int channel_start(struct channel *c);
 /* What waits to be written: frames are appended, then flushed. Its size is what the other end has not taken. */
 struct buf *channel_out(struct channel *c);
 
+/* A copy of the descriptor goes with the first byte that is written from now on, and belongs to the other end then
+ * (SCM_RIGHTS; unix(7)). Once. Errors: ERR_RESOURCE. */
+int channel_pass(struct channel *c, int fd, struct err *e);
+
 /* Whether something is on its way. */
 bool channel_is_writing(const struct channel *c);
 

@@ -278,6 +278,16 @@ static bool says_how_far(const struct job_result *result)
     return result->rotate || (result->prune && result->prune->has_begun);
 }
 
+static void fill_look(Control__LookResult *m, const struct look_result *r)
+{
+    m->name = text(r->name);
+    m->instant = r->instant;
+    m->snapshot_size = r->snapshot_size;
+    m->encrypted = r->encrypted;
+    m->hash_checked = r->hash_checked;
+    m->elapsed_ms = r->elapsed_ms;
+}
+
 int message_done(struct buf *out, const struct core *core, const struct job_result *result, const struct err *failure,
         struct err *e)
 {
@@ -286,6 +296,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
     Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
     Control__PruneResult prune = CONTROL__PRUNE_RESULT__INIT;
+    Control__LookResult look = CONTROL__LOOK_RESULT__INIT;
     Control__Failure failed = CONTROL__FAILURE__INIT;
     Control__Done done = CONTROL__DONE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
@@ -319,6 +330,10 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         fill_rotate(&rotate, result->rotate, core);
         done.result_case = CONTROL__DONE__RESULT_ROTATE;
         done.rotate = &rotate;
+    } else if (result && result->look) {
+        fill_look(&look, result->look);
+        done.result_case = CONTROL__DONE__RESULT_LOOK;
+        done.look = &look;
     }
     return append(out, &reply, e);
 }

@@ -199,10 +199,14 @@ void peer_end(struct peer *p)
 static void on_done(void *ctx, const struct job_result *result, const struct err *err)
 {
     struct peer *p = ctx;
+    struct err e = ERR_INIT;
 
     p->watching = false;
     watch_tell_left_out(&p->watch);
-    end_with(p, result, err);
+    if (result && result->look && p->state < ENDING && channel_pass(p->channel, result->look->fd, &e) < 0)
+        end_with(p, NULL, &e);
+    else
+        end_with(p, result, err);
 }
 
 static void on_inventory(void *ctx, const struct err *err)
@@ -301,6 +305,19 @@ static int start_rotate(struct peer *p, const Control__RotateKey *m, const struc
     return p->watching ? 0 : -1;
 }
 
+static int start_look(struct peer *p, const Control__Look *m, const struct job_sink *sink, struct err *e)
+{
+    struct look_request request;
+
+    if (requests_look(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
+        return -1;
+    if (has_to_wait(p, JOBS_LOOK))
+        return 0;
+    p->is_for_us = true;
+    p->watching = jobs_start_look(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
 static void on_note(void *ctx, const char *text)
 {
     struct peer *p = ctx;
@@ -373,6 +390,9 @@ static void on_request(struct peer *p, const Control__Request *m)
         break;
     case CONTROL__REQUEST__BODY_ROTATE_KEY:
         started = start_rotate(p, m->rotate_key, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_LOOK:
+        started = start_look(p, m->look, &sink, &e);
         break;
     case CONTROL__REQUEST__BODY_LIST:
         started = start_list(p, &e);

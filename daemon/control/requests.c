@@ -100,6 +100,20 @@ int requests_verify(
     return 0;
 }
 
+int requests_look(
+        const Control__Look *m, const struct conf *conf, bool is_trusted, struct look_request *out, struct err *e)
+{
+    *out = (struct look_request){
+            .choice = {.latest = m->latest, .instant = m->instant},
+            .allow_renamed = m->allow_renamed,
+            .allow_plain = m->allow_plain,
+            .skip_hash_check = m->skip_hash_check,
+    };
+    if (!is_trusted)
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "only root and the daemon's own user may look inside a backup");
+    return check_object(m->object, conf, e);
+}
+
 int requests_prune(
         const Control__Prune *m, const struct conf *conf, bool is_trusted, struct prune_request *out, struct err *e)
 {

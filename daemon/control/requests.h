@@ -10,6 +10,7 @@
 
 #include "conf/conf.h"
 #include "control.pb-c.h"
+#include "job/look/look.h"
 #include "job/prune/prune.h"
 #include "job/restore/restore.h"
 #include "job/rotate/rotate.h"
@@ -22,6 +23,9 @@ int requests_verify(
         const Control__Verify *m, const struct conf *conf, bool is_trusted, struct verify_request *out, struct err *e);
 int requests_prune(
         const Control__Prune *m, const struct conf *conf, bool is_trusted, struct prune_request *out, struct err *e);
+
+int requests_look(
+        const Control__Look *m, const struct conf *conf, bool is_trusted, struct look_request *out, struct err *e);
 
 /* *previous and *next are what `out` points to: the caller frees them. Also ERR_RESOURCE. */
 int requests_rotate(const Control__RotateKey *m, bool is_trusted, struct rotate_request *out, struct secret **previous,

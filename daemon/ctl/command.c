@@ -2,7 +2,11 @@
 
 #include "base/cleanup.h"
 #include "ctl/ask.h"
+#include "ctl/diff_command.h"
+#include "ctl/export_command.h"
+#include "ctl/get_command.h"
 #include "ctl/key_commands.h"
+#include "ctl/ls_command.h"
 #include "ctl/prune_command.h"
 #include "ctl/restore_command.h"
 #include "ctl/rotate_command.h"
@@ -86,6 +90,46 @@ const struct command command_table[] = {
                 .run = verify_run,
         },
         {
+                .name = "ls",
+                .help = "show which keys are in a backup, or what fills it",
+                .options = ls_options,
+                .letters = "t:l",
+                .usage = ls_usage,
+                .argument = "[PREFIX]",
+                .set = ls_set,
+                .run = ls_run,
+        },
+        {
+                .name = "get",
+                .help = "show the value that a key has in a backup, or its history",
+                .options = get_options,
+                .letters = "t:",
+                .usage = get_usage,
+                .argument = "KEY",
+                .set = get_set,
+                .run = get_run,
+        },
+        {
+                .name = "diff",
+                .help = "show which keys differ between two backups",
+                .options = diff_options,
+                .letters = "t:",
+                .usage = diff_usage,
+                .argument = "[PREFIX]",
+                .set = diff_set,
+                .run = diff_run,
+        },
+        {
+                .name = "export",
+                .help = "write keys with their values as JSON, or as a script that puts them back",
+                .options = export_options,
+                .letters = "t:",
+                .usage = export_usage,
+                .argument = "[PREFIX]",
+                .set = export_set,
+                .run = export_run,
+        },
+        {
                 .name = "prune",
                 .help = "delete backups that are too old, or show which would go and why",
                 .options = prune_options,
@@ -110,6 +154,7 @@ const struct command command_table[] = {
                 .letters = "",
                 .usage = "",
                 .argument = "FILE",
+                .asks_nobody = true,
                 .run = generate_key_run,
         },
         {
@@ -119,6 +164,7 @@ const struct command command_table[] = {
                 .letters = "",
                 .usage = "",
                 .argument = "FILE",
+                .asks_nobody = true,
                 .run = key_fingerprint_run,
         },
 };

@@ -180,7 +180,7 @@ int main(int argc, char **argv)
         return status;
     if (command->argument && optind < argc)
         ctl.argument = argv[optind++];
-    if (command->argument && (!ctl.argument || !*ctl.argument)) {
+    if (command->argument && command->argument[0] != '[' && (!ctl.argument || !*ctl.argument)) {
         (void)fprintf(stderr, "etcd-backupctl: %s: which %s?\n", command->name, command->argument);
         return usage_error();
     }
@@ -192,7 +192,7 @@ int main(int argc, char **argv)
         (void)fputs("etcd-backupctl: -s asks a running daemon and -c starts a private one: give one of them\n", stderr);
         return usage_error();
     }
-    if (!command->argument) /* those that ask no daemon */
+    if (!command->asks_nobody)
         find_config(&ctl);
     return command->run(&ctl);
 }

@@ -53,6 +53,19 @@ static void catch_signals(sigset_t *waiting)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+void talk_release_signals(void)
+{
+    sigset_t caught;
+
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)sigemptyset(&caught);
+    (void)sigaddset(&caught, SIGINT);
+    (void)sigaddset(&caught, SIGTERM);
+    (void)sigprocmask(SIG_UNBLOCK, &caught, NULL);
+}
+
 static int send_request(struct session *s, const Control__Request *request, struct err *e)
 {
     size_t len = wire_frame_size(&request->base), sent = 0;
@@ -196,13 +209,44 @@ static int wait_for_bytes(struct session *s, const sigset_t *waiting, struct err
     return errno == EINTR ? 0 : err_errno(e, errno, "poll");
 }
 
+/* One that nobody waits for is closed. */
+static void take_descriptor(const struct session *s, struct msghdr *message)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(message);
+    int fd;
+
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(fd)))
+        return;
+    (void)memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    if (s->talk->on_descriptor)
+        s->talk->on_descriptor(s->talk->ctx, fd);
+    else
+        close(fd);
+}
+
+static ssize_t receive_bytes(struct session *s)
+{
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int))]; /* the kernel closes what does not fit */
+    } control = {0};
+    struct iovec room = {.iov_base = s->in.data + s->in.len, .iov_len = s->in.cap - s->in.len};
+    struct msghdr message = {
+            .msg_iov = &room, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
+    ssize_t n = recvmsg(s->connection.fd, &message, MSG_CMSG_CLOEXEC);
+
+    if (n >= 0)
+        take_descriptor(s, &message);
+    return n;
+}
+
 static int receive(struct session *s, struct err *e)
 {
     ssize_t n;
 
     if (buf_reserve(&s->in, 65536, e) < 0)
         return -1;
-    n = recv(s->connection.fd, s->in.data + s->in.len, s->in.cap - s->in.len, 0);
+    n = receive_bytes(s);
     if (n < 0 && errno == ECONNRESET) /* killed while something of ours was on its way */
         n = 0;
     if (n < 0)

@@ -20,7 +20,12 @@ struct talk {
     void (*on_unrotated)(void *ctx, const Control__Unrotated *unrotated);
     /* Not for a failure, unless a result comes with it (rotate-key): then after the failure was told. */
     void (*on_done)(void *ctx, const Control__Done *done);
+    /* A descriptor that came, before on_done; it is the callee's to close. NULL: none is wanted. */
+    void (*on_descriptor)(void *ctx, int fd);
 };
+
+/* After a talk: signals mean again what they mean to any program. */
+void talk_release_signals(void);
 
 /* Connects, asks, and hands the replies over. Failures are printed to stderr, one line each, as JSON to stdout with
  * --json. Returns the exit status. A request with master keys is sent only after Welcome, to a daemon that may have

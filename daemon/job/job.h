@@ -66,6 +66,17 @@ struct restore_result {
     bool dry_run; /* nothing was written */
 };
 
+/* A backup that lies open to be looked into. */
+struct look_result {
+    char name[NAME_TEXT_MAX];
+    int64_t instant;
+    uint64_t snapshot_size; /* bytes */
+    uint64_t elapsed_ms;
+    bool encrypted;
+    bool hash_checked;
+    int fd; /* of the snapshot, for reading; borrowed, and closed after `done` */
+};
+
 /* One backup was looked at. The pointers are valid during the call. */
 struct verdict {
     const char *name;
@@ -146,6 +157,7 @@ struct job_result {
     const struct verify_result *verify;
     const struct prune_result *prune;
     const struct rotate_result *rotate;
+    const struct look_result *look;
 };
 
 struct job_sink {

@@ -10,7 +10,7 @@
 #include "base/err.h"
 
 enum {
-    WIRE_VERSION = 4,
+    WIRE_VERSION = 5,
     WIRE_FRAME_MAX = 64 << 10, /* bytes of one message; lists are sent an entry a message */
 };
 

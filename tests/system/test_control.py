@@ -17,7 +17,7 @@ from faults import Command, check_clean, events, log, news
 from s3_proxy import Hold
 from servers import wait_for
 
-VERSION, FRAME_MAX, PLACES, IDLE_SECONDS = 4, 64 << 10, 16, 10
+VERSION, FRAME_MAX, PLACES, IDLE_SECONDS = 5, 64 << 10, 16, 10
 
 # proto/control.proto, as numbers.
 HELLO = message(f1=message(f1=VERSION))

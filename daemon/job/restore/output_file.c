@@ -143,6 +143,17 @@ const char *output_file_hand_over(const struct output_file *t, int *fd)
     return t->hidden[0] ? t->hidden_path : "/proc/self/fd/3";
 }
 
+int output_file_read(const struct output_file *t, struct err *e)
+{
+    char path[32];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t->fd);
+    fd = t->hidden[0] ? openat(t->dir_fd, t->hidden, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+                      : open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : err_errno(e, errno, "%s: the snapshot cannot be opened to be read", t->dir);
+}
+
 const char *output_file_path(const struct output_file *t)
 {
     return t->place.text;

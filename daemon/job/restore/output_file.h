@@ -52,6 +52,10 @@ struct output_file *output_file_open_transient(const char *path, struct err *e);
 enum { TARGET_CHILD_FD = 3 };
 const char *output_file_hand_over(const struct output_file *t, int *fd);
 
+/* Another descriptor of a transient one, for reading, which the caller closes; the file goes with the last. Errors:
+ * ERR_RESOURCE. */
+int output_file_read(const struct output_file *t, struct err *e);
+
 /* Appends. Blocks; for the thread pool. Errors: ERR_RESOURCE (disk full), naming the path. */
 int output_file_write(struct output_file *t, struct bytes bytes, struct err *e);
 

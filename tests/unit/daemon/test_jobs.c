@@ -16,7 +16,7 @@ struct played {
     unsigned cancelled;
 };
 
-static struct played played[5];
+static struct played played[6];
 static struct jobs *jobs;
 static char told[4096]; /* what the log got */
 
@@ -60,15 +60,16 @@ void known_set_own_cluster(struct known *k, uint64_t cluster)
         ((struct played *)j)->cancelled++;                                                                             \
     }
 
-enum { BACKUP, RESTORE, VERIFY, PRUNE, ROTATE, N_KINDS };
+enum { BACKUP, RESTORE, VERIFY, PRUNE, ROTATE, LOOK, N_KINDS };
 
 PLAY(attempts, struct backup_request, BACKUP)
 PLAY(restore, struct restore_request, RESTORE)
 PLAY(verify, struct verify_request, VERIFY)
 PLAY(prune, struct prune_request, PRUNE)
 PLAY(rotate, struct rotate_request, ROTATE)
+PLAY(look, struct look_request, LOOK)
 
-static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key"};
+static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key", "look"};
 
 /* Whoever watches: the i-th has this ctx. */
 static char watchers[N_KINDS];
@@ -95,6 +96,8 @@ static int start(int kind, struct err *e)
         return jobs_start_verify(jobs, &(struct verify_request){0}, &watcher, e);
     case PRUNE:
         return jobs_start_prune(jobs, &(struct prune_request){0}, &watcher, e);
+    case LOOK:
+        return jobs_start_look(jobs, &(struct look_request){0}, &watcher, e);
     default:
         return jobs_start_rotate(jobs, &(struct rotate_request){0}, &watcher, e);
     }
@@ -107,8 +110,9 @@ static void end(int kind, const struct err *err)
     static struct verify_result verify;
     static struct prune_result prune;
     static struct rotate_result rotate;
-    struct job_result results[] = {
-            {.backup = &backup}, {.restore = &restore}, {.verify = &verify}, {.prune = &prune}, {.rotate = &rotate}};
+    static struct look_result look;
+    struct job_result results[] = {{.backup = &backup}, {.restore = &restore}, {.verify = &verify}, {.prune = &prune},
+            {.rotate = &rotate}, {.look = &look}};
 
     played[kind].sink.done(played[kind].sink.ctx, err ? NULL : &results[kind], err);
 }
@@ -146,7 +150,7 @@ static void test_beside(void **state)
     (void)state;
     for (int first = 0; first < N_KINDS; first++)
         for (int second = 0; second < N_KINDS; second++) {
-            bool goes = second == BACKUP && (first == RESTORE || first == VERIFY);
+            bool goes = second == BACKUP && (first == RESTORE || first == VERIFY || first == LOOK);
 
             assert_int_equal(start(first, &e), 0);
             assert_string_equal(jobs_running(jobs), names[first]);

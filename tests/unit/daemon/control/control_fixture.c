@@ -129,9 +129,16 @@ int jobs_start_rotate(
     return take_job("rotate-key", watcher, e);
 }
 
+int jobs_start_look(struct jobs *j, const struct look_request *request, const struct job_sink *watcher, struct err *e)
+{
+    (void)j;
+    (void)request;
+    return take_job("look", watcher, e);
+}
+
 const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_waiter *waiter)
 {
-    static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key"};
+    static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key", "look"};
 
     (void)j;
     if (!job.nobodys)

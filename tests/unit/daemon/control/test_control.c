@@ -80,9 +80,9 @@ static void test_nonsense(void **state)
             {"GET / HTTP/1.1\r\n\r\n", 18, "control message of 1195725856 bytes"},
             {"\0\0\0\3\xff\xff\xff", 7, "a message that is none of the control protocol"},
             {"\0\0\0\2\x0a\x00", 6,
-                    "the client speaks another version of the control protocol than this daemon (4)"}, /* version 0 */
+                    "the client speaks another version of the control protocol than this daemon (5)"}, /* version 0 */
             {"\0\0\0\2\x22\x00", 6,
-                    "the client speaks another version of the control protocol than this daemon (4)"}, /* no hello */
+                    "the client speaks another version of the control protocol than this daemon (5)"}, /* no hello */
     };
 
     (void)state;
@@ -117,7 +117,7 @@ static void test_unknown_requests(void **state)
 /* All at once, and a byte at a time: the same. */
 static void test_cut_anywhere(void **state)
 {
-    static const char both[] = "\0\0\0\4\x0a\x02\x08\x04\0\0\0\2\x22\x00"; /* hello, status */
+    static const char both[] = "\0\0\0\4\x0a\x02\x08\x05\0\0\0\2\x22\x00"; /* hello, status */
 
     (void)state;
     fixture_start();

@@ -1,0 +1,87 @@
+#include "ctl/key_text.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+
+enum { CHARACTER_MAX = 4, STEP = 3 * 1024, STEP_TEXT = STEP / 3 * 4 + 1 };
+
+/* Bytes of the character at the front that may be shown, or 0. */
+static size_t shown_len(struct bytes at)
+{
+    char text[CHARACTER_MAX + 1] = "";
+
+    memcpy(text, at.data, at.len < CHARACTER_MAX ? at.len : CHARACTER_MAX);
+    return utf8_shown_len(text);
+}
+
+static void skip(struct bytes *at, size_t len)
+{
+    at->data += len;
+    at->len -= len;
+}
+
+void key_text_put(FILE *out, struct bytes key)
+{
+    while (key.len > 0) {
+        size_t len = shown_len(key);
+
+        if (*key.data == '\\')
+            (void)fputs("\\\\", out);
+        else if (len)
+            (void)fwrite(key.data, 1, len, out);
+        else
+            (void)fprintf(out, "\\x%02x", *key.data);
+        skip(&key, len ? len : 1);
+    }
+}
+
+void key_text_quote(FILE *out, struct bytes bytes)
+{
+    (void)fputc('"', out);
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint8_t c = bytes.data[i];
+
+        if (c >= ' ' && c < 0x7F && c != '"' && c != '\\')
+            (void)fputc(c, out);
+        else
+            (void)fprintf(out, "\\x%02x", c);
+    }
+    (void)fputc('"', out);
+}
+
+void key_text_base64(FILE *out, struct bytes bytes)
+{
+    char text[STEP_TEXT];
+
+    while (bytes.len > 0) {
+        size_t len = bytes.len < STEP ? bytes.len : STEP;
+
+        (void)fputs(sodium_bin2base64(text, sizeof(text), bytes.data, len, sodium_base64_VARIANT_ORIGINAL), out);
+        skip(&bytes, len);
+    }
+}
+
+void key_text_json(FILE *out, bool *first, const char *name, struct bytes bytes)
+{
+    json_name(out, first, name);
+    (void)fputc('"', out);
+    key_text_base64(out, bytes);
+    (void)fputc('"', out);
+}
+
+bool key_text_is_binary(struct bytes value)
+{
+    while (value.len > 0) {
+        size_t len = shown_len(value);
+
+        if (len == 0 && !strchr("\n\r\t", *value.data))
+            return true;
+        if (*value.data == '\0') /* which strchr finds, too */
+            return true;
+        skip(&value, len ? len : 1);
+    }
+    return false;
+}

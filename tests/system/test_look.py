@@ -1,0 +1,398 @@
+"""Looking inside a backup: what is shown is what etcd itself answers for the same revision, whatever it was told before."""
+
+import base64
+import grp
+import json
+import os
+import pty
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import servers
+from etcd_peer import message
+from test_control import HELLO, NOBODY, Client, as_other, needs_root
+
+LARGE = 1500 * 1000
+EMPTY = base64.b64encode(b"\0").decode()
+
+
+def text(raw):
+    return base64.b64encode(raw).decode()
+
+
+class Teller:
+    """Tells an etcd things over its JSON gateway, and asks it."""
+
+    def __init__(self, etcd):
+        self.connection = etcd._connection()  # pylint: disable=protected-access
+        self.revision = 1
+
+    def post(self, path, **body):
+        self.connection.request("POST", f"/v3/{path}", json.dumps(body), {"Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        told = json.loads(answer.read())
+        assert answer.status == 200, told
+        self.revision = int(told.get("header", {}).get("revision", self.revision))
+        return told
+
+    def range(self, revision=0, key=EMPTY, end=EMPTY):
+        """Each key with all that belongs to it, as `export` shows it."""
+        told = self.post("kv/range", key=key, range_end=end, revision=revision)
+        return [{"key": kv["key"], "value": kv.get("value", ""), **{name: int(kv.get(name, 0)) for name in (
+            "create_revision", "mod_revision", "version", "lease")}} for kv in told.get("kvs", [])]
+
+
+def names(chosen):
+    """Names with every byte, and such that are a prefix of each other."""
+    some = [b"a", b"a/", b"a/b", b"a/b/c", b"/registry/pods/one", b"/registry/pods/two", b"-x", b"'\"\\$`\n", "schl\u00fcssel".encode(),
+            b"\0", b"\xff\xff", bytes(range(256))]
+    return some + [chosen.randbytes(chosen.randint(1, 40)) for _ in range(12)]
+
+
+def tell_history(etcd, seed):
+    """Puts, deletes, transactions, leases, a compaction. Returns the teller and the revision that was compacted."""
+    chosen = random.Random(seed)
+    teller, keys = Teller(etcd), names(chosen)
+    leases = [teller.post("lease/grant", TTL=3600, ID=n + 7)["ID"] for n in range(3)]
+
+    def put(key):
+        value = chosen.choice([b"", b"text", chosen.randbytes(chosen.randint(1, 6000))])
+        return {"key": text(key), "value": text(value), "lease": chosen.choice([0, 0, *leases])}
+
+    compacted = 0
+    for step in range(250):
+        key = chosen.choice(keys)
+        kind = chosen.random()
+        if kind < 0.5:
+            teller.post("kv/put", **put(key))
+        elif kind < 0.7:
+            teller.post("kv/deleterange", key=text(key))
+        elif kind < 0.75:
+            teller.post("kv/deleterange", key=text(b"a"), range_end=text(b"b"))
+        else:
+            several = chosen.sample(keys, 5)
+            teller.post("kv/txn", success=[{"requestPut": put(name)} for name in several[:3]] +
+                        [{"requestDeleteRange": {"key": text(name)}} for name in several[3:]])
+        if step == 120 and seed % 2:
+            compacted = teller.revision - 20
+            teller.post("kv/compaction", revision=compacted, physical=True)
+    teller.post("kv/put", key=text(b"large"), value=text(chosen.randbytes(LARGE)))
+    return teller, compacted
+
+
+def run(programs, *arguments, **options):
+    done = subprocess.run([programs.ctl, *map(str, arguments)], env=programs.environment, check=False, stdin=subprocess.DEVNULL,
+                          capture_output=True, **options)
+    assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr
+    return done
+
+
+def rows(done):
+    assert done.returncode in (0, 1), done
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module", params=[("3.4", 1), ("3.5", 2), ("3.6", 3)], ids=lambda param: param[0])
+def told(request, scratch, ca):
+    """An etcd with a history, a snapshot of it, and what was compacted."""
+    version, seed = request.param
+    with servers.Etcd(scratch / f"look-{version}", ca, version=version) as etcd:
+        teller, compacted = tell_history(etcd, seed)
+        snapshot = Path(etcd.snapshot(scratch / f"look-{version}.db"))
+        yield etcd, teller, snapshot, compacted
+
+
+def revisions(teller, compacted):
+    last = teller.revision
+    first = compacted or 2
+    return [last, first, *random.Random(last).sample(range(first, last), 6)]
+
+
+def test_each_revision_is_what_etcd_answers(programs, told):
+    etcd, teller, snapshot, compacted = told
+    for revision in revisions(teller, compacted):
+        wanted = teller.range(revision)
+        assert rows(run(programs, "export", "--file", snapshot, "--rev", revision)) == wanted
+        listed = rows(run(programs, "ls", "--json", "--file", snapshot, "--rev", revision))
+        for kv in wanted:
+            kv["size"] = len(base64.b64decode(kv.pop("value")))
+        assert listed == wanted
+        below = rows(run(programs, "ls", "a/", "--json", "--file", snapshot, "--rev", revision))
+        assert below == [kv for kv in wanted if base64.b64decode(kv["key"]).startswith(b"a/")]
+    assert rows(run(programs, "export", "--file", snapshot)) == teller.range()
+    assert etcd.ctl("get", "", "--prefix", "--keys-only", "-w", "fields").count(b'"Key"') == len(teller.range())
+
+
+def test_one_key(programs, told, folder):
+    """The value, to the byte; a key that was deleted says when, and where its last value is."""
+    _, teller, snapshot, compacted = told
+    for kv in teller.range():
+        key = base64.b64decode(kv["key"])
+        if b"\0" in key or not key:
+            continue
+        done = run(programs, "get", "--file", snapshot, "--", key.decode(errors="surrogateescape"))
+        assert (done.returncode, done.stdout) == (0, base64.b64decode(kv["value"])), done.stderr
+    done = run(programs, "get", "large", "--file", snapshot, "--output", folder / "value")
+    assert done.returncode == 0 and (folder / "value").stat().st_size == LARGE and (folder / "value").stat().st_mode & 0o777 == 0o600
+    again = run(programs, "get", "large", "--file", snapshot, "--output", folder / "value")
+    assert again.returncode == 1 and b"File exists" in again.stderr
+    done = run(programs, "get", "no such key", "--file", snapshot)
+    assert done.returncode == 1 and done.stdout == b"" and b"there is no such key at revision" in done.stderr
+    for revision, word in ((teller.revision + 1, b"is not there yet"), (compacted - 1, b"is not there any more")):
+        if revision > 0:
+            done = run(programs, "get", "a", "--file", snapshot, "--rev", revision)
+            assert done.returncode == 1 and word in done.stderr, done
+
+
+def test_history(programs, new_etcd, folder):
+    etcd = new_etcd(version="3.5")
+    teller = Teller(etcd)
+    for value in (b"one", b"two"):
+        teller.post("kv/put", key=text(b"k"), value=text(value))
+    teller.post("kv/deleterange", key=text(b"k"))
+    teller.post("kv/put", key=text(b"other"), value=text(b"x"))
+    snapshot = etcd.snapshot(folder / "s.db")
+    done = run(programs, "get", "k", "--file", snapshot)
+    assert done.returncode == 1 and done.stderr.decode().strip().endswith(
+        "the key was deleted at revision 4; --rev 3 shows what it was before"), done
+    assert run(programs, "get", "k", "--file", snapshot, "--rev", 3).stdout == b"two"
+    assert run(programs, "get", "k", "--file", snapshot, "--rev", 2).stdout == b"one"
+    done = run(programs, "get", "k", "--file", snapshot, "--history")
+    assert [line.split() for line in done.stdout.decode().splitlines()] == [
+        ["REVISION", "VERSION", "SIZE", "CHANGE"], ["2", "1", "3", "created"], ["3", "2", "3", "changed"], ["4", "-", "-", "deleted"]]
+    history = rows(run(programs, "get", "k", "--file", snapshot, "--history", "--json"))
+    assert [(h["revision"], h["deleted"], h.get("value")) for h in history] == [
+        (2, False, text(b"one")), (3, False, text(b"two")), (4, True, None)]
+    done = run(programs, "get", "never", "--file", snapshot, "--history")
+    assert done.returncode == 1 and done.stdout == b"" and b"there is nothing of this key" in done.stderr
+
+
+def test_what_fills_it(programs, told):
+    _, teller, snapshot, _ = told
+    for slashes in (1, 2):
+        wanted = {}
+        for kv in teller.range():
+            key = base64.b64decode(kv["key"])
+            parts = key[1:].split(b"/", slashes)
+            prefix = key if len(parts) <= slashes else key[:len(key) - len(parts[-1])]
+            keys, size = wanted.get(prefix, (0, 0))
+            wanted[prefix] = keys + 1, size + len(key) + len(base64.b64decode(kv["value"]))
+        sums = rows(run(programs, "ls", "--prefixes", slashes, "--json", "--file", snapshot))
+        assert [(base64.b64decode(s["prefix"]), (s["keys"], s["bytes"])) for s in sums] == sorted(wanted.items())
+        shown = run(programs, "ls", "--prefixes", slashes, "--file", snapshot).stdout.splitlines()
+        assert len(shown) == 1 + len(wanted)
+
+
+def test_differences(programs, told, folder):
+    """Between two revisions of one, as between two snapshots; exit statuses as those of diff."""
+    _, teller, snapshot, compacted = told
+    for before in revisions(teller, compacted)[1:4]:
+        a, b = ({kv["key"]: kv for kv in teller.range(revision)} for revision in (before, 0))
+        wanted = [("removed" if key not in b else "added" if key not in a else "changed", key)
+                  for key in sorted({*a, *b}, key=base64.b64decode) if a.get(key) != b.get(key)]
+        done = run(programs, "diff", "--file", snapshot, "--rev", before, "--json")
+        assert [(d["change"], d["key"]) for d in rows(done)] == wanted and done.returncode == 1
+        assert [(d["mod_revision"], d["to_mod_revision"]) for d in rows(done)] == [
+            (a.get(key, {}).get("mod_revision"), b.get(key, {}).get("mod_revision")) for _, key in wanted]
+        assert len(run(programs, "diff", "--file", snapshot, "--rev", before).stdout.splitlines()) == len(wanted)
+        other = run(programs, "diff", "--file", snapshot, "--rev", before, "--to", snapshot, "--json")
+        assert other.stdout == done.stdout
+    same = run(programs, "diff", "--file", snapshot, "--to", snapshot)
+    assert (same.returncode, same.stdout) == (0, b"") and same.stderr.startswith(b"0 added, 0 removed, 0 changed"), same
+    assert run(programs, "diff", "--file", snapshot, "--to", folder / "none").returncode == 2
+    assert run(programs, "diff", "--file", snapshot).returncode == 2
+
+
+def test_put_back(programs, told, new_etcd, folder):
+    """Run against an empty etcd, the script makes the same keys and values."""
+    etcd, teller, snapshot, _ = told
+    done = run(programs, "export", "--file", snapshot, "--etcdctl")
+    assert done.returncode == 0, done
+    script = folder / "put-back.sh"
+    script.write_bytes(done.stdout)
+    other = new_etcd(version=etcd.version)
+    subprocess.run(["sh", script], check=True, env=dict(
+        os.environ, PATH=f"{Path(other.binary('etcdctl')).parent}:{os.environ['PATH']}", ETCDCTL_ENDPOINTS=other.endpoints[0]))
+    assert [(kv["key"], kv["value"]) for kv in Teller(other).range()] == [(kv["key"], kv["value"]) for kv in teller.range()]
+    leased = sum(kv["lease"] != 0 for kv in teller.range())
+    assert leased and f"note: {leased} of".encode() in done.stderr
+
+
+def test_bumped_revision(programs, told, folder):
+    """What a restore with a bumped revision leaves behind is no key; and a member's database is read as it lies there."""
+    etcd, teller, snapshot, _ = told
+    if etcd.version == "3.4":
+        pytest.skip("its etcdctl knows no bumped revision")
+    subprocess.run([etcd.binary("etcdutl"), "snapshot", "restore", snapshot, "--data-dir", folder / "data", "--bump-revision", "1000",
+                    "--mark-compacted"], check=True, capture_output=True)
+    db = folder / "data" / "member" / "snap" / "db"
+    done = run(programs, "ls", "--file", db, "--json")
+    assert done.returncode == 5 and b"--skip-hash-check" in done.stderr, done
+    listed = rows(run(programs, "ls", "--file", db, "--json", "--skip-hash-check"))
+    assert [kv["key"] for kv in listed] == [kv["key"] for kv in teller.range()]
+    assert f"at revision {teller.revision + 1000} of".encode() in run(programs, "ls", "--file", db, "--skip-hash-check").stderr
+
+
+def on_a_terminal(programs, *arguments):
+    """Exit status and what was shown where stdout is a terminal."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen([programs.ctl, *map(str, arguments)], env=programs.environment, stdin=subprocess.DEVNULL, stdout=its,
+                               stderr=subprocess.PIPE)
+    os.close(its)
+    shown = b""
+    try:
+        while more := os.read(ours, 65536):
+            shown += more
+    except OSError:  # a terminal that nobody has open any more
+        pass
+    os.close(ours)
+    _, err = process.communicate()
+    return process.returncode, shown, err
+
+
+def test_a_terminal_is_not_fooled(programs, new_etcd, folder):
+    etcd = new_etcd(version="3.5")
+    teller = Teller(etcd)
+    values = {b"text": b"one\ntwo\t\xc3\xa4\n", b"escape": b"\x1b[2J", b"pod": b"k8s\0\n\x0cprotobuf", b"secret": b"k8s:enc:aescbc:v1:key1:\x01\xff",
+              b"na\x1b[2Jme": b""}
+    for key, value in values.items():
+        teller.post("kv/put", key=text(key), value=text(value))
+    snapshot = etcd.snapshot(folder / "s.db")
+    assert on_a_terminal(programs, "get", "text", "--file", snapshot)[:2] == (0, values[b"text"].replace(b"\n", b"\r\n"))
+    for key in ("escape", "pod", "secret"):
+        status, shown, err = on_a_terminal(programs, "get", key, "--file", snapshot)
+        assert (status, shown) == (1, b"") and b"would go to a terminal" in err, err
+        assert (b"auger" in err) == (key == "pod") and (b"Kubernetes has encrypted" in err) == (key == "secret")
+        assert run(programs, "get", key, "--file", snapshot).stdout == values[key.encode()]
+    assert on_a_terminal(programs, "get", "escape", "--file", snapshot, "--binary")[:2] == (0, b"\x1b[2J")
+    assert rb"na\x1b[2Jme" in run(programs, "ls", "--file", snapshot).stdout.splitlines()
+
+
+def test_damaged(programs, told, folder):
+    """Whatever byte is another one: an error, and nothing else."""
+    _, _, snapshot, _ = told
+    whole = snapshot.read_bytes()
+    chosen = random.Random(1)
+    damaged = folder / "damaged.db"
+    for at in [0, 17, len(whole) - 1, *chosen.sample(range(len(whole)), 3)]:
+        damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+        for command in ("ls", "export"):
+            done = run(programs, command, "--file", damaged)
+            assert (done.returncode, done.stdout) == (5, b"") and b"SHA-256 does not match" in done.stderr, done
+    for cut in (b"", whole[:31], whole[:4096], whole[:-32], whole[:len(whole) // 2]):
+        damaged.write_bytes(cut)
+        done = run(programs, "ls", "--file", damaged)
+        assert (done.returncode, done.stdout) == (5, b""), done
+    # And where nobody checked the hash, the pages are.
+    pages = range(2, len(whole) // 4096)
+    failed = 0
+    right = run(programs, "export", "--file", snapshot).stdout
+    for page in pages:
+        at = page * 4096 + 8  # its type
+        damaged.write_bytes(whole[:at] + b"\xff" + whole[at + 1:])
+        done = run(programs, "export", "--file", damaged, "--skip-hash-check")
+        assert (done.returncode, done.stdout) in ((5, b""), (0, right)), page
+        failed += done.returncode == 5
+        if failed == 10:
+            break
+    assert failed
+
+
+def test_full_device(programs, told):
+    _, _, snapshot, _ = told
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([programs.ctl, "export", "--file", snapshot], env=programs.environment, check=False, stdout=full,
+                              stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"could not be written to stdout" in done.stderr
+
+
+# ---- backups ----
+
+
+@pytest.fixture(scope="module")
+def made(scratch, programs, ceph, ca):
+    """An etcd with two backups between which something was told to it, the snapshots in them, and the site: read it only."""
+    bucket = servers.Bucket(ceph, f"look-{os.getpid()}")
+    with servers.Etcd(scratch / "look-etcd", ca, version="3.5", tls="mutual") as etcd:
+        site = servers.Site(scratch / "look-site", programs, etcd, bucket)
+        backups = []
+        for seed in (4, 6):
+            tell_history(etcd, seed) if seed == 4 else [Teller(etcd).post("kv/deleterange", key=text(b"large")),
+                                                        Teller(etcd).post("kv/put", key=text(b"new"), value=text(b"value"))]
+            backups.append(site.ctl("backup", "--json").json)
+        files = []
+        for backup in backups:
+            files.append(scratch / f"look-{backup['instant']}.db")
+            files[-1].write_bytes(site.plaintext(backup["name"]))
+        yield site, backups, files
+        site.stop()
+    bucket.remove()
+
+
+def contents(site):
+    return sorted(path.name for path in site.dir.iterdir())
+
+
+@pytest.mark.parametrize("private", [True, False], ids=["private", "socket"])
+def test_a_backup_is_as_its_snapshot(programs, made, private):
+    """By the socket and without a daemon; and nothing is left beside snapshot_path."""
+    site, backups, files = made
+    if not private:
+        site.start()
+    try:
+        before = contents(site)
+        for words in (["ls", "-l"], ["ls", "--json"], ["export"], ["export", "--etcdctl"], ["ls", "--prefixes", "1"]):
+            for given, file in (([], files[1]), (["-t", backups[0]["instant"]], files[0]), (["-t", backups[1]["name"]], files[1])):
+                done = site.ctl(*words, *given)
+                assert done.status == 0 and done.out == run(programs, *words, "--file", file).stdout.decode(), done
+        assert "Kubernetes" not in site.ctl("get", "new").out and site.ctl("get", "new").out == "value"
+        done = site.ctl("get", "large", "-t", backups[0]["instant"], "--json")
+        assert len(base64.b64decode(done.json["value"])) == LARGE
+        done = site.ctl("get", "large")
+        assert done.status == 1 and "--rev" in done.err and backups[1]["name"] in done.err, done
+        done = site.ctl("diff", "-t", backups[0]["instant"], "--to", backups[1]["instant"])
+        assert (done.status, done.out) == (1, "removed  large\nadded    new\n"), done
+        assert site.ctl("diff", "-t", backups[0]["instant"], "--to", backups[0]["instant"]).status == 0
+        assert site.ctl("ls", "-t", "2001-01-01T00:00:00Z").status == 1
+        assert site.ctl("diff", "-t", "2001-01-01T00:00:00Z", "--to", backups[0]["instant"]).status == 2
+        assert contents(site) == before
+        if not private:
+            log = site.log.read_text()
+            assert f"look done: {backups[1]['name']}" in log and "large" not in log and "value" not in log
+    finally:
+        site.stop()
+
+
+@needs_root
+def test_who_may(made):
+    """Members of control.group may list, and not look."""
+    site, _, _ = made
+    group = grp.getgrgid(NOBODY).gr_name
+    site.configure({"control": {"group": group}})
+    site.start()
+    try:
+        look = message(f10=message(f1=1))
+        assert as_other(site, look, groups=[NOBODY]) == ("auth", "only root and the daemon's own user may look inside a backup")
+        assert as_other(site, message(f3=message()), groups=[NOBODY]) is None
+        assert Client(site).send(HELLO, look).failure() is None
+    finally:
+        site.stop()
+        site.configure({"control": {"group": None}})
+
+
+def test_a_damaged_backup(made, new_site, new_bucket):
+    """One flipped byte, and nothing is shown."""
+    site, backups, _ = made
+    other = new_site(site.etcd, new_bucket())
+    other.key_file = site.key_file
+    other.configure({"encryption_key_path": site.key_file})
+    name = backups[0]["name"]
+    dump, key = site.bucket.get(name), site.bucket.get(name.replace(".dump", ".key"))
+    other.bucket.put(name, dump[:70000] + bytes([dump[70000] ^ 1]) + dump[70001:])
+    other.bucket.put(name.replace(".dump", ".key"), key)
+    done = other.ctl("export")
+    assert (done.status, done.out) == (5, "") and name in done.err, done
+    assert contents(other) == sorted(["etcd-backupd.yml", "master.key", "s3.yml"])
