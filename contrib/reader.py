@@ -2,8 +2,8 @@
 """reads the backups that etcd-backupd and the Go tool etcd-backup store in a bucket
 
 A reader of its own: written from the description of the format and from libsodium's documentation, with none of
-etcd-backupd's code. It shows that a backup can be read without the program that wrote it. It is strict: whatever does
-not follow the format is refused, with the name of the rule that it breaks.
+etcd-backupd's code; what is compressed it gives to zstd(1). It shows that a backup can be read without the program that
+wrote it. It is strict: whatever does not follow the format is refused, with the name of the rule that it breaks.
 
 usage: reader.py --key MASTER_KEY_FILE --timestamp TIMESTAMP DUMP [KEY] [-o FILE] [--no-trailer] [--renamed]
 """
@@ -13,7 +13,10 @@ import datetime
 import hashlib
 import os
 import re
+import struct
+import subprocess
 import sys
+import threading
 
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as aead_decrypt
 from nacl.exceptions import CryptoError
@@ -26,8 +29,13 @@ WRAPPED_SIZE = NONCE + KEY_SIZE + TAG
 SHA256_SIZE = 32
 MARK = 0xEB  # no nonce of the Go tool begins with it: theirs begin with a clock
 BASE_MAGIC = bytes([MARK]) + b"ETCDBK\x02"
+COMPRESSED_MAGIC = bytes([MARK]) + b"ETCDBK\x03"
 KEY_MAGIC = bytes([MARK]) + b"K2\x00"
 LAST = 1 << 63
+ZSTD_MAGIC = bytes.fromhex("28b52ffd")
+SEEK_TABLE_MAGIC = bytes.fromhex("5e2a4d18")
+SEEK_TABLE_END = bytes.fromhex("b1ea928f")
+SEEK_TABLE_MAX = (1 << 20) * 12 + 17  # bytes of the longest one
 
 
 class FormatError(Exception):
@@ -89,6 +97,7 @@ class Unsealed:
         self.data_key, self.stream, self.size = data_key, stream, size
         self.base = None
         self.has_end_mark = False
+        self.is_compressed = False  # as the first chunk says
 
     def __iter__(self):
         if self.size == 0:
@@ -110,7 +119,8 @@ class Unsealed:
         nonce = sealed[:NONCE]
         if index == 0:
             self.base = nonce[:16]
-            self.has_end_mark = self.base.startswith(BASE_MAGIC)
+            self.is_compressed = self.base.startswith(COMPRESSED_MAGIC)
+            self.has_end_mark = self.is_compressed or self.base.startswith(BASE_MAGIC)
             if self.base[0] == MARK and not self.has_end_mark:
                 raise FormatError(f"{where}: written by a newer version")
         try:
@@ -140,6 +150,67 @@ def read_exactly(stream, length):
     return data
 
 
+def parse_seek_table(end):
+    """Bytes of all frames, and of what comes out of them, and of the table itself, of a stream that ends so."""
+    if len(end) < 17 or end[-4:] != SEEK_TABLE_END:
+        raise FormatError("compressed: no seek table at the end")
+    count, descriptor = struct.unpack("<IB", end[-9:-4])
+    if descriptor & 0x7C:
+        raise FormatError("compressed: a seek table of a kind that is not known")
+    entry = 12 if descriptor & 0x80 else 8
+    size = 8 + count * entry + 9
+    table = end[-size:]
+    if len(table) < size or table[:8] != SEEK_TABLE_MAGIC + struct.pack("<I", size - 8):
+        raise FormatError("compressed: the seek table does not begin where its end says")
+    sizes = [struct.unpack_from("<II", table, 8 + n * entry) for n in range(count)]
+    return sum(frame for frame, _ in sizes), sum(plain for _, plain in sizes), size
+
+
+class Decompressor:
+    """Takes a compressed stream in pieces and hands what zstd(1) makes of it to write(); finish() when that was all."""
+
+    def __init__(self, write):
+        self.write, self.end, self.size, self.came = write, b"", 0, 0
+        self.zstd = subprocess.Popen(["zstd", "-d", "-c", "-q", "--memory=8MiB"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+
+    def _read(self):
+        while piece := self.zstd.stdout.read(CHUNK):
+            self.came += len(piece)
+            self.write(piece)
+
+    def update(self, piece):
+        self.size += len(piece)
+        self.end = (self.end + piece)[-SEEK_TABLE_MAX:]
+        try:
+            self.zstd.stdin.write(piece)
+        except BrokenPipeError:
+            pass  # finish() says why
+
+    def stop(self):
+        self.zstd.kill()
+        self.zstd.wait()
+        self.thread.join()
+
+    def finish(self):
+        try:
+            self.zstd.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.thread.join()
+        said = self.zstd.stderr.read().decode(errors="replace").strip()
+        if self.zstd.wait() != 0:
+            raise FormatError(f"compressed: {said}")
+        frames, plain, table = parse_seek_table(self.end)
+        if frames + table != self.size:
+            raise FormatError(f"compressed: the seek table's frames have {frames} bytes, and there are "
+                              f"{self.size - table}")
+        if plain != self.came:
+            raise FormatError(f"compressed: the seek table says {plain} bytes, and {self.came} came")
+
+
 class Trailer:
     """Takes a snapshot in pieces; check() says whether it ends in the SHA-256 of all before."""
 
@@ -167,9 +238,23 @@ def read_backup(master_key, timestamp, dump, size, wrapped, write, trailer=True,
     else:
         pieces = Unsealed(unwrap(master_key, wrapped, timestamp, renamed), dump, size)
     digest = Trailer()
-    for piece in pieces:
+
+    def take(piece):
         digest.update(piece)
         write(piece)
+
+    decompressor = None
+    try:
+        for index, piece in enumerate(pieces):
+            if index == 0 and (pieces.is_compressed if wrapped else piece.startswith(ZSTD_MAGIC)):
+                decompressor = Decompressor(take)
+            (decompressor.update if decompressor else take)(piece)
+        if decompressor:
+            decompressor.finish()
+    except BaseException:
+        if decompressor:
+            decompressor.stop()
+        raise
     if trailer:
         digest.check()
     return getattr(pieces, "has_end_mark", False)

@@ -101,13 +101,16 @@ static double mib_per_second(uint64_t bytes, uint64_t ms)
 
 static void log_backup(const struct backup_result *r)
 {
-    char size[SIZE_TEXT_MAX], to[32] = "";
+    char size[SIZE_TEXT_MAX], to[32] = "", stored[SIZE_TEXT_MAX + 16] = "";
 
+    if (r->compressed)
+        (void)snprintf(stored, sizeof(stored), ", stored as %s", size_format(r->stored_size, size));
     if (r->revision_after != r->member.revision)
         (void)snprintf(to, sizeof(to), " to %" PRId64, r->revision_after);
-    log_info("backup done: %s, %s in %.1f s, %.0f MiB/s, %s, from %s%s%s (etcd %s), revision %" PRId64 "%s, attempt %u",
+    log_info("backup done: %s, %s in %.1f s, %.0f MiB/s%s, %s, from %s%s%s (etcd %s), revision %" PRId64
+             "%s, attempt %u",
             r->name, size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
-            mib_per_second(r->snapshot_size, r->elapsed_ms), r->encrypted ? "encrypted" : "NOT ENCRYPTED",
+            mib_per_second(r->snapshot_size, r->elapsed_ms), stored, r->encrypted ? "encrypted" : "NOT ENCRYPTED",
             r->member.endpoint, r->member.name[0] ? " " : "", r->member.name, r->member.version, r->member.revision, to,
             r->attempts);
 }

@@ -109,6 +109,7 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     entry.name = text(b->name);
     entry.instant = b->instant;
     entry.size = b->size;
+    entry.snapshot_size = shown->snapshot_size;
     entry.encrypted = b->has_key || shown->key_is_missing;
     entry.state = text(state_name(shown));
     entry.last_modified = b->last_modified;

@@ -13,15 +13,16 @@
 static struct table_column entry_columns[] = {
         {"INSTANT", 20, false, 0},
         {"AGE", 8, true, 0},
-        {"SIZE", 10, true, 0},
+        {"SIZE", 10, true, 0}, /* in the bucket */
+        {"SNAPSHOT", 10, true, 4},
         {"ENCRYPTED", 9, false, 3},
-        {"KEY", 9, false, 4},
+        {"KEY", 9, false, 5},
         {"STATE", 15, false, 0},
         {"VERIFIED", 11, false, 2},
-        {"ETCD", 7, false, 6},
-        {"STORAGE", 7, false, 7},
-        {"REVISION", 13, false, 5},
-        {"NAME", 32, false, 8},
+        {"ETCD", 7, false, 7},
+        {"STORAGE", 7, false, 8},
+        {"REVISION", 13, false, 6},
+        {"NAME", 32, false, 9},
 };
 
 static unsigned width_of_terminal(void)
@@ -72,7 +73,8 @@ static const char *verification(const Control__Entry *e, int64_t now, char out[D
 
 void rows_entry(const Control__Entry *e, int64_t now)
 {
-    char instant[TIMESTAMP_TEXT_MAX] = "-", when[AGE_TEXT_MAX] = "-", size[SIZE_TEXT_MAX];
+    char instant[TIMESTAMP_TEXT_MAX] = "-", when[AGE_TEXT_MAX] = "-", size[SIZE_TEXT_MAX],
+         snapshot[SIZE_TEXT_MAX] = "-";
     char verified[DURATION_TEXT_MAX + 16], range[48], key[10];
     bool is_whole;
 
@@ -80,10 +82,12 @@ void rows_entry(const Control__Entry *e, int64_t now)
         (void)timestamp_format(e->instant, instant);
         (void)age_format(e->instant, now, when);
     }
+    if (e->snapshot_size)
+        (void)size_format(e->snapshot_size, snapshot);
     (void)snprintf(key, sizeof(key), "%.9s", e->key[0] ? e->key : "-");
     is_whole = table_row(stdout, entry_columns, ARRAY_LEN(entry_columns),
-            (const char *const[]){instant, when, size_format(e->size, size), e->encrypted ? "yes" : "no", key, e->state,
-                    verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
+            (const char *const[]){instant, when, size_format(e->size, size), snapshot, e->encrypted ? "yes" : "no", key,
+                    e->state, verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
                     e->storage_version[0] ? e->storage_version : "-",
                     revisions(e->revision_before, e->revision_after, range), e->name},
             width_of_terminal());

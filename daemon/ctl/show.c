@@ -258,11 +258,13 @@ static void show_revisions(const Control__BackupResult *b)
 
 void show_backup(const Control__BackupResult *b)
 {
-    char size[SIZE_TEXT_MAX], spooled[SIZE_TEXT_MAX];
+    char size[SIZE_TEXT_MAX], spooled[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX + 16] = "";
 
-    (void)printf("%s\n  %s in %.1f s, %.0f MiB/s, %s\n  from %s%s%s (etcd %s), ", b->name,
+    if (b->compressed)
+        (void)snprintf(stored, sizeof(stored), ", stored as %s", size_format(b->stored_size, size));
+    (void)printf("%s\n  %s in %.1f s, %.0f MiB/s%s, %s\n  from %s%s%s (etcd %s), ", b->name,
             size_format(b->snapshot_size, size), (double)b->elapsed_ms / 1000, rate(b->snapshot_size, b->elapsed_ms),
-            b->encrypted ? "encrypted" : "NOT ENCRYPTED", b->endpoint, b->member[0] ? " " : "", b->member,
+            stored, b->encrypted ? "encrypted" : "NOT ENCRYPTED", b->endpoint, b->member[0] ? " " : "", b->member,
             b->etcd_version);
     show_revisions(b);
     if (b->attempts > 1)

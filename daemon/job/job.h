@@ -29,12 +29,12 @@ struct backup_result {
     char name[NAME_TEXT_MAX]; /* of the dump */
     int64_t instant;          /* seconds since the epoch */
     uint64_t snapshot_size;   /* bytes of plaintext, etcd's SHA-256 included */
-    uint64_t stored_size;     /* bytes of the object */
+    uint64_t stored_size;     /* bytes of the object; until all is in the upload, of what is compressed at most */
     uint64_t elapsed_ms;
     uint64_t spooled;    /* bytes that waited on disk, sealed */
     uint64_t blocked_ms; /* time that etcd had to wait for S3 */
     uint64_t read_ms;    /* that etcd's read transactions were open, of all attempts */
-    bool encrypted;
+    bool encrypted, compressed;
     unsigned attempts;
     enum backup_left { /* an upload that could not be aborted */
         BACKUP_LEFT_NONE,

@@ -44,6 +44,7 @@ static void count_backup(struct metrics_counts *c, const struct backup_result *r
     c->successes++;
     c->bytes += r->snapshot_size;
     c->last_size = r->snapshot_size;
+    c->last_stored_size = r->stored_size;
     c->last_duration_ms = r->elapsed_ms;
 }
 

@@ -59,6 +59,7 @@ static void write_backups(FILE *out, const struct metrics_counts *c)
             c->read_ms);
     if (c->successes) {
         sample(out, "backup_last_size_bytes", "gauge", "Size of the last snapshot that was backed up.", c->last_size);
+        sample(out, "backup_last_stored_bytes", "gauge", "Size of the object that it became.", c->last_stored_size);
         sample_ms(out, "backup_last_duration_seconds", "gauge", "Time that the last backup took.", c->last_duration_ms);
     }
     sample(out, "prune_deleted_total", "counter", "Backups that were deleted because of their age.", c->pruned);

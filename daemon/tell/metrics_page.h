@@ -21,6 +21,7 @@ struct metrics_counts {
     uint64_t read_ms; /* that etcd's read transactions were open */
     uint64_t pruned, prune_failures;
     uint64_t last_size;        /* bytes; 0: none yet */
+    uint64_t last_stored_size; /* bytes of its object */
     uint64_t last_duration_ms; /* of a success */
 };
 

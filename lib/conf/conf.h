@@ -78,6 +78,8 @@ struct conf_control {
     char *group;  /* members may use the socket, beside root and the daemon's own user; NULL: none */
 };
 
+enum conf_compression { CONF_COMPRESSION_NONE, CONF_COMPRESSION_ZSTD };
+
 struct conf_schedule {
     uint64_t interval_ms;                    /* 0: none; at most one of the two is there */
     char *cron;                              /* a line that cron_parse takes, or NULL */
@@ -121,7 +123,9 @@ struct conf {
     char *encryption_key_path; /* NULL: backups are not encrypted */
     char **previous_key_paths; /* tried beside it when a backup is read; NULL: none */
     size_t n_previous_key_paths;
-    enum conf_log_level log_level; /* default info; the Go tool's words: error, warning, info, debug, in any case */
+    enum conf_compression compression; /* default none */
+    uint64_t compression_level;        /* 1 to 9, default 3 */
+    enum conf_log_level log_level;     /* default info; the Go tool's words: error, warning, info, debug, in any case */
 };
 
 /* Loads and checks. The caller frees. Errors: ERR_CONFIG (text as above), ERR_NOT_FOUND, ERR_RESOURCE. */

@@ -35,6 +35,8 @@ static const struct conf_schema_key keys[] = {
                 TO(encryption_key_path)},
         {"previous_key_paths", CONF_KIND_MASTER_KEYS, .sample = "[\"/etc/etcd-backupd/previous.key\"]",
                 TO(previous_key_paths)},
+        {"compression", CONF_KIND_COMPRESSION, .by_default = "none", TO(compression)},
+        {"compression_level", CONF_KIND_COUNT, .by_default = "3", .min = 1, .max = 9, TO(compression_level)},
         {"s3_client.objects_prefix", CONF_KIND_PREFIX, .by_default = "backup", TO(s3.objects_prefix)},
         {"s3_client.endpoint", CONF_KIND_ENDPOINT, .mandatory = true, .sample = "s3.example.com:443", TO(s3.endpoint),
                 .if_missing = "The S3 store, host:port (TLS) or with https:// or http:// in front; port 443, or 80 for "
@@ -148,6 +150,7 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_PROFILE:
         return "name";
     case CONF_KIND_ADDRESSING:
+    case CONF_KIND_COMPRESSION:
     case CONF_KIND_SOURCE:
     case CONF_KIND_LOG_LEVEL:
         return "word";

@@ -18,6 +18,7 @@ enum conf_kind {
     CONF_KIND_PREFIX,
     CONF_KIND_REGION,
     CONF_KIND_ADDRESSING,
+    CONF_KIND_COMPRESSION,
     CONF_KIND_DURATION, /* min and max in milliseconds */
     CONF_KIND_COUNT,    /* min and max */
     CONF_KIND_SIZE,     /* min and max in bytes; 0 is always possible */

@@ -136,6 +136,7 @@ static const struct words {
 } words[] = {
         {CONF_KIND_LOG_LEVEL, {"error", "warning", "info", "debug"}, "is none of error, warning, info, debug"},
         {CONF_KIND_ADDRESSING, {"auto", "path", "virtual"}, "is none of auto, path, virtual"},
+        {CONF_KIND_COMPRESSION, {"none", "zstd"}, "is none of none, zstd"},
         {CONF_KIND_SOURCE, {"file", "instance", "container", "web-identity", "process", "profile"},
                 "is none of file, instance, container, web-identity, process, profile"},
 };
@@ -151,6 +152,8 @@ static void set_enum(struct conf *c, const struct conf_schema_key *key, unsigned
         *(enum conf_log_level *)member_of(c, key) = (enum conf_log_level)i;
     else if (key->kind == CONF_KIND_SOURCE)
         *(enum conf_source *)member_of(c, key) = (enum conf_source)i;
+    else if (key->kind == CONF_KIND_COMPRESSION)
+        *(enum conf_compression *)member_of(c, key) = (enum conf_compression)i;
     else
         *(enum conf_addressing *)member_of(c, key) = (enum conf_addressing)i;
 }
@@ -295,6 +298,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_SIZE:
         return set_number(c, key, text, e);
     case CONF_KIND_ADDRESSING:
+    case CONF_KIND_COMPRESSION:
     case CONF_KIND_LOG_LEVEL:
     case CONF_KIND_SOURCE:
         return set_word(c, key, text, e);
@@ -320,6 +324,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_COUNT:
     case CONF_KIND_SIZE:
     case CONF_KIND_ADDRESSING:
+    case CONF_KIND_COMPRESSION:
     case CONF_KIND_LOG_LEVEL:
     case CONF_KIND_SOURCE:
         break;

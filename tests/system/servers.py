@@ -28,6 +28,7 @@ import botocore.config
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "contrib"))  # where the independent reader is
 
+import kubernetes  # noqa: E402
 import reader  # noqa: E402
 SCRIPTS = HERE.parent / "servers"
 OWN_MOUNTS = [sys.executable, SCRIPTS / "own_mounts.py"]
@@ -268,6 +269,21 @@ class Etcd(Server):
         if failures:
             raise failures[0]
         # etcd has agreed to it; its database has it a moment later.
+        self.filled += size
+        for member in range(len(self.members)):
+            wait_for(lambda m=member: self.status(m)["dbSize"] >= self.filled, what="the database to have all data")
+
+    def fill_as_kubernetes(self, size, seed=1):
+        """Puts so many bytes as kube-apiserver stores them, most of them over others that were there before."""
+        put, batch, left = self._gateway(), {}, size
+        for key, value in kubernetes.writes(seed):
+            if key in batch or len(batch) == 100: # a transaction writes a key once
+                put(list(batch.items()))
+                batch = {}
+            if left <= 0:
+                break
+            batch[key] = value
+            left -= len(key) + len(value)
         self.filled += size
         for member in range(len(self.members)):
             wait_for(lambda m=member: self.status(m)["dbSize"] >= self.filled, what="the database to have all data")

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -150,7 +151,7 @@ TAMPERINGS = {
                          "chunk 1 .*from another backup"),
     "another key's": (lambda d: chunk(d, 0) + seal(snapshot(3 * CHUNK + 1000), key=MASTER)[SEALED:],
                       "chunk 1 .*does not authenticate"),
-    "newer version": (lambda d: seal(snapshot(100), b"\xebETCDBK\x03" + b"12345678"), "newer version"),
+    "newer version": (lambda d: seal(snapshot(100), b"\xebETCDBK\x04" + b"12345678"), "newer version"),
     "Go's base": (lambda d: GO_BASE + d[16:], "chunk 0 .*does not authenticate"),
     "Go's base, our end": (lambda d: seal(snapshot(2 * CHUNK), GO_BASE), "chunk 1 .*carries the number 9223372036854775809"),
     "no end mark": (lambda d: seal(snapshot(2 * CHUNK), mark_end=False), "chunk 1 .*the end is missing"),
@@ -181,6 +182,69 @@ def test_wrong_trailer():
         read(dump, wrap())
     with pytest.raises(FormatError, match="does not end in the SHA-256"):
         read(seal(b"short"), wrap())
+
+
+# What is compressed.
+
+
+def compress(plain, frame=CHUNK, options=(), checksums=False):
+    """A stream in zstd's seekable format, made of frames of zstd(1)."""
+    stream, entries = b"", b""
+    for at in range(0, len(plain), frame):
+        piece = plain[at:at + frame]
+        made = zstd(piece, "-c", *options)
+        stream += made
+        entries += struct.pack("<II", len(made), len(piece)) + (b"1234" if checksums else b"")
+    count = -(-len(plain) // frame)
+    return (stream + bytes.fromhex("5e2a4d18") + struct.pack("<I", len(entries) + 9) + entries +
+            struct.pack("<IB", count, 0x80 if checksums else 0) + bytes.fromhex("b1ea928f"))
+
+
+def zstd(data, *arguments):
+    return subprocess.run(["zstd", "-q", *arguments], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+COMPRESSED_BASE = reader.COMPRESSED_MAGIC + b"12345678"
+
+
+@pytest.mark.parametrize("size", [33, CHUNK, 3 * CHUNK + 1000])
+@pytest.mark.parametrize("options", [{}, {"frame": 300000, "checksums": True}, {"options": ["-19", "--no-check"]}])
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_compressed(size, options, encrypted):
+    plain = snapshot(size // 2 + 32) * 2
+    plain += hashlib.sha256(plain).digest()
+    stream = compress(plain, **options)
+    assert read(seal(stream, COMPRESSED_BASE) if encrypted else stream, wrap() if encrypted else None) == plain
+
+
+STREAM_TAMPERINGS = {
+    "no table": (lambda s: s[:-9], "zstd|no seek table"),
+    "cut": (lambda s: s[:-1], "zstd|no seek table"),
+    "a table of a newer kind": (lambda s: s[:-5] + b"\x04" + s[-4:], "kind that is not known"),
+    "another number of frames": (lambda s: s[:-9] + b"\x02" + s[-8:], "does not begin where its end says"),
+    "a frame longer": (lambda s: s[:-17] + bytes([s[-17] ^ 1]) + s[-16:], "the seek table's frames have"),
+    "more comes out": (lambda s: s[:-13] + bytes([s[-13] ^ 1]) + s[-12:], "the seek table says .* bytes, and .* came"),
+    "damaged": (lambda s: s[:5000] + bytes([s[5000] ^ 1]) + s[5001:], "compressed: "),
+    "a wide window": (lambda s: zstd(bytes(20 << 20), "-c", "--ultra", "-22", "--long=27") + s, "compressed: "),
+}
+
+
+@pytest.mark.parametrize("name", STREAM_TAMPERINGS)
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_compressed_and_tampered(name, encrypted):
+    change, message = STREAM_TAMPERINGS[name]
+    stream = change(compress(snapshot(CHUNK // 2)))
+    with pytest.raises(FormatError, match=message):
+        read(seal(stream, COMPRESSED_BASE) if encrypted else stream, wrap() if encrypted else None)
+
+
+def test_compressed_under_the_other_magic():
+    """The tag vouches for whether it is."""
+    stream = compress(snapshot(CHUNK // 2))
+    with pytest.raises(FormatError, match="SHA-256"):
+        read(seal(stream), wrap())
+    with pytest.raises(FormatError, match="does not authenticate"):
+        read(reader.COMPRESSED_MAGIC + seal(stream)[8:], wrap())
 
 
 def test_renamed(sealed):

@@ -61,6 +61,7 @@ struct backup {
     char other_cluster[ETCD_CHOOSE_DOUBT_MAX]; /* what the predecessor is; "": of ours, or not known */
     bool is_stored;                            /* it has succeeded, and waits for the look at its predecessor alone */
     struct err failure;                        /* the first, once ABORTING */
+    uint64_t told;                             /* bytes of the snapshot, as progress */
     struct backup_result result;
 };
 
@@ -71,15 +72,35 @@ static bool encrypts(const struct backup *b)
     return core_conf(b->life.core)->encryption_key_path != NULL;
 }
 
+static int compression_level(const struct backup *b)
+{
+    const struct conf *conf = core_conf(b->life.core);
+
+    return conf->compression == CONF_COMPRESSION_ZSTD ? (int)conf->compression_level : 0;
+}
+
+/* Bytes of the snapshot of which S3 has what they became: as much of what went through as of what came out of that. The
+ * ratio changes, and what was told stays. */
+static uint64_t count_stored(struct backup *b)
+{
+    struct s3_upload_stats stats;
+    uint64_t done;
+
+    s3_upload_get_stats(b->upload, &stats);
+    if (stats.written == 0)
+        return 0;
+    done = (uint64_t)((double)stream_taken(b->stream) * ((double)stats.stored / (double)stats.written));
+    if (done > b->told)
+        b->told = done;
+    return b->told;
+}
+
 static void tell_progress(struct backup *b)
 {
-    struct job_progress p = {.phase = phase_names[b->state], .total = b->result.stored_size};
-    struct s3_upload_stats stats;
+    struct job_progress p = {.phase = phase_names[b->state], .total = b->result.snapshot_size};
 
-    if (b->upload) {
-        s3_upload_get_stats(b->upload, &stats);
-        p.done = stats.stored;
-    }
+    if (b->upload)
+        p.done = count_stored(b);
     lifecycle_progress(&b->life, &p);
 }
 
@@ -339,7 +360,10 @@ static void on_room(void *ctx)
 static void on_stream_written(void *ctx)
 {
     struct backup *b = ctx;
+    struct s3_upload_stats stats;
 
+    s3_upload_get_stats(b->upload, &stats);
+    b->result.stored_size = stats.written;
     set_state(b, FLUSHING);
     advance(b);
 }
@@ -554,6 +578,7 @@ static int prepare(struct backup *b, struct err *e)
             (encrypts(b) && !(b->key = data_key_new(b->life.core, b->result.instant, e))))
         return -1;
     spec.data_key = b->key ? data_key_secret(b->key) : NULL;
+    spec.compression_level = compression_level(b);
     b->stream = stream_new(&spec, e);
     return b->stream ? 0 : -1;
 }
@@ -616,6 +641,7 @@ struct backup *backup_start(struct core *core, int64_t instant, const struct job
             &b->life, &(struct lifecycle_spec){
                               .core = core, .sink = sink, .first = begin, .cancel = cancel, .free_job = free_job});
     b->result.encrypted = encrypts(b);
+    b->result.compressed = compression_level(b) > 0;
     return b;
 }
 

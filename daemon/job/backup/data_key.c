@@ -58,6 +58,7 @@ int data_key_store(
             .cluster = backup->member.cluster_id,
             .etcd_version = backup->member.version,
             .storage_version = backup->storage_version,
+            .snapshot_size = backup->compressed ? backup->snapshot_size : 0,
             .revision_before = backup->member.revision,
             .revision_after = backup->revision_after,
             .ctx = events->ctx,

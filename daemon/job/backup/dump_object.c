@@ -11,6 +11,9 @@
 /* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
 enum { S3_PATIENCE_MS = 2000 };
 
+/* Metadata that every dump has, and that one may have. */
+enum { METADATA_ALWAYS = 4, METADATA_MAX = METADATA_ALWAYS + 3 };
+
 /* The directory of snapshot_path. The caller frees; NULL: nowhere. */
 static char *spool_directory(const struct conf *conf)
 {
@@ -23,19 +26,21 @@ struct s3_upload *dump_object_start(
     const struct conf *conf = core_conf(core);
     struct s3_client *s3 = core_s3(core, e);
     _cleanup_free_ char *dir = backup->encrypted ? spool_directory(conf) : NULL;
-    char revision[24], cluster[24];
-    const struct s3_param metadata[] = {
-            {"etcd-version", backup->member.version}, {"etcd-revision", revision}, {DUMP_CLUSTER, cluster},
+    char revision[24], cluster[24], snapshot_size[24];
+    struct s3_param metadata[METADATA_MAX] = {
+            {"etcd-version", backup->member.version},
+            {"etcd-revision", revision},
+            {DUMP_CLUSTER, cluster},
             {DUMP_ENCRYPTION, backup->encrypted ? DUMP_ENCRYPTION_STREAM : DUMP_ENCRYPTION_NONE},
-            {DUMP_STORAGE, backup->storage_version}, /* the last: where it is not known it is left out */
     };
+    size_t n_metadata = METADATA_ALWAYS;
     struct s3_upload_spec spec = {
             .key = backup->name,
             .size = backup->stored_size,
+            .at_most = backup->compressed,
             .part_size = conf->s3.part_size,
             .parts_in_flight = conf->s3.parts_in_flight,
             .metadata = metadata,
-            .n_metadata = ARRAY_LEN(metadata) - (backup->storage_version[0] ? 0 : 1),
             .must_be_new = !backup->encrypted, /* else it is the key that takes the name (key_object.h) */
             .spool_dir = dir,
             .spool_limit = conf->s3.spool_size,
@@ -52,5 +57,13 @@ struct s3_upload *dump_object_start(
 
     (void)snprintf(revision, sizeof(revision), "%" PRId64, backup->member.revision);
     (void)snprintf(cluster, sizeof(cluster), "%" PRIx64, backup->member.cluster_id);
+    (void)snprintf(snapshot_size, sizeof(snapshot_size), "%" PRIu64, backup->snapshot_size);
+    if (backup->storage_version[0])
+        metadata[n_metadata++] = (struct s3_param){DUMP_STORAGE, backup->storage_version};
+    if (backup->compressed) {
+        metadata[n_metadata++] = (struct s3_param){DUMP_COMPRESSION, DUMP_COMPRESSION_ZSTD};
+        metadata[n_metadata++] = (struct s3_param){DUMP_SNAPSHOT_SIZE, snapshot_size};
+    }
+    spec.n_metadata = n_metadata;
     return s3 ? s3_upload_start(s3, &spec, e) : NULL;
 }

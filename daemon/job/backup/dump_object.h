@@ -21,7 +21,8 @@ struct dump_object_events { /* as in s3/upload.h */
     void (*on_aborted)(void *ctx, const struct err *err);
 };
 
-/* Starts the upload of what `backup` names: name, stored_size, encrypted and member are set. The caller owns it.
+/* Starts the upload of what `backup` names: name, both sizes, encrypted, compressed and
+ * member are set. The caller owns it.
  * Errors: those of core_s3 and s3_upload_start. */
 struct s3_upload *dump_object_start(
         struct core *core, const struct backup_result *backup, const struct dump_object_events *events, struct err *e);

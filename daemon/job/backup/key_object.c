@@ -20,7 +20,7 @@ struct key_object {
     char name[NAME_TEXT_MAX];
     uint8_t wrapped[KEY_WRAPPED_LEN];
     char revision_before[24], revision_after[24], etcd_version[ETCD_VERSION_MAX], storage_version[ETCD_VERSION_MAX],
-            cluster[24];
+            cluster[24], snapshot_size[24];
     bool stored; /* by us, for sure */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry);
@@ -150,6 +150,8 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             {"etcd-revision-after", k->revision_after},
             {DUMP_CLUSTER, k->cluster},
             {DUMP_STORAGE, k->storage_version},
+            {DUMP_COMPRESSION, k->snapshot_size[0] ? DUMP_COMPRESSION_ZSTD : ""},
+            {DUMP_SNAPSHOT_SIZE, k->snapshot_size},
     };
     struct s3_param metadata[ARRAY_LEN(all)]; /* without what is not known */
     struct s3_put_spec spec = {
@@ -188,6 +190,8 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
     if (spec->cluster)
         (void)snprintf(k->cluster, sizeof(k->cluster), "%" PRIx64, spec->cluster);
+    if (spec->snapshot_size)
+        (void)snprintf(k->snapshot_size, sizeof(k->snapshot_size), "%" PRIu64, spec->snapshot_size);
     (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
     k->ctx = spec->ctx;
     k->on_retry = spec->on_retry;

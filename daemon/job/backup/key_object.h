@@ -21,6 +21,7 @@ struct key_object_spec {
     const char *dump;            /* name of the dump; the key's name is derived from it; copied */
     const uint8_t *wrapped;      /* KEY_WRAPPED_LEN bytes; copied */
     uint64_t cluster;            /* of etcd; 0: not known */
+    uint64_t snapshot_size;      /* bytes, of a compressed dump; else 0 */
     const char *etcd_version;    /* as metadata, like the next three; copied */
     const char *storage_version; /* "": not known */
     int64_t revision_before;     /* 0: unknown */

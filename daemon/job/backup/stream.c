@@ -13,6 +13,8 @@ struct stream {
     struct seal_worker *seal;
     struct s3_upload *upload;
     bool has_ended, has_failed, is_written, is_stopping;
+    bool is_taken; /* the last chunk has gone in, and not all may have come out */
+    uint64_t taken;
     uint64_t began_ms, read_ms;
 };
 
@@ -29,32 +31,37 @@ static void fail(struct stream *s, const struct err *err, const char *doing, boo
 
 static void advance(struct stream *s);
 
-static int write_out(struct stream *s, struct bytes out, bool last, struct err *e)
+/* What came out of a run goes into the upload, and what went in is done with. */
+static int write_out(struct stream *s, struct bytes out, struct err *e)
 {
-    if (s3_upload_write(s->upload, out, e) < 0)
+    struct bytes chunk;
+
+    if (out.len && s3_upload_write(s->upload, out, e) < 0)
         return -1;
-    etcd_snapshot_consume(s->snapshot);
-    return last ? s3_upload_end(s->upload, e) : 0;
+    if (!s->is_taken) {
+        chunk = etcd_snapshot_peek(s->snapshot, &s->is_taken);
+        s->taken += chunk.len;
+        etcd_snapshot_consume(s->snapshot);
+    }
+    s->is_written = s->is_taken && !seal_worker_has_more(s->seal);
+    return s->is_written ? s3_upload_end(s->upload, e) : 0;
 }
 
 static void on_sealed(void *ctx, struct bytes out, const struct err *err)
 {
     struct stream *s = ctx;
     struct err e = ERR_INIT;
-    bool last;
 
     if (s->is_stopping) {
         (void)stream_stop(s);
         s->spec.on_stopped(s->spec.ctx);
         return;
     }
-    (void)etcd_snapshot_peek(s->snapshot, &last);
     if (err) {
         fail(s, err, "sealing", false);
-    } else if (write_out(s, out, last, &e) < 0) {
+    } else if (write_out(s, out, &e) < 0) {
         fail(s, &e, "uploading", false);
-    } else if (last) {
-        s->is_written = true;
+    } else if (s->is_written) {
         s->spec.on_written(s->spec.ctx);
     } else {
         advance(s);
@@ -63,16 +70,18 @@ static void on_sealed(void *ctx, struct bytes out, const struct err *err)
 
 static void advance(struct stream *s)
 {
-    struct bytes chunk;
+    struct bytes chunk = {0};
     uint64_t room;
-    bool last;
+    bool last = false;
 
     if (s->has_failed || s->is_stopping || s->is_written || seal_worker_is_busy(s->seal))
         return;
-    chunk = etcd_snapshot_peek(s->snapshot, &last);
-    if (chunk.len == 0)
-        return;
-    room = seal_worker_output_size(s->seal, chunk.len);
+    if (!s->is_taken) {
+        chunk = etcd_snapshot_peek(s->snapshot, &last);
+        if (chunk.len == 0)
+            return;
+    }
+    room = seal_worker_room(s->seal, chunk.len);
     if (s3_upload_room(s->upload) < room)
         s3_upload_want(s->upload, room);
     else
@@ -114,7 +123,8 @@ struct stream *stream_new(const struct stream_spec *spec, struct err *e)
         return NULL;
     }
     s->spec = *spec;
-    s->seal = seal_worker_new(spec->loop, spec->data_key, e);
+    s->seal = seal_worker_new(spec->loop,
+            &(struct seal_worker_spec){.data_key = spec->data_key, .compression_level = spec->compression_level}, e);
     s->spec.data_key = NULL;
     if (s->seal)
         return s;
@@ -151,6 +161,11 @@ void stream_into(struct stream *s, struct s3_upload *upload)
 void stream_go_on(struct stream *s)
 {
     advance(s);
+}
+
+uint64_t stream_taken(const struct stream *s)
+{
+    return s->taken;
 }
 
 bool stream_has_ended(const struct stream *s)

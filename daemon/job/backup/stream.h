@@ -1,7 +1,7 @@
 /*
- * stream.h: the bytes of a snapshot, from etcd through digest and seal into the upload.
+ * stream.h: the bytes of a snapshot, from etcd through digest, compression and seal into the upload.
  *
- *     etcd => seal_worker (digest, seal) => upload
+ *     etcd => seal_worker (digest, compress, seal) => upload
  *
  * One chunk at a time, whenever the upload has room for what it becomes: what is not taken closes etcd's window. What
  * is to look at the bytes as they pass, or to change them, stands here.
@@ -24,9 +24,10 @@ struct stream;
 struct stream_spec {
     uv_loop_t *loop;
     const struct secret *data_key; /* copied; NULL: not encrypted */
+    int compression_level;         /* 0: not compressed */
     void *ctx;
-    /* The first message: how large the snapshot is, and the object. The callee gives it the upload (stream_into), or
-     * stops it. */
+    /* The first message: how large the snapshot is, and the object; of what is compressed at most. The callee gives it
+     * the upload (stream_into), or stops it. */
     void (*on_begin)(void *ctx, uint64_t snapshot_size, uint64_t object_size);
     void (*on_written)(void *ctx); /* all is in the upload, which has been ended; before or after on_end; once */
     void (*on_end)(void *ctx);     /* etcd says that this was all (snapshot.h); once */
@@ -50,6 +51,9 @@ void stream_into(struct stream *s, struct s3_upload *upload);
 
 /* The upload has room (its on_room). */
 void stream_go_on(struct stream *s);
+
+/* Bytes of the snapshot that have gone through into the upload. */
+uint64_t stream_taken(const struct stream *s);
 
 /* Whether etcd has said that this was all. */
 bool stream_has_ended(const struct stream *s);

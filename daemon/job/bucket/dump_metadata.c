@@ -26,3 +26,14 @@ uint64_t dump_metadata_cluster(const struct s3_response *res)
 
     return strlen(value) <= 16 && value[strspn(value, "0123456789abcdef")] == '\0' ? strtoull(value, NULL, 16) : 0;
 }
+
+uint64_t dump_metadata_snapshot_size(const struct s3_response *res)
+{
+    for (size_t i = 0; i < res->n_metadata; i++) {
+        const char *value = res->metadata[i].value;
+
+        if (strcmp(res->metadata[i].name, DUMP_SNAPSHOT_SIZE) == 0)
+            return strlen(value) < 20 && value[strspn(value, "0123456789")] == '\0' ? strtoull(value, NULL, 10) : 0;
+    }
+    return 0;
+}

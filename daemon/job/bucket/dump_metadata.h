@@ -15,6 +15,11 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 #define DUMP_ENCRYPTION_NONE   "none"
 #define DUMP_ENCRYPTION_STREAM "xchacha20poly1305-stream2"
 
+/* Of a compressed dump alone, and of its key. */
+#define DUMP_COMPRESSION      "compression" /* its value: */
+#define DUMP_COMPRESSION_ZSTD "zstd"
+#define DUMP_SNAPSHOT_SIZE    "snapshot-size" /* bytes, decimal */
+
 #define DUMP_CLUSTER "etcd-cluster-id" /* hexadecimal */
 #define DUMP_STORAGE "storage-version" /* of etcd's storage format, "3.6.0"; before 3.6 there is none */
 
@@ -23,6 +28,10 @@ const char *dump_metadata_text(const struct s3_response *res, const char *name);
 
 /* Of an answer to HEAD or GET. 0: they do not say it. */
 uint64_t dump_metadata_cluster(const struct s3_response *res);
+
+/* Bytes of the snapshot in a compressed dump, of an answer to HEAD or GET of it or of its key. 0: it is not compressed,
+ * or they do not say it. */
+uint64_t dump_metadata_snapshot_size(const struct s3_response *res);
 
 /* Of an answer to HEAD or GET. */
 enum dump_encryption dump_metadata_encryption(const struct s3_response *res);

@@ -13,6 +13,7 @@
 #include "job/bucket/listing.h"
 #include "job/keys/keyring.h"
 #include "s3/object.h"
+#include "seal/unseal.h"
 
 enum { AT_A_TIME = 8, VERSION_MAX = 32 };
 
@@ -22,7 +23,9 @@ struct detail {
     char key[KEY_FINGERPRINT_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
     uint64_t cluster;                /* 0: not known */
+    uint64_t snapshot_size;          /* bytes, of a compressed one; 0: it is not, or not known */
     bool is_dump_asked;              /* after the key, or instead of it */
+    bool is_known;                   /* one of them has answered */
 };
 
 struct inventory {
@@ -56,6 +59,7 @@ static int64_t parse_revision(const char *text)
 static void take_metadata(struct detail *d, const struct s3_response *res)
 {
     d->encryption = dump_metadata_encryption(res);
+    d->snapshot_size = dump_metadata_snapshot_size(res);
     d->cluster = dump_metadata_cluster(res);
     (void)snprintf(d->etcd_version, VERSION_MAX, "%s", dump_metadata_text(res, "etcd-version"));
     (void)snprintf(d->storage_version, VERSION_MAX, "%s", dump_metadata_text(res, DUMP_STORAGE));
@@ -97,6 +101,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     (void)lane_end(lane);
     if (!err) {
         take_metadata(d, res);
+        d->is_known = true;
         if (!d->is_dump_asked)
             take_key(v, lane->index, res->body);
         if (!d->is_dump_asked && lacks_metadata(d)) {
@@ -233,6 +238,18 @@ static bool is_key_missing(const struct catalog_backup *b, const struct detail *
     return d->encryption == DUMP_ENCRYPTED;
 }
 
+/* Whoever has not said another size has stored the snapshot as it is. */
+static uint64_t snapshot_size(const struct catalog_backup *b, const struct detail *d)
+{
+    uint64_t plain = b->has_key ? unseal_plain_size(b->size) : b->size;
+
+    if (b->state != CATALOG_COMPLETE || !d || !d->is_known)
+        return 0;
+    if (d->snapshot_size)
+        return d->snapshot_size;
+    return plain == UINT64_MAX ? 0 : plain;
+}
+
 bool inventory_next(struct inventory *v, struct inventory_entry *out)
 {
     while (v->shown < catalog_list_count(v->list)) {
@@ -240,6 +257,7 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         const struct detail *d = has_detail(v, i) ? &v->details[i] : NULL;
 
         out->backup = catalog_list_at(v->list, i);
+        out->snapshot_size = snapshot_size(out->backup, d);
         out->etcd_version = d ? d->etcd_version : "";
         out->storage_version = d ? d->storage_version : "";
         out->revision_before = d ? d->revision_before : 0;

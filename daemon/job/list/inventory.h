@@ -18,6 +18,7 @@ enum { INVENTORY_DETAILED = 100 };
 
 struct inventory_entry {
     const struct catalog_backup *backup;
+    uint64_t snapshot_size;      /* bytes, of a compressed one as its metadata say; 0 if not known */
     const char *etcd_version;    /* "" if not known */
     const char *storage_version; /* "" if not known; etcd has one since 3.6 */
     int64_t revision_before;     /* the snapshot lies between the two; 0 if not known */

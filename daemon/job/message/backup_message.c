@@ -14,6 +14,7 @@ void backup_message_fill(Control__BackupResult *m, const struct backup_result *r
     m->stored_size = r->stored_size;
     m->elapsed_ms = r->elapsed_ms;
     m->encrypted = r->encrypted;
+    m->compressed = r->compressed;
     m->endpoint = text(r->member.endpoint);
     m->member = text(r->member.name);
     m->etcd_version = text(r->member.version);

@@ -135,6 +135,7 @@ static int open_pipeline(struct download *d, struct err *e)
     struct unseal_worker_spec unstage = {
             .data_key = opened_backup_data_key(source),
             .size = opened_backup_size(source),
+            .frames = opened_backup_frames(source),
             .target = d->spec.target,
             .skip_hash_check = d->spec.skip_hash_check,
     };

@@ -1,7 +1,7 @@
 /*
  * download.h: an opened backup through fetch and unstage into a file, or to nowhere.
  *
- *     fetch => unseal -> digest -> file               => asynchronous, bounded;  -> a plain function call
+ *     fetch => unseal -> decompress -> digest -> file => asynchronous, bounded;  -> a plain function call
  *
  * It is done when the last byte has authenticated, etcd's SHA-256 was right, and the target is committed.
  */

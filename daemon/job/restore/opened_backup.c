@@ -10,6 +10,7 @@
 #include "job/bucket/dump_metadata.h"
 #include "job/bucket/retry_note.h"
 #include "job/keys/keyring.h"
+#include "job/restore/frames.h"
 #include "s3/object.h"
 #include "seal/unseal.h"
 
@@ -26,6 +27,8 @@ struct opened_backup {
     uint64_t cluster;
     struct s3_request *call; /* HEAD of the dump, or GET of the key */
     struct secret *data_key;
+    struct frames *frames; /* are being looked for */
+    struct seek_table *table;
 };
 
 CLEANUP_FUNC(struct opened_backup *, opened_backup_free)
@@ -49,6 +52,35 @@ static void on_retry(void *ctx, const struct s3_retry *retry)
     s->spec.on_note(s->spec.ctx, retry_note(retry, note));
 }
 
+static void on_frames(void *ctx, struct seek_table *table, const struct err *err)
+{
+    struct opened_backup *s = ctx;
+
+    frames_free(TAKE_PTR(s->frames));
+    s->table = table;
+    end_with(s, err);
+}
+
+/* The last thing: who may read it is settled. */
+static void look_for_frames(struct opened_backup *s)
+{
+    const struct frames_spec spec = {
+            .key = s->name,
+            .etag = s->etag,
+            .data_key = s->data_key,
+            .size = s->size,
+            .ctx = s,
+            .on_retry = on_retry,
+            .on_done = on_frames,
+    };
+    struct err e = ERR_INIT;
+    struct s3_client *s3 = core_s3(s->core, &e);
+
+    s->frames = s3 ? frames_start(s3, &spec, &e) : NULL;
+    if (!s->frames)
+        end_with(s, &e);
+}
+
 static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct opened_backup *s = ctx;
@@ -69,7 +101,10 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
         s->data_key = keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
     if (!s->data_key && e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_BOUND_ELSEWHERE)
         err_set(&e, e.kind, e.domain, e.code, "%.400s; --allow-renamed accepts it", e.text);
-    end_with(s, s->data_key ? NULL : &e);
+    if (s->data_key)
+        look_for_frames(s);
+    else
+        end_with(s, &e);
 }
 
 static int read_key(struct opened_backup *s, struct err *e)
@@ -156,7 +191,7 @@ static void on_headed(void *ctx, const struct s3_response *res, const struct err
     if (check_size(s, &e) < 0 || (s->has_key ? read_key(s, &e) : check_plain(s, dump_metadata_encryption(res), &e)) < 0)
         end_with(s, &e);
     else if (!s->has_key)
-        end_with(s, NULL);
+        look_for_frames(s);
 }
 
 static int start(struct opened_backup *s, struct err *e)
@@ -226,8 +261,15 @@ const struct secret *opened_backup_data_key(const struct opened_backup *s)
     return s->data_key;
 }
 
+const struct seek_table *opened_backup_frames(const struct opened_backup *s)
+{
+    return s->table;
+}
+
 uint64_t opened_backup_snapshot_size(const struct opened_backup *s)
 {
+    if (s->table)
+        return seek_table_plain_size(s->table);
     return s->data_key ? unseal_plain_size(s->size) : s->size;
 }
 
@@ -237,6 +279,8 @@ void opened_backup_free(struct opened_backup *s)
         return;
     if (s->call)
         s3_request_cancel(s->call);
+    frames_free(s->frames);
+    seek_table_free(s->table);
     secret_free(s->data_key);
     free(s);
 }

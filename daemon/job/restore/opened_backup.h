@@ -1,9 +1,10 @@
 /*
- * opened_backup.h: a backup in the bucket, opened: how large its dump is, which version of it, and the data key that
- * opens it.
+ * opened_backup.h: a backup in the bucket, opened: how large its dump is, which version of it, the data key that opens
+ * it, and what is to come out of it.
  *
- * HEAD of the dump, GET of its key, unwrapping. The name is that of a listing; after on_done the facts stay until
- * opened_backup_free, which wipes the key.
+ * HEAD of the dump, GET of its key, unwrapping, GETs of its first bytes and, if it is compressed, of its last
+ * (frames.h). The name is that of a listing; after on_done the facts stay until opened_backup_free, which wipes the
+ * key.
  */
 #pragma once
 
@@ -15,6 +16,7 @@
 #include "catalog/list.h"
 #include "core/core.h"
 #include "s3/request.h"
+#include "zstd/seek_table.h"
 
 struct opened_backup;
 
@@ -26,8 +28,7 @@ struct opened_backup_spec {
     void (*on_note)(void *ctx, const char *text); /* one line: S3 is asked again, and why */
     /* Once unless freed, never inside opened_backup_open; err NULL when it is open. Errors begin with the dump's name:
      * ERR_INTEGRITY (not encrypted though it should be, without its key, empty, cut off, key of another backup or
-     * damaged), ERR_CONFIG (master
-     * key), ERR_NOT_FOUND, those of requests. */
+     * damaged, compressed and its end is wrong), ERR_CONFIG (master key), ERR_NOT_FOUND, those of requests. */
     void (*on_done)(void *ctx, const struct err *err);
 };
 
@@ -49,6 +50,9 @@ uint64_t opened_backup_cluster(const struct opened_backup *s);
 
 /* KEY_LEN bytes, borrowed; NULL for a plain dump. */
 const struct secret *opened_backup_data_key(const struct opened_backup *s);
+
+/* Where its frames lie; borrowed. NULL: it is not compressed. */
+const struct seek_table *opened_backup_frames(const struct opened_backup *s);
 
 /* Bytes of the snapshot that comes out of it. */
 uint64_t opened_backup_snapshot_size(const struct opened_backup *s);

@@ -5,14 +5,16 @@
 #include "base/cleanup.h"
 #include "seal/digest.h"
 #include "seal/unseal.h"
+#include "zstd/decompress.h"
 
 enum { CHUNKS_A_PIECE = 4 };
 
 struct unseal_worker {
     uv_loop_t *loop;
     struct digest *digest;
-    struct unseal *unseal; /* NULL: plain */
-    uint8_t *plain;        /* room for one chunk */
+    struct unseal *unseal;         /* NULL: plain */
+    uint8_t *plain;                /* room for one chunk */
+    struct decompress *decompress; /* NULL: not compressed */
     struct output_file *target;
     bool skip_hash_check;
     uint64_t written;
@@ -40,6 +42,8 @@ struct unseal_worker *unseal_worker_new(uv_loop_t *loop, const struct unseal_wor
     u->skip_hash_check = spec->skip_hash_check;
     u->digest = digest_new(e);
     if (!u->digest)
+        return NULL;
+    if (spec->frames && !(u->decompress = decompress_new(spec->frames, e)))
         return NULL;
     if (!spec->data_key)
         return TAKE_PTR(u);
@@ -69,6 +73,29 @@ static int take_plain(struct unseal_worker *u, struct bytes plain)
     return 0;
 }
 
+/* What was sealed, or would have been. */
+static int take_stream(struct unseal_worker *u, struct bytes stream)
+{
+    struct bytes plain;
+
+    if (!u->decompress)
+        return take_plain(u, stream);
+    do {
+        if (decompress_next(u->decompress, &stream, &plain, &u->err) < 0 || (plain.len && take_plain(u, plain) < 0))
+            return -1;
+    } while (stream.len || plain.len);
+    return 0;
+}
+
+/* What the tags vouch for must be what the first look has said. */
+static int check_content(struct unseal_worker *u)
+{
+    if ((unseal_content(u->unseal) == SEAL_COMPRESSED) == (u->decompress != NULL))
+        return 0;
+    return err_set(&u->err, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
+            "whether it is compressed is not what its first bytes said before: it changed meanwhile");
+}
+
 /* On a thread of the pool. */
 static void work_on_piece(uv_work_t *work)
 {
@@ -76,7 +103,7 @@ static void work_on_piece(uv_work_t *work)
     struct bytes left = u->piece;
 
     if (!u->unseal) {
-        (void)take_plain(u, left);
+        (void)take_stream(u, left);
         return;
     }
     while (left.len) {
@@ -86,8 +113,8 @@ static void work_on_piece(uv_work_t *work)
             err_set(&u->err, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the dump is longer than it was announced");
             return;
         }
-        if (unseal_chunk(u->unseal, sealed, u->plain, &u->err) < 0 ||
-                take_plain(u, (struct bytes){.data = u->plain, .len = sealed.len - SEAL_OVERHEAD}) < 0)
+        if (unseal_chunk(u->unseal, sealed, u->plain, &u->err) < 0 || check_content(u) < 0 ||
+                take_stream(u, (struct bytes){.data = u->plain, .len = sealed.len - SEAL_OVERHEAD}) < 0)
             return;
         left.data += sealed.len;
         left.len -= sealed.len;
@@ -102,6 +129,8 @@ static void work_on_end(uv_work_t *work)
         err_set(&u->err, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "the dump is shorter than it was announced");
         return;
     }
+    if (u->decompress && decompress_end(u->decompress, &u->err) < 0)
+        return;
     if (!u->skip_hash_check && digest_verdict(u->digest, &u->err) < 0)
         return;
     if (u->target)
@@ -154,6 +183,7 @@ void unseal_worker_free(struct unseal_worker *u)
         return;
     digest_free(u->digest);
     unseal_free(u->unseal);
+    decompress_free(u->decompress);
     if (u->plain)
         secret_wipe(u->plain, SEAL_CHUNK);
     free(u->plain);

@@ -1,6 +1,6 @@
 /*
- * unseal_worker.h: pieces of a dump through unseal and digest into a file, on libuv's thread pool: seal_worker.h
- * backwards.
+ * unseal_worker.h: pieces of a dump through unseal, decompression and digest into a file, on libuv's thread pool:
+ * seal_worker.h backwards.
  *
  * A piece is a whole number of sealed chunks, the last piece excepted; of a plain dump it is any number of bytes.
  */
@@ -14,14 +14,16 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "job/restore/output_file.h"
+#include "zstd/seek_table.h"
 
 struct unseal_worker;
 
 struct unseal_worker_spec {
-    const struct secret *data_key; /* copied; NULL: a plain dump */
-    uint64_t size;                 /* bytes of the object */
-    struct output_file *target;    /* borrowed; NULL: nothing is written */
-    bool skip_hash_check;          /* do not insist on etcd's SHA-256 */
+    const struct secret *data_key;   /* copied; NULL: a plain dump */
+    uint64_t size;                   /* bytes of the object */
+    const struct seek_table *frames; /* borrowed; NULL: not compressed */
+    struct output_file *target;      /* borrowed; NULL: nothing is written */
+    bool skip_hash_check;            /* do not insist on etcd's SHA-256 */
 };
 
 /* The caller frees. Errors: ERR_INTEGRITY (no dump has that size), ERR_RESOURCE. */
@@ -31,7 +33,8 @@ struct unseal_worker *unseal_worker_new(uv_loop_t *loop, const struct unseal_wor
 size_t unseal_worker_piece(const struct unseal_worker *u);
 
 /* Takes the next piece through; `ready` comes on the loop, err NULL if it went well. The piece stays where it is until
- * then. One at a time. Errors: of unseal_chunk and output_file_write. */
+ * then. One at a time. Errors: of unseal_chunk,
+ * decompress_next and output_file_write. */
 void unseal_worker_run(
         struct unseal_worker *u, struct bytes piece, void *ctx, void (*ready)(void *ctx, const struct err *err));
 

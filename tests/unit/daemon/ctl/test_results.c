@@ -84,7 +84,7 @@ static void test_entry(void **state)
     EXPECT_PRINTED("{\"name\":\"backup-2024-12-06T21:22:25Z.dump\",\"instant\":\"2024-12-06T21:22:25Z\","
                    "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
-                   "\"revision_after\":0,\"key\":\"\",\"storage_version\":\"\"}\n",
+                   "\"revision_after\":0,\"key\":\"\",\"storage_version\":\"\",\"snapshot_size\":0}\n",
             results_entry(&entry));
     entry = (Control__Entry)CONTROL__ENTRY__INIT;
     entry.key = text("0123-\"");
@@ -92,7 +92,7 @@ static void test_entry(void **state)
     EXPECT_PRINTED(
             "{\"name\":\"\",\"instant\":null,\"size\":0,\"encrypted\":false,\"state\":\"\",\"last_modified\":null,"
             "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
-            "\"revision_after\":0,\"key\":\"0123-\\\"\",\"storage_version\":\"3.6.0\"}\n",
+            "\"revision_after\":0,\"key\":\"0123-\\\"\",\"storage_version\":\"3.6.0\",\"snapshot_size\":0}\n",
             results_entry(&entry));
 }
 
@@ -114,7 +114,7 @@ static void test_done(void **state)
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":null,\"snapshot_size\":0,\"stored_size\":0,\"elapsed_ms\":0,"
                    "\"encrypted\":false,\"endpoint\":\"\",\"member\":\"\",\"etcd_version\":\"\",\"revision_before\":-1,"
                    "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0,\"doubt\":\"old\","
-                   "\"storage_version\":\"\"}\n",
+                   "\"storage_version\":\"\",\"compressed\":false}\n",
             results_done(&done));
     done.result_case = CONTROL__DONE__RESULT_RESTORE;
     done.restore = &restore;

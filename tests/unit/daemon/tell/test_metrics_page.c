@@ -60,6 +60,7 @@ static void test_nothing_is_known(void **state)
     lacks("bucket_");
     lacks("next_backup");
     lacks("last_size");
+    lacks("last_stored");
     lacks("last_duration");
     lacks("certificate");
     lacks("} 1\netcd_backupd_job_running");
@@ -76,6 +77,7 @@ static void test_values(void **state)
                     .pruned = 5,
                     .prune_failures = 6,
                     .last_size = 7,
+                    .last_stored_size = 3,
                     .last_duration_ms = 1007},
             .cycle = {.is_known = true, .newest = NOW, .backups = 8, .bytes = 9, .next = NOW + 60},
             .jobs = &jobs,
@@ -95,6 +97,7 @@ static void test_values(void **state)
     has_line("etcd_backupd_backup_attempts_total 4");
     has_line("etcd_backupd_etcd_read_transaction_seconds_total 12.034");
     has_line("etcd_backupd_backup_last_size_bytes 7");
+    has_line("etcd_backupd_backup_last_stored_bytes 3");
     has_line("etcd_backupd_backup_last_duration_seconds 1.007");
     has_line("etcd_backupd_prune_deleted_total 5");
     has_line("etcd_backupd_prune_failures_total 6");

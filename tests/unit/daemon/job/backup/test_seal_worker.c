@@ -1,10 +1,11 @@
 /*
  * A snapshot through the stage, and back through the unstage into a file, on a loop with its thread pool. Sizes around
- * the borders of a chunk, sealed and plain; then all that can be wrong with what comes back.
+ * the borders of a chunk, sealed and plain, compressed and not; then all that can be wrong with what comes back.
  */
 #include "expect.h"
 
 #include <openssl/sha.h>
+#include <sodium.h>
 #include <string.h>
 #include <uv.h>
 
@@ -15,11 +16,14 @@
 #include "job/restore/unseal_worker.h"
 #include "seal/key.h"
 #include "seal/seal.h"
+#include "seal/unseal.h"
+#include "zstd/compress.h"
 
 enum { MIB = 1 << 20 };
 
 static uv_loop_t loop;
 static struct secret *key;
+static int level; /* of compression, in the test that runs; 0: none */
 
 static int setup(void **state)
 {
@@ -28,6 +32,7 @@ static int setup(void **state)
     if (folder_setup(state) < 0 || uv_loop_init(&loop) < 0)
         return -1;
     key = key_new_data(&e);
+    level = 0;
     return key ? 0 : -1;
 }
 
@@ -38,8 +43,17 @@ static int teardown(void **state)
     return uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0 ? folder_teardown(state) : -1;
 }
 
-/* `len` bytes that do not repeat with any chunk, and their SHA-256 behind them unless `wrong`. */
-static struct buf make_snapshot(size_t len, bool wrong)
+static int setup_compressed(void **state)
+{
+    int ret = setup(state);
+
+    level = 3;
+    return ret;
+}
+
+/* `len` bytes that do not repeat with any chunk, of `kinds` different ones, and their SHA-256 behind them unless
+ * `wrong`. */
+static struct buf make_snapshot_of(unsigned kinds, size_t len, bool wrong)
 {
     struct buf b = BUF_INIT(SIZE_MAX / 2);
     struct err e = ERR_INIT;
@@ -48,12 +62,17 @@ static struct buf make_snapshot(size_t len, bool wrong)
     assert_int_equal(buf_reserve(&b, len + 32, &e), 0);
     for (size_t i = 0; i < len; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
-        b.data[i] = (uint8_t)(x >> 56);
+        b.data[i] = (uint8_t)((x >> 48) % kinds);
     }
     SHA256(b.data, len, b.data + len);
     b.data[len + 31] ^= wrong;
     b.len = len + 32;
     return b;
+}
+
+static struct buf make_snapshot(size_t len, bool wrong)
+{
+    return make_snapshot_of(256, len, wrong);
 }
 
 struct answer {
@@ -71,7 +90,7 @@ static void on_chunk(void *ctx, struct bytes out, const struct err *err)
     a->came = true;
     if (err)
         a->err = *err;
-    else
+    else if (out.len)
         assert_int_equal(buf_append(a->into, out.data, out.len, &e), 0);
 }
 
@@ -96,25 +115,29 @@ static struct buf seal_worker_all(struct bytes plain, const struct secret *with,
 {
     struct buf out = BUF_INIT(SIZE_MAX / 2);
     struct err e = ERR_INIT;
-    struct seal_worker *s = seal_worker_new(&loop, with, &e);
-    uint64_t promised;
+    struct seal_worker *s =
+            seal_worker_new(&loop, &(struct seal_worker_spec){.data_key = with, .compression_level = level}, &e);
+    uint64_t promised, before;
 
     expect_success(s, &e);
     promised = seal_worker_output_size(s, plain.len);
-    while (plain.len) {
+    while (plain.len || seal_worker_has_more(s)) {
         struct bytes chunk = {plain.data, plain.len < SEAL_CHUNK ? plain.len : SEAL_CHUNK};
         struct answer a = {.into = &out};
 
         assert_false(seal_worker_is_busy(s));
+        assert_true(level || !seal_worker_has_more(s));
+        before = out.len;
         seal_worker_run(s, chunk, chunk.len == plain.len, &a, on_chunk);
         assert_true(seal_worker_is_busy(s));
         assert_false(a.came);
         wait_for(&a);
         assert_int_equal(a.err.kind, ERR_NONE);
+        assert_true(out.len - before <= seal_worker_room(s, chunk.len));
         plain.data += chunk.len;
         plain.len -= chunk.len;
     }
-    assert_int_equal(out.len, promised);
+    assert_true(level ? out.len <= promised : out.len == promised);
     *verdict = ERR_INIT;
     if (seal_worker_verdict(s, &e) < 0)
         *verdict = e;
@@ -122,12 +145,40 @@ static struct buf seal_worker_all(struct bytes plain, const struct secret *with,
     return out;
 }
 
+/* What the end of a dump says of its frames; of one that cannot be opened, nothing. */
+static struct seek_table *table_of(struct bytes stored, const struct secret *with)
+{
+    struct err e = ERR_INIT;
+    _cleanup_buf_ struct buf stream = BUF_INIT(SIZE_MAX / 2);
+    _cleanup_(cleanup_unseal_free) struct unseal *u = with ? unseal_new(with, stored.len, &e) : NULL;
+    struct bytes end = stored;
+    size_t size, n;
+
+    while (u && (n = unseal_next_len(u)) > 0) {
+        if (buf_reserve(&stream, n, &e) < 0 ||
+                unseal_chunk(u, (struct bytes){stored.data, n}, stream.data + stream.len, &e) < 0)
+            return NULL;
+        assert_int_equal(unseal_content(u), SEAL_COMPRESSED);
+        stream.len += n - SEAL_OVERHEAD;
+        stored.data += n;
+    }
+    if (with)
+        end = buf_bytes(&stream);
+    if (end.len < SEEK_TABLE_FOOTER ||
+            seek_table_size_by_footer((struct bytes){end.data + end.len - 9, 9}, end.len, &size, &e) < 0)
+        return NULL;
+    return seek_table_parse((struct bytes){end.data + end.len - size, size}, end.len, &e);
+}
+
+static struct seek_table *table; /* of the dump before it was spoilt; or NULL */
+
 /* The way back into "file". Where it ended is the error; kind ERR_NONE: it is written. */
 static struct err unseal_worker_as(struct bytes stored, uint64_t size, const struct secret *with, bool skip_hash_check)
 {
     struct err e = ERR_INIT;
     struct output_file *t = output_file_open("file", &e);
-    struct unseal_worker_spec spec = {.data_key = with, .size = size, .target = t, .skip_hash_check = skip_hash_check};
+    struct unseal_worker_spec spec = {
+            .data_key = with, .size = size, .frames = table, .target = t, .skip_hash_check = skip_hash_check};
     struct unseal_worker *u;
     struct answer a = {0};
 
@@ -189,6 +240,63 @@ static const size_t sizes[] = {
         4 * MIB + 512,
         9 * MIB - 512,
 };
+
+static void test_compressed_there_and_back(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        for (unsigned way = 0; way < 4; way++) { /* sealed or not; what compresses well, and what becomes larger */
+            struct buf plain = make_snapshot_of(way & 1 ? 256 : 3, sizes[i], false), stored;
+            const struct secret *with = way & 2 ? key : NULL;
+            struct err verdict, e;
+
+            stored = seal_worker_all(buf_bytes(&plain), with, &verdict);
+            expect_error(&verdict, ERR_NONE, "");
+            if (way & 1)
+                assert_true(stored.len > plain.len);
+            else
+                assert_true(stored.len < plain.len / 3 + 9000);
+            assert_int_equal((with ? unseal_plain_size(stored.len) : stored.len) % COMPRESS_UNIT, COMPRESS_REST);
+            table = table_of(buf_bytes(&stored), with);
+            assert_non_null(table);
+            assert_int_equal(seek_table_plain_size(table), plain.len);
+            e = unseal_worker_all(buf_bytes(&stored), with);
+            expect_error(&e, ERR_NONE, "");
+            expect_file(buf_bytes(&plain));
+            seek_table_free(TAKE_PTR(table));
+            buf_reset(&plain);
+            buf_reset(&stored);
+        }
+}
+
+/* A table that does not fit into what is left of a run: behind it comes more. */
+static void test_a_long_end_comes_in_pieces(void **state)
+{
+    struct err e = ERR_INIT;
+    struct seal_worker *s =
+            seal_worker_new(&loop, &(struct seal_worker_spec){.data_key = key, .compression_level = 1}, &e);
+    _cleanup_free_ uint8_t *noise = malloc(SEAL_CHUNK);
+    struct buf out = BUF_INIT(SIZE_MAX / 2);
+    unsigned runs = 0;
+
+    (void)state;
+    randombytes_buf_deterministic(noise, SEAL_CHUNK, (const unsigned char[32]){0});
+    do { /* chunks of which each lets out exactly one, until the last is followed by less than what the end needs */
+        struct answer a = {.into = &out};
+
+        seal_worker_run(s, (struct bytes){noise, runs < 200 ? SEAL_CHUNK : 0}, runs == 199, &a, on_chunk);
+        wait_for(&a);
+        assert_int_equal(a.err.kind, ERR_NONE);
+        runs++;
+    } while (runs < 200 || seal_worker_has_more(s));
+    level = 1;
+    table = table_of(buf_bytes(&out), key);
+    assert_non_null(table);
+    assert_int_equal(seek_table_plain_size(table), 200u * SEAL_CHUNK);
+    seek_table_free(TAKE_PTR(table));
+    seal_worker_free(s);
+    buf_reset(&out);
+}
 
 static void test_there_and_back(void **state)
 {
@@ -315,14 +423,62 @@ static void test_tampered(void **state)
         struct err verdict, e;
 
         stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
+        table = level ? table_of(buf_bytes(&stored), key) : NULL;
         tamperings[i].change(&stored);
         e = unseal_worker_all(buf_bytes(&stored), key);
         if (e.kind != tamperings[i].kind)
             fail_msg("%s: %s: %s", tamperings[i].what, err_kind_name(e.kind), e.text);
         expect_nothing();
+        seek_table_free(TAKE_PTR(table));
         buf_reset(&plain);
         buf_reset(&stored);
     }
+}
+
+/* The first look says one thing, and what the tags vouch for another: nobody is given the one for the other. */
+static void test_another_content(void **state)
+{
+    static const char text[] = "whether it is compressed is not what its first bytes said before: it changed meanwhile";
+    struct buf plain = make_snapshot(2 * MIB, false), stored, compressed;
+    struct err verdict, e;
+
+    (void)state;
+    compressed = seal_worker_all(buf_bytes(&plain), key, &verdict);
+    level = 0;
+    stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
+    e = unseal_worker_as(buf_bytes(&compressed), compressed.len, key, true);
+    expect_error(&e, ERR_INTEGRITY, text);
+    table = table_of(buf_bytes(&compressed), key);
+    e = unseal_worker_as(buf_bytes(&stored), stored.len, key, true);
+    expect_error(&e, ERR_INTEGRITY, text);
+    expect_nothing();
+    seek_table_free(TAKE_PTR(table));
+    buf_reset(&plain);
+    buf_reset(&stored);
+    buf_reset(&compressed);
+}
+
+/* Of a plain dump nothing but zstd's checksums and etcd's SHA-256 tell: also that finds all. */
+static void test_plain_compressed_and_tampered(void **state)
+{
+    struct buf plain = make_snapshot_of(5, 3 * MIB, false), stored;
+    struct err verdict, e;
+
+    (void)state;
+    stored = seal_worker_all(buf_bytes(&plain), NULL, &verdict);
+    table = table_of(buf_bytes(&stored), NULL);
+    for (size_t at = 0; at < (size_t)seek_table_at(table, 3).start; at += stored.len / 40) {
+        stored.data[at] ^= 4;
+        e = unseal_worker_all(buf_bytes(&stored), NULL);
+        assert_int_equal(e.kind, ERR_INTEGRITY);
+        stored.data[at] ^= 4;
+    }
+    e = unseal_worker_all((struct bytes){stored.data, stored.len - 1}, NULL);
+    assert_non_null(strstr(e.text, "the compressed stream was cut off in frame 5 at byte "));
+    expect_nothing();
+    seek_table_free(TAKE_PTR(table));
+    buf_reset(&plain);
+    buf_reset(&stored);
 }
 
 /* The size that was announced and the bytes that come differ. */
@@ -381,7 +537,7 @@ static void test_no_memory(void **state)
         struct seal_worker *s;
 
         failing_arm(++n);
-        s = seal_worker_new(&loop, key, &e);
+        s = seal_worker_new(&loop, &(struct seal_worker_spec){.data_key = key, .compression_level = level}, &e);
         reached = failing_disarm();
         assert_true(!s == reached);
         assert_true(!reached || e.kind == ERR_RESOURCE);
@@ -405,11 +561,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_compressed_there_and_back, setup_compressed, teardown),
+            cmocka_unit_test_setup_teardown(test_a_long_end_comes_in_pieces, setup, teardown),
             cmocka_unit_test_setup_teardown(test_wrong_trailer, setup, teardown),
             cmocka_unit_test_setup_teardown(test_tampered, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_tampered, setup_compressed, teardown),
+            cmocka_unit_test_setup_teardown(test_another_content, setup_compressed, teardown),
+            cmocka_unit_test_setup_teardown(test_plain_compressed_and_tampered, setup_compressed, teardown),
             cmocka_unit_test_setup_teardown(test_announced_size, setup, teardown),
             cmocka_unit_test_setup_teardown(test_another_key, setup, teardown),
             cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_no_memory, setup_compressed, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,26 +98,42 @@ void etcd_snapshot_free(struct etcd_snapshot *s)
 
 /* ---- the stage ---- */
 
-struct seal_worker *seal_worker_new(uv_loop_t *on, const struct secret *data_key, struct err *e)
+struct seal_worker *seal_worker_new(uv_loop_t *on, const struct seal_worker_spec *spec, struct err *e)
 {
-    MUST(on == &loop && stage.life == NONE && !data_key == !w.conf.encryption_key_path);
+    MUST(on == &loop && stage.life == NONE && !spec->data_key == !w.conf.encryption_key_path);
+    MUST(spec->compression_level == (w.conf.compression ? 7 : 0));
     if (goes_wrong(e, "no stage"))
         return NULL;
     stage.life = ALIVE;
+    stage.more = w.conf.compression ? (unsigned)chance(3) : 0;
     return (struct seal_worker *)(void *)&stage;
 }
 
+/* What is compressed may become larger, and what comes out in the end does not fill one run. */
 uint64_t seal_worker_output_size(const struct seal_worker *s, uint64_t plain)
 {
     MUST((const void *)s == &stage && stage.life == ALIVE);
+    plain += w.conf.compression ? 6 * SEAL_CHUNK : 0;
     return w.conf.encryption_key_path ? seal_sealed_size(plain) : plain;
+}
+
+uint64_t seal_worker_room(const struct seal_worker *s, size_t plain)
+{
+    return w.conf.compression ? 2 * SEAL_SEALED_CHUNK : seal_worker_output_size(s, plain);
+}
+
+bool seal_worker_has_more(const struct seal_worker *s)
+{
+    MUST((const void *)s == &stage && stage.life == ALIVE && !stage.works);
+    return stage.done == snapshot.chunks && stage.more > 0;
 }
 
 void seal_worker_run(struct seal_worker *s, struct bytes in, bool last, void *ctx,
         void (*ready)(void *ctx, struct bytes out, const struct err *err))
 {
-    MUST((void *)s == &stage && stage.life == ALIVE && !stage.works && in.len > 0);
-    MUST(stage.done == snapshot.consumed && last == (stage.done + 1 == snapshot.chunks));
+    MUST((void *)s == &stage && stage.life == ALIVE && !stage.works);
+    MUST(stage.done == snapshot.consumed && (in.len > 0 || seal_worker_has_more(s)));
+    MUST(in.len == 0 || last == (stage.done + 1 == snapshot.chunks));
     stage.works = true;
     stage.in = in;
     stage.ctx = ctx;
@@ -132,7 +148,8 @@ bool seal_worker_is_busy(const struct seal_worker *s)
 
 int seal_worker_verdict(struct seal_worker *s, struct err *e)
 {
-    MUST((void *)s == &stage && stage.life == ALIVE && !stage.works && stage.done == snapshot.chunks);
+    MUST((void *)s == &stage && stage.life == ALIVE && !stage.works && stage.done == snapshot.chunks &&
+            stage.more == 0);
     stage.verdict_is_good = !happens(w.odds.failure);
     return stage.verdict_is_good ? 0 : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "SHA-256 does not match");
 }
@@ -225,8 +242,14 @@ void world_on_stage(void)
     if (!stage.works)
         return;
     stage.works = false;
-    stage.done++;
-    out.len = seal_worker_output_size((struct seal_worker *)(void *)&stage, out.len);
+    if (stage.in.len)
+        stage.done++;
+    else
+        stage.more--;
+    if (w.conf.compression)
+        out.len = chance(4) * SEAL_SEALED_CHUNK / 2; /* or nothing */
+    else
+        out.len = seal_worker_output_size((struct seal_worker *)(void *)&stage, out.len);
     if (goes_wrong(&e, "no sealing"))
         stage.ready(stage.ctx, (struct bytes){0}, &e);
     else

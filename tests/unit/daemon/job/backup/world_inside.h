@@ -72,6 +72,7 @@ struct world_stage {
     bool works, verdict_is_good;
     struct bytes in;
     unsigned done;
+    unsigned more; /* runs until all has come out, of what is compressed */
     void *ctx;
     void (*ready)(void *ctx, struct bytes out, const struct err *err);
 };

@@ -72,6 +72,7 @@ struct s3_upload *dump_object_start(
     upload.life = ALIVE;
     upload.events = *events;
     upload.size = backup->stored_size;
+    MUST(backup->compressed == (w.conf.compression == CONF_COMPRESSION_ZSTD));
     upload.room = chance(2) * 3 * SEAL_SEALED_CHUNK;
     return (struct s3_upload *)(void *)&upload;
 }
@@ -106,7 +107,8 @@ int s3_upload_end(struct s3_upload *u, struct err *e)
     MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && !upload.ended);
     if (upload.failed)
         return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
-    MUST(upload.written == upload.size);
+    MUST(w.conf.compression ? upload.written <= upload.size : upload.written == upload.size);
+    upload.size = upload.written;
     if (goes_wrong(e, "no end"))
         return -1;
     upload.ended = true;
