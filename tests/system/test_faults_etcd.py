@@ -196,8 +196,9 @@ def test_an_etcd_that_comes_back(big, bucket, new_site, slow):
     assert events(site, "error") == []
 
 
-def test_another_member_takes_over(new_etcd, bucket, new_site, slow):
-    etcd = new_etcd(version="3.5", members=3, tls="mutual")
+@pytest.mark.parametrize("version", ["3.5", "3.6"])
+def test_another_member_takes_over(new_etcd, bucket, new_site, slow, version):
+    etcd = new_etcd(version=version, members=3, tls="mutual")
     etcd.fill(40 * MIB)
     site, command = start_slowly(new_site, etcd, bucket, slow)
     first = next(m for m in range(3) if etcd.metrics(m).get(STARTED))

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from faults import backup_fails, check_clean
-from servers import wait_for
-from test_faults_etcd import doubted, with_a_hook
+from s3_proxy import Hold, Proxy
+from servers import MIB, wait_for
+from test_faults_etcd import STARTED, doubted, start_slowly, with_a_hook
 from unpacking import Revived, data_of, hash_of, refused, three, tool_of, unpack
 
 VERSIONS = ["3.4", "3.5", "3.6", "3.7"]
@@ -101,6 +102,36 @@ def test_tls(new_etcd, bucket, new_site, version, least):
         check_clean(site, 1)
     else:  # mbedTLS 3 has TLS 1.3, and 2.28 has not
         assert "takes none of our TLS versions (alert protocol_version; the newest here is 1.2)" in done.err, done
+
+
+# ---- the leader goes away while a follower sends ----
+
+
+@pytest.fixture
+def slow(ceph):
+    """The store behind a proxy that holds all parts but the first until proxy.release()."""
+    with Proxy(ceph, lambda request: Hold() if request.number > 1 else None) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("version", ["3.4", "3.7"])
+def test_the_leader_goes_away(new_etcd, bucket, new_site, slow, version):
+    """What a follower sends goes on, whoever leads. (3.5 and 3.6: test_another_member_takes_over)"""
+    etcd = new_etcd(version=version, members=3, tls="mutual")
+    etcd.fill(40 * MIB)
+    site, command = start_slowly(new_site, etcd, bucket, slow)
+    reading = next(m for m in range(3) if etcd.metrics(m).get(STARTED))
+    leader = next(m for m in range(3) if etcd.metrics(m)["etcd_server_is_leader"])
+    assert reading != leader
+    seen = etcd.metrics(reading)["etcd_server_leader_changes_seen_total"]
+    etcd.kill(etcd.members[leader])
+    wait_for(lambda: etcd.metrics(reading)["etcd_server_leader_changes_seen_total"] > seen
+             and etcd.metrics(reading)["etcd_server_has_leader"], what="another leader")
+    slow.release()
+    done = command.end()
+    assert done.status == 0 and done.json["attempts"] == 1 and done.json["doubt"] == "", done
+    assert done.json["endpoint"] == etcd.endpoints[reading]
+    check_clean(site, 1)
 
 
 # ---- the version of the storage ----

@@ -20,7 +20,7 @@ struct preflight_spec {
     bool unpacks;          /* then: */
     const struct unpack_options *unpack;
     const struct etcdutl *etcdutl;      /* NULL: it is not there, which is objected to elsewhere */
-    const char *name, *storage_version; /* of the backup; the version "": not known, or older than that there are any */
+    const char *name, *storage_version; /* of the backup; "": not known, as before etcd 3.6 */
     uint64_t snapshot_size;             /* bytes; UINT64_MAX: not known, and no room is asked for */
 };
 
