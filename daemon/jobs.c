@@ -1,14 +1,12 @@
 #include "jobs.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/size.h"
 #include "base/timestamp.h"
-#include "core/log.h"
+#include "jobs_log.h"
 
 /* What there is to run: a start and a cancellation, whatever the job's own types are. */
 struct kind {
@@ -94,88 +92,6 @@ struct jobs *jobs_new(struct core *core, bool quiet, struct err *e)
     return j;
 }
 
-static double mib_per_second(uint64_t bytes, uint64_t ms)
-{
-    return (double)bytes * 1000 / (1 << 20) / (double)(ms ? ms : 1);
-}
-
-static void log_backup(const struct backup_result *r)
-{
-    char size[SIZE_TEXT_MAX], to[32] = "", stored[SIZE_TEXT_MAX + 16] = "";
-
-    if (r->compressed)
-        (void)snprintf(stored, sizeof(stored), ", stored as %s", size_format(r->stored_size, size));
-    if (r->revision_after != r->member.revision)
-        (void)snprintf(to, sizeof(to), " to %" PRId64, r->revision_after);
-    log_info("backup done: %s, %s in %.1f s, %.0f MiB/s%s, %s, from %s%s%s (etcd %s), revision %" PRId64
-             "%s, attempt %u",
-            r->name, size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
-            mib_per_second(r->snapshot_size, r->elapsed_ms), stored, r->encrypted ? "encrypted" : "NOT ENCRYPTED",
-            r->member.endpoint, r->member.name[0] ? " " : "", r->member.name, r->member.version, r->member.revision, to,
-            r->attempts);
-}
-
-static void log_restore(const struct restore_result *r)
-{
-    char size[SIZE_TEXT_MAX];
-
-    if (r->dry_run)
-        log_info("restore could be done: %s to %s", r->name, r->data_dir ? r->data_dir : r->output);
-    else
-        log_info("restore done: %s to %s, %s in %.1f s, %.0f MiB/s%s", r->name, r->data_dir ? r->data_dir : r->output,
-                size_format(r->snapshot_size, size), (double)r->elapsed_ms / 1000,
-                mib_per_second(r->snapshot_size, r->elapsed_ms),
-                r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
-}
-
-static void log_verify(const struct verify_result *r)
-{
-    log_info("verify done: %u good, in %.1f s%s%s", r->good, (double)r->elapsed_ms / 1000,
-            r->tool ? ", unpacked by " : "", r->tool ? r->tool : "");
-}
-
-static void log_prune(const struct prune_result *r)
-{
-    char size[SIZE_TEXT_MAX];
-
-    log_info("prune %s: %u kept, %u deleted (%s), %u lone keys, %u unfinished uploads, %u locked, in %.1f s",
-            r->dry_run ? "would do" : "done", r->kept, r->deleted, size_format(r->deleted_bytes, size), r->lone_keys,
-            r->uploads, r->locked, (double)r->elapsed_ms / 1000);
-}
-
-static void log_rotate(const struct rotate_result *r)
-{
-    log_info("rotate-key %s: from %s to %s: %u rotated, %u already, %u failed, %u old versions purged, %u kept, in "
-             "%.1f s",
-            r->dry_run ? "would do" : "ended", r->previous, r->next, r->rotated, r->already, r->failed, r->purged,
-            r->old_versions, (double)r->elapsed_ms / 1000);
-}
-
-/* That somebody has seen what is in it. */
-static void log_look(const struct look_result *r)
-{
-    char size[SIZE_TEXT_MAX];
-
-    log_info("look done: %s, %s in %.1f s%s", r->name, size_format(r->snapshot_size, size),
-            (double)r->elapsed_ms / 1000, r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
-}
-
-static void log_result(const struct job_result *result)
-{
-    if (result->backup)
-        log_backup(result->backup);
-    else if (result->restore)
-        log_restore(result->restore);
-    else if (result->verify)
-        log_verify(result->verify);
-    else if (result->prune)
-        log_prune(result->prune);
-    else if (result->look)
-        log_look(result->look);
-    else
-        log_rotate(result->rotate);
-}
-
 static void on_progress(void *ctx, const struct job_progress *progress)
 {
     struct place *p = ctx;
@@ -191,7 +107,7 @@ static void on_note(void *ctx, const char *text)
 
     (void)snprintf(p->shown->note, sizeof(p->shown->note), "%s", text);
     if (!p->owner->quiet)
-        log_warning("%s: %s", p->kind->name, text);
+        jobs_log_note(p->kind->name, text);
     if (p->watcher.ctx)
         p->watcher.note(p->watcher.ctx, text);
 }
@@ -201,7 +117,7 @@ static void on_output(void *ctx, const char *line)
     struct place *p = ctx;
 
     if (!p->owner->quiet)
-        log_debug("%s: %s", p->kind->name, line);
+        jobs_log_output(p->kind->name, line);
     if (p->watcher.ctx)
         p->watcher.output(p->watcher.ctx, line);
 }
@@ -209,33 +125,19 @@ static void on_output(void *ctx, const char *line)
 static void on_verdict(void *ctx, const struct verdict *v)
 {
     struct place *p = ctx;
-    struct jobs *j = p->owner;
 
-    if (!j->quiet && v->err)
-        log_error("verify: %s", v->err->text);
-    else if (!j->quiet)
-        log_info("verify: %s is good", v->name);
+    if (!p->owner->quiet)
+        jobs_log_verdict(v);
     if (p->watcher.ctx)
         p->watcher.verdict(p->watcher.ctx, v);
 }
 
-/* What stays is told at debug: of 200 backups every six hours that would be 800 lines a day in which nothing happens.
- */
 static void on_planned(void *ctx, const struct planned *planned)
 {
     struct place *p = ctx;
-    bool quiet = p->owner->quiet;
 
-    if (planned->err && planned->dry_run && !quiet)
-        log_info("prune: would stay: %s: %s", planned->name, planned->err->text);
-    else if (planned->err && !quiet)
-        log_warning("prune: %s stays: %s", planned->name, planned->err->text);
-    else if (!quiet)
-        log_write(planned->goes ? LOG_INFO : LOG_DEBUG, "prune: %s: %s: %s",
-                !planned->goes     ? "keep"
-                : planned->dry_run ? "would delete"
-                                   : "delete",
-                planned->name, planned->reason);
+    if (!p->owner->quiet)
+        jobs_log_planned(planned);
     if (p->watcher.ctx)
         p->watcher.planned(p->watcher.ctx, planned);
 }
@@ -245,7 +147,7 @@ static void on_unrotated(void *ctx, const struct unrotated *u)
     struct place *p = ctx;
 
     if (!p->owner->quiet)
-        log_warning("rotate-key: %s: %s", u->name, u->err->text);
+        jobs_log_unrotated(u);
     if (p->watcher.ctx)
         p->watcher.unrotated(p->watcher.ctx, u);
 }
@@ -273,11 +175,8 @@ static void remember_failure(
         j->state.failed_job = kind->name;
         j->state.failed_at = timestamp_now();
     }
-    if (j->quiet)
-        return;
-    if (result && result->rotate && result->rotate->rotated + result->rotate->bound)
-        log_rotate(result->rotate);
-    log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", kind->name, err->text);
+    if (!j->quiet)
+        jobs_log_failure(kind->name, result, err);
 }
 
 static void remember_result(struct jobs *j, const struct job_result *result)
@@ -293,7 +192,7 @@ static void remember_result(struct jobs *j, const struct job_result *result)
         j->state.pruned_at = timestamp_now();
     }
     if (!j->quiet)
-        log_result(result);
+        jobs_log_result(result);
 }
 
 /* ---- who waits for what ---- */

@@ -1,13 +1,14 @@
 /*
  * etcd-backupd: the table of contents of the program.
  *
- *     options.h      the command line                     conf/conf.h    the configuration
- *     core.h         what jobs share                      jobs.h         one job at a time
- *     control.h      the socket that etcd-backupctl uses  job/backup.h   a snapshot becomes an object
- *     cycle.h        a backup when one is due             job/prune.h    what is too old goes
- *     metrics.h      numbers for Prometheus               job/restore.h  an object becomes a data directory
- *     hooks.h        the operator's own commands          job/verify.h   is it good?
- *     notify.h       what the service manager hears       log.h          one line an event
+ *     core/options.h       the command line               conf/conf.h            the configuration
+ *     core/core.h          what jobs share                jobs.h                 which jobs run
+ *     control/control.h    the socket of etcd-backupctl   job/backup/backup.h    a snapshot becomes an object
+ *     timer/cycle.h        a backup when one is due       job/prune/prune.h      what is too old goes
+ *     tell/metrics.h       numbers for Prometheus         job/restore/restore.h  an object becomes a data directory
+ *     tell/hooks.h         the operator's own commands    job/verify/verify.h    is it good?
+ *     tell/notify.h        what systemd hears             job/rotate/rotate.h    another master key
+ *     core/initial_conf.h  what is wrong at the start     core/log.h             one line an event
  *
  * Life: everything is set up, the loop runs, and the first SIGTERM or SIGINT ends it: the control socket closes, the
  * job is asked to stop and takes back what it left in the bucket, who asked for it is told, and the loop runs dry. A
@@ -32,10 +33,10 @@
 #include "control/activation.h"
 #include "control/control.h"
 #include "core/core.h"
+#include "core/initial_conf.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/options.h"
-#include "core/service_user.h"
 #include "jobs.h"
 #include "tell/hooks.h"
 #include "tell/metrics.h"
@@ -304,78 +305,6 @@ static void warn(void *ctx, const char *text)
     log_warning("%s", text);
 }
 
-static void print_warning(void *ctx, const char *text)
-{
-    (void)ctx;
-    (void)fprintf(stderr, "warning: %s\n", text);
-}
-
-/* Against a configuration: those that somebody has to mend, and those that pass, such as a lack of memory. For a
- * service that is every file that could not be read, which may come: with a mount, from an agent. Who asks now is told
- * that nothing was tried. */
-struct conf_objections {
-    bool is_service;
-    unsigned lasting, passing;
-};
-
-static bool passes(const struct conf_objections *o, const struct err *why)
-{
-    return why->kind == ERR_RESOURCE || why->kind == ERR_TRANSIENT ||
-           (o->is_service && why->domain == ERR_DOMAIN_ERRNO);
-}
-
-static void print_objection(void *ctx, const struct err *why)
-{
-    struct conf_objections *o = ctx;
-
-    o->passing += passes(o, why);
-    o->lasting += !passes(o, why);
-    (void)fprintf(stderr, "%s\n", why->text);
-}
-
-/* The configuration, with all the files that are going to be used; NULL when it was said what is wrong. The caller
- * frees. */
-static struct conf *load(const struct options *o, int *status)
-{
-    static const enum conf_scope scopes[] = {
-            [PURPOSE_BACKUP] = CONF_SCOPE_BACKUP,
-            [PURPOSE_CHANGE] = CONF_SCOPE_BUCKET,
-            [PURPOSE_READ] = CONF_SCOPE_BUCKET,
-    };
-    enum conf_scope scope = o->control_fd >= 0 ? scopes[o->purpose] : CONF_SCOPE_ALL;
-    struct conf_objections objections = {.is_service = o->control_fd < 0 && !o->check_config};
-    struct err e = ERR_INIT;
-    struct conf *conf = conf_load(o->config, &e);
-
-    *status = EXIT_USAGE;
-    if (o->control_fd >= 0 && o->purpose == PURPOSE_READ)
-        secret_allow_open_files();
-    if (!conf) {
-        print_objection(&objections, &e);
-        objections.lasting += e.domain == ERR_DOMAIN_ERRNO && e.kind != ERR_RESOURCE; /* the configuration itself */
-    } else if (conf_check_files(conf, scope, print_objection, &objections) > 0) {
-        conf_free(conf);
-        conf = NULL;
-    }
-    if (objections.passing && !objections.lasting)
-        *status = EXIT_FAILED;
-    return conf;
-}
-
-static int check_config(const struct conf *conf)
-{
-    conf_warnings(conf, print_warning, NULL);
-    if (service_user_has_file(conf->file))
-        service_user_check(conf, "etcd-backupd", print_warning, NULL);
-    if (conf->etcd.n_endpoints)
-        (void)printf("%s: the configuration is good\n", conf->file);
-    else
-        (void)printf("%s: the configuration is good for list, verify, restore, prune and rotate-key; a backup needs "
-                     "etcd_client.endpoints, too\n",
-                conf->file);
-    return EXIT_OK;
-}
-
 static void watch_signals(struct daemon *d)
 {
     for (size_t i = 0; i < N_SIGNALS; i++) {
@@ -478,6 +407,7 @@ int main(int argc, char **argv)
 {
     struct daemon d = {0};
     struct options o;
+    bool may_pass;
     int status = inherited_clean() < 0 ? EXIT_FAILED : options_parse(argc, argv, &o);
 
     if (status >= 0)
@@ -488,11 +418,12 @@ int main(int argc, char **argv)
         (void)fputs("etcd-backupd: libsodium does not start\n", stderr);
         return EXIT_FAILED;
     }
-    d.conf = load(&o, &status);
+    d.conf = initial_conf_load(&o, &may_pass);
     if (!d.conf)
-        return status;
+        return may_pass ? EXIT_FAILED : EXIT_USAGE;
+    status = EXIT_OK;
     if (o.check_config) {
-        status = check_config(d.conf);
+        initial_conf_tell(d.conf);
     } else if (uv_loop_init(&d.loop) < 0) {
         (void)fputs("etcd-backupd: no event loop (out of descriptors?)\n", stderr);
         status = EXIT_FAILED;

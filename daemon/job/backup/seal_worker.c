@@ -148,7 +148,7 @@ static int compress_chunk(struct seal_worker *s)
     return s->has_end ? let_out(s) : 0;
 }
 
-/* On a thread of the pool; the loop touches nothing of the stage but `busy` meanwhile. */
+/* On a thread of the pool; the loop touches nothing of the worker but `busy` meanwhile. */
 static void work_on_chunk(uv_work_t *work)
 {
     struct seal_worker *s = CONTAINER_OF(work, struct seal_worker, work);

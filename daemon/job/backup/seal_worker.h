@@ -44,7 +44,7 @@ void seal_worker_run(struct seal_worker *s, struct bytes chunk, bool last, void 
 /* After the last chunk: whether there is more to come out, by a run with an empty chunk. */
 bool seal_worker_has_more(const struct seal_worker *s);
 
-/* Whether a chunk is under way: then the stage and the chunk's owner must not be freed. */
+/* Whether a chunk is under way: then the worker and the chunk's owner must not be freed. */
 bool seal_worker_is_busy(const struct seal_worker *s);
 
 /* After the last chunk: whether the stream ended in its SHA-256 (digest_verdict). */

@@ -9,7 +9,7 @@
 #include "job/restore/unseal_worker.h"
 
 enum state {
-    FETCHING,   /* pieces through unstage into the target */
+    FETCHING,   /* pieces unsealed, into the target */
     COMMITTING, /* the last checks, sync, rename */
     ENDING,     /* something failed, and the thread pool is still at work */
     FINISHED,
@@ -22,7 +22,7 @@ struct download {
     struct download_spec spec;
     enum state state;
     struct fetch *fetch;
-    struct unseal_worker *unstage;
+    struct unseal_worker *unseal;
     uint64_t fetched; /* bytes of the dump that have gone through */
     uv_timer_t timer; /* brings a cancellation to the loop's next turn */
     struct err failure;
@@ -39,7 +39,7 @@ static void on_timer_closed(uv_handle_t *h)
 static void finish(struct download *d, const struct err *err)
 {
     struct download_spec spec = d->spec;
-    uint64_t written = unseal_worker_written(d->unstage);
+    uint64_t written = unseal_worker_written(d->unseal);
     struct err named;
 
     if (err) {
@@ -48,7 +48,7 @@ static void finish(struct download *d, const struct err *err)
     }
     d->state = FINISHED;
     fetch_free(TAKE_PTR(d->fetch));
-    unseal_worker_free(TAKE_PTR(d->unstage));
+    unseal_worker_free(TAKE_PTR(d->unseal));
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
     spec.on_done(spec.ctx, written, err ? &named : NULL);
 }
@@ -100,14 +100,14 @@ static void advance(struct download *d)
 {
     struct bytes piece;
 
-    if (unseal_worker_is_busy(d->unstage))
+    if (unseal_worker_is_busy(d->unseal))
         return;
     if (d->state == ENDING)
         finish(d, &d->failure);
     else if (d->state == COMMITTING)
-        unseal_worker_finish(d->unstage, d, on_committed);
+        unseal_worker_finish(d->unseal, d, on_committed);
     else if (d->state == FETCHING && (piece = fetch_peek(d->fetch)).len)
-        unseal_worker_run(d->unstage, piece, d, on_piece_done);
+        unseal_worker_run(d->unseal, piece, d, on_piece_done);
 }
 
 static void on_readable(void *ctx)
@@ -132,7 +132,7 @@ static void on_fetch_failed(void *ctx, const struct err *err)
 static int open_pipeline(struct download *d, struct err *e)
 {
     const struct opened_backup *source = d->spec.source;
-    struct unseal_worker_spec unstage = {
+    struct unseal_worker_spec unseal = {
             .data_key = opened_backup_data_key(source),
             .size = opened_backup_size(source),
             .frames = opened_backup_frames(source),
@@ -151,9 +151,9 @@ static int open_pipeline(struct download *d, struct err *e)
     };
     struct s3_client *s3 = core_s3(d->core, e);
 
-    if (!s3 || !(d->unstage = unseal_worker_new(core_loop(d->core), &unstage, e)))
+    if (!s3 || !(d->unseal = unseal_worker_new(core_loop(d->core), &unseal, e)))
         return -1;
-    fetch.piece = unseal_worker_piece(d->unstage);
+    fetch.piece = unseal_worker_piece(d->unseal);
     d->fetch = fetch_start(s3, &fetch, e);
     return d->fetch ? 0 : -1;
 }
@@ -170,7 +170,7 @@ struct download *download_start(struct core *core, const struct download_spec *s
     d->spec = *spec;
     if (open_pipeline(d, e) < 0) {
         err_prepend(e, "%s: ", opened_backup_name(spec->source));
-        unseal_worker_free(d->unstage);
+        unseal_worker_free(d->unseal);
         free(d);
         return NULL;
     }

@@ -1,5 +1,5 @@
 /*
- * download.h: an opened backup through fetch and unstage into a file, or to nowhere.
+ * download.h: an opened backup through fetch and unseal into a file, or to nowhere.
  *
  *     fetch => unseal -> decompress -> digest -> file => asynchronous, bounded;  -> a plain function call
  *
