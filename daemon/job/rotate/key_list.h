@@ -1,5 +1,5 @@
 /*
- * key_list.h: the wrapped keys in the bucket, each once, however often it was listed. Pure.
+ * key_list.h: the wrapped keys that a listing of the bucket shows. Pure.
  */
 #pragma once
 
@@ -20,22 +20,18 @@ struct key_item {
 
 struct key_list;
 
-/* The caller frees. Errors: ERR_RESOURCE. */
-struct key_list *key_list_new(struct err *e);
+/* The keys of a catalog: those of dumps, and lone ones; in its order. The caller frees. Errors: ERR_RESOURCE. */
+struct key_list *key_list_new(const struct catalog_list *catalog, struct err *e);
 
-/* Takes the keys of a catalog, those of dumps and lone ones, that are not in the list yet: they stand behind the
- * others, whose order changes. Errors: ERR_RESOURCE. */
-int key_list_add(struct key_list *l, const struct catalog_list *catalog, struct err *e);
-
-/* The same for keys that are missing: of dumps that look encrypted and have none. */
-int key_list_add_missing(struct key_list *l, const struct catalog_list *catalog, struct err *e);
+/* The same of keys that are missing: of dumps that look encrypted and have none. */
+struct key_list *key_list_new_missing(const struct catalog_list *catalog, struct err *e);
 
 size_t key_list_count(const struct key_list *l);
 
-/* Valid until key_list_add. */
+/* Valid until key_list_find. */
 struct key_item *key_list_at(struct key_list *l, size_t i);
 
-/* The key of that name, or NULL. The order changes. */
+/* The key of that name, or NULL. The order changes with the first. */
 struct key_item *key_list_find(struct key_list *l, const char *name);
 
 /* NULL is fine. */

@@ -1,5 +1,6 @@
 #include "job/rotate/old_versions.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,24 +24,72 @@ struct old_versions {
     struct s3_listing *listing;
     struct item *items;
     size_t n, cap, ended;
-    struct lanes lanes; /* of struct old_version */
-    struct old_versions_result result;
+    struct lanes lanes;  /* of struct old_version */
+    struct err unlisted; /* why they could not be listed */
+    unsigned found;      /* of keys that were rotated */
+    unsigned harmless;   /* of those that were to be purged: they open with the new key, or are gone */
+    unsigned stay;       /* of those that were to be purged */
+    struct err failure;  /* of what stays: the first, or the first that is of bytes that are bad */
+    unsigned needed;     /* of keys that are missing; the first is of: */
+    char needed_name[NAME_TEXT_MAX];
 };
 
-CLEANUP_FUNC(struct old_versions *, old_versions_free)
+/* ---- what comes of each ---- */
 
-static void start_more(struct old_versions *v);
-
-static void count_stays(struct old_versions *v, const struct item *item, const struct err *err)
+static void count_stays(struct old_versions *v, const char *name, const struct err *err)
 {
-    v->result.stay++;
-    v->spec.on_stays(v->spec.ctx, item->name, err);
+    struct err e = *err;
+
+    v->stay++;
+    err_prepend(&e, "an old version stays: ");
+    if (v->failure.kind == ERR_NONE || (v->failure.kind != ERR_INTEGRITY && e.kind == ERR_INTEGRITY)) {
+        v->failure = e;
+        err_prepend(&v->failure, "%s: ", name);
+    }
+    v->spec.on_stays(v->spec.ctx, name, &e);
 }
 
-static void count_locked(struct old_versions *v, int64_t until)
+static void count_locked(struct rotate_result *result, int64_t until)
 {
-    v->result.locked++;
-    v->result.until = until > v->result.until ? until : v->result.until;
+    result->locked_versions++;
+    result->locked_until = until > result->locked_until ? until : result->locked_until;
+}
+
+static void count(struct old_versions *v, const struct item *item, enum old_version_outcome outcome, int64_t until,
+        const struct err *err)
+{
+    struct rotate_result *result = v->spec.result;
+
+    v->ended++;
+    v->harmless += outcome == OLD_VERSION_HARMLESS;
+    result->purged += outcome == OLD_VERSION_PURGED;
+    result->other_versions += outcome == OLD_VERSION_OTHER;
+    if (outcome == OLD_VERSION_LOCKED)
+        count_locked(result, until);
+    else if (outcome == OLD_VERSION_STAYS)
+        count_stays(v, item->name, err);
+}
+
+/* All have been seen, or could not be. */
+static void sum_up(struct old_versions *v)
+{
+    struct rotate_result *result = v->spec.result;
+
+    result->old_versions = v->found - result->purged - v->harmless - result->other_versions - result->locked_versions;
+    result->versions_unknown = v->unlisted.kind != ERR_NONE;
+}
+
+static bool go_on(struct old_versions *v)
+{
+    struct err ignored = ERR_INIT;
+
+    return lanes_go_on(&v->lanes, &ignored) != 0;
+}
+
+static void end(struct old_versions *v)
+{
+    sum_up(v);
+    v->spec.on_done(v->spec.ctx);
 }
 
 static void on_version_done(void *ctx, enum old_version_outcome outcome, int64_t until, const struct err *err)
@@ -48,17 +97,11 @@ static void on_version_done(void *ctx, enum old_version_outcome outcome, int64_t
     struct lane *lane = ctx;
     struct old_versions *v = lane->owner;
 
-    v->result.purged += outcome == OLD_VERSION_PURGED;
-    v->result.harmless += outcome == OLD_VERSION_HARMLESS;
-    v->result.other += outcome == OLD_VERSION_OTHER;
-    if (outcome == OLD_VERSION_LOCKED)
-        count_locked(v, until);
-    else if (outcome == OLD_VERSION_STAYS)
-        count_stays(v, &v->items[lane->index], err);
+    count(v, &v->items[lane->index], outcome, until, err);
     old_version_free(lane_end(lane));
-    v->ended++;
     v->spec.on_progress(v->spec.ctx, (unsigned)v->ended, (unsigned)v->n);
-    start_more(v);
+    if (!go_on(v))
+        end(v);
 }
 
 static int start_one(struct lane *lane, struct err *e)
@@ -76,10 +119,8 @@ static int start_one(struct lane *lane, struct err *e)
     };
 
     lane->work = old_version_start(v->core, &spec, e);
-    if (lane->work)
-        return 0;
-    v->ended++;
-    count_stays(v, item, e);
+    if (!lane->work)
+        count(v, item, OLD_VERSION_STAYS, 0, e);
     return 0;
 }
 
@@ -99,13 +140,7 @@ static bool may_start(const struct lanes *l, size_t index)
     return true;
 }
 
-static void start_more(struct old_versions *v)
-{
-    struct err ignored = ERR_INIT;
-
-    if (lanes_go_on(&v->lanes, &ignored) == 0)
-        v->spec.on_done(v->spec.ctx, &v->result, NULL);
-}
+/* ---- which there are ---- */
 
 static int remember(struct old_versions *v, const struct s3_version *version, int64_t instant, struct err *e)
 {
@@ -129,21 +164,39 @@ static int remember(struct old_versions *v, const struct s3_version *version, in
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
+/* Of a key that was not rotated: its backup is deleted, or its dump is there and it is not. */
+static void count_other(struct old_versions *v, const char *name)
+{
+    if (!key_list_find(v->spec.missing, name))
+        v->spec.result->lost_versions++;
+    else if (v->needed++ == 0)
+        (void)snprintf(v->needed_name, sizeof(v->needed_name), "%s", name);
+}
+
 static int on_version(void *ctx, const struct s3_version *version, struct err *e)
 {
     struct old_versions *v = ctx;
+    const struct key_item *item;
     int64_t instant;
 
     if (version->is_latest || version->is_delete_marker)
         return 0;
     if (name_parse(core_conf(v->core)->s3.objects_prefix, version->key, &instant) != NAME_KEY)
         return 0;
-    if (!v->spec.find(v->spec.ctx, version->key, &instant)) {
-        v->result.lost++;
+    item = key_list_find(v->spec.keys, version->key);
+    if (!item || !item->is_rotated) {
+        count_other(v, version->key);
         return 0;
     }
-    v->result.found++;
-    return v->spec.purges && v->n < OLD_VERSIONS_MAX ? remember(v, version, instant, e) : 0;
+    v->found++;
+    return v->spec.purges && !v->spec.dry_run && v->n < OLD_VERSIONS_MAX ? remember(v, version, item->instant, e) : 0;
+}
+
+/* What is removed cannot be brought back: only when nothing stands against success. That the previous key was in use
+ * here each version shows by itself. */
+static bool may_purge(const struct old_versions *v)
+{
+    return v->n && v->needed == 0 && v->spec.may_purge(v->spec.ctx);
 }
 
 static void on_listed(void *ctx, const struct err *err)
@@ -151,20 +204,67 @@ static void on_listed(void *ctx, const struct err *err)
     struct old_versions *v = ctx;
 
     v->listing = NULL;
-    if (err) {
-        v->spec.on_done(v->spec.ctx, &v->result, err);
-        return;
-    }
-    v->lanes = (struct lanes){
-            .owner = v, .width = AT_A_TIME, .start = start_one, .cancel = cancel_one, .may_start = may_start};
-    lanes_begin(&v->lanes, v->spec.purges && !v->spec.may_purge(v->spec.ctx) ? 0 : v->n);
-    start_more(v);
+    if (err)
+        v->unlisted = *err;
+    lanes_begin(&v->lanes, !err && may_purge(v) ? v->n : 0);
+    if (!go_on(v))
+        end(v);
 }
 
-struct old_versions *old_versions_start(struct core *core, const struct old_versions_spec *spec, struct err *e)
+/* ---- what that means ---- */
+
+/* Whoever asks for a purge wants to know, and so does whoever has a dump without its key, which an old version may be.
+ * Else a store that does not list versions, or not for us, is told of and no more: what it keeps is no backup. But what
+ * another try may show is not passed over. */
+static bool must_be_listed(const struct old_versions *v)
 {
-    _cleanup_(cleanup_old_versions_free) struct old_versions *v = calloc(1, sizeof(*v));
-    const struct s3_listing_spec pages = {.ctx = v, .on_version = on_version, .on_done = on_listed};
+    return v->spec.purges || key_list_count(v->spec.missing) || v->unlisted.kind == ERR_TRANSIENT ||
+           v->unlisted.kind == ERR_RESOURCE;
+}
+
+/* Nobody knows what old versions there are. */
+static void explain_unseen(const struct old_versions *v, struct err *e)
+{
+    const char *all = v->spec.dry_run ? "all keys were looked at, but" : "all keys are rotated, but";
+
+    if (key_list_count(v->spec.missing))
+        err_prepend(e,
+                "%s %s is not there and its dump is; whether the bucket keeps an old version of it, which would need "
+                "the previous key, could not be seen: keep that key, and run this again, or delete the dump: ",
+                all, key_list_at(v->spec.missing, 0)->name);
+    else
+        err_prepend(e,
+                "%s old versions of them could not be looked for, which need the previous key: keep it, and run this "
+                "again: ",
+                all);
+}
+
+int old_versions_verdict(const struct old_versions *v, struct err *e)
+{
+    if (v->unlisted.kind != ERR_NONE && must_be_listed(v)) {
+        *e = v->unlisted;
+        explain_unseen(v, e);
+        return -1;
+    }
+    if (v->stay) {
+        *e = v->failure;
+        err_prepend(e, "all keys are rotated, but %u old versions stay: keep the previous key until that is settled; ",
+                v->stay);
+        return -1;
+    }
+    if (!v->needed)
+        return 0;
+    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+            "%s was deleted and its dump was not; the bucket keeps an old version of it, which may need the previous "
+            "key: bring that version back or delete the dump, and run this again; keep the previous key until then",
+            v->needed_name);
+}
+
+/* ---- the beginning ---- */
+
+struct old_versions *old_versions_new(struct core *core, const struct old_versions_spec *spec, struct err *e)
+{
+    struct old_versions *v = calloc(1, sizeof(*v));
 
     if (!v) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -172,8 +272,19 @@ struct old_versions *old_versions_start(struct core *core, const struct old_vers
     }
     v->core = core;
     v->spec = *spec;
-    v->listing = listing_pages(core, s3_list_versions, pages, e);
-    return v->listing ? TAKE_PTR(v) : NULL;
+    v->lanes = (struct lanes){
+            .owner = v, .width = AT_A_TIME, .start = start_one, .cancel = cancel_one, .may_start = may_start};
+    return v;
+}
+
+bool old_versions_start(struct old_versions *v)
+{
+    const struct s3_listing_spec pages = {.ctx = v, .on_version = on_version, .on_done = on_listed};
+
+    v->listing = listing_pages(v->core, s3_list_versions, pages, &v->unlisted);
+    if (!v->listing)
+        sum_up(v);
+    return v->listing != NULL;
 }
 
 void old_versions_free(struct old_versions *v)

@@ -5,14 +5,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/lanes.h"
 #include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/listing.h"
 #include "job/lifecycle.h"
 #include "job/rotate/key_list.h"
-#include "job/rotate/left_versions.h"
-#include "job/rotate/rewrap.h"
+#include "job/rotate/old_versions.h"
+#include "job/rotate/pass.h"
 #include "job/rotate/underway.h"
 #include "s3/dialect.h"
 #include "seal/key.h"
@@ -29,13 +28,7 @@ enum state {
 
 static const char *const phase_names[] = {"listing", "rotating", "uploads", "listing", "old versions", "finished"};
 
-enum {
-    AT_A_TIME = 16,
-    PASSES_MAX = 6,
-    /* So many failures in a row that are not the key's own (no network, no
-       rights) are those of all that follow. */
-    ALIKE_MAX = 2 * AT_A_TIME,
-};
+enum { PASSES_MAX = 6 };
 
 struct rotate {
     struct lifecycle life;
@@ -47,16 +40,12 @@ struct rotate {
     struct listing *listing;
     unsigned passes;
     struct key_list *keys, *missing; /* of this pass */
-    size_t ended;
-    size_t changed;     /* that this pass found not to be done */
-    struct lanes lanes; /* of struct rewrap */
+    struct pass *pass;
     struct underway *underway;
-    struct left_versions *versions;
+    struct old_versions *versions;
 
-    unsigned alike;      /* failures in a row that are not the key's own */
-    unsigned not_opened; /* because neither key opens it */
-    bool has_evidence;   /* a key says that it was rotated from the previous one */
-    struct err failure;  /* the first, or the first that is of bytes that are bad */
+    bool has_evidence;  /* a key says that it was rotated from the previous one */
+    struct err failure; /* the first, or the first that is of bytes that are bad */
     struct rotate_result result;
 };
 
@@ -75,7 +64,7 @@ static void tell_progress(struct rotate *r, uint64_t done, uint64_t total)
 static void set_state(struct rotate *r, enum state state)
 {
     r->state = state;
-    tell_progress(r, r->ended, count(r));
+    tell_progress(r, r->pass ? pass_state(r->pass)->ended : 0, count(r));
 }
 
 /* ---- the end ---- */
@@ -98,8 +87,8 @@ static void finish(struct rotate *r, const struct err *err)
     r->state = FINISHED;
     listing_free(TAKE_PTR(r->listing));
     underway_free(TAKE_PTR(r->underway));
-    left_versions_free(TAKE_PTR(r->versions));
-    lanes_cancel(&r->lanes);
+    old_versions_free(TAKE_PTR(r->versions));
+    pass_free(TAKE_PTR(r->pass));
     key_list_free(TAKE_PTR(r->keys));
     key_list_free(TAKE_PTR(r->missing));
     keyring_free(TAKE_PTR(r->ring));
@@ -109,8 +98,10 @@ static void finish(struct rotate *r, const struct err *err)
     lifecycle_end(&r->life, &(struct job_result){.rotate = result}, err);
 }
 
-static void tell_failure(struct rotate *r, const struct unrotated *u)
+static void on_key_failed(void *ctx, const struct unrotated *u)
 {
+    struct rotate *r = ctx;
+
     r->life.sink.unrotated(r->life.sink.ctx, u);
     if (r->failure.kind == ERR_NONE || (r->failure.kind != ERR_INTEGRITY && u->err->kind == ERR_INTEGRITY)) {
         r->failure = *u->err;
@@ -122,14 +113,14 @@ static void tell_failure(struct rotate *r, const struct unrotated *u)
 static void finish_incomplete(struct rotate *r)
 {
     const struct rotate_result *result = &r->result;
-    size_t left = count(r) - r->ended;
+    const struct pass_state *pass = pass_state(r->pass);
+    size_t left = count(r) - pass->ended;
 
     if (left)
-        err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", r->alike, left);
-    if (result->rotated + result->already + result->bound == 0 && r->not_opened == result->failed && left == 0)
+        err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", pass->alike, left);
+    if (result->rotated + result->already + result->bound == 0 && pass->not_opened == result->failed && left == 0)
         err_prepend(&r->failure,
-                "the previous key %s opens none of the %zu keys, and nothing "
-                "was changed: do not destroy any key; ",
+                "the previous key %s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
                 result->previous, count(r));
     else
         err_prepend(&r->failure, "%u of %zu keys were not rotated: do not destroy the previous key %s; ",
@@ -137,9 +128,8 @@ static void finish_incomplete(struct rotate *r)
     finish(r, &r->failure);
 }
 
-/* Whether the configuration names the new key. The file is read again each
- * time: somebody may have put the old key back meanwhile. Errors: ERR_CONFIG.
- */
+/* Whether the configuration names the new key. The file is read again each time: somebody may have put the old key back
+ * meanwhile. Errors: ERR_CONFIG. */
 static int check_configured(struct rotate *r, struct err *e)
 {
     struct rotate_result *result = &r->result;
@@ -149,26 +139,22 @@ static int check_configured(struct rotate *r, struct err *e)
     if (r->dry_run || !core_conf(r->life.core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
         return 0;
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "all keys are rotated, but do NOT destroy the previous key %s "
-            "yet: encryption_key_path %s%s; put the new "
+            "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the new "
             "key %s there, and run this again%s",
             result->previous, n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
             result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
 }
 
-/* Nothing failed in the bucket. What remains is whether the daemon itself uses
- * the new key, and whether the previous key is what it was said to be: an old
- * version that it opened says so, too. Errors: ERR_CONFIG. */
+/* Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
+ * key is what it was said to be: an old version that it opened says so, too. Errors: ERR_CONFIG. */
 static int conclude(struct rotate *r, struct err *e)
 {
     const struct rotate_result *result = &r->result;
 
     if (!result->rotated && !result->bound && !result->purged && !result->locked_versions && !r->has_evidence)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "nothing to rotate: all %u keys are opened by %s, and none "
-                "says that it was ever wrapped by %s; is "
-                "that the right file, or are the two interchanged? Destroy "
-                "neither before that is clear",
+                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
+                "that the right file, or are the two interchanged? Destroy neither before that is clear",
                 result->already, result->next, result->previous);
     return check_configured(r, e);
 }
@@ -195,17 +181,17 @@ static void on_version_stays(void *ctx, const char *name, const struct err *err)
     r->life.sink.unrotated(r->life.sink.ctx, &(struct unrotated){.name = name, .err = err, .is_old_version = true});
 }
 
-static void on_versions(void *ctx, const struct err *err)
+static void on_versions(void *ctx)
 {
     struct rotate *r = ctx;
-    struct err e = err ? *err : ERR_INIT; /* it is theirs, and they go */
+    struct err e = ERR_INIT;
 
-    finish(r, err || conclude(r, &e) < 0 ? &e : NULL);
+    finish(r, old_versions_verdict(r->versions, &e) < 0 || conclude(r, &e) < 0 ? &e : NULL);
 }
 
 static void look_for_versions(struct rotate *r)
 {
-    struct left_versions_spec spec = {
+    struct old_versions_spec spec = {
             .previous = r->previous,
             .next = r->next,
             .keys = r->keys,
@@ -222,14 +208,11 @@ static void look_for_versions(struct rotate *r)
     struct err e = ERR_INIT;
 
     set_state(r, VERSIONS);
-    r->versions = left_versions_new(r->life.core, &spec, &e);
-    if (r->versions) {
-        left_versions_start(r->versions);
-        return;
-    }
-    err_prepend(&e, "old versions of the keys could not be looked for: keep the "
-                    "previous key, and run this again: ");
-    finish(r, &e);
+    r->versions = old_versions_new(r->life.core, &spec, &e);
+    if (!r->versions)
+        finish(r, &e);
+    else if (!old_versions_start(r->versions))
+        on_versions(r);
 }
 
 /* ---- backups that are under way ---- */
@@ -260,19 +243,16 @@ static void on_underway(void *ctx, const char *upload, int64_t began, const stru
 
     if (upload) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "all keys are rotated, but a backup may be under way with the "
-                "previous key: the upload of %s, begun "
-                "%s, has not ended. When none is, run this again, and keep the "
-                "previous key until then (what a crash "
+                "all keys are rotated, but a backup may be under way with the previous key: the upload of %s, begun "
+                "%s, has not ended. When none is, run this again, and keep the previous key until then (what a crash "
                 "has left goes after a day)",
                 upload, timestamp_format(began, since));
         finish(r, &e);
         return;
     }
     if (err && !lists_no_uploads(r, err)) {
-        err_prepend(&e, "all keys are rotated, but whether a backup is under way "
-                        "could not be seen: keep the previous key, and "
-                        "run this again: ");
+        err_prepend(&e, "all keys are rotated, but whether a backup is under way could not be seen: keep the previous "
+                        "key, and run this again: ");
         finish(r, &e);
         return;
     }
@@ -299,89 +279,57 @@ static void look_for_uploads(struct rotate *r)
 
 static void end_pass(struct rotate *r)
 {
+    const struct pass_state *pass = pass_state(r->pass);
+
+    r->has_evidence = r->has_evidence || pass->was_rotated_from;
     if (r->result.failed) {
         finish_incomplete(r);
     } else if (r->dry_run) {
         look_for_versions(r);
-    } else if (r->changed == 0) { /* each of them was seen to be opened by the new key */
+    } else if (pass->changed == 0) { /* each of them was seen to be opened by the new key */
         look_for_uploads(r);
     } else {
         list_keys(r, LISTING);
     }
 }
 
-static void count_outcome(struct rotate *r, struct key_item *item, enum rewrap_outcome outcome, const struct err *err)
+static void on_pass_done(void *ctx)
 {
-    bool is_own = outcome != REWRAP_FAILED || err->kind == ERR_INTEGRITY || err->kind == ERR_NOT_FOUND;
-
-    r->ended++;
-    r->alike = is_own ? 0 : r->alike + 1;
-    item->is_rotated = outcome == REWRAP_ROTATED || outcome == REWRAP_ALREADY || outcome == REWRAP_BOUND;
-    r->changed += outcome == REWRAP_ROTATED || outcome == REWRAP_BOUND || outcome == REWRAP_GONE;
-    if (outcome == REWRAP_ROTATED) {
-        r->result.rotated++;
-    } else if (outcome == REWRAP_BOUND) {
-        r->result.bound++;
-    } else if (outcome == REWRAP_ALREADY) {
-        r->result.already += r->passes == 1;
-    } else if (outcome == REWRAP_FAILED) {
-        r->result.failed++;
-        r->not_opened += err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
-        tell_failure(r, &(struct unrotated){.name = item->name, .err = err});
-    }
-    if (r->alike >= ALIKE_MAX)
-        lanes_leave_rest(&r->lanes);
+    end_pass(ctx);
 }
 
-static void start_more(struct rotate *r);
-
-static void on_rewrapped(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err)
+static void on_key_done(void *ctx, size_t done)
 {
-    struct lane *lane = ctx;
-    struct rotate *r = lane->owner;
+    struct rotate *r = ctx;
 
-    r->has_evidence = r->has_evidence || was_rotated_from;
-    count_outcome(r, key_list_at(r->keys, lane->index), outcome, err);
-    rewrap_free(lane_end(lane));
-    tell_progress(r, r->ended, count(r));
-    start_more(r);
+    tell_progress(r, done, count(r));
 }
 
-static int start_one(struct lane *lane, struct err *e)
+static int start_pass(struct rotate *r, struct err *e)
 {
-    struct rotate *r = lane->owner;
-    struct key_item *item = key_list_at(r->keys, lane->index);
-    struct rewrap_spec spec = {
-            .name = item->name,
-            .instant = item->instant,
+    struct pass_spec spec = {
+            .core = r->life.core,
+            .keys = r->keys,
             .previous = r->previous,
             .next = r->next,
             .ring = r->ring,
-            .only_look = r->dry_run,
-            .ctx = lane,
-            .on_done = on_rewrapped,
+            .only_looks = r->dry_run,
+            .is_first = r->passes == 0,
+            .result = &r->result,
+            .ctx = r,
+            .on_progress = on_key_done,
+            .on_failed = on_key_failed,
+            .on_done = on_pass_done,
     };
 
-    if (item->is_unreadable)
-        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "its name has no time stamp that can be read, to bind it to");
-    else
-        lane->work = rewrap_start(r->life.core, &spec, e);
-    if (!lane->work)
-        count_outcome(r, item, REWRAP_FAILED, e);
-    return 0;
-}
-
-static void cancel_one(void *rewrap)
-{
-    rewrap_free(rewrap);
-}
-
-static void start_more(struct rotate *r)
-{
-    struct err ignored = ERR_INIT;
-
-    if (lanes_go_on(&r->lanes, &ignored) == 0)
+    r->pass = pass_new(&spec, e);
+    if (!r->pass)
+        return -1;
+    r->passes++;
+    set_state(r, REWRAPPING);
+    if (!pass_start(r->pass))
         end_pass(r);
+    return 0;
 }
 
 /* ---- what there is ---- */
@@ -390,9 +338,9 @@ static int take_keys(struct rotate *r, const struct catalog_list *list, struct e
 {
     key_list_free(TAKE_PTR(r->keys));
     key_list_free(TAKE_PTR(r->missing));
-    r->keys = key_list_new(e);
-    r->missing = r->keys ? key_list_new(e) : NULL;
-    return r->missing && key_list_add(r->keys, list, e) == 0 ? key_list_add_missing(r->missing, list, e) : -1;
+    r->keys = key_list_new(list, e);
+    r->missing = r->keys ? key_list_new_missing(list, e) : NULL;
+    return r->missing ? 0 : -1;
 }
 
 /* What is known says nothing about keys that were not seen. */
@@ -401,8 +349,7 @@ static void finish_unseen(struct rotate *r, const struct err *err)
     struct err e = *err;
 
     if (r->passes)
-        err_prepend(&e, "keys are rotated, but whether that were all could not be "
-                        "seen: keep the previous key, and run "
+        err_prepend(&e, "keys are rotated, but whether that were all could not be seen: keep the previous key, and run "
                         "this again: ");
     finish(r, &e);
 }
@@ -413,8 +360,7 @@ static void begin_pass(struct rotate *r, const struct catalog_list *list)
 
     if (r->passes == PASSES_MAX) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
-                "after %d passes there are still keys that change, come or go: "
-                "find out who writes to the bucket, run "
+                "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
                 "this again, and do not destroy the previous key %s",
                 PASSES_MAX, r->result.previous);
         finish(r, &e);
@@ -424,24 +370,19 @@ static void begin_pass(struct rotate *r, const struct catalog_list *list)
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no encrypted backups in %s: there is nothing to rotate",
                 core_bucket_url(r->life.core));
         finish(r, &e);
-    } else {
-        r->passes++;
-        r->ended = r->changed = 0;
-        lanes_begin(&r->lanes, count(r));
-        set_state(r, REWRAPPING);
-        start_more(r);
+    } else if (start_pass(r, &e) < 0) {
+        finish_unseen(r, &e);
     }
 }
 
-/* Whether there is a key that the last pass has not seen to be opened by the
- * new one: of a backup that ended during that pass. It came behind the pass'
- * listing, and when uploads were listed its upload had ended. */
+/* Whether there is a key that the last pass has not seen to be opened by the new one: of a backup that ended during
+ * that pass. It came behind the pass' listing, and when uploads were listed its upload had ended. */
 static int look_for_news(struct rotate *r, const struct catalog_list *list, bool *found, struct err *e)
 {
-    _cleanup_(cleanup_key_list_free) struct key_list *now = key_list_new(e);
+    _cleanup_(cleanup_key_list_free) struct key_list *now = key_list_new(list, e);
 
     *found = false;
-    if (!now || key_list_add(now, list, e) < 0)
+    if (!now)
         return -1;
     for (size_t i = 0; i < key_list_count(now) && !*found; i++)
         *found = !is_rotated(r, key_list_at(now, i)->name);
@@ -470,7 +411,7 @@ static void list_keys(struct rotate *r, enum state state)
     struct listing_spec spec = {.ctx = r, .on_done = on_listed};
     struct err e = ERR_INIT;
 
-    r->ended = 0;
+    pass_free(TAKE_PTR(r->pass));
     set_state(r, state);
     r->listing = listing_start(r->life.core, &spec, &e);
     if (!r->listing)
@@ -488,8 +429,7 @@ static int take_new_key(struct rotate *r, struct err *e)
 
     if (!path && !r->next)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "encryption_key_path is not configured: there is no key to "
-                "rotate to; --new-key brings one along");
+                "encryption_key_path is not configured: there is no key to rotate to; --new-key brings one along");
     configured = path ? key_read_master(path, &why) : NULL;
     if (configured)
         key_fingerprint(configured, r->result.configured);
@@ -503,9 +443,7 @@ static int take_new_key(struct rotate *r, struct err *e)
     key_fingerprint(r->next, r->result.next);
     if (secret_equal(r->previous, r->next))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "the previous key and the new one are the same (%s): "
-                "nothing was changed",
-                r->result.next);
+                "the previous key and the new one are the same (%s): nothing was changed", r->result.next);
     return 0;
 }
 
@@ -537,8 +475,7 @@ static void cancel(struct lifecycle *life)
     struct err e = ERR_INIT;
 
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0,
-            "cancelled: at least %u keys are rotated, and some that were on "
-            "their way may be; run it again to go on, "
+            "cancelled: at least %u keys are rotated, and some that were on their way may be; run it again to go on, "
             "and keep both keys until then",
             r->result.rotated + r->result.already + r->result.bound);
     finish(r, &e);
@@ -560,7 +497,6 @@ struct rotate *rotate_start(
         free_unstarted(r);
         return NULL;
     }
-    r->lanes = (struct lanes){.owner = r, .width = AT_A_TIME, .start = start_one, .cancel = cancel_one};
     r->dry_run = r->result.dry_run = request->dry_run;
     r->purges = request->purge_versions;
     lifecycle_start(

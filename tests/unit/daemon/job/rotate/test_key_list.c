@@ -1,4 +1,4 @@
-/* The keys of a bucket, each once: of dumps, without dumps, missing; however often the bucket is listed. */
+/* The keys that a listing shows: of dumps, without dumps, missing. */
 #include "expect.h"
 
 #include <string.h>
@@ -12,15 +12,6 @@ enum { FIRST = 1733520141, DUMP_SIZE = 1000, PLAIN_SIZE = 4096 + 32 };
 #define NAME(second) "backup-2024-12-06T21:22:" #second "Z"
 
 static struct key_list *list;
-
-static int setup(void **state)
-{
-    struct err e = ERR_INIT;
-
-    (void)state;
-    list = key_list_new(&e);
-    return list ? 0 : -1;
-}
 
 static int teardown(void **state)
 {
@@ -49,16 +40,17 @@ static struct catalog_list *catalog_of(const char *const objects[])
     return catalog;
 }
 
-static void add(bool is_missing, const char *const objects[])
+static void take(bool is_missing, const char *const objects[])
 {
     _cleanup_(cleanup_catalog_list_free) struct catalog_list *catalog = catalog_of(objects);
     struct err e = ERR_INIT;
-    int r = (is_missing ? key_list_add_missing : key_list_add)(list, catalog, &e);
 
-    expect_success(r == 0, &e);
+    key_list_free(list);
+    list = (is_missing ? key_list_new_missing : key_list_new)(catalog, &e);
+    expect_success(list, &e);
 }
 
-#define ADD(is_missing, ...) add(is_missing, (const char *const[]){__VA_ARGS__, NULL})
+#define TAKE(is_missing, ...) take(is_missing, (const char *const[]){__VA_ARGS__, NULL})
 
 /* The item of that name by its number, or NULL; fails the test if it is there twice. */
 static struct key_item *item(const char *name)
@@ -86,11 +78,11 @@ static void expect_item(const char *name, int64_t instant)
 static void test_empty(void **state)
 {
     (void)state;
-    assert_int_equal(key_list_count(list), 0);
-    assert_null(key_list_find(list, NAME(21) ".key"));
-    ADD(false, "somebody-else.key", "backup-2024-12-06T21:22:31Z.dump");
-    ADD(true, "somebody-else.key", "backup-2024-12-06T21:22:31Z.dump");
-    assert_int_equal(key_list_count(list), 0);
+    for (unsigned is_missing = 0; is_missing < 2; is_missing++) {
+        TAKE(is_missing, "somebody-else.key", "backup-2024-12-06T21:22:31Z.dump");
+        assert_int_equal(key_list_count(list), 0);
+        assert_null(key_list_find(list, NAME(21) ".key"));
+    }
     key_list_free(NULL);
 }
 
@@ -98,7 +90,7 @@ static void test_empty(void **state)
 static void test_what_is_there(void **state)
 {
     (void)state;
-    ADD(false, NAME(21) ".dump", NAME(21) ".key", NAME(22) ".key", NAME(23) ".dump", NAME(31) ".dump");
+    TAKE(false, NAME(21) ".dump", NAME(21) ".key", NAME(22) ".key", NAME(23) ".dump", NAME(31) ".dump");
     assert_int_equal(key_list_count(list), 2);
     expect_item(NAME(21) ".key", FIRST);
     expect_item(NAME(22) ".key", FIRST + 1);
@@ -108,7 +100,7 @@ static void test_what_is_there(void **state)
 static void test_spellings(void **state)
 {
     (void)state;
-    ADD(false, NAME(21) ".key", "backup-2024-12-06T22:22:21+01:00.key");
+    TAKE(false, NAME(21) ".key", "backup-2024-12-06T22:22:21+01:00.key");
     assert_int_equal(key_list_count(list), 2);
     expect_item(NAME(21) ".key", FIRST);
     expect_item("backup-2024-12-06T22:22:21+01:00.key", FIRST);
@@ -117,13 +109,9 @@ static void test_spellings(void **state)
 static void test_missing(void **state)
 {
     (void)state;
-    ADD(true, NAME(21) ".dump", NAME(21) ".key", NAME(22) ".key", NAME(23) ".dump", NAME(31) ".dump");
+    TAKE(true, NAME(21) ".dump", NAME(21) ".key", NAME(22) ".key", NAME(23) ".dump", NAME(31) ".dump");
     assert_int_equal(key_list_count(list), 1);
     expect_item(NAME(23) ".key", FIRST + 2);
-    /* It comes later, or was known before: it stays one. */
-    ADD(false, NAME(23) ".dump", NAME(23) ".key");
-    ADD(true, NAME(23) ".dump");
-    assert_int_equal(key_list_count(list), 1);
 }
 
 /* No instant, no binding that could be looked at: for the owner of the list to tell. */
@@ -133,64 +121,40 @@ static void test_unreadable(void **state)
     const struct key_item *found;
 
     (void)state;
-    ADD(false, "backup-2024-12-99T21:22:23Z.dump", name, NAME(21) ".key");
+    TAKE(false, "backup-2024-12-99T21:22:23Z.dump", name, NAME(21) ".key");
     found = key_list_find(list, name);
     assert_non_null(found);
     assert_string_equal(found->name, name);
     assert_true(found->is_unreadable);
     expect_item(NAME(21) ".key", FIRST);
     assert_int_equal(key_list_count(list), 2);
-    /* Its dump alone, or its key: nothing more becomes known of it. */
-    ADD(false, name);
-    ADD(true, "backup-2024-12-99T21:22:23Z.dump");
-    assert_int_equal(key_list_count(list), 2);
+    TAKE(true, "backup-2024-12-99T21:22:23Z.dump"); /* of which nobody knows what it looks like */
+    assert_int_equal(key_list_count(list), 0);
 }
 
-/* Each once, and what was noted at one stays with it, wherever it then stands. */
-static void test_again(void **state)
+/* Newest first, as they are listed; whatever is there is found, and what was noted at one stays with it, wherever it
+ * then stands. */
+static void test_find(void **state)
 {
     (void)state;
-    ADD(false, NAME(25) ".key", NAME(23) ".key");
-    key_list_find(list, NAME(25) ".key")->is_rotated = true;
-    for (int i = 0; i < 3; i++) {
-        ADD(false, NAME(23) ".key", NAME(25) ".dump", NAME(25) ".key", NAME(22) ".key", NAME(27) ".key");
-        assert_int_equal(key_list_count(list), 4);
-        assert_true(item(NAME(25) ".key")->is_rotated);
+    TAKE(false, NAME(29) ".key", NAME(20) ".key", NAME(25) ".key", NAME(22) ".key", NAME(28) ".key");
+    assert_string_equal(key_list_at(list, 0)->name, NAME(29) ".key");
+    assert_string_equal(key_list_at(list, 4)->name, NAME(20) ".key");
+    key_list_at(list, 1)->is_rotated = true;
+    assert_non_null(key_list_find(list, NAME(22) ".key")); /* now they stand elsewhere */
+    for (size_t i = 0; i < key_list_count(list); i++) {
+        const struct key_item *it = key_list_at(list, i);
+
+        assert_ptr_equal(key_list_find(list, it->name), it);
     }
-    expect_item(NAME(22) ".key", FIRST + 1);
-    expect_item(NAME(23) ".key", FIRST + 2);
-    expect_item(NAME(27) ".key", FIRST + 6);
-    /* What is not listed any more is not forgotten. */
-    ADD(false, NAME(28) ".key");
-    assert_int_equal(key_list_count(list), 5);
-    /* New ones stand behind the others. */
-    assert_string_equal(key_list_at(list, 4)->name, NAME(28) ".key");
+    assert_true(key_list_find(list, NAME(28) ".key")->is_rotated);
+    assert_false(key_list_find(list, NAME(29) ".key")->is_rotated);
+    assert_null(key_list_find(list, NAME(21) ".key"));
+    assert_null(key_list_find(list, NAME(29) ".ke"));
+    assert_null(key_list_find(list, NAME(29) ".key2"));
+    assert_null(key_list_find(list, ""));
 }
 
-/* Whatever was added is found, also right after it, and nothing else. */
-static void test_find_after_add(void **state)
-{
-    static const char *const more[] = {
-            NAME(29) ".key", NAME(20) ".key", NAME(25) ".key", NAME(22) ".key", NAME(28) ".key"};
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
-        ADD(false, more[i]);
-        assert_int_equal(key_list_count(list), i + 1);
-        for (size_t j = 0; j < ARRAY_LEN(more); j++) {
-            const struct key_item *found = key_list_find(list, more[j]);
-
-            assert_int_equal(found != NULL, j <= i);
-            if (found)
-                assert_string_equal(found->name, more[j]);
-        }
-        assert_null(key_list_find(list, NAME(29) ".ke"));
-        assert_null(key_list_find(list, NAME(29) ".key2"));
-        assert_null(key_list_find(list, ""));
-    }
-}
-
-/* A failure leaves what was there, each once; and the next attempt ends it. */
 static void test_out_of_memory_anywhere(void **state)
 {
     static const char *const objects[] = {NAME(24) ".key", NAME(22) ".key", NAME(21) ".dump", NAME(21) ".key", NULL};
@@ -201,24 +165,13 @@ static void test_out_of_memory_anywhere(void **state)
     (void)state;
     do {
         struct err e = ERR_INIT;
-        int r = -1;
 
         key_list_free(TAKE_PTR(list));
         failing_arm(++n);
-        list = key_list_new(&e);
-        if (list)
-            r = key_list_add(list, catalog, &e);
+        list = key_list_new(catalog, &e);
         reached = failing_disarm();
-        assert_int_equal(r, reached ? -1 : 0);
+        assert_int_equal(list == NULL, reached);
         assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
-        if (!list)
-            continue;
-        e = ERR_INIT;
-        assert_int_equal(key_list_add(list, catalog, &e), 0);
-        assert_int_equal(key_list_count(list), 3);
-        expect_item(NAME(21) ".key", FIRST);
-        expect_item(NAME(22) ".key", FIRST + 1);
-        expect_item(NAME(24) ".key", FIRST + 3);
     } while (reached);
     assert_int_equal(n, 1 + 1 + 3 + 1);
 }
@@ -226,14 +179,13 @@ static void test_out_of_memory_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_what_is_there, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_again, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_find_after_add, setup, teardown),
-            cmocka_unit_test_setup_teardown(test_out_of_memory_anywhere, setup, teardown),
+            cmocka_unit_test_teardown(test_empty, teardown),
+            cmocka_unit_test_teardown(test_what_is_there, teardown),
+            cmocka_unit_test_teardown(test_spellings, teardown),
+            cmocka_unit_test_teardown(test_missing, teardown),
+            cmocka_unit_test_teardown(test_unreadable, teardown),
+            cmocka_unit_test_teardown(test_find, teardown),
+            cmocka_unit_test_teardown(test_out_of_memory_anywhere, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
