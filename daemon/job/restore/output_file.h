@@ -5,8 +5,10 @@
  * that into a hidden one of mode 0600. output_file_commit syncs it, gives it its name in one step over whatever was
  * there, and syncs the directory. Killed at any moment, the target is what it was before or whole.
  *
+ * What is written goes to the disk, and out of the page cache, as it comes: whoever reads the file next reads the disk.
+ *
  * A transient target never gets a name: it is for another program to read (output_file_hand_over) and gone when it is
- * closed, however we end.
+ * closed, however we end. Its pages stay, since it is read at once.
  *
  * The directory is found once (path.h) and then held by its descriptor: whoever owns one on the way cannot have the
  * file written elsewhere. A target that is a link is refused, since it would be replaced and not what it leads to.

@@ -86,6 +86,35 @@ int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 
 static const struct bytes hello = {(const uint8_t *)"hello", 5};
 
+/* What the kernel is asked for, in order: "w 0 16" writes 16 MiB from the beginning, "d 0 16" drops them from the
+ * cache. */
+static char asked[256];
+
+static void note(char what, off_t from, off_t len)
+{
+    const size_t n = strlen(asked);
+
+    (void)snprintf(asked + n, sizeof(asked) - n, "%c %lld %lld, ", what, (long long)from >> 20, (long long)len >> 20);
+}
+
+int __wrap_sync_file_range(int fd, off64_t from, off64_t len, unsigned flags);
+int __wrap_sync_file_range(int fd, off64_t from, off64_t len, unsigned flags)
+{
+    (void)fd;
+    assert_int_equal(flags, SYNC_FILE_RANGE_WRITE);
+    note('w', from, len);
+    return 0;
+}
+
+int __wrap_posix_fadvise64(int fd, off64_t from, off64_t len, int advice);
+int __wrap_posix_fadvise64(int fd, off64_t from, off64_t len, int advice)
+{
+    (void)fd;
+    assert_int_equal(advice, POSIX_FADV_DONTNEED);
+    note('d', from, len);
+    return 0;
+}
+
 static struct output_file *open_target(const char *path)
 {
     struct err e = ERR_INIT;
@@ -513,6 +542,25 @@ static void test_no_memory(void **state)
     assert_true(n > 3);
 }
 
+/* Nothing is dropped that was not asked to be written the time before; nor anything that is read at once. */
+static void test_page_cache(void **state)
+{
+    static uint8_t mib[1 << 20];
+    struct err e = ERR_INIT;
+
+    (void)state;
+    for (int transient = 0; transient < 2; transient++) {
+        struct output_file *t = transient ? output_file_open_transient("f", &e) : open_target("f");
+
+        asked[0] = '\0';
+        for (unsigned i = 0; i < 50; i++)
+            expect_success(output_file_write(t, (struct bytes){mib, sizeof(mib)}, &e) == 0, &e);
+        assert_string_equal(asked, transient ? "" : "w 0 16, w 16 16, d 0 16, w 32 16, d 0 32, ");
+        expect_success(output_file_commit(t, &e) == 0, &e);
+        output_file_free(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -533,6 +581,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_refused_by_the_file_system, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_long_names, setup, folder_teardown),
             cmocka_unit_test_setup_teardown(test_no_memory, setup, folder_teardown),
+            cmocka_unit_test_setup_teardown(test_page_cache, setup, folder_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
