@@ -4,6 +4,7 @@
 #   style        clang-format over all C in the repository
 #   mbedtls      lib/h2 compiles with the headers of the mbedTLS that this Debian does not have, 2.28 or 3
 #   gcc, clang   warnings as errors; the unit tests, and the fuzz targets over their corpus (with clang, also made-up inputs)
+#   instructions of the gcc build: what a megabyte costs, counted by callgrind (tests/bench/instructions.py)
 #   sanitize     gcc with the address and the undefined-behaviour sanitizer: the same
 #   tour         tests/demo.sh, two of them side by side, and one that is interrupted
 #   system       tests/system against real etcd and real S3: all of it with the sanitize build, and with the gcc build, which is
@@ -197,6 +198,7 @@ main() {
     fi
     if one build-gcc build gcc gcc; then
         unit gcc
+        one instructions meson test -C "$build_root/gcc" --benchmark --print-errorlogs
         tours
         system_start gcc 1 -m installed
     fi

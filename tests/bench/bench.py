@@ -5,6 +5,7 @@ are medians. CPU, memory and writes are those of the client processes alone (wai
 """
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -74,8 +75,11 @@ def save_plain(etcd, folder):
     return Measured([*etcdctl(etcd), "snapshot", "save", path], env=dict(servers.ENVIRONMENT, ETCDCTL_API="3"))
 
 
-def backup(site):
-    return Measured([site.programs.ctl, "-c", site.file, "backup"], env=site.programs.environment)
+def backup(site, compression="none"):
+    site.configure({"compression": compression})
+    run = Measured([site.programs.ctl, "-c", site.file, "--json", "backup"], env=site.programs.environment)
+    run.stored = json.loads(run.text.splitlines()[-1])["stored_size"]
+    return run
 
 
 def restore(site):
@@ -138,6 +142,8 @@ def main():
     parser.add_argument("--size", type=int, default=1024, help="MiB of data in etcd")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--etcd", default="3.4", choices=["3.4", "3.5"])
+    parser.add_argument("--data", default="random", choices=["random", "kubernetes"],
+                        help="values that do not compress, or objects as kube-apiserver stores them")
     parser.add_argument("--plain-http", action="store_true", help="no TLS on either side")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ebd-bench-"))
@@ -175,21 +181,30 @@ def measure(options, folder):
             servers.Etcd(folder / "etcd", ca, version=options.etcd, tls=tls, extra=quota) as etcd:
         bucket = servers.Bucket(ceph, "bench")
         site = servers.Site(folder / "site", servers.Programs(), etcd, bucket, https=not options.plain_http)
-        etcd.fill(options.size * MIB, value_size=64 << 10)
+        if options.data == "random":
+            etcd.fill(options.size * MIB, value_size=64 << 10)
+        else:
+            etcd.fill_as_kubernetes(options.size * MIB)
         size = etcd.status()["dbSize"]
-        print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
+        print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB of {options.data} data, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
               f"{os.cpu_count()} cores, medians of {options.runs}\n")
         print("| | time | rate | CPU | peak memory | written to disk | time, ratio |\n|---|---|---|---|---|---|---|",
               flush=True)
-        plain, ours = [], []
+        plain, ours, compressed = [], [], []
         for _ in range(options.runs + 1):
             empty(ceph, bucket)
             plain.append(save_plain(etcd, folder))
-            ours.append(backup(site))
-        del plain[0], ours[0]  # warming up
+            compressed.append(backup(site, "zstd"))
+            ours.append(backup(site)) # the last, whose object the restores read
+        del plain[0], ours[0], compressed[0]  # warming up
         base = row("`etcdctl snapshot save` (plain file)", plain, size)
         row("`etcd-backupctl backup` (encrypted, in S3)", ours, size, base)
+        row(f"the same with `compression: zstd` (stored as {compressed[-1].stored / MIB:.0f} MiB, ratio "
+            f"{size / compressed[-1].stored:.1f})", compressed, size, base)
         measure_restores(options, site, size, base)
+        backup(site, "zstd")
+        packed = [restore(site) for _ in range(options.runs)]
+        row("`etcd-backupctl restore` of a compressed backup (to a file)", packed, size, base)
         print()
         idle(site)
 

@@ -1,6 +1,7 @@
 """Backups that are compressed: made of a real etcd, read by everything that reads them, and spoilt."""
 
 import json
+import os
 import re
 import struct
 import subprocess
@@ -63,7 +64,7 @@ def test_there_and_back(site, folder):
     assert told == expected
     [entry] = lines(site.ctl("list", "--json"))
     assert (entry["size"], entry["snapshot_size"], entry["state"]) == (stored, len(plain), "complete")
-    [verdict] = [line for line in lines(site.ctl("verify", "--drill", "--json")) if "keys" in line]
+    [verdict] = [line for line in lines(site.ctl("verify", "--drill", "--json")) if "name" in line]
     assert verdict["good"] and verdict["snapshot_size"] == len(plain)
     done = site.ctl("restore", "--use-etcdutl=false", "--output", folder / "out.db", "--json")
     assert done.status == 0 and done.json["snapshot_size"] == len(plain)
@@ -110,6 +111,23 @@ def test_one_bucket_with_both(words, bucket, new_site):
     assert {entry["state"] for entry in entries} == {"complete"}
     assert [entry["snapshot_size"] for entry in entries[::-1]] == [one["snapshot_size"] for one in made]
     assert all(verdict.get("good", True) for verdict in lines(site.ctl("verify", "--all", "--json")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_too_little_room(words, bucket, new_site, folder, encrypted):
+    """What is looked for is room for what comes out, which the seek table says, and not for what lies in the bucket."""
+    site = new_site(words, bucket, encrypted=encrypted, changes=COMPRESSION)
+    made = site.ctl("backup", "--json").json
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={made['stored_size'] + MIB},mode=0755", "none", disk], check=True)
+    try:
+        done = site.ctl("restore", "--use-etcdutl=false", "--output", disk / "out.db")
+        assert done.status == 1 and f"too little room: {made['snapshot_size'] / MIB:.1f} MiB needed" in done.err, done
+        assert not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_without_metadata(site, folder):

@@ -204,9 +204,11 @@ def spool_of(site):
                  if name.startswith(str(site.dir)) and name.endswith("(deleted)")), None)
 
 
-def test_etcd_need_not_wait_for_s3(fragile, large, proxied):
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_etcd_need_not_wait_for_s3(fragile, large, proxied, compression):
     """What S3 does not take waits on disk, sealed and in a file without a name; etcd's transaction has ended by then."""
     site, _ = proxied(fragile, large, at(2, lambda: fragile.signal("osd", signal.SIGSTOP)), spool_size=servers.Raw("1GiB"))
+    site.configure({"compression": compression})
     before = large.metrics()[RELEASED]
     command = Command(site.start(), "backup", "--json", "-q")
     try:

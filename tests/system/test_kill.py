@@ -53,10 +53,16 @@ class Signal:
         wait_for(lambda: self.request and (not self.told or self.request.status), what="the moment")
 
 
-@EVERY_MOMENT
-def test_daemon_killed(ceph, medium, proxied, moment, told):
+EVERY_MOMENT_AND_COMPRESSED = pytest.mark.parametrize("moment, told, compression", [
+    (m, told, compression) for m in MOMENTS for told in (True, False) for compression in ("none", "zstd")
+    if told or compression == "none"], ids=lambda value: {True: "told", False: "lost"}.get(value, value))
+
+
+@EVERY_MOMENT_AND_COMPRESSED
+def test_daemon_killed(ceph, medium, proxied, moment, told, compression):
     """-9. The next start replaces the socket, and the next backup is as good as any."""
     site, proxy = proxied(ceph, medium)
+    site.configure({"compression": compression})
     pid = site.start().process.pid
     proxy.rule = Signal(moment, pid, signal.SIGKILL, told, lambda: gone(pid))
     done = Command(site, "backup", "--json", "-q").end()
