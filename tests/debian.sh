@@ -1,5 +1,6 @@
-# shellcheck shell=sh
-# Sourced by tests/setup.sh, tests/fresh.sh and tests/ports.sh: this machine's Debian mirror, and Debians made from it by debootstrap.
+# shellcheck shell=sh disable=SC2154 # `top` is set by whoever sources us
+# Sourced by tests/setup.sh, tests/fresh.sh and tests/ports.sh: this machine's Debian mirror, Debians made from it by debootstrap, and
+# how they are used without leaving anything behind.
 #
 # How this machine reaches its mirror and the Go modules is asked of it and copied: proxies, what its apt does not check, its
 # resolver, certificate authorities of its own. What is fetched is checked against Debian's keys.
@@ -78,3 +79,78 @@ debian_in() (
     fi
     exec env -i "$@"
 )
+
+# ---- namespaces for them ----
+
+debian_note() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+debian_fail() {
+    debian_note "$@"
+    exit 1
+}
+
+# debian_quietly COMMAND...: what it says is shown only when it fails, which ends us.
+debian_quietly() {
+    "$@" >"$scratch/log" 2>&1 </dev/null && return
+    tail -n 100 "$scratch/log" >&2
+    debian_fail "failed: $*"
+}
+
+# debian_waited COMMAND...: as process 1 does it, in the background, since a shell that waits takes signals at once.
+debian_waited() {
+    trap '[ -z "$debian_child" ] || kill -TERM $debian_child' TERM
+    trap : INT # it has come to the child, too
+    "$@" <&3 &
+    debian_child=$!
+    while :; do
+        wait $debian_child
+        debian_status=$?
+        kill -0 $debian_child 2>/dev/null || break # else a signal has ended the wait
+    done
+    debian_child=
+    return $debian_status
+}
+
+# debian_clone ROOT: of what is committed here, as /root/etcd-backupd.
+debian_clone() { debian_quietly git clone -q --no-hardlinks "$top" "$1/root/etcd-backupd"; }
+
+# debian_in_clone ROOT COMMAND...
+debian_in_clone() {
+    debian_in_root=$1
+    shift
+    # shellcheck disable=SC2016 # the inner shell's words
+    debian_waited debian_in "$debian_in_root" sh -c 'cd /root/etcd-backupd && exec "$@"' - "$@"
+}
+
+debian_clean_up() {
+    trap '' INT TERM
+    if [ -n "$debian_apart" ]; then
+        kill -TERM "$(cat "/proc/$debian_apart/task/$debian_apart/children")" 2>/dev/null # process 1 in there
+        wait "$debian_apart"
+    fi
+    [ -z "$scratch" ] || rm -rf --one-file-system "$scratch"
+    debian_apart= scratch=
+}
+
+# debian_apart ARGUMENTS...: `sh $0 --inside SCRATCH ARGUMENTS...` as process 1 with processes and mounts of its own, which end with
+# it, whatever happens; so does the folder SCRATCH, in $TMPDIR or /var/tmp. Its standard input is 3.
+debian_apart() {
+    [ "$(id -u)" = 0 ] || debian_fail 'only root can do this'
+    command -v debootstrap >/dev/null ||
+        DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends debootstrap debian-archive-keyring || exit
+    debian_apart= scratch=
+    trap debian_clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/ebd-debian.XXXXXX") || exit 1
+    exec 3<&0
+    setpriv --pdeathsig KILL /usr/bin/python3 "$top/tests/servers/own_mounts.py" unshare --pid --fork --kill-child --mount-proc \
+        sh "$0" --inside "$scratch" "$@" <&3 &
+    debian_apart=$!
+    wait "$debian_apart"
+    debian_status=$?
+    debian_apart=
+    debian_clean_up
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    return $debian_status
+}

@@ -19,87 +19,62 @@ umask 022
 top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/tests/debian.sh"
 
-note() { printf 'fresh: %s\n' "$*" >&2; }
-fail() {
-    note "$*"
-    exit 1
-}
-
-# quietly COMMAND...: what it says is shown only when it fails.
-quietly() {
-    "$@" >"$scratch/log" 2>&1 </dev/null && return
-    tail -n 100 "$scratch/log" >&2
-    fail "failed: $*"
-}
-
-# ---- as process 1 in there ----
-
-# waited COMMAND...: in the background, since a shell that waits takes signals at once; its input is ours.
-waited() {
-    "$@" <&3 &
-    child=$!
-    while :; do
-        wait $child
-        status=$?
-        kill -0 $child 2>/dev/null || break # a signal of our own has ended the wait
-    done
-    child=
-    return $status
-}
-
 # make NAME VARIANT: a Debian in $scratch/NAME, with a clone.
 make() {
-    note "making a Debian: $release"
-    waited quietly debian_new "$scratch/$1" "$release" --variant="$2" || exit
-    quietly git clone -q --no-hardlinks "$top" "$scratch/$1/root/etcd-backupd"
+    debian_note "making a Debian: $release"
+    debian_waited debian_quietly debian_new "$scratch/$1" "$release" --variant="$2" || exit
+    debian_clone "$scratch/$1"
 }
 
-# clone NAME COMMAND...: in the clone of that Debian.
-clone() {
-    clone_root=$scratch/$1
-    shift
-    # shellcheck disable=SC2016 # the inner shell's words
-    waited debian_in "$clone_root" sh -c 'cd /root/etcd-backupd && exec "$@"' - "$@"
-}
+in_whole() { debian_in_clone "$scratch/whole" "$@"; }
+in_small() { debian_in_clone "$scratch/small" "$@"; }
 
 system_tests() {
     # shellcheck disable=SC2016 # the inner shell's words
-    clone whole sh -c 'top=$PWD && . tests/setup.sh && . tests/build.sh &&
+    in_whole sh -c 'top=$PWD && . tests/setup.sh && . tests/build.sh &&
         build sanitize gcc -Db_sanitize=address,undefined >/dev/null && exec sh tests/system.sh build/sanitize "$@"' - "$@"
 }
 
+# The second build is in another folder, and in a scratch folder elsewhere.
+build_twice() {
+    in_whole sh contrib/package.sh &&
+        in_whole sh -ec 'apt-get -q install -y --no-install-recommends lintian >/dev/null
+            lintian --allow-root --fail-on error,warning build/*.deb
+            mkdir /srv/other && tar -c --exclude=./build . | tar -x -C /srv/other && cd /srv/other
+            TMPDIR=/srv DEB_BUILD_OPTIONS=nocheck sh contrib/package.sh
+            cmp build/*.deb /root/etcd-backupd/build/*.deb
+            echo "built twice: the same to the byte"'
+}
+
+# What a test of debian/tests depends on, but for the package.
+needs() {
+    awk -v test="$1" '$1 == "Tests:" { here = $2 == test } here && $1 == "Depends:"' "$top/debian/tests/control" |
+        sed 's/^Depends: @//; s/,/ /g'
+}
+
 package() {
-    clone whole sh contrib/package.sh &&
-        clone whole sh -c 'apt-get -q install -y --no-install-recommends lintian >/dev/null &&
-            lintian --allow-root --fail-on error,warning build/*.deb &&
-            cp -r . /srv/a-folder-of-another-name && cd /srv/a-folder-of-another-name && rm build/*.deb &&
-            DEB_BUILD_OPTIONS=nocheck TMPDIR=/srv sh contrib/package.sh &&
-            cmp build/*.deb /root/etcd-backupd/build/*.deb && echo "built twice: the same"' || return
+    build_twice || return
     make small minbase
     mv "$scratch"/whole/root/etcd-backupd/build/*.deb "$scratch/small/root/" || return
-    clone small sh -c 'apt-get -q update && apt-get -q install -y /root/*.deb' || return
+    printf '#!/bin/sh\nexit 101\n' >"$scratch/small/usr/sbin/policy-rc.d" # the servers are started by the tests
+    chmod 755 "$scratch/small/usr/sbin/policy-rc.d"
+    in_small sh -ec 'apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y /root/*.deb' || return
     for test in $(sed -n 's/^Tests: //p' "$top/debian/tests/control"); do
-        needs=$(awk -v test="$test" '$1 == "Tests:" { here = $2 == test } here && $1 == "Depends:"' "$top/debian/tests/control" |
-            sed 's/^Depends: @//; s/,/ /g')
-        note "debian/tests/$test"
-        # shellcheck disable=SC2086 # a list of words
-        [ -z "$needs" ] || clone small env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $needs || return
-        clone small "debian/tests/$test" || return
+        debian_note "debian/tests/$test"
+        # shellcheck disable=SC2046 # a list of words
+        in_small env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $(needs "$test") &&
+            in_small "debian/tests/$test" || return
     done
 }
 
 inside() {
-    exec 3<&0
-    child=
-    trap '[ -z "$child" ] || kill -TERM $child' TERM
-    trap : INT # it has come to the others, too
     make whole -
     case ${1:-} in
-        '') clone whole sh tests/demo.sh && clone whole sh tests/run.sh ;;
-        demo | run) clone whole sh "tests/$1.sh" ;;
+        '') in_whole sh tests/demo.sh && in_whole sh tests/run.sh ;;
+        demo | run) in_whole sh "tests/$1.sh" ;;
         package) package ;;
         -*) system_tests "$@" ;;
-        *) clone whole "$@" ;;
+        *) in_whole "$@" ;;
     esac
     status=$?
     for name in whole small; do
@@ -108,53 +83,23 @@ inside() {
     exit $status
 }
 
-# ---- outside ----
-
-clean_up() {
-    trap '' INT TERM
-    if [ -n "$unshare" ]; then
-        kill -TERM "$(cat "/proc/$unshare/task/$unshare/children")" 2>/dev/null # process 1 in there
-        wait "$unshare"
-    fi
-    [ -z "$scratch" ] || rm -rf --one-file-system "$scratch"
-}
-
 fresh() {
-    release=$1
-    shift
-    scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/ebd-fresh.XXXXXX") || exit 1
-    setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh "$top/tests/fresh.sh" --inside "$release" "$scratch" "$@" <&3 &
-    unshare=$!
-    wait "$unshare"
+    debian_apart "$@"
     status=$?
-    unshare=
-    clean_up
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    note "$release: exit status $status"
+    debian_note "$1: exit status $status"
     return $status
 }
 
 main() {
     case ${1:-} in
         --inside)
-            release=$2 scratch=$3
+            scratch=$2 release=$3
             shift 3
             inside "$@"
             ;;
         -h | --help)
             sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
-            exit
             ;;
-    esac
-    [ "$(id -u)" = 0 ] || fail 'only root can do this'
-    command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -q install -y debootstrap debian-archive-keyring || exit
-    exec 3<&0
-    unshare= scratch=
-    trap clean_up EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    case ${1:-} in
         bookworm | trixie)
             fresh "$@"
             ;;
