@@ -4,6 +4,7 @@
 #   PYTHON          the interpreter that has Debian's pytest, boto3 and PyNaCl
 #   ETCD_34_DIR, ETCD_35_DIR, ETCD_36_DIR, ETCD_37_DIR
 #                   where the programs of these etcds are; empty when they could not be had: the tests that need them then fail
+#   MINIO_DIR       where MinIO is; likewise
 #   MBEDTLS_OTHER_DIR   where the headers of the mbedTLS that this Debian does not have are, 2.28 or 3; likewise
 
 setup_packages='
@@ -20,7 +21,7 @@ case $(. /etc/os-release && echo "${VERSION_ID:-}") in
     *) setup_etcd=3.5 setup_other=bookworm setup_other_etcd=3.4 setup_other_mbedtls=2 ;;
 esac
 setup_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests
-: "${setup_built=etcd-3.6 etcd-3.7}" # folders of tests/servers, with a go.mod; who needs none says so before
+: "${setup_built=etcd-3.6 etcd-3.7 minio}" # folders of tests/servers, with a go.mod; who needs none says so before
 setup_go=1.26                       # the oldest Go that builds those
 
 # Whoever sources us is in tests/ or in a folder of it, or else in the root of the tree.
@@ -191,5 +192,7 @@ setup_etcd_dir() {
 }
 ETCD_34_DIR=$(setup_etcd_dir 3.4) ETCD_35_DIR=$(setup_etcd_dir 3.5) ETCD_36_DIR=$(setup_etcd_dir 3.6) ETCD_37_DIR=$(setup_etcd_dir 3.7)
 export ETCD_34_DIR ETCD_35_DIR ETCD_36_DIR ETCD_37_DIR
+export MINIO_DIR=
+[ ! -x "$setup_cache/minio/minio" ] || MINIO_DIR=$setup_cache/minio
 export MBEDTLS_OTHER_DIR=
 [ ! -e "$setup_cache/mbedtls-$setup_other_mbedtls/mbedtls/ssl.h" ] || MBEDTLS_OTHER_DIR=$setup_cache/mbedtls-$setup_other_mbedtls

@@ -95,6 +95,13 @@ static void set_etag(struct s3_answer *a, const char *value)
         (void)snprintf(a->etag, sizeof(a->etag), "%s", value);
 }
 
+/* It is compared, and never shown. */
+static void set_server(struct s3_answer *a, const char *value)
+{
+    if (strlen(value) < sizeof(a->server))
+        (void)snprintf(a->server, sizeof(a->server), "%s", value);
+}
+
 static void set_region(struct s3_answer *a, const char *value)
 {
     const size_t len = strlen(value);
@@ -169,6 +176,8 @@ static int take_header(struct s3_answer *a, const struct header *h, struct err *
 
     if (strcmp(h->name, "etag") == 0)
         set_etag(a, h->value);
+    else if (strcmp(h->name, "server") == 0)
+        set_server(a, h->value);
     else if (strcmp(h->name, "content-length") == 0)
         set_content_length(a, h->value);
     else if (strcmp(h->name, "content-range") == 0)

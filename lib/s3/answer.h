@@ -21,9 +21,10 @@ struct s3_answer {
     int64_t retain_until;    /* 0: no retention (S3 API, "Object Lock"); INT64_MAX: one whose end makes no sense */
     bool legal_hold;
     unsigned retry_after_s;
-    char content_type[64]; /* without parameters; "" unless it looks like one */
-    char location[160];    /* without query and fragment, which may hold a signature; cut */
-    bool has_range;        /* Content-Range: bytes first-last/... */
+    char server[S3_SERVER_MAX]; /* what it calls itself; "" if it is longer */
+    char content_type[64];      /* without parameters; "" unless it looks like one */
+    char location[160];         /* without query and fragment, which may hold a signature; cut */
+    bool has_range;             /* Content-Range: bytes first-last/... */
     uint64_t range_first, range_last;
     struct buf metadata; /* name 0 value 0 ... */
     size_t n_metadata;

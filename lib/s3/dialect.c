@@ -85,6 +85,13 @@ bool s3_dialect_hears(struct s3_dialect *d, enum s3_feature feature, const struc
     return s3_dialect_hears_refusal(d, feature, &(struct s3_refusal){.status = (int)err->code});
 }
 
+/* MinIO lists of the unfinished uploads those of one whole key alone; of any other prefix none (its "Limitations": List
+ * multipart uploads). */
+bool s3_dialect_leaves_out(const char *server, enum s3_feature feature)
+{
+    return feature == S3_LIST_UPLOADS && strncmp(server, "MinIO", strlen("MinIO")) == 0;
+}
+
 void s3_dialect_refuses_match(struct s3_dialect *d, enum s3_match form)
 {
     if (d->match == form && form < S3_MATCH_NONE)

@@ -61,6 +61,10 @@ bool s3_dialect_hears_refusal(struct s3_dialect *d, enum s3_feature feature, con
  * another attempt. */
 bool s3_dialect_hears(struct s3_dialect *d, enum s3_feature feature, const struct err *err);
 
+/* The same of an answer that is no refusal: whether a store that calls itself so answers, and leaves something out
+ * without a word. */
+bool s3_dialect_leaves_out(const char *server, enum s3_feature feature);
+
 /* An If-Match of this form was refused, though the object was what it had to be. Of several at the same time the first
  * counts. */
 void s3_dialect_refuses_match(struct s3_dialect *d, enum s3_match form);

@@ -206,6 +206,11 @@ static void on_page(void *ctx, const struct s3_response *res, const struct err *
         destroy(l);
         return;
     }
+    if (result == 0 && !l->page.truncated && l->kind == &uploads && s3_dialect_leaves_out(res->server, S3_LIST_UPLOADS))
+        result = err_set(&e, ERR_CONFIG, ERR_DOMAIN_S3, S3_FAULT_HIDES_UPLOADS,
+                "this store (%s) lists unfinished uploads by their whole names alone, so whether there are any is not "
+                "known; it removes them by itself after a day",
+                res->server);
     if (result == 0 && !l->page.truncated) {
         finish(l, NULL);
         return;

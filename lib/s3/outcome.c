@@ -210,6 +210,7 @@ static void make_response(struct s3_request *r)
             .attempts = r->attempts + r->resent,
     };
     memcpy(r->response.etag, r->answer.etag, sizeof(r->response.etag));
+    memcpy(r->response.server, r->answer.server, sizeof(r->response.server));
 }
 
 /* Whether there is a document where one of S3's is expected, and it is not. */

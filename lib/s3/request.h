@@ -30,19 +30,21 @@ struct s3_param {
 
 /* Of ERR_DOMAIN_S3: what an answer says of one object, and its status does not. */
 enum s3_fault {
-    S3_FAULT_ARCHIVED = 1, /* its bytes are in an archive (S3 API, GetObject: InvalidObjectState); kind ERR_AUTH */
+    S3_FAULT_ARCHIVED = 1,  /* its bytes are in an archive (S3 API, GetObject: InvalidObjectState); kind ERR_AUTH */
+    S3_FAULT_HIDES_UPLOADS, /* it does not show the unfinished uploads of a prefix (dialect.h); kind ERR_CONFIG */
 };
 
-enum { S3_ETAG_MAX = 128, S3_BODY_LIMIT = 8 << 20 };
+enum { S3_ETAG_MAX = 128, S3_SERVER_MAX = 24, S3_BODY_LIMIT = 8 << 20 };
 
 /* The patience of what is not to be thrown away because the store restarts, or a network does. */
 enum { S3_OUTAGE_MS = 5 * 60 * 1000 };
 
 struct s3_response {
-    int status;              /* HTTP status, 2xx */
-    char etag[S3_ETAG_MAX];  /* with its quotes, as received; "" if there was none */
-    uint64_t content_length; /* bytes announced; UINT64_MAX if not */
-    int64_t last_modified;   /* seconds since the epoch; 0 if not announced */
+    int status;                 /* HTTP status, 2xx */
+    char etag[S3_ETAG_MAX];     /* with its quotes, as received; "" if there was none */
+    char server[S3_SERVER_MAX]; /* what the store calls itself, or ""; for dialect.h */
+    uint64_t content_length;    /* bytes announced; UINT64_MAX if not */
+    int64_t last_modified;      /* seconds since the epoch; 0 if not announced */
     int64_t retain_until; /* by a HEAD: the store keeps the object until then, seconds since the epoch; 0: no retention;
                              INT64_MAX: one that is not understood */
     bool legal_hold;      /* by a HEAD: the store keeps it until somebody lifts the hold */

@@ -69,8 +69,17 @@ static const struct status {
         {505, ERR_CONFIG, false, "HTTP Version Not Supported"},
 };
 
-static const struct code *find_code(const char *name)
+/* What Object Lock keeps: S3 and Ceph say AccessDenied, and MinIO this, with these words ("Object is WORM protected and
+ * cannot be overwritten", 400). */
+static const struct code worm = {"InvalidRequest", ERR_AUTH, false, "", NULL};
+static const char worm_words[] = "WORM protected";
+
+static const struct code *find_code(const struct xml_error *error)
 {
+    const char *name = error->code;
+
+    if (strcmp(name, worm.name) == 0 && strstr(error->message, worm_words))
+        return &worm;
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (strcmp(codes[i].name, name) == 0)
             return &codes[i];
@@ -172,7 +181,7 @@ static void uncoded(
 bool s3_verdict_http(const struct s3_verdict_place *at, const struct s3_verdict_answer *a, struct err *e)
 {
     const struct xml_error *error = &a->error;
-    const struct code *code = find_code(error->code);
+    const struct code *code = find_code(error);
     const struct status by_status = find_status(a->status);
     const bool decides = code && code->kind != ERR_NONE, is_missing = strcmp(error->code, "NoSuchKey") == 0;
     const enum err_kind kind = decides ? code->kind : by_status.kind;
@@ -203,7 +212,7 @@ bool s3_verdict_http(const struct s3_verdict_place *at, const struct s3_verdict_
 
 bool s3_verdict_code(const struct xml_error *error, struct err *e)
 {
-    const struct code *code = find_code(error->code);
+    const struct code *code = find_code(error);
     const char *words = error->message[0] ? error->message : code ? code->words : "";
 
     (void)err_set(e, code && code->kind != ERR_NONE ? code->kind : ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s%s%s",

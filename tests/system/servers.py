@@ -362,6 +362,34 @@ class Ceph(Server):
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
 
+class Minio(Server):
+    """MinIO, with http or with https. What Ceph has for a test to ask is named alike."""
+
+    access_key, secret_key = "testkey", "testsecret"
+
+    def __init__(self, directory, ca, tls="none"):
+        self.ca, self.tls = ca, tls
+        super().__init__("minio.sh", directory, "--ca", ca.dir, "--tls", tls)
+
+    @property
+    def http(self):
+        assert self.tls == "none"
+        return self.ready["S3_URL"]
+
+    @property
+    def https(self):
+        assert self.tls == "server"
+        return self.ready["S3_URL"]
+
+    def client(self, access_key=None, secret_key=None):
+        """boto3's client of this store."""
+        return boto3.client(
+            "s3", endpoint_url=self.ready["S3_URL"], region_name="us-east-1", aws_access_key_id=access_key or self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key, verify=self.ca("ca"),
+            config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={},
+                                          retries={"max_attempts": 2, "mode": "standard"}))
+
+
 class Bucket:
     """A bucket, and what a test wants to know of it."""
 

@@ -102,6 +102,10 @@ static void on_listed(void *ctx, const struct err *err)
     struct uploads *u = ctx;
 
     u->listing = NULL;
+    if (err && err->domain == ERR_DOMAIN_S3 && err->code == S3_FAULT_HIDES_UPLOADS) {
+        u->spec.on_done(u->spec.ctx, 0, NULL); /* such a store removes them by itself */
+        return;
+    }
     if (err) {
         u->spec.on_done(u->spec.ctx, 0, err);
         return;

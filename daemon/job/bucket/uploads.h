@@ -15,7 +15,8 @@ enum { UPLOADS_MAX = 10000 }; /* looked at in one go */
 struct uploads_spec {
     int64_t older_than; /* seconds since the epoch, by the store's clock: a younger one may be a backup on its way */
     void *ctx;
-    /* Once unless freed, never inside the start; an error tells of the first that stays. */
+    /* Once unless freed, never inside the start; an error tells of the first that stays. Where the store does not show
+     * them and removes them by itself (S3_FAULT_HIDES_UPLOADS), there is nothing to tell. */
     void (*on_done)(void *ctx, unsigned aborted, const struct err *err);
 };
 

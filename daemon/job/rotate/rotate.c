@@ -232,6 +232,8 @@ static bool lists_no_uploads(struct rotate *r, const struct err *err)
     struct err ignored;
     struct s3_client *s3 = core_s3(r->life.core, &ignored);
 
+    if (err->domain == ERR_DOMAIN_S3 && err->code == S3_FAULT_HIDES_UPLOADS)
+        return true;
     return s3 && s3_dialect_hears(s3_client_dialect(s3), S3_LIST_UPLOADS, err);
 }
 

@@ -1,0 +1,93 @@
+"""Stores other than Ceph: the whole way with MinIO, and what is sensitive to how a store does things.
+
+Nearly all is tested with Ceph; here the same tests, imported by their names, run against this store: `ceph` is it."""
+
+import json
+import os
+
+import pytest
+
+import servers
+from servers import MIB, wait_for
+from test_backup import check_backup
+from test_prune import (locking, plain, test_a_versioned_bucket, test_age_and_count,  # pylint: disable=unused-import
+                        test_object_lock)
+from test_reader import wrap
+from test_rotate import (Keys, counts, opens, put_keys, rotated, stamp, test_a_ceremony, test_old_versions_are_told,  # pylint: disable=unused-import
+                         test_old_versions_that_are_locked, versioned)
+from unpacking import tool_of
+
+
+@pytest.fixture(scope="module")
+def minio(scratch, ca):
+    with servers.Minio(scratch / "minio", ca) as server:
+        yield server
+
+
+@pytest.fixture
+def ceph(minio):
+    return minio
+
+
+@pytest.fixture
+def site(new_site, etcd, bucket):
+    return new_site(etcd, bucket, https=False)
+
+
+def test_the_whole_way(scratch, ca, medium, new_bucket, new_site, folder):
+    """Over TLS, in several parts: backup, list, a drill, a restore, a prune."""
+    with servers.Minio(scratch / "minio-tls", ca, tls="server") as store:
+        bucket = new_bucket(store)
+        site = new_site(medium, bucket, changes={"s3_client": {"part_size": servers.Raw("5MiB")}}).start()
+        snapshot = check_backup(site, site.ctl("backup", "--json"), folder)
+        assert len(snapshot) > 10 * MIB and bucket.uploads() == []
+        entry = site.ctl("list", "--json").json
+        assert (entry["state"], entry["encrypted"]) == ("complete", True)
+        done = site.ctl("verify", "--drill", "-e", tool_of(medium), "--json", "-q")
+        assert done.status == 0 and json.loads(done.out.splitlines()[0])["good"], done
+        done = site.ctl("restore", "--use-etcdutl=false", "--output", folder / "restored", "-q")
+        assert done.status == 0 and (folder / "restored").read_bytes() == snapshot, done
+        assert site.ctl("backup", "-q").status == 0
+        wait_for(lambda: site.ctl("prune", "-a", "1s", "-i", "1", "--json").json["remaining"] == 1)
+        assert bucket.dumps() != [entry["name"]] and len(bucket.list()) == 2
+        site.stop()
+
+
+def test_conditions(ceph, etcd, proxied):
+    """A key that somebody else writes between our GET and our PUT is not written over; one that is there, neither."""
+    site, proxy = proxied(ceph, etcd)
+    name, = put_keys(site, 1)
+    keys, other = Keys(site), os.urandom(32)
+
+    def rule(request):
+        if request.call == "put" and request.nth == 0:
+            site.bucket.put(name, wrap(stamp(0), keys.previous, data_key=other))
+    proxy.rule = rule
+    assert counts(rotated(site, keys)) == (1, 0, 0)
+    assert opens(keys.next, name, site.bucket.get(name)) == other
+    assert len(proxy.calls("put")) == 2  # the quoted ETag is understood at once
+
+
+@pytest.mark.parametrize("prefix", ["a/b/c", "with space+plus:colon", "Übergröße/100% & more?"])
+def test_prefixes(etcd, bucket, new_site, prefix):
+    site = new_site(etcd, bucket, https=False, changes={"s3_client": {"objects_prefix": prefix}}).start()
+    made = [site.ctl("backup", "--json", "-q").json["name"] for _ in range(2)]
+    assert all(name.startswith(f"{prefix}-") for name in made) and bucket.dumps() == made
+    assert [json.loads(line)["name"] for line in site.ctl("list", "--json").out.splitlines()] == made[::-1]
+    assert site.ctl("verify", "--all", "-q").status == 0
+    wait_for(lambda: site.ctl("prune", "-a", "1s", "-i", "1", "-q").status == 0 and bucket.dumps() == made[1:])
+
+
+def test_uploads_cannot_be_seen(site):
+    """MinIO lists an unfinished upload by its whole name alone: that none is there is not said of it."""
+    put_keys(site, 1)
+    key = f"backup-{stamp(5)}.dump"
+    site.bucket.client.create_multipart_upload(Bucket=site.bucket.name, Key=key)
+    words = "this store (MinIO) lists unfinished uploads by their whole names alone"
+    done = site.ctl("prune")
+    assert done.status == 0 and done.err == "", done  # it removes them by itself, after a day
+    keys = Keys(site)
+    done = site.ctl("rotate-key", "-p", keys.previous_file)
+    assert done.status == 0 and f"note: whether a backup is under way could not be seen: {words}" in done.err, done
+    upload, = site.bucket.client.list_multipart_uploads(Bucket=site.bucket.name, Prefix=key)["Uploads"]
+    site.bucket.client.abort_multipart_upload(Bucket=site.bucket.name, Key=key, UploadId=upload["UploadId"])
