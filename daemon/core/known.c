@@ -23,6 +23,7 @@ struct known {
     size_t bad; /* of the used ones: they do not count against KNOWN_MAX */
     uint64_t questions;
     uint64_t own_cluster;
+    int64_t damaged_stored;
 };
 
 struct known *known_new(void)
@@ -199,6 +200,17 @@ void known_set_own_cluster(struct known *k, uint64_t cluster)
 uint64_t known_own_cluster(const struct known *k)
 {
     return k ? k->own_cluster : 0;
+}
+
+void known_set_damaged_stored(struct known *k, int64_t when)
+{
+    if (k)
+        k->damaged_stored = when;
+}
+
+int64_t known_damaged_stored(const struct known *k)
+{
+    return k ? k->damaged_stored : 0;
 }
 
 void known_forget_keys(struct known *k)

@@ -66,6 +66,10 @@ struct known_facts known_find(struct known *k, const struct known_object *o);
 void known_set_own_cluster(struct known *k, uint64_t cluster);
 uint64_t known_own_cluster(const struct known *k);
 
+/* When a backup of a damaged database was stored last for want of a sound one, seconds since the epoch; 0: never. */
+void known_set_damaged_stored(struct known *k, int64_t when);
+int64_t known_damaged_stored(const struct known *k);
+
 /* The master keys may be others from now on: what was seen of keys says nothing. */
 void known_forget_keys(struct known *k);
 

@@ -256,6 +256,20 @@ static void show_revisions(const Control__BackupResult *b)
         (void)printf("revision %" PRId64 "%s", b->revision_before, b->revision_after ? "" : " or later");
 }
 
+/* What was seen of the database. */
+static void show_structure(const Control__BackupResult *b)
+{
+    char free_size[SIZE_TEXT_MAX];
+
+    if (b->structure_why[0])
+        (void)printf("  structure %s: %s\n", b->structure, b->structure_why);
+    else if (b->revision == 0)
+        (void)printf("  structure %s\n", b->structure);
+    else
+        (void)printf("  structure %s, %" PRIu64 " changes up to revision %" PRId64 ", %s free\n", b->structure,
+                b->revisions, b->revision, size_format(b->free, free_size));
+}
+
 void show_backup(const Control__BackupResult *b)
 {
     char size[SIZE_TEXT_MAX], spooled[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX + 16] = "";
@@ -270,6 +284,7 @@ void show_backup(const Control__BackupResult *b)
     if (b->attempts > 1)
         (void)printf(", at attempt %" PRIu32, b->attempts);
     (void)putchar('\n');
+    show_structure(b);
     if (b->spooled)
         (void)printf("  S3 was slower than etcd: %s waited on disk, sealed\n", size_format(b->spooled, spooled));
 }

@@ -14,6 +14,7 @@
 #include "catalog/name.h"
 #include "core/core.h"
 #include "etcd/choose.h"
+#include "keyspace/facts.h"
 #include "seal/key.h"
 
 struct job_progress {
@@ -45,6 +46,9 @@ struct backup_result {
     bool member_failed;                     /* with a failure: it is the member's, and another may do better */
     struct etcd_status member;              /* that it was taken from, before the snapshot */
     char storage_version[ETCD_VERSION_MAX]; /* of its format, since 3.6; or "" */
+    bool was_inspected;                     /* all of it went by; then: */
+    struct keyspace_facts facts;            /* what the database that went by is, and holds */
+    bool is_stored_damaged; /* with a failure: it is damaged, as others are, and was stored all the same, marked so */
     int64_t revision_after; /* the snapshot lies between member.revision and this; 0 if that could not be asked */
     char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* what speaks against it, as was noted, or "" */
 };

@@ -32,7 +32,7 @@ enum bolt_structure { BOLT_SOUND, BOLT_DAMAGED, BOLT_NOT_INSPECTED };
 /* "sound", "damaged", "not inspected": as people and programs see it. */
 const char *bolt_structure_name(enum bolt_structure structure);
 
-enum { BOLT_BUCKETS_MAX = 32, BOLT_BUCKET_NAME_MAX = 32 };
+enum { BOLT_BUCKETS_MAX = 32, BOLT_BUCKET_NAME_MAX = 32, BOLT_WHY_MAX = 160 };
 
 /* A bucket of the root bucket. */
 struct bolt_bucket_seen {
@@ -46,7 +46,7 @@ struct bolt_report {
     enum bolt_structure structure;
     enum bolt_fault fault; /* the first one; BOLT_FINE if sound */
     uint64_t page;         /* where */
-    char why[160];         /* both in words: "page 17: its keys are not in order"; "" if sound */
+    char why[BOLT_WHY_MAX];         /* both in words: "page 17: its keys are not in order"; "" if sound */
     struct bolt_meta meta; /* all zeros if it could not be read */
     uint64_t n_used;       /* pages that are in use, metas and freelist included; 0 unless sound */
     uint64_t memory;       /* bytes that the book took */

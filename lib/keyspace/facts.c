@@ -37,7 +37,7 @@ static void learn_all_meta(struct keyspace_facts *f, const struct bolt_page *pag
 
 static struct keyspace_facts nothing_known(void)
 {
-    return (struct keyspace_facts){.current = 1, .compacted = -1};
+    return (struct keyspace_facts){.structure = BOLT_NOT_INSPECTED, .current = 1, .compacted = -1};
 }
 
 static void conclude(struct keyspace_facts *f, bool has_meta)
@@ -53,6 +53,10 @@ void keyspace_facts_of_report(struct keyspace_facts *facts, const struct bolt_re
     bool has_meta = false;
 
     *facts = nothing_known();
+    facts->structure = report->structure;
+    memcpy(facts->why, report->why, sizeof(facts->why));
+    if (report->structure == BOLT_SOUND)
+        facts->free_bytes = (report->meta.n_pages - report->n_used) * report->meta.page_size;
     for (size_t i = 0; i < report->n_buckets; i++) {
         const struct bolt_bucket_seen *b = &report->buckets[i];
         struct bolt_page page;

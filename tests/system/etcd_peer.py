@@ -1,6 +1,7 @@
 """A scripted etcd (tests/peer/h2peer.py): answers as etcd does, but for what a test replaces."""
 
 import hashlib
+import struct
 import sys
 
 import servers
@@ -15,7 +16,35 @@ SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
 AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
 MEMBER_LIST = "/etcdserverpb.Cluster/MemberList"
 
-DATABASE = bytes(range(256)) * 512  # 128 KiB
+PAGE = 4096
+
+
+def fnv(data):
+    """FNV-1a, 64 bits: bbolt's checksum of a meta."""
+    h = 14695981039346656037
+    for byte in data:
+        h = (h ^ byte) * 1099511628211 % 2**64
+    return h
+
+
+def meta(number, pages, version=2, root=2):
+    """A meta page's beginning, as bbolt writes it into a snapshot."""
+    body = struct.pack("<IIIIQQQQQ", 0xED0CDAED, version, PAGE, 0, root, 0, 2**64 - 1, pages, 7 - number)
+    return struct.pack("<QHHI", number, 0x04, 0, 0) + body + struct.pack("<Q", fnv(body))
+
+
+def framed(content):
+    """A bbolt file of that length and, but for its first three pages, that content: an empty root, and pages that are free. One
+    that is too short for it, or not of whole pages, is of a version that nobody knows, so that nobody inspects it."""
+    pages = len(content) // PAGE
+    if len(content) % PAGE or pages < 3:
+        head = meta(0, pages, version=3)
+        return head + content[len(head):] if len(content) >= len(head) else content
+    front = meta(0, pages).ljust(PAGE, b"\0") + meta(1, pages).ljust(PAGE, b"\0")
+    return front + struct.pack("<QHHI", 2, 0x02, 0, 0).ljust(PAGE, b"\0") + content[3 * PAGE:]
+
+
+DATABASE = framed(bytes(range(256)) * 512)  # 128 KiB
 TRAILER = hashlib.sha256(DATABASE).digest()
 
 

@@ -485,6 +485,7 @@ class Programs:
 
     def __init__(self):
         build = Path(os.environ.get("BUILD_DIR", HERE.parent.parent / "build" / "gcc"))
+        self.build = build
         self.daemon = str(build / "daemon" / "etcd-backupd")
         self.ctl = str(build / "daemon" / "ctl" / "etcd-backupctl")
         if os.access(self.daemon, os.X_OK):

@@ -16,7 +16,7 @@ import time
 import pytest
 
 import servers
-from etcd_peer import SNAPSHOT, STATUS, TRAILER, Etcd, member, message, piece, pieces, stream, unary
+from etcd_peer import SNAPSHOT, STATUS, TRAILER, Etcd, framed, member, message, piece, pieces, stream, unary
 from faults import Command, Scripted, backup_fails, check_clean, events, has_connections, news
 from h2peer import CANCEL, Gone
 from s3_proxy import Hold, Proxy
@@ -319,7 +319,7 @@ SEALED_PART, TWO_SEALED_PARTS = PART - 5 * 40, 2 * PART - 10 * 40
 
 def database(size):
     """What makes a snapshot of that size."""
-    return os.urandom(size - len(TRAILER))
+    return framed(os.urandom(size - len(TRAILER)))
 
 
 def snapshot_of(content):
@@ -337,9 +337,9 @@ def small_parts(new_site, bucket):
 
 @pytest.mark.parametrize("size, encrypted", [
     *((border + by, True) for border in (MIB, SEALED_PART, TWO_SEALED_PARTS) for by in (-1, 0, 1)),
-    (33, True), (512 + 32, True), (MIB + 31, True), (MIB + 32, True), (MIB + 33, True), (2 * MIB, True),
+    (112, True), (512 + 32, True), (MIB + 31, True), (MIB + 32, True), (MIB + 33, True), (2 * MIB, True),
     *((border + by, False) for border in (MIB, PART, 2 * PART) for by in (-1, 0, 1)),
-    (33, False),
+    (112, False),
 ])
 def test_exact_sizes(small_parts, bucket, size, encrypted):
     """Around the borders of chunks and parts, and with the trailer in a chunk of its own or on both sides of a border."""
@@ -445,7 +445,7 @@ def test_one_member_sends_wrong_bytes(bucket, new_site):
 def test_one_second_where_conditions_are_forgotten(ceph, new_bucket, new_site, encrypted):
     """A versioned bucket of Ceph 16 takes each put: whoever says success has a backup of his own, and it is what his etcd sent."""
     bucket = new_bucket(ceph)
-    databases = [bytes([n + 1]) * (64 << 10) for n in range(3)]
+    databases = [framed(bytes([n + 1]) * (64 << 10)) for n in range(3)]
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(Etcd(stream(*pieces(database)))) for database in databases]
         sites = [new_site(Scripted(peer), bucket, encrypted=encrypted) for peer in peers]

@@ -111,16 +111,12 @@ def test_go_vectors(go_site, folder):
     for name, data, trailer, digest in vectors():
         output = folder / f"{data}.db"
         done = restore(go_site, "-t", name[len("backup-"):], "--output", output)
-        if trailer:
-            assert done.status == 0, done
-            assert hashlib.sha256(output.read_bytes()).hexdigest() == digest
-        else:
-            # Nothing proves that it is whole.
-            assert done.status == 5 and "SHA-256" in done.err, done
-            assert not output.exists()
-            done = restore(go_site, "-t", name[len("backup-"):], "--output", output, "--skip-hash-check")
-            assert done.status == 0 and not done.json["hash_checked"], done
-            assert hashlib.sha256(output.read_bytes()).hexdigest() == digest
+        # They are whole, if anything proves it, but no databases.
+        assert done.status == 5 and ("page 0: it is no meta of a bbolt file" if trailer else "SHA-256") in done.err, done
+        assert not output.exists()
+        done = restore(go_site, "-t", name[len("backup-"):], "--output", output, "--skip-hash-check")
+        assert done.status == 0 and not done.json["hash_checked"], done
+        assert hashlib.sha256(output.read_bytes()).hexdigest() == digest
     assert [path for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
@@ -131,7 +127,7 @@ def test_name_with_an_offset(go_site, bucket, folder):
         bucket.put(f"backup-2024-12-07T02:22:30+05:00.{kind}", (VECTORS / f"{name}.{kind}").read_bytes())
     listed = go_site.ctl("list", "--json")
     assert "backup-2024-12-07T02:22:30+05:00.dump" in listed.out, listed
-    done = restore(go_site, "-t", "2024-12-06T21:22:30Z", "--output", folder / "out.db")
+    done = restore(go_site, "-t", "2024-12-06T21:22:30Z", "--output", folder / "out.db", "--skip-hash-check")
     assert done.status == 0 and done.json["name"] == "backup-2024-12-07T02:22:30+05:00.dump", done
     assert hashlib.sha256((folder / "out.db").read_bytes()).hexdigest() == next(
         digest for of, _, _, digest in vectors() if of == name)

@@ -8,6 +8,7 @@
 
 #include "base/backoff.h"
 #include "base/cleanup.h"
+#include "base/timestamp.h"
 #include "core/known.h"
 #include "core/leftovers.h"
 #include "job/backup/backup.h"
@@ -17,7 +18,7 @@
 #include "job/keys/key_guard.h"
 #include "job/lifecycle.h"
 
-enum { INITIAL_MS = 2000, MAX_MS = 30000, TAKEN_MAX = 5, TAKEN_WAIT_MS = 1000 };
+enum { INITIAL_MS = 2000, MAX_MS = 30000, TAKEN_MAX = 5, TAKEN_WAIT_MS = 1000, DAMAGED_AGAIN_S = 3600 };
 
 struct attempts {
     struct lifecycle life;
@@ -28,6 +29,7 @@ struct attempts {
     unsigned made;
     unsigned taken;     /* names in a row that were somebody else's: before anything was read */
     unsigned wrong;     /* attempts whose snapshot was not what its SHA-256 says */
+    unsigned damaged;   /* whose database is damaged */
     struct err unknown; /* why nothing is known of the key: to be told of a backup that comes off all the same */
     struct backup_result result; /* of the last one, with the sums of all */
     struct backoff backoff;
@@ -65,6 +67,28 @@ static void finish(struct attempts *a, const struct err *err)
 
 static void make_one(struct lifecycle *life);
 
+/* So many snapshots are taken while each is damaged: one of each member, and where one address is configured two, since
+ * others may stand behind it. */
+static unsigned tries_of_damaged(const struct attempts *a)
+{
+    size_t n = core_conf(a->life.core)->etcd.n_endpoints;
+
+    return n > 2 ? (unsigned)n : 2;
+}
+
+/* The last of them is stored, but not again and again while it is tried again and again. */
+static bool accepts_damaged(const struct attempts *a)
+{
+    int64_t stored = known_damaged_stored(core_known(a->life.core));
+
+    return a->damaged + 1 >= tries_of_damaged(a) && (stored == 0 || timestamp_now() - stored > DAMAGED_AGAIN_S);
+}
+
+static bool is_damaged(const struct attempts *a)
+{
+    return a->result.was_inspected && a->result.facts.structure == BOLT_DAMAGED;
+}
+
 static bool is_worth_another(const struct attempts *a, const struct err *err)
 {
     const struct conf_etcd *etcd = &core_conf(a->life.core)->etcd;
@@ -73,6 +97,8 @@ static bool is_worth_another(const struct attempts *a, const struct err *err)
         return false;
     if (claim_is_taken(err) && a->taken <= TAKEN_MAX) /* no attempt at anything yet */
         return true;
+    if (is_damaged(a)) /* whatever `retries` says: while one member is sound, its backup is to be had */
+        return a->result.member_failed && !a->result.is_stored_damaged && a->damaged < tries_of_damaged(a);
     if (a->made > etcd->retries)
         return false;
     if (err->kind == ERR_INTEGRITY) /* once for each member: who is asked next has not sent wrong bytes yet */
@@ -86,10 +112,13 @@ static void on_failed(struct attempts *a, const struct err *why)
     struct err err = *why;
     uint64_t wait;
 
-    a->wrong += err.kind == ERR_INTEGRITY;
+    a->damaged += is_damaged(a);
+    a->wrong += err.kind == ERR_INTEGRITY && !is_damaged(a);
+    if (a->result.is_stored_damaged)
+        known_set_damaged_stored(core_known(a->life.core), timestamp_now());
     a->taken = claim_is_taken(&err) ? a->taken + 1 : 0;
     if (!is_worth_another(a, &err)) {
-        if (a->made > 1)
+        if (a->made > 1 && !is_damaged(a))
             err_prepend(&err, "attempt %u of at most %llu: ", a->made,
                     (unsigned long long)core_conf(a->life.core)->etcd.retries + 1);
         tell_left(a);
@@ -181,15 +210,18 @@ static void make_one(struct lifecycle *life)
 {
     struct attempts *a = of(life);
     struct job_sink sink = {.ctx = a, .progress = on_progress, .note = on_note, .done = on_done};
-    int64_t instant = core_new_instant(a->life.core);
+    struct backup_spec spec = {
+            .instant = core_new_instant(a->life.core),
+            .accepts_damaged = accepts_damaged(a),
+    };
     struct err e = ERR_INIT;
 
-    if (instant == 0) { /* a backup of this second exists: two must not share a name */
+    if (spec.instant == 0) { /* a backup of this second exists: two must not share a name */
         lifecycle_after(life, 200, make_one);
         return;
     }
     a->made++;
-    a->backup = backup_start(a->life.core, instant, &sink, &e);
+    a->backup = backup_start(a->life.core, &spec, &sink, &e);
     if (!a->backup)
         finish(a, &e);
 }

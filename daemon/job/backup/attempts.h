@@ -6,6 +6,10 @@
  * is what is transient, and what broke a protocol or sent wrong bytes, since the next member may not. All else ends at
  * once.
  *
+ * A snapshot whose database is damaged is not stored: the next attempt asks another member. Only when none gives a
+ * sound one the last of them is stored all the same, marked as damaged, at most once an hour; that is a failure
+ * (backup.h).
+ *
  * Before the first, the master key is looked at (key_guard.h), unless whoever asks has just done so.
  */
 #pragma once

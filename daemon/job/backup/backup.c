@@ -8,6 +8,7 @@
 #include "catalog/name.h"
 #include "core/leftovers.h"
 #include "job/backup/claim.h"
+#include "job/backup/damage_mark.h"
 #include "job/backup/data_key.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/predecessor.h"
@@ -27,13 +28,14 @@ enum state {
     FLUSHING,   /* all bytes are in the upload; S3 has yet to take them, and etcd and the digest have yet to agree */
     COMMITTING, /* CompleteMultipartUpload is on its way */
     CHECKING,   /* the dump is there: is the key beside it its own? */
+    MARKING,    /* the database in it is damaged: that is written beside it */
     RELEASING,  /* it has succeeded: the claim goes */
     ABORTING,   /* something failed: the upload is taken back */
     FINISHED,
 };
 
 static const char *const phase_names[] = {"connecting", "claiming", "streaming", "flushing", "committing", "checking",
-        "finishing", "aborting", "finished"};
+        "marking", "finishing", "aborting", "finished"};
 
 /* What the commit waits for. */
 enum {
@@ -55,7 +57,9 @@ struct backup {
     struct stream *stream;
     struct claim *claim; /* of the name, from CLAIMING to the end */
     struct s3_upload *upload;
-    struct predecessor *predecessor;           /* is being looked at */
+    struct predecessor *predecessor; /* is being looked at */
+    bool accepts_damaged;
+    struct damage_mark *mark;                  /* is being put */
     bool commit_sent;                          /* s3_upload_commit was called */
     bool aborting;                             /* s3_upload_abort was called */
     char other_cluster[ETCD_CHOOSE_DOUBT_MAX]; /* what the predecessor is; "": of ours, or not known */
@@ -156,6 +160,7 @@ static void finish(struct backup *b, const struct err *err)
     s3_upload_free(TAKE_PTR(b->upload));
     data_key_free(TAKE_PTR(b->key));
     predecessor_free(TAKE_PTR(b->predecessor));
+    damage_mark_free(TAKE_PTR(b->mark));
     claim_free(TAKE_PTR(b->claim));
     b->result.elapsed_ms = lifecycle_elapsed_ms(&b->life);
     lifecycle_end(&b->life, &(struct job_result){.backup = &b->result}, err);
@@ -183,19 +188,51 @@ static void tell_doubts(struct backup *b)
         tell_doubt(b, b->other_cluster);
 }
 
+static bool is_damaged(const struct backup *b)
+{
+    return b->result.was_inspected && b->result.facts.structure == BOLT_DAMAGED;
+}
+
 /* The last thing, whatever came of it: `failure` if it has failed. */
 static void on_released(void *ctx)
 {
     struct backup *b = ctx;
 
     claim_free(TAKE_PTR(b->claim));
-    finish(b, b->state == RELEASING ? NULL : &b->failure);
+    finish(b, b->state == RELEASING && !is_damaged(b) ? NULL : &b->failure);
 }
 
 static void release_claim(struct backup *b)
 {
     if (!b->claim || !claim_release(b->claim, b, on_released))
         on_released(b);
+}
+
+/* It is there, and counts for nothing: whoever lists the bucket sees that. */
+static void on_marked(void *ctx, const struct err *err)
+{
+    struct backup *b = ctx;
+    char note[ERR_TEXT_MAX + NAME_TEXT_MAX + 128];
+
+    damage_mark_free(TAKE_PTR(b->mark));
+    if (err) {
+        (void)snprintf(note, sizeof(note), "%s: that it is damaged could not be written beside it: %s", b->result.name,
+                err->text);
+        lifecycle_note(&b->life, note);
+    }
+    set_state(b, RELEASING);
+    release_claim(b);
+}
+
+static void mark_damaged(struct backup *b)
+{
+    struct err e = ERR_INIT;
+
+    b->result.is_stored_damaged = true;
+    set_state(b, MARKING);
+    b->mark = damage_mark_put(b->life.core, b->result.name, b, on_marked, &e);
+    if (!b->mark)
+        on_marked(b, &e);
 }
 
 static void succeed(struct backup *b)
@@ -215,6 +252,10 @@ static void succeed(struct backup *b)
     }
     b->result.spooled = stats.spooled;
     b->result.blocked_ms = stats.blocked_ms;
+    if (is_damaged(b)) {
+        mark_damaged(b);
+        return;
+    }
     set_state(b, RELEASING);
     release_claim(b);
 }
@@ -462,6 +503,25 @@ static void on_status_after(void *ctx, const struct etcd_status *status, const s
     store_key(b);
 }
 
+/* What etcd sent is what it has, and that is broken. Whether it is stored all the same. */
+static bool judge_damaged(struct backup *b)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "%s: its database is damaged: %s", b->result.member.endpoint,
+            b->result.facts.why);
+    if (!b->accepts_damaged) {
+        fail_etcd(b, &e, NULL);
+        return false;
+    }
+    etcd_session_blame(b->session, &e);
+    b->failure = e;
+    err_prepend(&b->failure,
+            "no sound database was to be had; the damaged one is stored as %s, and does not count: ", b->result.name);
+    b->result.member_failed = true;
+    return true;
+}
+
 /* All bytes are in the upload. The digest agrees, then the key is stored, then the upload is committed. */
 static void advance_flush(struct backup *b)
 {
@@ -473,7 +533,12 @@ static void advance_flush(struct backup *b)
             fail_etcd(b, &e, NULL);
             return;
         }
-        etcd_session_praise(b->session);
+        b->result.facts = stream_facts(b->stream);
+        b->result.was_inspected = true;
+        if (is_damaged(b) && !judge_damaged(b))
+            return;
+        if (!is_damaged(b))
+            etcd_session_praise(b->session);
         b->have |= HAVE_VERDICT;
         if (etcd_session_status(b->session, b, on_status_after, &e) < 0)
             store_key(b);
@@ -610,6 +675,7 @@ static void advance(struct backup *b)
     case STREAMING:
     case COMMITTING:
     case CHECKING:
+    case MARKING:
     case RELEASING:
     case FINISHED:
         break;
@@ -628,7 +694,8 @@ static void cancel(struct lifecycle *life)
         fail(b, &e, NULL);
 }
 
-struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+struct backup *backup_start(
+        struct core *core, const struct backup_spec *spec, const struct job_sink *sink, struct err *e)
 {
     struct backup *b = calloc(1, sizeof(*b));
 
@@ -636,7 +703,8 @@ struct backup *backup_start(struct core *core, int64_t instant, const struct job
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    b->result.instant = instant;
+    b->result.instant = spec->instant;
+    b->accepts_damaged = spec->accepts_damaged;
     lifecycle_start(
             &b->life, &(struct lifecycle_spec){
                               .core = core, .sink = sink, .first = begin, .cancel = cancel, .free_job = free_job});

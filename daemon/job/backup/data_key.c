@@ -61,6 +61,7 @@ int data_key_store(
             .snapshot_size = backup->compressed ? backup->snapshot_size : 0,
             .revision_before = backup->member.revision,
             .revision_after = backup->revision_after,
+            .facts = &backup->facts,
             .ctx = events->ctx,
             .on_retry = events->on_retry,
             .on_stored = events->on_stored,

@@ -21,6 +21,8 @@ struct key_object {
     uint8_t wrapped[KEY_WRAPPED_LEN];
     char revision_before[24], revision_after[24], etcd_version[ETCD_VERSION_MAX], storage_version[ETCD_VERSION_MAX],
             cluster[24], snapshot_size[24];
+    char revision[24], compacted[24], revisions[24], free_bytes[24];
+    struct keyspace_facts facts;
     bool stored; /* by us, for sure */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry);
@@ -142,6 +144,19 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
         end_with(k, err);
 }
 
+static void write_facts(struct key_object *k)
+{
+    const struct keyspace_facts *f = &k->facts;
+
+    if (f->structure != BOLT_SOUND || !f->has_keys)
+        return;
+    (void)snprintf(k->revision, sizeof(k->revision), "%" PRId64, f->current);
+    if (f->compacted >= 0)
+        (void)snprintf(k->compacted, sizeof(k->compacted), "%" PRId64, f->compacted);
+    (void)snprintf(k->revisions, sizeof(k->revisions), "%" PRIu64, f->revisions);
+    (void)snprintf(k->free_bytes, sizeof(k->free_bytes), "%" PRIu64, f->free_bytes);
+}
+
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
     const struct s3_param all[] = {
@@ -152,6 +167,11 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             {DUMP_STORAGE, k->storage_version},
             {DUMP_COMPRESSION, k->snapshot_size[0] ? DUMP_COMPRESSION_ZSTD : ""},
             {DUMP_SNAPSHOT_SIZE, k->snapshot_size},
+            {DUMP_STRUCTURE, bolt_structure_name(k->facts.structure)},
+            {"etcd-snapshot-revision", k->revision},
+            {"etcd-compact-revision", k->compacted},
+            {"etcd-revisions", k->revisions},
+            {"free-bytes", k->free_bytes},
     };
     struct s3_param metadata[ARRAY_LEN(all)]; /* without what is not known */
     struct s3_put_spec spec = {
@@ -193,6 +213,8 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     if (spec->snapshot_size)
         (void)snprintf(k->snapshot_size, sizeof(k->snapshot_size), "%" PRIu64, spec->snapshot_size);
     (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
+    k->facts = *spec->facts;
+    write_facts(k);
     k->ctx = spec->ctx;
     k->on_retry = spec->on_retry;
     k->on_stored = spec->on_stored;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "keyspace/survey.h"
 #include "seal/digest.h"
 #include "seal/seal.h"
 #include "zstd/compress.h"
@@ -15,6 +16,7 @@ enum { RUN_CHUNKS = 2 };
 struct seal_worker {
     uv_loop_t *loop;
     struct digest *digest;
+    struct survey *survey;     /* NULL: there was no memory for it */
     struct compress *compress; /* NULL: not compressed */
     struct seal *seal;         /* NULL: not encrypted */
     uint8_t *sealed;           /* room for what comes out of one run */
@@ -61,6 +63,7 @@ struct seal_worker *seal_worker_new(uv_loop_t *loop, const struct seal_worker_sp
     s->digest = digest_new(e);
     if (!s->digest)
         return NULL;
+    s->survey = survey_new();
     if (spec->compression_level && !(s->compress = compress_new(spec->compression_level, e)))
         return NULL;
     if (spec->data_key && set_up_sealing(s, spec, e) < 0)
@@ -154,6 +157,9 @@ static void work_on_chunk(uv_work_t *work)
     struct seal_worker *s = CONTAINER_OF(work, struct seal_worker, work);
 
     s->out = s->chunk;
+    survey_update(s->survey, s->chunk);
+    if (s->last)
+        survey_finish(s->survey);
     if (digest_update(s->digest, s->chunk, &s->err) < 0)
         return;
     if (s->compress) {
@@ -200,11 +206,17 @@ int seal_worker_verdict(struct seal_worker *s, struct err *e)
     return digest_verdict(s->digest, e);
 }
 
+struct keyspace_facts seal_worker_facts(const struct seal_worker *s)
+{
+    return survey_facts(s->survey);
+}
+
 void seal_worker_free(struct seal_worker *s)
 {
     if (!s)
         return;
     digest_free(s->digest);
+    survey_free(s->survey);
     compress_free(s->compress);
     seal_free(s->seal);
     free(s->sealed);

@@ -183,6 +183,11 @@ int stream_verdict(struct stream *s, struct err *e)
     return seal_worker_verdict(s->seal, e);
 }
 
+struct keyspace_facts stream_facts(const struct stream *s)
+{
+    return seal_worker_facts(s->seal);
+}
+
 bool stream_stop(struct stream *s)
 {
     s->is_stopping = true;

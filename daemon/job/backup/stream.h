@@ -1,7 +1,7 @@
 /*
- * stream.h: the bytes of a snapshot, from etcd through digest, compression and seal into the upload.
+ * stream.h: the bytes of a snapshot, from etcd through digest, survey, compression and seal into the upload.
  *
- *     etcd => seal_worker (digest, compress, seal) => upload
+ *     etcd => seal_worker (digest, survey, compress, seal) => upload
  *
  * One chunk at a time, whenever the upload has room for what it becomes: what is not taken closes etcd's window. What
  * is to look at the bytes as they pass, or to change them, stands here.
@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "etcd/client.h"
+#include "keyspace/facts.h"
 #include "s3/upload.h"
 
 struct stream;
@@ -63,6 +64,9 @@ uint64_t stream_read_ms(const struct stream *s);
 
 /* After on_written and on_end: whether the SHA-256 that etcd sent is that of the bytes. Errors: ERR_INTEGRITY. */
 int stream_verdict(struct stream *s, struct err *e);
+
+/* After that: what the database that went by is, and holds. */
+struct keyspace_facts stream_facts(const struct stream *s);
 
 /* Ends it, and etcd's transaction, as soon as no thread works on a chunk. True: it has ended; false: on_stopped
  * follows. Nothing else comes. */

@@ -20,6 +20,8 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 #define DUMP_COMPRESSION_ZSTD "zstd"
 #define DUMP_SNAPSHOT_SIZE    "snapshot-size" /* bytes, decimal */
 
+#define DUMP_STRUCTURE "structure" /* bolt_structure_name: of the database, as it went by; at the key */
+
 #define DUMP_CLUSTER "etcd-cluster-id" /* hexadecimal */
 #define DUMP_STORAGE "storage-version" /* of etcd's storage format, "3.6.0"; before 3.6 there is none */
 

@@ -24,4 +24,12 @@ void backup_message_fill(Control__BackupResult *m, const struct backup_result *r
     m->spooled = r->spooled;
     m->doubt = text(r->doubt);
     m->storage_version = text(r->storage_version);
+    m->structure = text(bolt_structure_name(r->facts.structure));
+    m->structure_why = text(r->facts.why);
+    if (r->facts.structure != BOLT_SOUND || !r->facts.has_keys)
+        return;
+    m->revision = r->facts.current;
+    m->compact_revision = r->facts.compacted;
+    m->revisions = r->facts.revisions;
+    m->free = r->facts.free_bytes;
 }

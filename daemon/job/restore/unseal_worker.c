@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "keyspace/survey.h"
 #include "seal/digest.h"
 #include "seal/unseal.h"
 #include "zstd/decompress.h"
@@ -15,6 +16,7 @@ struct unseal_worker {
     struct unseal *unseal;         /* NULL: plain */
     uint8_t *plain;                /* room for one chunk */
     struct decompress *decompress; /* NULL: not compressed */
+    struct survey *survey;         /* NULL: there was no memory for it */
     struct output_file *target;
     bool skip_hash_check;
     uint64_t written;
@@ -43,6 +45,7 @@ struct unseal_worker *unseal_worker_new(uv_loop_t *loop, const struct unseal_wor
     u->digest = digest_new(e);
     if (!u->digest)
         return NULL;
+    u->survey = survey_new();
     if (spec->frames && !(u->decompress = decompress_new(spec->frames, e)))
         return NULL;
     if (!spec->data_key)
@@ -65,6 +68,7 @@ size_t unseal_worker_piece(const struct unseal_worker *u)
 
 static int take_plain(struct unseal_worker *u, struct bytes plain)
 {
+    survey_update(u->survey, plain);
     if (digest_update(u->digest, plain, &u->err) < 0)
         return -1;
     if (u->target && output_file_write(u->target, plain, &u->err) < 0)
@@ -121,6 +125,16 @@ static void work_on_piece(uv_work_t *work)
     }
 }
 
+/* What was not inspected is no worse than before there was a look at it. */
+static int judge_structure(const struct unseal_worker *u, struct err *e)
+{
+    struct keyspace_facts facts = survey_facts(u->survey);
+
+    if (facts.structure != BOLT_DAMAGED)
+        return 0;
+    return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0, "the database in it is damaged: %s", facts.why);
+}
+
 static void work_on_end(uv_work_t *work)
 {
     struct unseal_worker *u = CONTAINER_OF(work, struct unseal_worker, work);
@@ -131,7 +145,8 @@ static void work_on_end(uv_work_t *work)
     }
     if (u->decompress && decompress_end(u->decompress, &u->err) < 0)
         return;
-    if (!u->skip_hash_check && digest_verdict(u->digest, &u->err) < 0)
+    survey_finish(u->survey);
+    if (!u->skip_hash_check && (digest_verdict(u->digest, &u->err) < 0 || judge_structure(u, &u->err) < 0))
         return;
     if (u->target)
         (void)output_file_commit(u->target, &u->err);
@@ -172,6 +187,11 @@ uint64_t unseal_worker_written(const struct unseal_worker *u)
     return u->written;
 }
 
+struct keyspace_facts unseal_worker_facts(const struct unseal_worker *u)
+{
+    return survey_facts(u->survey);
+}
+
 bool unseal_worker_is_busy(const struct unseal_worker *u)
 {
     return u->busy;
@@ -182,6 +202,7 @@ void unseal_worker_free(struct unseal_worker *u)
     if (!u)
         return;
     digest_free(u->digest);
+    survey_free(u->survey);
     unseal_free(u->unseal);
     decompress_free(u->decompress);
     if (u->plain)

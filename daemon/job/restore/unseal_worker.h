@@ -1,6 +1,6 @@
 /*
- * unseal_worker.h: pieces of a dump through unseal, decompression and digest into a file, on libuv's thread pool:
- * seal_worker.h backwards.
+ * unseal_worker.h: pieces of a dump through unseal, decompression, digest and survey into a file, on libuv's thread
+ * pool: seal_worker.h backwards.
  *
  * A piece is a whole number of sealed chunks, the last piece excepted; of a plain dump it is any number of bytes.
  */
@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "job/restore/output_file.h"
+#include "keyspace/facts.h"
 #include "zstd/seek_table.h"
 
 struct unseal_worker;
@@ -23,7 +24,7 @@ struct unseal_worker_spec {
     uint64_t size;                   /* bytes of the object */
     const struct seek_table *frames; /* borrowed; NULL: not compressed */
     struct output_file *target;      /* borrowed; NULL: nothing is written */
-    bool skip_hash_check;            /* do not insist on etcd's SHA-256 */
+    bool skip_hash_check;            /* do not insist on etcd's SHA-256, nor on a sound structure */
 };
 
 /* The caller frees. Errors: ERR_INTEGRITY (no dump has that size), ERR_RESOURCE. */
@@ -38,11 +39,15 @@ size_t unseal_worker_piece(const struct unseal_worker *u);
 void unseal_worker_run(
         struct unseal_worker *u, struct bytes piece, void *ctx, void (*ready)(void *ctx, const struct err *err));
 
-/* After the last piece: judges the SHA-256, then commits the target if there is one. `ready` as above. */
+/* After the last piece: judges the SHA-256 and the database's structure, then commits the target if there is one.
+ * `ready` as above. */
 void unseal_worker_finish(struct unseal_worker *u, void *ctx, void (*ready)(void *ctx, const struct err *err));
 
 /* Bytes of plaintext that came out. */
 uint64_t unseal_worker_written(const struct unseal_worker *u);
+
+/* After the end: what the database is, and holds. */
+struct keyspace_facts unseal_worker_facts(const struct unseal_worker *u);
 
 bool unseal_worker_is_busy(const struct unseal_worker *u);
 

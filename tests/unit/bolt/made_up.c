@@ -407,24 +407,22 @@ static void litter(struct maker *k)
     }
 }
 
-static void write_metas(struct maker *k, uint64_t root, uint64_t freelist)
+static void write_metas(struct made_up *m, uint64_t txid, uint64_t root, uint64_t freelist)
 {
-    uint64_t txid = 2 + made_up_random(&k->random, 1000);
-
     for (uint64_t i = 0; i < 2; i++) {
-        uint8_t *page = k->m->bytes + i * k->m->page_size;
+        uint8_t *page = m->bytes + i * m->page_size;
 
         put64(page, i);
         put16(page + 8, 0x04);
         put32(page + 16, 0xED0CDAED);
         put32(page + 20, 2);
-        put32(page + 24, k->m->page_size);
+        put32(page + 24, m->page_size);
         put64(page + 32, root);
         put64(page + 48, freelist);
-        put64(page + 56, k->m->n_pages);
+        put64(page + 56, m->n_pages);
         put64(page + 64, txid - i);
         made_up_sign_meta(page);
-        k->m->used[i] = 1;
+        m->used[i] = 1;
     }
 }
 
@@ -471,7 +469,8 @@ void made_up_make(struct made_up *m, uint64_t seed)
     m->used = must(calloc(m->n_pages, 1));
     write_nodes(k);
     litter(k);
-    write_metas(k, k->nodes[root].id, has_freelist ? write_freelist(k) : UINT64_MAX);
+    write_metas(
+            m, 2 + made_up_random(&k->random, 1000), k->nodes[root].id, has_freelist ? write_freelist(k) : UINT64_MAX);
     for (uint64_t i = 0; i < m->n_pages; i++)
         m->n_used += m->used[i] != 0;
     for (size_t i = 0; i < m->n_buckets; i++)
@@ -479,6 +478,18 @@ void made_up_make(struct made_up *m, uint64_t seed)
     for (size_t i = 0; i < k->n_nodes; i++)
         free(k->nodes[i].items);
     free(k);
+}
+
+void made_up_frame(uint8_t *bytes, uint64_t len)
+{
+    struct made_up m = {.page_size = 4096, .n_pages = len / 4096, .bytes = bytes};
+
+    memset(bytes, 0, 3 * 4096);
+    m.used = must(calloc(m.n_pages, 1));
+    write_metas(&m, 7, 2, UINT64_MAX);
+    put64(bytes + 2 * 4096, 2);
+    put16(bytes + 2 * 4096 + 8, 0x02);
+    free(m.used);
 }
 
 void made_up_release(struct made_up *m)

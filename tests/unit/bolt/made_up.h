@@ -39,5 +39,9 @@ uint64_t made_up_join(uint64_t digest, struct bytes key, struct bytes value);
 /* Random numbers: below `n`, n > 0. */
 uint64_t made_up_random(uint64_t *state, uint64_t n);
 
+/* Makes a file of pages of 4 KiB, three at least, of what is there already: metas, an empty root, and the rest is free.
+ */
+void made_up_frame(uint8_t *bytes, uint64_t len);
+
 /* Writes meta page 0 or 1 anew with its checksum, after a change to its fields. */
 void made_up_sign_meta(uint8_t *page);

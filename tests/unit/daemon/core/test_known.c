@@ -49,10 +49,13 @@ static void test_all_facts(void **state)
     f = known_find(k, &a);
     assert_true(f.key == KNOWN_KEY_UNSEEN && f.has_cluster && f.verified == 9);
     assert_int_equal(known_own_cluster(k), 77);
+    known_set_damaged_stored(k, 78);
+    assert_int_equal(known_damaged_stored(k), 78);
     known_forget_all(k);
     f = known_find(k, &a);
     assert_true(!f.has_cluster && f.verified == 0);
     assert_int_equal(known_own_cluster(k), 0);
+    assert_int_equal(known_damaged_stored(k), 0);
     known_free(k);
 }
 

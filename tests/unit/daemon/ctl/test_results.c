@@ -111,10 +111,13 @@ static void test_done(void **state)
     backup.revision_after = INT64_MAX;
     backup.attempts = UINT32_MAX;
     backup.doubt = text("old");
+    backup.structure = text("sound");
+    backup.compact_revision = -1;
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":null,\"snapshot_size\":0,\"stored_size\":0,\"elapsed_ms\":0,"
                    "\"encrypted\":false,\"endpoint\":\"\",\"member\":\"\",\"etcd_version\":\"\",\"revision_before\":-1,"
                    "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0,\"doubt\":\"old\","
-                   "\"storage_version\":\"\",\"compressed\":false}\n",
+                   "\"storage_version\":\"\",\"compressed\":false,\"structure\":\"sound\",\"structure_why\":\"\","
+                   "\"revision\":0,\"compact_revision\":-1,\"revisions\":0,\"free\":0}\n",
             results_done(&done));
     done.result_case = CONTROL__DONE__RESULT_RESTORE;
     done.restore = &restore;

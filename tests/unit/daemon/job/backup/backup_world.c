@@ -70,7 +70,7 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
 
 static void (*const events[])(void) = {world_on_session, world_on_session_lost, world_on_status, world_on_chunk,
         world_on_chunk, world_on_snapshot_end, world_on_stage, world_on_stage, world_on_room, world_on_upload,
-        world_on_commit, world_on_abort, world_on_key, world_on_claim, world_on_predecessor};
+        world_on_commit, world_on_abort, world_on_key, world_on_mark, world_on_claim, world_on_predecessor};
 
 int world_open(void)
 {
@@ -99,7 +99,8 @@ static void tell_done(void *ctx, const struct job_result *result, const struct e
     w.end->succeeded = err == NULL;
     if (err)
         w.end->err = *err;
-    else
+    MUST(result->backup->is_stored_damaged == w.end->is_marked);
+    if (!err)
         MUST(result->backup->name[0] && result->backup->stored_size == upload.size);
 }
 
@@ -121,11 +122,13 @@ static void begin(uint64_t seed, bool encrypted, const struct world_odds *odds, 
     memset(&predecessor, 0, sizeof(predecessor));
     memset(&upload, 0, sizeof(upload));
     memset(&key, 0, sizeof(key));
+    memset(&mark, 0, sizeof(mark));
     memset(&w, 0, sizeof(w));
     memset(end, 0, sizeof(*end));
     w.seed = w.random = seed;
     w.odds = *odds;
     w.end = end;
+    end->accepts_damaged = seed % 2;
     w.conf.s3.objects_prefix = (char *)(uintptr_t) "backup";
     w.conf.compression = chance(2) ? CONF_COMPRESSION_ZSTD : CONF_COMPRESSION_NONE;
     w.conf.compression_level = 7;
@@ -139,9 +142,11 @@ static void check_end(void)
 
     MUST(uv_run(&loop, UV_RUN_DEFAULT) == 0 && !uv_loop_alive(&loop));
     MUST(session.life != ALIVE && snapshot.life != ALIVE && stage.life != ALIVE && upload.life != ALIVE &&
-            key.life != ALIVE && claim.life != ALIVE && predecessor.life != ALIVE && w.core_users == 0);
+            key.life != ALIVE && claim.life != ALIVE && predecessor.life != ALIVE && mark.life != ALIVE &&
+            w.core_users == 0);
     MUST(!claim.may_be_there); /* it is released, whatever came */
     end->visible = upload.taken;
+    end->is_damaged = stage.is_damaged;
     end->key_is_there = key.is_stored;
 }
 
@@ -149,10 +154,11 @@ void world_run(uint64_t seed, bool encrypted, const struct world_odds *odds, str
 {
     const struct job_sink sink = {.ctx = &w, .progress = tell_progress, .note = tell_note, .done = tell_done};
     struct err e = ERR_INIT;
+    struct backup_spec spec = {.instant = 1733520145, .accepts_damaged = seed % 2};
     struct backup *b;
 
     begin(seed, encrypted, odds, end);
-    b = backup_start((struct core *)(void *)&w.core_users, 1733520145, &sink, &e);
+    b = backup_start((struct core *)(void *)&w.core_users, &spec, &sink, &e);
     MUST(b && !end->told);
     while (!end->told) {
         MUST(end->events++ < 100000);

@@ -22,7 +22,10 @@ struct world_end {
     bool known_visible; /* and the store said so at last */
     bool key_is_there;
     bool was_looked_at; /* key and dump, behind the commit */
-    bool is_no_pair;    /* dump and key were not seen to belong together */
+    bool is_damaged;    /* the database, as it went by */
+    bool accepts_damaged;
+    bool is_marked;  /* as damaged: the mark was asked for, behind the commit */
+    bool is_no_pair; /* dump and key were not seen to belong together */
     bool key_removed;
     bool cancelled; /* it was asked to stop */
     unsigned events;

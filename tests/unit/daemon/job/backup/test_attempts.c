@@ -3,6 +3,7 @@
 
 #include <uv.h>
 
+#include "base/timestamp.h"
 #include "core/known.h"
 #include "core/leftovers.h"
 #include "job/backup/attempts.h"
@@ -66,14 +67,16 @@ int64_t core_new_instant(struct core *c)
 struct backup {
     struct job_sink sink;
     unsigned started;
-    bool cancelled;
+    bool cancelled, accepts_damaged;
 };
 static struct backup backup;
 
-struct backup *backup_start(struct core *core, int64_t instant, const struct job_sink *sink, struct err *e)
+struct backup *backup_start(
+        struct core *core, const struct backup_spec *spec, const struct job_sink *sink, struct err *e)
 {
     (void)core, (void)e;
-    assert_int_not_equal(instant, 0);
+    assert_int_not_equal(spec->instant, 0);
+    backup.accepts_damaged = spec->accepts_damaged;
     backup.sink = *sink;
     backup.started++;
     return &backup;
@@ -121,6 +124,20 @@ struct known *core_known(const struct core *c)
 {
     (void)c;
     return NULL;
+}
+
+static int64_t damaged_stored;
+
+void known_set_damaged_stored(struct known *k, int64_t when)
+{
+    (void)k;
+    damaged_stored = when;
+}
+
+int64_t known_damaged_stored(const struct known *k)
+{
+    (void)k;
+    return damaged_stored;
 }
 
 uint64_t known_own_cluster(const struct known *k)
@@ -219,6 +236,8 @@ static int set_up(void **state)
     backup = (struct backup){0};
     guard = (struct key_guard){0};
     conf.etcd.retries = 2;
+    conf.etcd.n_endpoints = 0;
+    damaged_stored = 0;
     core_users = 0;
     member_failed = false;
     left = BACKUP_LEFT_NONE;
@@ -254,6 +273,18 @@ static void await_backup(unsigned number)
 {
     while (backup.started < number)
         (void)uv_run(&loop, UV_RUN_ONCE);
+}
+
+/* One whose database is damaged: stored, if it may be. */
+static void end_damaged(void)
+{
+    struct err e = ERR_INIT;
+    struct backup_result result = {.name = "n", .was_inspected = true, .member_failed = true};
+
+    result.facts.structure = BOLT_DAMAGED;
+    result.is_stored_damaged = backup.accepts_damaged;
+    err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "damaged");
+    backup.sink.done(backup.sink.ctx, &(struct job_result){.backup = &result}, &e);
 }
 
 static void end_backup(enum err_kind kind)
@@ -304,6 +335,60 @@ static void there_are_not_more_than_were_asked_for(void **state)
     expect_error(&told.err, ERR_TRANSIENT, "attempt 3 of at most 3: broken");
     assert_int_equal(told.result.attempts, 3);
     assert_int_equal(told.result.read_ms, 30);
+}
+
+/* Each member is asked, whatever `retries` says, and only the last one's is taken; and it is no success. */
+static void damaged_databases_are_taken_last(void **state)
+{
+    (void)state;
+    conf.etcd.n_endpoints = 3;
+    conf.etcd.retries = 0;
+    damaged_stored = 0;
+    (void)start();
+    for (unsigned n = 1; n <= 3; n++) {
+        await_backup(n);
+        assert_int_equal(backup.accepts_damaged, n == 3);
+        end_damaged();
+    }
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_INTEGRITY, "damaged");
+    assert_true(told.result.is_stored_damaged && damaged_stored > 0);
+}
+
+/* A sound one ends it. */
+static void a_sound_member_is_found(void **state)
+{
+    (void)state;
+    conf.etcd.n_endpoints = 3;
+    conf.etcd.retries = 0;
+    damaged_stored = 0;
+    (void)start();
+    for (unsigned n = 1; n <= 3; n++) {
+        await_backup(n);
+        if (n == 3)
+            end_backup(ERR_NONE);
+        else
+            end_damaged();
+    }
+    assert_int_equal(told.err.kind, ERR_NONE);
+    assert_int_equal(damaged_stored, 0);
+}
+
+/* Behind one address there may be several; and what was stored a moment ago is not stored again. */
+static void damaged_databases_are_not_piled_up(void **state)
+{
+    (void)state;
+    conf.etcd.n_endpoints = 1;
+    damaged_stored = timestamp_now() - 10;
+    (void)start();
+    for (unsigned n = 1; n <= 2; n++) {
+        await_backup(n);
+        assert_false(backup.accepts_damaged);
+        end_damaged();
+    }
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_INTEGRITY, "damaged");
+    damaged_stored = 0;
 }
 
 static void what_another_cannot_mend_is_final(void **state)
@@ -562,6 +647,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(attempts_are_numbered, set_up, tear_down),
             cmocka_unit_test_setup_teardown(there_are_not_more_than_were_asked_for, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(damaged_databases_are_taken_last, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(a_sound_member_is_found, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(damaged_databases_are_not_piled_up, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_another_cannot_mend_is_final, set_up, tear_down),
             cmocka_unit_test_setup_teardown(wrong_bytes_are_asked_of_each_member_once, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_stays_in_the_bucket_is_told_once, set_up, tear_down),

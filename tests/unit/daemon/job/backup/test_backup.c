@@ -31,7 +31,11 @@ static void judge(uint64_t seed, bool encrypted, const struct world_end *end)
 
     if (end->succeeded && !end->visible)
         wrong = "success is told of what is not there";
-    if (!end->succeeded && end->known_visible && !end->is_no_pair)
+    if (end->is_damaged && (end->succeeded || (end->visible && !end->accepts_damaged)))
+        wrong = "a damaged database is told of as a backup";
+    if (end->is_damaged && end->known_visible && !end->is_marked && !end->is_no_pair)
+        wrong = "a damaged database without a mark";
+    if (!end->succeeded && end->known_visible && !end->is_no_pair && !end->is_marked)
         wrong = "a failure is told of what is there";
     if (end->succeeded && encrypted && !end->was_looked_at)
         wrong = "success is told of what was not looked at";
@@ -53,7 +57,7 @@ static void judge(uint64_t seed, bool encrypted, const struct world_end *end)
 
 /* How the worlds ended: all ends must have been seen, or the test is not worth its name. */
 struct seen {
-    unsigned succeeded, failed, cancelled, removed, committed_and_failed, lone_keys;
+    unsigned succeeded, failed, cancelled, removed, committed_and_failed, lone_keys, marked, refused;
 };
 
 static struct seen run_many(uint64_t first, const struct world_odds *odds)
@@ -71,6 +75,8 @@ static struct seen run_many(uint64_t first, const struct world_odds *odds)
         seen.cancelled += !end.succeeded && end.err.kind == ERR_CANCELLED;
         seen.removed += end.key_removed;
         seen.committed_and_failed += end.committed && !end.succeeded;
+        seen.marked += end.is_marked;
+        seen.refused += end.is_damaged && !end.accepts_damaged;
         seen.lone_keys += end.key_is_there && !end.visible;
     }
     return seen;
@@ -102,8 +108,8 @@ static void test_failures(void **state)
     struct seen seen = run_many(200000, &(struct world_odds){.failure = 10});
 
     (void)state;
-    assert_true(seen.succeeded > WORLDS / 10 && seen.failed > WORLDS / 10 && seen.removed > 5);
-    assert_true(seen.committed_and_failed > 0);
+    assert_true(seen.succeeded > WORLDS / 10 && seen.failed > WORLDS / 10 && seen.removed > 3);
+    assert_true(seen.committed_and_failed > 0 && seen.marked > 0 && seen.refused > 0);
     assert_int_equal(seen.cancelled, 0);
 }
 

@@ -14,6 +14,7 @@
 #include "job/backup/seal_worker.h"
 #include "job/restore/output_file.h"
 #include "job/restore/unseal_worker.h"
+#include "made_up.h"
 #include "seal/key.h"
 #include "seal/seal.h"
 #include "seal/unseal.h"
@@ -23,7 +24,8 @@ enum { MIB = 1 << 20 };
 
 static uv_loop_t loop;
 static struct secret *key;
-static int level; /* of compression, in the test that runs; 0: none */
+static int level;                   /* of compression, in the test that runs; 0: none */
+static struct keyspace_facts facts; /* of what went through the stage last */
 
 static int setup(void **state)
 {
@@ -64,6 +66,7 @@ static struct buf make_snapshot_of(unsigned kinds, size_t len, bool wrong)
         x = x * 6364136223846793005u + 1442695040888963407u;
         b.data[i] = (uint8_t)((x >> 48) % kinds);
     }
+    made_up_frame(b.data, len);
     SHA256(b.data, len, b.data + len);
     b.data[len + 31] ^= wrong;
     b.len = len + 32;
@@ -141,6 +144,7 @@ static struct buf seal_worker_all(struct bytes plain, const struct secret *with,
     *verdict = ERR_INIT;
     if (seal_worker_verdict(s, &e) < 0)
         *verdict = e;
+    facts = seal_worker_facts(s);
     seal_worker_free(s);
     return out;
 }
@@ -228,17 +232,17 @@ static void expect_file(struct bytes plain)
 /* etcd's snapshots are pages and a trailer; the trailer falls before, across and after the border of a chunk, and the
  * pieces that are fetched are one chunk and many. */
 static const size_t sizes[] = {
-        512,
+        3 * 4096,
         32 * 1024,
-        MIB - 512,
+        MIB - 4096,
         MIB,
-        MIB + 512,
-        2 * MIB - 512,
+        MIB + 4096,
+        2 * MIB - 4096,
         2 * MIB,
-        4 * MIB - 512,
+        4 * MIB - 4096,
         4 * MIB,
-        4 * MIB + 512,
-        9 * MIB - 512,
+        4 * MIB + 4096,
+        9 * MIB - 4096,
 };
 
 static void test_compressed_there_and_back(void **state)
@@ -253,7 +257,7 @@ static void test_compressed_there_and_back(void **state)
             stored = seal_worker_all(buf_bytes(&plain), with, &verdict);
             expect_error(&verdict, ERR_NONE, "");
             if (way & 1)
-                assert_true(stored.len > plain.len);
+                assert_true(stored.len > plain.len - 3 * 4096); /* the front is zeros */
             else
                 assert_true(stored.len < plain.len / 3 + 9000);
             assert_int_equal((with ? unseal_plain_size(stored.len) : stored.len) % COMPRESS_UNIT, COMPRESS_REST);
@@ -419,7 +423,7 @@ static void test_tampered(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(tamperings); i++) {
-        struct buf plain = make_snapshot(5 * MIB + 512, false), stored;
+        struct buf plain = make_snapshot(5 * MIB + 4096, false), stored;
         struct err verdict, e;
 
         stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
@@ -508,7 +512,7 @@ static void test_announced_size(void **state)
 
 static void test_another_key(void **state)
 {
-    struct buf plain = make_snapshot(512, false), stored;
+    struct buf plain = make_snapshot(3 * 4096, false), stored;
     struct err verdict, e = ERR_INIT;
     _cleanup_secret_ struct secret *other = key_new_data(&e);
 
@@ -519,6 +523,31 @@ static void test_another_key(void **state)
     e = unseal_worker_all(buf_bytes(&stored), NULL); /* sealed, taken for plain */
     assert_int_equal(e.kind, ERR_INTEGRITY);
     expect_nothing();
+    buf_reset(&plain);
+    buf_reset(&stored);
+}
+
+/* ---- a damaged database ---- */
+
+/* etcd's SHA-256 is right, and what it is of is not. */
+static void test_damaged(void **state)
+{
+    struct buf plain = make_snapshot(2 * MIB, false), stored;
+    struct err verdict, e = ERR_INIT;
+
+    (void)state;
+    plain.data[2 * 4096 + 8] = 0x10; /* the root is no leaf any more */
+    SHA256(plain.data, 2 * MIB, plain.data + 2 * MIB);
+    stored = seal_worker_all(buf_bytes(&plain), key, &verdict);
+    expect_error(&verdict, ERR_NONE, ""); /* it is what etcd sent */
+    assert_int_equal(facts.structure, BOLT_DAMAGED);
+    assert_string_equal(facts.why, "page 2: it is neither a branch nor a leaf");
+    e = unseal_worker_all(buf_bytes(&stored), key);
+    expect_error(&e, ERR_INTEGRITY, "the database in it is damaged: page 2: it is neither a branch nor a leaf");
+    expect_nothing();
+    e = unseal_worker_as(buf_bytes(&stored), stored.len, key, true); /* who asks for it gets it */
+    expect_error(&e, ERR_NONE, "");
+    expect_file(buf_bytes(&plain));
     buf_reset(&plain);
     buf_reset(&stored);
 }
@@ -539,8 +568,10 @@ static void test_no_memory(void **state)
         failing_arm(++n);
         s = seal_worker_new(&loop, &(struct seal_worker_spec){.data_key = key, .compression_level = level}, &e);
         reached = failing_disarm();
-        assert_true(!s == reached);
-        assert_true(!reached || e.kind == ERR_RESOURCE);
+        assert_true(s || reached);
+        assert_true(s || e.kind == ERR_RESOURCE);
+        if (s && reached) /* without memory for it there is no look, and a backup all the same */
+            assert_string_equal(seal_worker_facts(s).why, "there was no memory to look at it");
         seal_worker_free(s);
     } while (reached);
     n = 0;
@@ -551,8 +582,8 @@ static void test_no_memory(void **state)
         failing_arm(++n);
         u = unseal_worker_new(&loop, &spec, &e);
         reached = failing_disarm();
-        assert_true(!u == reached);
-        assert_true(!reached || e.kind == ERR_RESOURCE);
+        assert_true(u || reached);
+        assert_true(u || e.kind == ERR_RESOURCE);
         unseal_worker_free(u);
     } while (reached);
 }
@@ -570,6 +601,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_plain_compressed_and_tampered, setup_compressed, teardown),
             cmocka_unit_test_setup_teardown(test_announced_size, setup, teardown),
             cmocka_unit_test_setup_teardown(test_another_key, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
             cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
             cmocka_unit_test_setup_teardown(test_no_memory, setup_compressed, teardown),
     };

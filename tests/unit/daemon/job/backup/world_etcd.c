@@ -38,7 +38,7 @@ void etcd_session_blame(struct etcd_session *s, const struct err *why)
 
 void etcd_session_praise(struct etcd_session *s)
 {
-    MUST((void *)s == &session && session.life == ALIVE && stage.verdict_is_good);
+    MUST((void *)s == &session && session.life == ALIVE && stage.verdict_is_good && !stage.is_damaged);
 }
 
 void etcd_session_close(struct etcd_session *s)
@@ -151,7 +151,15 @@ int seal_worker_verdict(struct seal_worker *s, struct err *e)
     MUST((void *)s == &stage && stage.life == ALIVE && !stage.works && stage.done == snapshot.chunks &&
             stage.more == 0);
     stage.verdict_is_good = !happens(w.odds.failure);
+    stage.is_damaged = happens(w.odds.failure);
     return stage.verdict_is_good ? 0 : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "SHA-256 does not match");
+}
+
+struct keyspace_facts seal_worker_facts(const struct seal_worker *s)
+{
+    MUST((const void *)s == &stage && stage.life == ALIVE && !stage.works && stage.done == snapshot.chunks);
+    return (struct keyspace_facts){
+            .structure = stage.is_damaged ? BOLT_DAMAGED : BOLT_SOUND, .why = "page 7: it is broken"};
 }
 
 void seal_worker_free(struct seal_worker *s)

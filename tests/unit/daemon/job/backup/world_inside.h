@@ -12,6 +12,7 @@
 #include "core/leftovers.h"
 #include "etcd/snapshot.h"
 #include "job/backup/claim.h"
+#include "job/backup/damage_mark.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
 #include "job/backup/predecessor.h"
@@ -69,7 +70,7 @@ extern struct world_snapshot snapshot;
 
 struct world_stage {
     enum life life;
-    bool works, verdict_is_good;
+    bool works, verdict_is_good, is_damaged;
     struct bytes in;
     unsigned done;
     unsigned more; /* runs until all has come out, of what is compressed */
@@ -104,6 +105,13 @@ struct world_upload {
 };
 extern struct world_upload upload;
 
+struct world_mark {
+    enum life life;
+    void *ctx;
+    void (*on_done)(void *ctx, const struct err *err);
+};
+extern struct world_mark mark;
+
 struct world_key {
     enum life life;
     struct key_object_spec spec;
@@ -128,4 +136,5 @@ void world_on_upload(void);
 void world_on_commit(void);
 void world_on_abort(void);
 void world_on_key(void);
+void world_on_mark(void);
 void world_on_claim(void);

@@ -4,6 +4,7 @@ struct world_claim claim;
 struct world_predecessor predecessor;
 struct world_upload upload;
 struct world_key key;
+struct world_mark mark;
 
 /* ---- the claim ---- */
 
@@ -374,4 +375,40 @@ void world_on_predecessor(void)
         return;
     predecessor.has_told = true;
     predecessor.spec.on_done(predecessor.spec.ctx, happens(500) ? "of another cluster" : NULL);
+}
+
+/* ---- the mark of a damaged database ---- */
+
+struct damage_mark *damage_mark_put(struct core *core, const char *dump, void *ctx,
+        void (*on_done)(void *ctx, const struct err *err), struct err *e)
+{
+    (void)core;
+    MUST(mark.life == NONE && dump[0] && stage.is_damaged && w.end->accepts_damaged && upload.taken);
+    w.end->is_marked = true;
+    if (goes_wrong(e, "no mark"))
+        return NULL;
+    mark.life = ALIVE;
+    mark.ctx = ctx;
+    mark.on_done = on_done;
+    return (struct damage_mark *)(void *)&mark;
+}
+
+void damage_mark_free(struct damage_mark *m)
+{
+    if (!m)
+        return;
+    MUST((void *)m == &mark && mark.life == ALIVE);
+    mark.life = FREED;
+}
+
+void world_on_mark(void)
+{
+    void (*tell)(void *ctx, const struct err *err) = TAKE_PTR(mark.on_done);
+    struct err e = ERR_INIT;
+    bool wrong;
+
+    if (mark.life != ALIVE || !tell)
+        return;
+    wrong = goes_wrong(&e, "no mark");
+    tell(mark.ctx, wrong ? &e : NULL);
 }
