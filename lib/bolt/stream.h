@@ -44,13 +44,13 @@ struct bolt_bucket_seen {
 
 struct bolt_report {
     enum bolt_structure structure;
-    enum bolt_fault fault; /* the first one; BOLT_FINE if sound */
-    uint64_t page;         /* where */
-    char why[BOLT_WHY_MAX];         /* both in words: "page 17: its keys are not in order"; "" if sound */
-    struct bolt_meta meta; /* all zeros if it could not be read */
-    uint64_t n_used;       /* pages that are in use, metas and freelist included; 0 unless sound */
-    uint64_t memory;       /* bytes that the book took */
-    size_t n_buckets;      /* if sound */
+    enum bolt_fault fault;  /* the first one; BOLT_FINE if sound */
+    uint64_t page;          /* where */
+    char why[BOLT_WHY_MAX]; /* both in words: "page 17: its keys are not in order"; "" if sound */
+    struct bolt_meta meta;  /* all zeros if it could not be read */
+    uint64_t n_used;        /* pages that are in use, metas and freelist included; 0 unless sound */
+    uint64_t memory;        /* bytes that the book took */
+    size_t n_buckets;       /* if sound */
     struct bolt_bucket_seen buckets[BOLT_BUCKETS_MAX];
 };
 

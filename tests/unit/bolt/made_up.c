@@ -484,7 +484,8 @@ void made_up_frame(uint8_t *bytes, uint64_t len)
 {
     struct made_up m = {.page_size = 4096, .n_pages = len / 4096, .bytes = bytes};
 
-    memset(bytes, 0, 3 * 4096);
+    for (size_t page = 0; page < 3; page++)
+        memset(bytes + page * 4096, 0, 80);
     m.used = must(calloc(m.n_pages, 1));
     write_metas(&m, 7, 2, UINT64_MAX);
     put64(bytes + 2 * 4096, 2);

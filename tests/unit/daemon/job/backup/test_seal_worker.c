@@ -257,7 +257,7 @@ static void test_compressed_there_and_back(void **state)
             stored = seal_worker_all(buf_bytes(&plain), with, &verdict);
             expect_error(&verdict, ERR_NONE, "");
             if (way & 1)
-                assert_true(stored.len > plain.len - 3 * 4096); /* the front is zeros */
+                assert_true(stored.len > plain.len);
             else
                 assert_true(stored.len < plain.len / 3 + 9000);
             assert_int_equal((with ? unseal_plain_size(stored.len) : stored.len) % COMPRESS_UNIT, COMPRESS_REST);
