@@ -10,7 +10,7 @@ _etcd_backupctl() {
     local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
     local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check'
     local ls="$look -l --long --prefixes" get="$look --output --history --binary"
-    local diff="$look --to --to-rev" export="$look --etcdctl"
+    local diff="$look --to --to-rev --live" export="$look --etcdctl"
     local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
     local prune='-a --max-age -i --min-count --dry-run --allow-other-keys'
 

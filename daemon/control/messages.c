@@ -279,6 +279,36 @@ static bool says_how_far(const struct job_result *result)
     return result->rotate || (result->prune && result->prune->has_begun);
 }
 
+int message_live_key(struct buf *out, const struct etcd_messages_key *key, struct err *e)
+{
+    Control__LiveKey m = CONTROL__LIVE_KEY__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    if (key->name.len > WIRE_FRAME_MAX / 2)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "etcd has a key whose name has %zu bytes: that is longer than can be told", key->name.len);
+    m.name = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)key->name.data, .len = key->name.len};
+    m.create_revision = key->create_revision;
+    m.mod_revision = key->mod_revision;
+    reply.body_case = CONTROL__REPLY__BODY_LIVE_KEY;
+    reply.live_key = &m;
+    return append(out, &reply, e);
+}
+
+int message_live(struct buf *out, int64_t revision, struct err *e)
+{
+    Control__LiveResult result = CONTROL__LIVE_RESULT__INIT;
+    Control__Done done = CONTROL__DONE__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    result.revision = revision;
+    done.result_case = CONTROL__DONE__RESULT_LIVE;
+    done.live = &result;
+    reply.body_case = CONTROL__REPLY__BODY_DONE;
+    reply.done = &done;
+    return append(out, &reply, e);
+}
+
 static void fill_look(Control__LookResult *m, const struct look_result *r)
 {
     m->name = text(r->name);

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "core/core.h"
+#include "etcd/messages.h"
 #include "job/list/inventory.h"
 #include "jobs.h"
 #include "timer/cycle.h"
@@ -20,6 +21,12 @@ int message_planned(struct buf *out, const struct planned *p, struct err *e);
 int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e);
 
 int message_entry(struct buf *out, const struct inventory_entry *entry, struct known *known, struct err *e);
+
+/* Errors also: ERR_CONFIG: its name is too long for a message. */
+int message_live_key(struct buf *out, const struct etcd_messages_key *key, struct err *e);
+
+/* The end of them, at that revision. */
+int message_live(struct buf *out, int64_t revision, struct err *e);
 
 /* The end of a request: the result (all its members NULL: done, with nothing to say), or the failure, or both, of a
  * rotation and of a prune that had begun to delete. */

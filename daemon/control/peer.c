@@ -15,6 +15,7 @@
 #include "core/arena.h"
 #include "core/log.h"
 #include "job/list/inventory.h"
+#include "job/look/live.h"
 
 enum {
     LIST_BATCH = 256, /* entries written at a time */
@@ -47,6 +48,10 @@ struct peer {
 
     struct inventory *inventory;
     bool is_listing; /* the inventory is being made; else it is being shown */
+
+    struct live *live;
+    bool has_page; /* of its keys, which is on its way to the client */
+    struct err live_trouble;
 };
 
 static void flush(struct peer *p);
@@ -79,6 +84,14 @@ static void drop_inventory(struct peer *p)
     p->is_listing = false;
 }
 
+static void drop_live(struct peer *p)
+{
+    if (!p->live)
+        return;
+    live_free(TAKE_PTR(p->live));
+    core_release(p->spec.core);
+}
+
 static void wait_no_more(struct peer *p)
 {
     if (p->state == WAITING)
@@ -93,6 +106,7 @@ void peer_close(struct peer *p)
     wait_no_more(p);
     p->state = CLOSING;
     drop_inventory(p);
+    drop_live(p);
     if (p->watching) {
         /* A backup is as good without somebody watching; nobody wants half the disk filled for him after he left. */
         if (p->is_for_us || p->spec.is_private)
@@ -153,6 +167,22 @@ static void write_more_entries(struct peer *p)
     flush(p); /* on_written brings us back */
 }
 
+static void end_live(struct peer *p, const struct err *err)
+{
+    drop_live(p);
+    end_with(p, NULL, err);
+}
+
+/* One page at a time: etcd is asked for the next when the client has taken this one. */
+static void ask_for_more_keys(struct peer *p)
+{
+    struct err e = ERR_INIT;
+
+    p->has_page = false;
+    if (live_next(p->live, &e) < 0)
+        end_live(p, &e);
+}
+
 static void on_written(void *ctx)
 {
     struct peer *p = ctx;
@@ -162,6 +192,8 @@ static void on_written(void *ctx)
         peer_close(p);
     else if (p->inventory && !p->is_listing && is_empty)
         write_more_entries(p);
+    else if (p->live && p->has_page && is_empty)
+        ask_for_more_keys(p);
     else
         flush(p);
 }
@@ -221,6 +253,43 @@ static void on_inventory(void *ctx, const struct err *err)
     }
     drop_inventory(p);
     end_with(p, NULL, err);
+}
+
+/* What cannot be told ends it, but not here (live.h). */
+static void on_live_key(void *ctx, const struct etcd_messages_key *key)
+{
+    struct peer *p = ctx;
+
+    if (p->live_trouble.kind == ERR_NONE)
+        (void)message_live_key(channel_out(p->channel), key, &p->live_trouble);
+}
+
+static void on_live_page(void *ctx)
+{
+    struct peer *p = ctx;
+
+    p->has_page = true;
+    if (p->live_trouble.kind != ERR_NONE)
+        end_live(p, &p->live_trouble);
+    else
+        flush(p); /* on_written brings us back */
+}
+
+static void on_live_done(void *ctx, int64_t revision, const struct err *err)
+{
+    struct peer *p = ctx;
+    struct err e = ERR_INIT;
+
+    if (!err && p->live_trouble.kind != ERR_NONE)
+        err = &p->live_trouble;
+    if (err) {
+        e = *err; /* which may be what is dropped */
+        end_live(p, &e);
+        return;
+    }
+    drop_live(p);
+    p->state = ENDING;
+    queued(p, message_live(channel_out(p->channel), revision, &e));
 }
 
 /* ---- what clients ask ---- */
@@ -338,6 +407,24 @@ static int start_list(struct peer *p, struct err *e)
     return -1;
 }
 
+static int start_live(struct peer *p, const Control__Live *m, struct err *e)
+{
+    struct live_spec spec = {.prefix = {.data = m->prefix.data, .len = m->prefix.len},
+            .ctx = p,
+            .on_key = on_live_key,
+            .on_page = on_live_page,
+            .on_done = on_live_done};
+
+    if (!p->spec.is_trusted)
+        return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "only root and the daemon's own user may see etcd's keys");
+    core_acquire(p->spec.core);
+    p->live = live_start(p->spec.core, &spec, e);
+    if (p->live)
+        return 0;
+    core_release(p->spec.core);
+    return -1;
+}
+
 static int start_status(struct peer *p, struct err *e)
 {
     struct cycle_state cycle = {.schedule = ""};
@@ -359,9 +446,10 @@ static void on_cancel(struct peer *p)
 
     if (p->watching)
         jobs_cancel(p->spec.jobs, &p->watch);
-    if (!p->inventory && p->state != WAITING)
+    if (!p->inventory && !p->live && p->state != WAITING)
         return;
     drop_inventory(p);
+    drop_live(p);
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
     end_with(p, NULL, &e);
 }
@@ -393,6 +481,9 @@ static void on_request(struct peer *p, const Control__Request *m)
         break;
     case CONTROL__REQUEST__BODY_LOOK:
         started = start_look(p, m->look, &sink, &e);
+        break;
+    case CONTROL__REQUEST__BODY_LIVE:
+        started = start_live(p, m->live, &e);
         break;
     case CONTROL__REQUEST__BODY_LIST:
         started = start_list(p, &e);

@@ -5,7 +5,7 @@
 #pragma once
 
 enum purpose {
-    PURPOSE_BACKUP, /* all of it */
+    PURPOSE_BACKUP, /* all of it; also to see what etcd has now */
     PURPOSE_CHANGE, /* change the bucket: no file of etcd's */
     PURPOSE_READ,   /* as above, and secrets that all users can read are worth a warning and no refusal */
 };

@@ -8,8 +8,9 @@
 #include "ctl/key_text.h"
 #include "ctl/look.h"
 #include "ctl/show.h"
+#include "ctl/talk.h"
 
-enum { OPT_TO = 256, OPT_TO_REVISION };
+enum { OPT_TO = 256, OPT_TO_REVISION, OPT_LIVE };
 
 enum { SAME = 0, DIFFERENT = 1, TROUBLE = 2 };
 
@@ -17,18 +18,21 @@ const struct option diff_options[] = {
         LOOK_OPTIONS,
         {"to", required_argument, NULL, OPT_TO},
         {"to-rev", required_argument, NULL, OPT_TO_REVISION},
+        {"live", no_argument, NULL, OPT_LIVE},
         {0},
 };
 
 const char diff_usage[] =
         "      --to OTHER               what it is compared with: another backup (its time or name), with --file\n"
         "                               another snapshot on disk; default: the same one, at --to-rev\n"
-        "      --to-rev N               that as it was at this revision; default: the last one\n" LOOK_USAGE;
+        "      --to-rev N               that as it was at this revision; default: the last one\n"
+        "      --live                   with etcd as it is now: names and revisions alone are asked for\n" LOOK_USAGE;
 
 static struct {
     struct look from;
     const char *to;
     uint64_t to_revision;
+    bool is_live;
 } diff = {.from = LOOK_INIT};
 
 int diff_set(int letter, const char *value)
@@ -41,6 +45,9 @@ int diff_set(int letter, const char *value)
         return *value ? 0 : -1;
     case OPT_TO_REVISION:
         return word_count("--to-rev", value, &diff.to_revision);
+    case OPT_LIVE:
+        diff.is_live = true;
+        return 0;
     default:
         return look_set(&diff.from, letter, value);
     }
@@ -86,12 +93,13 @@ struct counts {
     uint64_t added, removed, changed;
 };
 
-static void put_side(bool *first, const char *revision, const char *size, const struct key_value *kv)
+/* A side of which the values are not known has no sizes. */
+static void put_side(bool *first, const char *revision, const char *size, const struct key_value *kv, bool has_value)
 {
     json_name(stdout, first, revision);
     (void)(kv ? printf("%" PRId64, kv->mod_revision) : printf("null"));
     json_name(stdout, first, size);
-    (void)(kv ? printf("%zu", kv->value.len) : printf("null"));
+    (void)(kv && has_value ? printf("%zu", kv->value.len) : printf("null"));
 }
 
 /* Either may be NULL: it is not there. */
@@ -109,8 +117,8 @@ static void put_change(const struct ctl *ctl, const struct key_value *from, cons
     }
     json_text(stdout, &first, "change", word);
     key_text_json(stdout, &first, "key", key);
-    put_side(&first, "mod_revision", "size", from);
-    put_side(&first, "to_mod_revision", "to_size", to);
+    put_side(&first, "mod_revision", "size", from, true);
+    put_side(&first, "to_mod_revision", "to_size", to, !diff.is_live);
     (void)puts("}");
 }
 
@@ -120,6 +128,14 @@ static bool is_same(const struct key_value *a, const struct key_value *b)
     return a->mod_revision == b->mod_revision && a->create_revision == b->create_revision &&
            a->value.len == b->value.len &&
            (a->value.len == 0 || memcmp(a->value.data, b->value.data, a->value.len) == 0);
+}
+
+static void count(const struct ctl *ctl, const struct key_value *from, const struct key_value *to, struct counts *n)
+{
+    put_change(ctl, from, to);
+    n->removed += !to;
+    n->added += !from;
+    n->changed += from && to;
 }
 
 /* Both in the order of their keys. */
@@ -135,11 +151,82 @@ static void compare(const struct ctl *ctl, struct side *a, struct side *b, struc
         b->next += order >= 0;
         if (order == 0 && is_same(&from, &to))
             continue;
-        put_change(ctl, order <= 0 ? &from : NULL, order >= 0 ? &to : NULL);
-        n->removed += order < 0;
-        n->added += order > 0;
-        n->changed += order == 0;
+        count(ctl, order <= 0 ? &from : NULL, order >= 0 ? &to : NULL, n);
     }
+}
+
+/* ---- with etcd as it is ---- */
+
+struct live_view {
+    const struct ctl *ctl;
+    struct side *side;
+    struct counts *counts;
+    int64_t revision;
+};
+
+/* Those of the backup that come before a key, or all that are left, are not there any more. */
+static void pass_removed(struct live_view *v, const struct bytes *before)
+{
+    struct key_value from;
+
+    for (; peek(v->side, &from) && (!before || bolt_key_compare(from.key, *before) < 0); v->side->next++)
+        count(v->ctl, &from, NULL, v->counts);
+}
+
+static void on_live_key(void *ctx, const Control__LiveKey *key)
+{
+    struct live_view *v = ctx;
+    const struct key_value to = {.key = {.data = key->name.data, .len = key->name.len},
+            .create_revision = key->create_revision,
+            .mod_revision = key->mod_revision};
+    struct key_value from;
+
+    pass_removed(v, &to.key);
+    if (!peek(v->side, &from) || bolt_key_compare(from.key, to.key) != 0) {
+        count(v->ctl, NULL, &to, v->counts);
+        return;
+    }
+    v->side->next++;
+    if (from.mod_revision != to.mod_revision || from.create_revision != to.create_revision)
+        count(v->ctl, &from, &to, v->counts);
+}
+
+static void on_note(void *ctx, const Control__Note *note)
+{
+    (void)ctx;
+    show_note(note->text);
+}
+
+static void on_live_done(void *ctx, const Control__Done *done)
+{
+    struct live_view *v = ctx;
+
+    if (done->result_case != CONTROL__DONE__RESULT_LIVE)
+        return;
+    pass_removed(v, NULL);
+    v->revision = done->live->revision;
+}
+
+static int compare_live(const struct ctl *ctl, struct side *side, struct counts *n)
+{
+    struct live_view v = {.ctl = ctl, .side = side, .counts = n};
+    struct talk t = {.ctx = &v, .on_live_key = on_live_key, .on_note = on_note, .on_done = on_live_done};
+    Control__Live body = CONTROL__LIVE__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+    const struct bytes prefix = look_bytes(ctl->argument);
+    int status;
+
+    body.prefix = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)prefix.data, .len = prefix.len};
+    request.body_case = CONTROL__REQUEST__BODY_LIVE;
+    request.live = &body;
+    status = talk(ctl, &request, &t);
+    talk_release_signals();
+    if (status == CTL_DONE && !ctl->quiet && !ctl->json)
+        (void)fprintf(stderr,
+                "%" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed from revision %" PRId64
+                " of %s to etcd at revision %" PRId64 "\n",
+                n->added, n->removed, n->changed, side->database.revision, side->database.name, v.revision);
+    return status;
 }
 
 static void tell_counts(const struct ctl *ctl, const struct side *a, const struct side *b, const struct counts *n)
@@ -158,7 +245,7 @@ static int choose_other(struct look *other)
     *other = diff.from;
     other->revision = diff.to_revision;
     if (!diff.to && diff.from.revision == 0 && diff.to_revision == 0) {
-        show_failure("compare it with what? give --to, or for two revisions of one backup --rev or --to-rev");
+        show_failure("compare it with what? give --to or --live, or for two revisions of one backup --rev or --to-rev");
         return -1;
     }
     if (diff.to && diff.from.file)
@@ -168,9 +255,8 @@ static int choose_other(struct look *other)
     return 0;
 }
 
-static int run(const struct ctl *ctl, struct side *a, struct side *b)
+static int run_both(const struct ctl *ctl, struct side *a, struct side *b, struct counts *n)
 {
-    struct counts n = {0};
     struct look other;
     int status;
 
@@ -180,12 +266,32 @@ static int run(const struct ctl *ctl, struct side *a, struct side *b)
     if (status == CTL_DONE)
         status = open_side(b, &other, ctl);
     if (status != CTL_DONE)
-        return status == CTL_FAILED ? TROUBLE : status;
-    compare(ctl, a, b, &n);
-    status = look_end(CTL_DONE);
-    tell_counts(ctl, a, b, &n);
+        return status;
+    compare(ctl, a, b, n);
+    tell_counts(ctl, a, b, n);
+    return CTL_DONE;
+}
+
+static int run_live(const struct ctl *ctl, struct side *a, struct counts *n)
+{
+    int status;
+
+    if (diff.to || diff.to_revision) {
+        show_failure("--live, and --to or --to-rev: give one of them");
+        return CTL_USAGE;
+    }
+    status = open_side(a, &diff.from, ctl);
+    return status == CTL_DONE ? compare_live(ctl, a, n) : status;
+}
+
+static int run(const struct ctl *ctl, struct side *a, struct side *b)
+{
+    struct counts n = {0};
+    int status = diff.is_live ? run_live(ctl, a, &n) : run_both(ctl, a, b, &n);
+
+    status = look_end(status);
     if (status != CTL_DONE)
-        return TROUBLE;
+        return status == CTL_FAILED ? TROUBLE : status;
     return n.added + n.removed + n.changed ? DIFFERENT : SAME;
 }
 

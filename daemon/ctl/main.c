@@ -3,6 +3,7 @@
  *
  * The common options may stand before or after the command, since runbooks of the Go tool have `-c FILE` behind it.
  */
+#include <openssl/crypto.h>
 #include <protobuf-c/protobuf-c.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -110,9 +111,9 @@ static int read_options(int argc, char **argv, const struct command *command, st
             print_usage(command);
             return CTL_DONE;
         case 'V':
-            (void)printf("etcd-backupctl " VERSION
-                         "\nlibsodium %s, protobuf-c %s (what else is used is the daemon's: etcd-backupd -V)\n",
-                    sodium_version_string(), protobuf_c_version());
+            (void)printf("etcd-backupctl " VERSION "\nlibsodium %s, protobuf-c %s, libcrypto %s (what else is used is "
+                         "the daemon's: etcd-backupd -V)\n",
+                    sodium_version_string(), protobuf_c_version(), OpenSSL_version(OPENSSL_VERSION_STRING));
             return CTL_DONE;
         case '?':
             return usage_error();

@@ -171,6 +171,10 @@ static void on_reply(struct session *s, const Control__Reply *reply)
         if (t->on_unrotated)
             t->on_unrotated(t->ctx, reply->unrotated);
         break;
+    case CONTROL__REPLY__BODY_LIVE_KEY:
+        if (t->on_live_key)
+            t->on_live_key(t->ctx, reply->live_key);
+        break;
     case CONTROL__REPLY__BODY_DONE:
         on_done(s, reply->done);
         break;
@@ -313,6 +317,7 @@ static enum purpose purpose_of(const Control__Request *request)
 {
     switch (request->body_case) {
     case CONTROL__REQUEST__BODY_BACKUP:
+    case CONTROL__REQUEST__BODY_LIVE:
         return PURPOSE_BACKUP;
     case CONTROL__REQUEST__BODY_PRUNE:
     case CONTROL__REQUEST__BODY_ROTATE_KEY:

@@ -226,3 +226,49 @@ void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s)
     etcdserverpb__snapshot_response__free_unpacked(s->memory, &memory.allocator);
     s->memory = NULL;
 }
+
+int etcd_messages_range_request(const struct etcd_messages_range_request *wanted, struct buf *out, struct err *e)
+{
+    Etcdserverpb__RangeRequest m = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    size_t len;
+
+    m.key = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)wanted->first.data, .len = wanted->first.len};
+    m.range_end = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)wanted->end.data, .len = wanted->end.len};
+    m.limit = wanted->limit;
+    m.revision = wanted->revision;
+    m.serializable = m.keys_only = true;
+    len = etcdserverpb__range_request__get_packed_size(&m);
+    if (buf_reserve(out, len, e) < 0)
+        return -1;
+    out->len += etcdserverpb__range_request__pack(&m, out->data + out->len);
+    return 0;
+}
+
+static int tell_keys(const Etcdserverpb__RangeResponse *m, struct etcd_messages_range *page, struct err *e)
+{
+    for (page->n = 0; page->n < m->n_kvs; page->n++) {
+        const Etcdserverpb__KeyValue *kv = m->kvs[page->n];
+        const struct etcd_messages_key key = {.name = {.data = kv->key.data, .len = kv->key.len},
+                .create_revision = kv->create_revision,
+                .mod_revision = kv->mod_revision};
+
+        if (page->on_key(page->ctx, &key, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int etcd_messages_range(struct bytes message, struct etcd_messages_range *page, struct err *e)
+{
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+    Etcdserverpb__RangeResponse *m = etcdserverpb__range_response__unpack(&memory.allocator, message.len, message.data);
+    int told;
+
+    if (!m)
+        return undecodable(&memory, "the answer to Range", e);
+    page->revision = m->header ? m->header->revision : 0;
+    page->has_more = m->more;
+    told = tell_keys(m, page, e);
+    etcdserverpb__range_response__free_unpacked(m, &memory.allocator);
+    return told;
+}

@@ -46,3 +46,29 @@ int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *
 
 /* Releases what the decoding has allocated; *s may be zeroed. */
 void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s);
+
+/* RangeRequest: names from `first` on, and before `end`; serializable, without values. Appended to `out`. */
+struct etcd_messages_range_request {
+    struct bytes first, end;
+    int64_t revision; /* 0: the latest */
+    int64_t limit;    /* keys */
+};
+int etcd_messages_range_request(const struct etcd_messages_range_request *wanted, struct buf *out, struct err *e);
+
+/* A key as RangeResponse has it. */
+struct etcd_messages_key {
+    struct bytes name; /* any bytes */
+    int64_t create_revision, mod_revision;
+};
+
+/* RangeResponse. */
+struct etcd_messages_range {
+    void *ctx;
+    int (*on_key)(void *ctx, const struct etcd_messages_key *key, struct err *e); /* -1 ends it, as that error */
+    size_t n;         /* keys that it has; from here on filled in */
+    int64_t revision; /* of the member */
+    bool has_more;
+};
+
+/* Errors: ERR_PROTOCOL, those of on_key. */
+int etcd_messages_range(struct bytes message, struct etcd_messages_range *page, struct err *e);

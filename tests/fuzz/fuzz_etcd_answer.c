@@ -69,6 +69,33 @@ static void check_token(struct bytes message)
         FUZZ_CHECK(secret_const_data(token)[i] > 0x20 && secret_const_data(token)[i] < 0x7f);
 }
 
+struct keys {
+    size_t n, bytes;
+};
+
+static int on_key(void *ctx, const struct etcd_messages_key *key, struct err *e)
+{
+    struct keys *k = ctx;
+
+    k->bytes += key->name.len;
+    if (++k->n == 3)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "enough");
+    return 0;
+}
+
+static void check_range(struct bytes message)
+{
+    struct keys k = {0};
+    struct etcd_messages_range page = {.ctx = &k, .on_key = on_key};
+    struct err e = ERR_INIT;
+
+    if (etcd_messages_range(message, &page, &e) < 0)
+        check_refusal(&e);
+    else
+        FUZZ_CHECK(page.n == k.n);
+    FUZZ_CHECK(k.bytes <= message.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     const struct bytes message = {.data = data, .len = len};
@@ -76,5 +103,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_status(message);
     check_member(message);
     check_token(message);
+    check_range(message);
     return 0;
 }

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import random
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import pytest
 
 import servers
 from etcd_peer import message
+from faults import Command, phase
+from s3_proxy import Hold
+from servers import descriptors, wait_for
 from test_control import HELLO, NOBODY, Client, as_other, needs_root
 
 LARGE = 1500 * 1000
@@ -396,3 +400,131 @@ def test_a_damaged_backup(made, new_site, new_bucket):
     done = other.ctl("export")
     assert (done.status, done.out) == (5, "") and name in done.err, done
     assert contents(other) == sorted(["etcd-backupd.yml", "master.key", "s3.yml"])
+
+
+def test_cancelled(made, proxied, ceph):
+    """In mid-download; what only reads does not hinder it afterwards, and nothing is left."""
+    site, backups, _ = made
+    reached, proxy = proxied(ceph, site.etcd, lambda r: Hold() if r.method == "GET" and r.path.endswith(".dump") and "list-type" not in r.query
+                             else None)
+    reached.configure({"encryption_key_path": site.key_file})
+    for name in (backups[0]["name"], backups[0]["name"].replace(".dump", ".key")):
+        reached.bucket.put(name, site.bucket.get(name))
+    reached.start()
+    before = contents(reached)
+    command = Command(reached, "ls", "--json")
+    phase(reached, "fetching")
+    wait_for(lambda: proxy.held)
+    assert reached.ctl("status", "--json").json["running"]["job"] == "look"
+    assert reached.ctl("ls").status == 4
+    command.signal(signal.SIGINT)
+    done = command.end()
+    assert done.status == 1 and done.json["failure"]["kind"] == "cancelled", done
+    assert contents(reached) == before
+    # Who leaves without a word, too, keeps nobody waiting.
+    waiting = len(proxy.held)
+    command = Command(reached, "ls")
+    wait_for(lambda: len(proxy.held) > waiting)
+    command.signal(signal.SIGKILL)
+    command.end()
+    wait_for(lambda: reached.ctl("status", "--json").json["running"] is None)
+    proxy.rule = lambda r: None
+    proxy.release()
+    assert reached.ctl("ls", "--json").status == 0
+    assert contents(reached) == before
+
+
+def test_who_pages_keeps_nothing(made):
+    """Somebody who does not read on keeps no job of the daemon, whose memory does not know how long the listing is; and the file has
+    no name."""
+    site, backups, _ = made
+    site.start()
+    try:
+        command = Command(site, "export", "-t", backups[0]["instant"])  # more than a pipe holds, which nobody reads
+        wait_for(lambda: "look done" in site.log.read_text())
+        assert site.ctl("status", "--json").json["running"] is None
+        wait_for(lambda: any(link.endswith("(deleted)") for link in maps(command.process.pid)))
+        assert not any("(deleted)" in link for link in descriptors(site.process.pid).values())
+        assert site.ctl("get", "new").out == "value"
+        command.process.kill()
+        command.end()
+    finally:
+        site.stop()
+
+
+def maps(pid):
+    """What a process has mapped, by its children."""
+    found = []
+    for task in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
+        try:
+            found += [line.split(maxsplit=5)[-1] for line in Path(f"/proc/{task}/maps").read_text().splitlines()]
+        except OSError:  # gone
+            pass
+    return found
+
+
+# ---- and etcd as it is ----
+
+
+@pytest.mark.parametrize("way", ["private", "socket"])
+def test_with_etcd_as_it_is(programs, new_etcd, new_site, bucket, way):
+    """More keys than a page of them; those of etcd and of the backup, name by name."""
+    etcd = new_etcd(version="3.5", tls="mutual")
+    teller, _ = tell_history(etcd, 5)
+    for batch in range(13):
+        teller.post("kv/txn", success=[{"requestPut": {"key": text(b"many/%d/%d" % (n, batch)), "value": ""}} for n in range(100)])
+    site = new_site(etcd, bucket)
+    name = site.ctl("backup", "--json").json["name"]
+    before = {kv["key"]: kv for kv in teller.range()}
+    if way == "socket":
+        site.start()
+    same = site.ctl("diff", "--live")
+    assert (same.status, same.out) == (0, "") and f"of {name} to etcd at revision {teller.revision}" in same.err, same
+    teller.post("kv/deleterange", key=text(b"many/7"), range_end=text(b"many/8"))
+    teller.post("kv/deleterange", key=text(b"\xff\xff"))
+    for key in (b"\0new", b"many/55/3", b"many/zz", b"\xff\xff\xff"):
+        teller.post("kv/put", key=text(key), value=text(b"anew"))
+    after = {kv["key"]: kv for kv in teller.range()}
+    wanted = [("removed" if key not in after else "added" if key not in before else "changed", key)
+              for key in sorted({*before, *after}, key=base64.b64decode) if before.get(key) != after.get(key)]
+    done = site.ctl("diff", "--live", "--json")
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert done.status == 1 and [(d["change"], d["key"]) for d in told] == wanted, done.err
+    assert [d["to_mod_revision"] for d in told] == [after.get(key, {}).get("mod_revision") for _, key in wanted]
+    assert not any(d["to_size"] for d in told)
+    below = site.ctl("diff", "--live", "--json", "many/")
+    assert [json.loads(line)["key"] for line in below.out.splitlines()] == [
+        key for _, key in wanted if base64.b64decode(key).startswith(b"many/")]
+    assert site.ctl("diff", "--live", "--to", name).status == 2
+    etcd.stop()
+    done = site.ctl("diff", "--live")
+    assert (done.status, done.out) == (2, "") and done.err.count("\n") == 1, done
+
+
+@needs_root
+def test_who_may_see_keys(made):
+    site, _, _ = made
+    site.configure({"control": {"group": grp.getgrgid(NOBODY).gr_name}})
+    site.start()
+    try:
+        live = message(f11=message())
+        assert as_other(site, live, groups=[NOBODY]) == ("auth", "only root and the daemon's own user may see etcd's keys")
+        assert Client(site).send(HELLO, live).failure() is None
+        client = Client(site)  # who leaves in the middle leaves nothing
+        client.send(HELLO, live)
+        client.close()
+        assert site.ctl("status").status == 0
+    finally:
+        site.stop()
+        site.configure({"control": {"group": None}})
+
+
+def test_compressed(new_etcd, new_site, bucket):
+    """What was compressed before it was encrypted is looked into like any other."""
+    etcd = new_etcd(version="3.5", tls="mutual")
+    teller, _ = tell_history(etcd, 8)
+    site = new_site(etcd, bucket, changes={"compression": "zstd"})
+    made = site.ctl("backup", "--json").json
+    assert made["stored_size"] < made["snapshot_size"]
+    done = site.ctl("export")
+    assert done.status == 0 and [json.loads(line) for line in done.out.splitlines()] == teller.range(), done.err

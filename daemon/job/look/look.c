@@ -81,6 +81,7 @@ static void object(struct look *l, const struct err *err)
 
 static void look_at_room(struct look *l)
 {
+    uint64_t size = l->is_open ? opened_backup_snapshot_size(reader_opened(l->reader)) : UINT64_MAX;
     struct disk_space room = ROOM_INIT;
     struct err e = ERR_INIT;
 
@@ -88,9 +89,8 @@ static void look_at_room(struct look *l)
     if (!l->to.file) {
         err_prepend(&e, "snapshot_path: ");
         object(l, &e);
-    } else if (l->is_open &&
-               (destination_measure(&l->to, opened_backup_snapshot_size(reader_opened(l->reader)), &room, &e) < 0 ||
-                       disk_space_verdict(&room, &e) < 0)) {
+    } else if (size != UINT64_MAX &&
+               (destination_measure(&l->to, size, &room, &e) < 0 || disk_space_verdict(&room, &e) < 0)) {
         object(l, &e);
     }
 }

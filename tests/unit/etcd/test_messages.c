@@ -256,6 +256,57 @@ static void a_piece_of_a_snapshot_is_read(void **state)
     etcd_messages_snapshot_free(&s);
 }
 
+static int gather_names(void *ctx, const struct etcd_messages_key *key, struct err *e)
+{
+    char *names = ctx;
+
+    if (key->name.len > 3)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "too long");
+    (void)snprintf(names + strlen(names), 64 - strlen(names), "%.*s:%d:%d ", (int)key->name.len,
+            (const char *)key->name.data, (int)key->create_revision, (int)key->mod_revision);
+    return 0;
+}
+
+/* Written down from what etcd 3.5 answers. */
+static void keys_are_read(void **state)
+{
+    char names[64] = "";
+    struct etcd_messages_range page = {.ctx = names, .on_key = gather_names};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(etcd_messages_range(BYTES("\x0a\x02\x18\x09\x12\x07\x0a\x01"
+                                             "a\x10\x02\x18\x05\x12\x05\x0a\x01"
+                                             "b\x18\x07\x18\x01\x20\x08"),
+                           &page, &e) == 0,
+            &e);
+    assert_string_equal(names, "a:2:5 b:0:7 ");
+    assert_int_equal(page.n, 2);
+    assert_int_equal(page.revision, 9);
+    assert_true(page.has_more);
+    assert_int_equal(etcd_messages_range(BYTES("\x12\x06\x0a\x04long"), &page, &e), -1);
+    assert_string_equal(e.text, "too long");
+    assert_int_equal(etcd_messages_range(BYTES("\x12\x06\x0a"), &page, &e), -1);
+    assert_int_equal(e.kind, ERR_PROTOCOL);
+}
+
+static void keys_are_asked_for(void **state)
+{
+    static const char wanted[] = "\x0a\x01"
+                                 "a\x12\x01\x00\x18\x07\x20\x05\x38\x01\x40\x01";
+    _cleanup_buf_ struct buf out = BUF_INIT(64);
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(etcd_messages_range_request(
+                           &(struct etcd_messages_range_request){
+                                   .first = BYTES("a"), .end = BYTES("\0"), .revision = 5, .limit = 7},
+                           &out, &e) == 0,
+            &e);
+    assert_int_equal(out.len, sizeof(wanted) - 1);
+    assert_memory_equal(out.data, wanted, out.len);
+}
+
 static int decode_all(const struct secret *password, struct err *e)
 {
     struct etcd_status status;
@@ -308,6 +359,8 @@ int main(void)
             cmocka_unit_test(what_is_no_token_is_refused),
             cmocka_unit_test(a_member_is_found_by_its_number),
             cmocka_unit_test(a_piece_of_a_snapshot_is_read),
+            cmocka_unit_test(keys_are_read),
+            cmocka_unit_test(keys_are_asked_for),
             cmocka_unit_test(each_allocation_may_fail),
     };
 

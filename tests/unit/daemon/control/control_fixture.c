@@ -11,6 +11,7 @@
 #include "control/wire.h"
 #include "core/log.h"
 #include "folder.h"
+#include "job/look/live.h"
 
 uv_loop_t loop;
 struct conf conf;
@@ -127,6 +128,28 @@ int jobs_start_rotate(
         (void)memcpy(job.next, secret_const_data(request->next), KEY_LEN);
     }
     return take_job("rotate-key", watcher, e);
+}
+
+/* ---- in place of live.c ---- */
+
+struct live *live_start(struct core *core, const struct live_spec *spec, struct err *e)
+{
+    (void)core;
+    (void)spec;
+    err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "no etcd here");
+    return NULL;
+}
+
+int live_next(struct live *l, struct err *e)
+{
+    (void)l;
+    (void)e;
+    return 0;
+}
+
+void live_free(struct live *l)
+{
+    (void)l;
 }
 
 int jobs_start_look(struct jobs *j, const struct look_request *request, const struct job_sink *watcher, struct err *e)
