@@ -11,6 +11,7 @@ _etcd_backupctl() {
     local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check'
     local ls="$look -l --long --prefixes" get="$look --output --history --binary"
     local diff="$look --to --to-rev --live" export="$look --etcdctl"
+    local check='-P --policy'
     local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
     local prune='-a --max-age -i --min-count --dry-run --allow-other-keys'
 
@@ -21,7 +22,7 @@ _etcd_backupctl() {
             -s | --socket | -c | --config) continue ;; # its value
         esac
         case $word in
-            backup | list | status | restore | verify | ls | get | diff | export | prune | rotate-key | generate-key | \
+            backup | list | status | check | restore | verify | ls | get | diff | export | prune | rotate-key | generate-key | \
                 key-fingerprint)
                 command=$word
                 break
@@ -62,7 +63,7 @@ _etcd_backupctl() {
     esac
 
     case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status restore verify ls get diff export
+        '') mapfile -t COMPREPLY < <(compgen -W "$common backup list status check restore verify ls get diff export
             prune rotate-key generate-key key-fingerprint" -- "$current") ;;
         rotate-key) mapfile -t COMPREPLY < <(compgen -W "$common $rotate_key" -- "$current") ;;
         generate-key | key-fingerprint)
@@ -73,7 +74,7 @@ _etcd_backupctl() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")
             fi
             ;;
-        restore | verify | ls | get | diff | export | prune) mapfile -t COMPREPLY < <(compgen -W "$common ${!command}" -- "$current") ;;
+        check | restore | verify | ls | get | diff | export | prune) mapfile -t COMPREPLY < <(compgen -W "$common ${!command}" -- "$current") ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current") ;;
     esac
 }

@@ -1,5 +1,5 @@
 # fish completion for etcd-backupctl(8).
-set -l commands backup list status restore verify ls get diff export prune rotate-key generate-key key-fingerprint
+set -l commands backup list status check restore verify ls get diff export prune rotate-key generate-key key-fingerprint
 set -l none "not __fish_seen_subcommand_from $commands"
 
 complete -c etcd-backupctl -f
@@ -13,6 +13,7 @@ complete -c etcd-backupctl -s V -l version -d 'show the version'
 complete -c etcd-backupctl -n $none -a backup -d 'take a snapshot of etcd and store it'
 complete -c etcd-backupctl -n $none -a list -d 'show the backups in the bucket'
 complete -c etcd-backupctl -n $none -a status -d 'show what the daemon is doing'
+complete -c etcd-backupctl -n $none -a check -d 'say what would fail'
 complete -c etcd-backupctl -n $none -a restore -d 'read a backup back'
 complete -c etcd-backupctl -n $none -a verify -d 'say which backups are good'
 complete -c etcd-backupctl -n $none -a ls -d 'show which keys are in a backup'
@@ -23,6 +24,8 @@ complete -c etcd-backupctl -n $none -a prune -d 'delete old backups'
 complete -c etcd-backupctl -n $none -a rotate-key -d 'wrap all keys by another master key'
 complete -c etcd-backupctl -n $none -a generate-key -d 'make a master key in a new file'
 complete -c etcd-backupctl -n $none -a key-fingerprint -d 'of the master key in a file'
+
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from check' -s P -l policy -d 'only print the smallest IAM policy'
 
 set -l both '__fish_seen_subcommand_from restore verify'
 complete -c etcd-backupctl -n $both -s t -l backup-timestamp -x -d 'the backup of this instant'

@@ -32,13 +32,15 @@ RUNNER(verify)
 RUNNER(prune)
 RUNNER(rotate)
 RUNNER(look)
+RUNNER(check)
 
 static const struct kind backup = {"backup", false, start_attempts, cancel_attempts},
                          restore = {"restore", true, start_restore, cancel_restore},
                          verify = {"verify", true, start_verify, cancel_verify},
                          prune = {"prune", false, start_prune, cancel_prune},
                          rotation = {"rotate-key", false, start_rotate, cancel_rotate},
-                         look = {"look", true, start_look, cancel_look};
+                         look = {"look", true, start_look, cancel_look},
+                         checking = {"check", true, start_check, cancel_check};
 
 static const struct kind *const kinds[] = {
         [JOBS_BACKUP] = &backup,
@@ -47,6 +49,7 @@ static const struct kind *const kinds[] = {
         [JOBS_PRUNE] = &prune,
         [JOBS_ROTATE] = &rotation,
         [JOBS_LOOK] = &look,
+        [JOBS_CHECK] = &checking,
 };
 
 /* A place for a job that runs. */
@@ -152,10 +155,20 @@ static void on_unrotated(void *ctx, const struct unrotated *u)
         p->watcher.unrotated(p->watcher.ctx, u);
 }
 
+static void on_finding(void *ctx, const struct finding *f)
+{
+    struct place *p = ctx;
+
+    if (!p->owner->quiet)
+        jobs_log_finding(f);
+    if (p->watcher.ctx)
+        p->watcher.finding(p->watcher.ctx, f);
+}
+
 /* Whether a failure is one of what the daemon is for. That somebody mistyped a time, or left, he knows himself. */
 static bool concerns_the_service(const struct kind *kind, const struct job_result *result, const struct err *err)
 {
-    if (err->kind == ERR_CANCELLED || kind == &restore || kind == &look)
+    if (err->kind == ERR_CANCELLED || kind == &restore || kind == &look || kind == &checking)
         return false;
     if (kind == &verify)
         return err->kind == ERR_INTEGRITY;
@@ -333,6 +346,7 @@ static int start(
             .verdict = on_verdict,
             .planned = on_planned,
             .unrotated = on_unrotated,
+            .finding = on_finding,
             .done = on_done,
     };
 
@@ -383,6 +397,11 @@ int jobs_start_rotate(
 int jobs_start_look(struct jobs *j, const struct look_request *request, const struct job_sink *watcher, struct err *e)
 {
     return start(j, &look, request, watcher, e);
+}
+
+int jobs_start_check(struct jobs *j, const struct check_request *request, const struct job_sink *watcher, struct err *e)
+{
+    return start(j, &checking, request, watcher, e);
 }
 
 void jobs_refuse_backup(struct jobs *j, const struct err *why)

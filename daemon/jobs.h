@@ -3,8 +3,8 @@
  *
  * Whoever wants a job done starts it here and may watch it; what is kept here `status` shows, and the log gets one line
  * for each job. There are two places. What changes the bucket (backup, prune, rotate-key) runs alone, but for one
- * thing: a backup begins also beside a job that only reads (restore, verify, look), for that may take hours, or hang,
- * and nobody is to be without backups meanwhile. All else is refused with ERR_BUSY while anything runs.
+ * thing: a backup begins also beside a job that only reads (restore, verify, look, check), for that may take hours, or
+ * hang, and nobody is to be without backups meanwhile. All else is refused with ERR_BUSY while anything runs.
  *
  * What runs is somebody's, if he watched it at its start, or nobody's: the timer's. Who meets what is nobody's need not
  * be refused for something that he cannot know of: he may wait for its end (jobs_wait).
@@ -13,6 +13,7 @@
 
 #include "core/core.h"
 #include "job/backup/attempts.h"
+#include "job/check/check.h"
 #include "job/job.h"
 #include "job/look/look.h"
 #include "job/prune/prune.h"
@@ -22,13 +23,13 @@
 
 struct jobs;
 
-enum jobs_kind { JOBS_BACKUP, JOBS_RESTORE, JOBS_VERIFY, JOBS_PRUNE, JOBS_ROTATE, JOBS_LOOK };
+enum jobs_kind { JOBS_BACKUP, JOBS_RESTORE, JOBS_VERIFY, JOBS_PRUNE, JOBS_ROTATE, JOBS_LOOK, JOBS_CHECK };
 
 enum { JOBS_WAITERS = 16 }; /* who wait at a time; more are refused */
 
 /* A job that runs. */
 struct jobs_running {
-    const char *name; /* "backup", "restore", "verify", "prune", "rotate-key", "look", or NULL: none */
+    const char *name; /* "backup", "restore", "verify", "prune", "rotate-key", "look", "check", or NULL */
     int64_t since;    /* seconds since the epoch */
     struct job_progress progress;
     char note[ERR_TEXT_MAX]; /* that it gave last: why it waits, say; "" */
@@ -87,6 +88,8 @@ int jobs_start_rotate(
         struct jobs *j, const struct rotate_request *request, const struct job_sink *watcher, struct err *e);
 
 int jobs_start_look(struct jobs *j, const struct look_request *request, const struct job_sink *watcher, struct err *e);
+int jobs_start_check(
+        struct jobs *j, const struct check_request *request, const struct job_sink *watcher, struct err *e);
 
 /*
  * Somebody who wants a job of this kind. If one that is nobody's, and nothing of somebody's, keeps it from starting, he

@@ -115,6 +115,12 @@ static void log_look(const struct look_result *r)
             (double)r->elapsed_ms / 1000, r->hash_checked ? "" : ", SHA-256 NOT CHECKED as was asked");
 }
 
+static void log_check(const struct check_result *r)
+{
+    if (!r->policy)
+        log_info("check done: %u ok, %u warnings, in %.1f s", r->ok, r->warnings, (double)r->elapsed_ms / 1000);
+}
+
 void jobs_log_result(const struct job_result *result)
 {
     if (result->backup)
@@ -127,6 +133,8 @@ void jobs_log_result(const struct job_result *result)
         log_prune(result->prune);
     else if (result->look)
         log_look(result->look);
+    else if (result->check)
+        log_check(result->check);
     else
         log_rotate(result->rotate);
 }
@@ -136,4 +144,10 @@ void jobs_log_failure(const char *job, const struct job_result *result, const st
     if (result && result->rotate && result->rotate->rotated + result->rotate->bound)
         log_rotate(result->rotate);
     log_write(err->kind == ERR_CANCELLED ? LOG_WARNING : LOG_ERROR, "%s failed: %s", job, err->text);
+}
+
+void jobs_log_finding(const struct finding *f)
+{
+    if (f->mark != FINDING_OK)
+        log_warning("check: %s: %s: %s", f->subject, f->what, f->text);
 }

@@ -18,3 +18,6 @@ void jobs_log_result(const struct job_result *result);
 
 /* It has failed, or was cancelled; the result, or NULL, says how far it came. */
 void jobs_log_failure(const char *job, const struct job_result *result, const struct err *err);
+
+/* What is fine is not worth a line. */
+void jobs_log_finding(const struct finding *f);

@@ -178,6 +178,22 @@ int message_planned(struct buf *out, const struct planned *p, struct err *e)
     return append(out, &reply, e);
 }
 
+int message_finding(struct buf *out, const struct finding *f, struct err *e)
+{
+    static const char *const marks[] = {[FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_FAILS] = "fails"};
+    Control__Finding finding = CONTROL__FINDING__INIT;
+    Control__Reply reply = CONTROL__REPLY__INIT;
+
+    finding.mark = text(marks[f->mark]);
+    finding.subject = text(f->subject);
+    finding.what = text(f->what);
+    finding.affects = text(f->affects);
+    finding.text = text(f->text);
+    reply.body_case = CONTROL__REPLY__BODY_FINDING;
+    reply.finding = &finding;
+    return append(out, &reply, e);
+}
+
 int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e)
 {
     Control__Unrotated unrotated = CONTROL__UNROTATED__INIT;
@@ -273,10 +289,19 @@ int message_listed(struct buf *out, const struct core *core, struct err *e)
     return append(out, &reply, e);
 }
 
+static void fill_check(Control__CheckResult *m, const struct check_result *r)
+{
+    m->ok = r->ok;
+    m->warnings = r->warnings;
+    m->failures = r->failures;
+    m->elapsed_ms = r->elapsed_ms;
+    m->policy = text(r->policy ? r->policy : "");
+}
+
 /* With a failure: how far others came is for those alone who count. */
 static bool says_how_far(const struct job_result *result)
 {
-    return result->rotate || (result->prune && result->prune->has_begun);
+    return result->rotate || result->check || (result->prune && result->prune->has_begun);
 }
 
 int message_live_key(struct buf *out, const struct etcd_messages_key *key, struct err *e)
@@ -328,6 +353,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
     Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
     Control__PruneResult prune = CONTROL__PRUNE_RESULT__INIT;
     Control__LookResult look = CONTROL__LOOK_RESULT__INIT;
+    Control__CheckResult check = CONTROL__CHECK_RESULT__INIT;
     Control__Failure failed = CONTROL__FAILURE__INIT;
     Control__Done done = CONTROL__DONE__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
@@ -365,6 +391,10 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         fill_look(&look, result->look);
         done.result_case = CONTROL__DONE__RESULT_LOOK;
         done.look = &look;
+    } else if (result && result->check) {
+        fill_check(&check, result->check);
+        done.result_case = CONTROL__DONE__RESULT_CHECK;
+        done.check = &check;
     }
     return append(out, &reply, e);
 }

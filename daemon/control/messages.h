@@ -18,6 +18,7 @@ int message_output(struct buf *out, const char *line, struct err *e);
 int message_verdict(struct buf *out, const struct verdict *v, struct err *e);
 int message_planned(struct buf *out, const struct planned *p, struct err *e);
 
+int message_finding(struct buf *out, const struct finding *f, struct err *e);
 int message_unrotated(struct buf *out, const struct unrotated *u, struct err *e);
 
 int message_entry(struct buf *out, const struct inventory_entry *entry, struct known *known, struct err *e);

@@ -360,6 +360,17 @@ static int start_prune(struct peer *p, const Control__Prune *m, const struct job
     return p->watching ? 0 : -1;
 }
 
+static int start_check(struct peer *p, const Control__Check *m, const struct job_sink *sink, struct err *e)
+{
+    const struct check_request request = {.policy = m->policy};
+
+    if (has_to_wait(p, JOBS_CHECK))
+        return 0;
+    p->is_for_us = true;
+    p->watching = jobs_start_check(p->spec.jobs, &request, sink, e) == 0;
+    return p->watching ? 0 : -1;
+}
+
 /* Whoever leaves does not stop it: half a rotation is no harm, but nobody's wish either. */
 static int start_rotate(struct peer *p, const Control__RotateKey *m, const struct job_sink *sink, struct err *e)
 {
@@ -484,6 +495,9 @@ static void on_request(struct peer *p, const Control__Request *m)
         break;
     case CONTROL__REQUEST__BODY_LIVE:
         started = start_live(p, m->live, &e);
+        break;
+    case CONTROL__REQUEST__BODY_CHECK:
+        started = start_check(p, m->check, &sink, &e);
         break;
     case CONTROL__REQUEST__BODY_LIST:
         started = start_list(p, &e);

@@ -83,6 +83,15 @@ static void on_planned(void *ctx, const struct planned *planned)
         queued(w, message_planned(channel_out(w->spec.channel), planned, &e));
 }
 
+static void on_finding(void *ctx, const struct finding *f)
+{
+    struct watch *w = ctx;
+    struct err e = ERR_INIT;
+
+    if (has_room(w))
+        queued(w, message_finding(channel_out(w->spec.channel), f, &e));
+}
+
 /* Nobody can look up later what a private daemon does not tell now. */
 static void on_unrotated(void *ctx, const struct unrotated *u)
 {
@@ -152,6 +161,7 @@ struct job_sink watch_sink(struct watch *w)
             .verdict = on_verdict,
             .planned = on_planned,
             .unrotated = on_unrotated,
+            .finding = on_finding,
             .done = on_done,
     };
 }

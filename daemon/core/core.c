@@ -140,12 +140,13 @@ struct s3_client *core_s3(struct core *c, struct err *e)
     return c->s3;
 }
 
-struct etcd_client *core_etcd(struct core *c, struct err *e)
+/* A client of `n` of the endpoints, from the first on. */
+static struct etcd_client *make_etcd(struct core *c, size_t first, size_t n, struct err *e)
 {
     const struct conf_etcd *etcd = &c->conf->etcd;
     struct etcd_conf conf = {
-            .endpoints = (const char *const *)etcd->endpoints,
-            .n_endpoints = etcd->n_endpoints,
+            .endpoints = (const char *const *)etcd->endpoints + first,
+            .n_endpoints = n,
             .connect_timeout_ms = etcd->connection_timeout_ms,
             .request_timeout_ms = etcd->request_timeout_ms,
             .ca_cert = etcd->ca_cert,
@@ -158,8 +159,6 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
             .remember = remember,
     };
 
-    if (c->etcd)
-        return c->etcd;
     if (!etcd->n_endpoints) {
         err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: etcd_client.endpoints is missing: nothing says where etcd is",
                 c->conf->file);
@@ -171,8 +170,19 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
         if (!credentials_get(c->etcd_password, e))
             return NULL;
     }
-    c->etcd = etcd_client_new(c->loop, &conf, e);
+    return etcd_client_new(c->loop, &conf, e);
+}
+
+struct etcd_client *core_etcd(struct core *c, struct err *e)
+{
+    if (!c->etcd)
+        c->etcd = make_etcd(c, 0, c->conf->etcd.n_endpoints, e);
     return c->etcd;
+}
+
+struct etcd_client *core_etcd_of(struct core *c, size_t i, struct err *e)
+{
+    return make_etcd(c, i, 1, e);
 }
 
 /* No job needs the clients any more. */

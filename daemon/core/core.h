@@ -47,6 +47,9 @@ bool core_is_waiting(const struct core *c);
 struct s3_client *core_s3(struct core *c, struct err *e);
 struct etcd_client *core_etcd(struct core *c, struct err *e);
 
+/* One of endpoint `i` alone; the caller frees, before core_release. Errors: as core_etcd. */
+struct etcd_client *core_etcd_of(struct core *c, size_t i, struct err *e);
+
 /* What is known of the backups in the bucket. Valid as long as the core. */
 struct known *core_known(const struct core *c);
 

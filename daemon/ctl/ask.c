@@ -1,8 +1,10 @@
 #include "ctl/ask.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/timestamp.h"
@@ -112,6 +114,22 @@ static void on_unrotated(void *ctx, const Control__Unrotated *u)
         show_unrotated(u);
 }
 
+static void on_finding(void *ctx, const Control__Finding *f)
+{
+    struct view *v = ctx;
+
+    show_progress_clear(&v->progress);
+    if (v->ctl->json) {
+        results_finding(f);
+        return;
+    }
+    if (is_silent(v) && strcmp(f->mark, "ok") == 0)
+        return;
+    if (v->entries++ == 0)
+        rows_finding_header();
+    rows_finding(f);
+}
+
 static void end_table(struct view *v, int status)
 {
     if (!v->table)
@@ -162,6 +180,13 @@ static void on_done(void *ctx, const Control__Done *done)
     case CONTROL__DONE__RESULT_ROTATE:
         show_rotate(done->rotate, done->failure != NULL);
         break;
+    case CONTROL__DONE__RESULT_CHECK:
+        if (done->check->policy[0])
+            (void)puts(done->check->policy);
+        else if (!is_silent(v))
+            (void)printf("%" PRIu32 " ok, %" PRIu32 " warnings, %" PRIu32 " would fail\n", done->check->ok,
+                    done->check->warnings, done->check->failures);
+        break;
     case CONTROL__DONE__RESULT_LIST:
         if (v->entries)
             show_listed(done->list);
@@ -193,6 +218,7 @@ int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
             .on_verdict = on_verdict,
             .on_planned = on_planned,
             .on_unrotated = on_unrotated,
+            .on_finding = on_finding,
             .on_done = on_done,
     };
     int status;

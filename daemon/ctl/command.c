@@ -1,5 +1,7 @@
 #include "ctl/command.h"
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 #include "ctl/ask.h"
 #include "ctl/diff_command.h"
@@ -12,7 +14,7 @@
 #include "ctl/rotate_command.h"
 #include "ctl/verify_command.h"
 
-/* ---- backup, list, status ---- */
+/* ---- backup, list, status, check ---- */
 
 static const struct option no_options[] = {{0}};
 
@@ -46,6 +48,28 @@ static int run_status(const struct ctl *ctl)
     return ask(ctl, &request, false);
 }
 
+static bool wants_policy;
+
+static const struct option check_options[] = {{"policy", no_argument, NULL, 'P'}, {0}};
+
+static int check_set(int letter, const char *value)
+{
+    (void)value;
+    wants_policy = letter == 'P';
+    return wants_policy ? 0 : -1;
+}
+
+static int run_check(const struct ctl *ctl)
+{
+    Control__Check body = CONTROL__CHECK__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    body.policy = wants_policy;
+    request.body_case = CONTROL__REQUEST__BODY_CHECK;
+    request.check = &body;
+    return ask(ctl, &request, true);
+}
+
 const struct command command_table[] = {
         {
                 .name = "backup",
@@ -70,6 +94,15 @@ const struct command command_table[] = {
                 .letters = "",
                 .usage = "",
                 .run = run_status,
+        },
+        {
+                .name = "check",
+                .help = "look at all that a backup, a restore and a prune need, and say what would fail",
+                .options = check_options,
+                .letters = "P",
+                .usage = "  -P, --policy                 only print the smallest IAM policy for this configuration\n",
+                .set = check_set,
+                .run = run_check,
         },
         {
                 .name = "restore",

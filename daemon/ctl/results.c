@@ -52,6 +52,11 @@ void results_unrotated(const Control__Unrotated *u)
     put(&u->base);
 }
 
+void results_finding(const Control__Finding *f)
+{
+    put(&f->base);
+}
+
 /* A list has said all it has to say, an entry a line. */
 void results_done(const Control__Done *done)
 {

@@ -11,5 +11,6 @@ void results_entry(const Control__Entry *entry);
 void results_verdict(const Control__Verdict *v);
 void results_planned(const Control__Planned *p);
 void results_unrotated(const Control__Unrotated *u);
+void results_finding(const Control__Finding *f);
 void results_key(const char *file, const char *fingerprint);
 void results_done(const Control__Done *done);

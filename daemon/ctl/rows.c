@@ -169,3 +169,24 @@ void rows_planned(const Control__Planned *p, int64_t now)
     if (p->text[0])
         (void)printf("         %s\n", p->text);
 }
+
+/* The text, which is as long as it has to be, stands last and is not cut. */
+static const struct table_column finding_columns[] = {
+        {"", 7, false, 0},
+        {"WHERE", 24, false, 0},
+        {"WHAT", 22, false, 0},
+        {"AFFECTS", 24, false, 1},
+};
+
+void rows_finding_header(void)
+{
+    (void)table_row(stdout, finding_columns, ARRAY_LEN(finding_columns), NULL, width_of_terminal());
+}
+
+void rows_finding(const Control__Finding *f)
+{
+    (void)table_row(stdout, finding_columns, ARRAY_LEN(finding_columns),
+            (const char *const[]){strcmp(f->mark, "fails") == 0 ? "FAILS" : f->mark, f->subject, f->what, f->affects},
+            width_of_terminal());
+    (void)printf("        %s\n", f->text);
+}

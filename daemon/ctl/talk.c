@@ -175,6 +175,10 @@ static void on_reply(struct session *s, const Control__Reply *reply)
         if (t->on_live_key)
             t->on_live_key(t->ctx, reply->live_key);
         break;
+    case CONTROL__REPLY__BODY_FINDING:
+        if (t->on_finding)
+            t->on_finding(t->ctx, reply->finding);
+        break;
     case CONTROL__REPLY__BODY_DONE:
         on_done(s, reply->done);
         break;

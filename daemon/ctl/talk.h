@@ -19,6 +19,7 @@ struct talk {
     void (*on_planned)(void *ctx, const Control__Planned *planned);
     void (*on_unrotated)(void *ctx, const Control__Unrotated *unrotated);
     void (*on_live_key)(void *ctx, const Control__LiveKey *key);
+    void (*on_finding)(void *ctx, const Control__Finding *f);
     /* Not for a failure, unless a result comes with it (rotate-key): then after the failure was told. */
     void (*on_done)(void *ctx, const Control__Done *done);
     /* A descriptor that came, before on_done; it is the callee's to close. NULL: none is wanted. */

@@ -155,6 +155,21 @@ struct unrotated {
     bool is_old_version; /* it is rotated, and an old version of it was not purged */
 };
 
+/* One thing that was looked at. The pointers are valid during the call. */
+struct finding {
+    enum finding_mark { FINDING_OK, FINDING_WARNING, FINDING_FAILS } mark;
+    const char *subject; /* "bucket", an endpoint */
+    const char *what;    /* "list" */
+    const char *affects; /* the commands that it concerns: "restore, prune"; "" */
+    const char *text;    /* what was seen, and what is missing */
+};
+
+struct check_result {
+    unsigned ok, warnings, failures;
+    uint64_t elapsed_ms;
+    const char *policy; /* JSON, if that was asked for; or NULL; valid during `done` */
+};
+
 struct job_result {
     const struct backup_result *backup; /* exactly one is not NULL */
     const struct restore_result *restore;
@@ -162,6 +177,7 @@ struct job_result {
     const struct prune_result *prune;
     const struct rotate_result *rotate;
     const struct look_result *look;
+    const struct check_result *check;
 };
 
 struct job_sink {
@@ -172,7 +188,8 @@ struct job_sink {
     void (*verdict)(void *ctx, const struct verdict *v);     /* by verify alone */
     void (*planned)(void *ctx, const struct planned *p);     /* by prune alone */
     void (*unrotated)(void *ctx, const struct unrotated *u); /* by rotate alone */
-    /* Without err there is a result. With err there may be one, of how far it came: of a rotation and a prune, and of a
-     * backup what it took (attempts, read_ms). */
+    void (*finding)(void *ctx, const struct finding *f);     /* by check alone */
+    /* Without err there is a result. With err there may be one, of how far it came: of a rotation, a prune and a check,
+     * and of a backup what it took (attempts, read_ms). */
     void (*done)(void *ctx, const struct job_result *result, const struct err *err);
 };

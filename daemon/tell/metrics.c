@@ -9,14 +9,13 @@
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
+#include "core/certificates.h"
 #include "core/log.h"
 #include "tell/metrics_page.h"
-#include "x509/expiry.h"
 
 enum {
     CONNECTIONS_MAX = 16,
     TIMEOUT_S = 10,
-    CERTIFICATES_MAX = 3,
     RETRY_MS = 10000,
     MEMORY_MAX = 16 << 10 /* of a connection */
 };
@@ -78,36 +77,6 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
         on_prune_ended(&m->counts, result->prune, err);
 }
 
-/* ---- certificates ---- */
-
-/* Seconds since the epoch. 0 if the file cannot be read: the next backup will say why. */
-static int64_t expiry_of(const char *file, bool is_client)
-{
-    struct err ignored;
-    int64_t expires = 0;
-
-    (void)x509_expiry_of(file, is_client ? X509_EXPIRY_FIRST : X509_EXPIRY_LAST, &expires, &ignored);
-    return expires;
-}
-
-static size_t find_certificates(const struct conf *conf, struct metrics_certificate out[CERTIFICATES_MAX])
-{
-    const char *files[CERTIFICATES_MAX] = {conf->etcd.client_cert, /* the first */
-            conf->etcd.ca_cert, conf->s3.ca_cert};
-    size_t n = 0;
-
-    for (size_t i = 0; i < CERTIFICATES_MAX; i++) {
-        bool is_known = files[i] == NULL;
-
-        for (size_t j = 0; j < n; j++)
-            is_known = is_known || strcmp(out[j].file, files[i]) == 0;
-        if (is_known || !(out[n].expires = expiry_of(files[i], i == 0)))
-            continue;
-        out[n++].file = files[i];
-    }
-    return n;
-}
-
 /* ---- answering ---- */
 
 /* Of those that do not expire there is nothing to tell. */
@@ -123,7 +92,7 @@ static void find_credentials(const struct core *core, struct metrics_facts *fact
 
 static struct MHD_Response *make_page(const struct metrics *m)
 {
-    struct metrics_certificate certificates[CERTIFICATES_MAX];
+    struct certificate_file certificates[CERTIFICATES_MAX];
     struct metrics_facts facts = {.counts = m->counts, .jobs = jobs_state(m->jobs), .certificates = certificates};
     struct MHD_Response *response;
     char *text = NULL;
@@ -136,7 +105,7 @@ static struct MHD_Response *make_page(const struct metrics *m)
     cycle_get_state(m->cycle, &facts.cycle);
     find_credentials(m->core, &facts);
     facts.max_age = core_conf(m->core)->health.max_age_ms / 1000;
-    facts.n_certificates = find_certificates(core_conf(m->core), certificates);
+    facts.n_certificates = certificates_find(core_conf(m->core), certificates);
     metrics_page_write(out, &facts);
     if (fclose(out) != 0) {
         free(text);

@@ -93,7 +93,7 @@ static bool is_running(const struct jobs_running *r, const char *job)
 
 void metrics_page_write(FILE *out, const struct metrics_facts *f)
 {
-    static const char *const jobs[] = {"backup", "restore", "verify", "prune", "rotate-key", "look"};
+    static const char *const jobs[] = {"backup", "restore", "verify", "prune", "rotate-key", "look", "check"};
 
     head(out, "build_info", "gauge", "The version of this program.");
     (void)fprintf(out, "etcd_backupd_build_info{version=\"%s\"} 1\n", VERSION);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "core/certificates.h"
 #include "jobs.h"
 #include "timer/cycle.h"
 
@@ -25,16 +26,11 @@ struct metrics_counts {
     uint64_t last_duration_ms; /* of a success */
 };
 
-struct metrics_certificate {
-    const char *file;
-    int64_t expires; /* what it is good for does, seconds since the epoch */
-};
-
 struct metrics_facts {
     struct metrics_counts counts;
     struct cycle_state cycle;
     const struct jobs_state *jobs;
-    const struct metrics_certificate *certificates;
+    const struct certificate_file *certificates;
     size_t n_certificates;
     bool expires;               /* the bucket's credentials do, or there are none */
     int64_t credentials_expire; /* seconds since the epoch; 0: there are none */

@@ -32,6 +32,7 @@ static const struct row {
         {S3_GET, true, "versioning", {"GetBucketVersioning", "s3:GetBucketVersioning"}},
         {S3_GET, true, "prefix", {"ListObjects", "s3:ListBucket"}},
         {S3_GET, true, "object-lock", {"GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration"}},
+        {S3_GET, true, "lifecycle", {"GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration"}},
         {S3_POST, true, "delete", {"DeleteObjects", "s3:DeleteObject"}},
 };
 

@@ -16,7 +16,7 @@ struct played {
     unsigned cancelled;
 };
 
-static struct played played[6];
+static struct played played[7];
 static struct jobs *jobs;
 static char told[4096]; /* what the log got */
 
@@ -60,7 +60,7 @@ void known_set_own_cluster(struct known *k, uint64_t cluster)
         ((struct played *)j)->cancelled++;                                                                             \
     }
 
-enum { BACKUP, RESTORE, VERIFY, PRUNE, ROTATE, LOOK, N_KINDS };
+enum { BACKUP, RESTORE, VERIFY, PRUNE, ROTATE, LOOK, CHECK, N_KINDS };
 
 PLAY(attempts, struct backup_request, BACKUP)
 PLAY(restore, struct restore_request, RESTORE)
@@ -68,8 +68,9 @@ PLAY(verify, struct verify_request, VERIFY)
 PLAY(prune, struct prune_request, PRUNE)
 PLAY(rotate, struct rotate_request, ROTATE)
 PLAY(look, struct look_request, LOOK)
+PLAY(check, struct check_request, CHECK)
 
-static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key", "look"};
+static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key", "look", "check"};
 
 /* Whoever watches: the i-th has this ctx. */
 static char watchers[N_KINDS];
@@ -98,6 +99,8 @@ static int start(int kind, struct err *e)
         return jobs_start_prune(jobs, &(struct prune_request){0}, &watcher, e);
     case LOOK:
         return jobs_start_look(jobs, &(struct look_request){0}, &watcher, e);
+    case CHECK:
+        return jobs_start_check(jobs, &(struct check_request){0}, &watcher, e);
     default:
         return jobs_start_rotate(jobs, &(struct rotate_request){0}, &watcher, e);
     }
@@ -111,8 +114,9 @@ static void end(int kind, const struct err *err)
     static struct prune_result prune;
     static struct rotate_result rotate;
     static struct look_result look;
+    static struct check_result check;
     struct job_result results[] = {{.backup = &backup}, {.restore = &restore}, {.verify = &verify}, {.prune = &prune},
-            {.rotate = &rotate}, {.look = &look}};
+            {.rotate = &rotate}, {.look = &look}, {.check = &check}};
 
     played[kind].sink.done(played[kind].sink.ctx, err ? NULL : &results[kind], err);
 }
@@ -150,7 +154,7 @@ static void test_beside(void **state)
     (void)state;
     for (int first = 0; first < N_KINDS; first++)
         for (int second = 0; second < N_KINDS; second++) {
-            bool goes = second == BACKUP && (first == RESTORE || first == VERIFY || first == LOOK);
+            bool goes = second == BACKUP && (first == RESTORE || first == VERIFY || first == LOOK || first == CHECK);
 
             assert_int_equal(start(first, &e), 0);
             assert_string_equal(jobs_running(jobs), names[first]);
@@ -349,6 +353,7 @@ static void test_last_failure(void **state)
             {RESTORE, ERR_CONFIG, false},
             {RESTORE, ERR_INTEGRITY, false},
             {ROTATE, ERR_CONFIG, false},
+            {CHECK, ERR_CONFIG, false},
     };
     struct err e = ERR_INIT;
 

@@ -159,9 +159,16 @@ int jobs_start_look(struct jobs *j, const struct look_request *request, const st
     return take_job("look", watcher, e);
 }
 
+int jobs_start_check(struct jobs *j, const struct check_request *request, const struct job_sink *watcher, struct err *e)
+{
+    (void)j;
+    (void)request;
+    return take_job("check", watcher, e);
+}
+
 const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_waiter *waiter)
 {
-    static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key", "look"};
+    static const char *const names[] = {"backup", "restore", "verify", "prune", "rotate-key", "look", "check"};
 
     (void)j;
     if (!job.nobodys)

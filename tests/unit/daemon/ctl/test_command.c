@@ -129,6 +129,20 @@ void show_listed(const Control__ListResult *l)
     (void)l;
 }
 
+void results_finding(const Control__Finding *f)
+{
+    (void)f;
+}
+
+void rows_finding_header(void)
+{
+}
+
+void rows_finding(const Control__Finding *f)
+{
+    (void)f;
+}
+
 void results_unrotated(const Control__Unrotated *u)
 {
     (void)u;

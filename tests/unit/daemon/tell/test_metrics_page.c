@@ -113,7 +113,7 @@ static void test_values(void **state)
 
 static void test_labels(void **state)
 {
-    const struct metrics_certificate certificates[] = {{"/a\\b\"c\nd.crt", NOW}, {"/plain.crt", -1}};
+    const struct certificate_file certificates[] = {{"/a\\b\"c\nd.crt", NOW}, {"/plain.crt", -1}};
 
     (void)state;
     write_page(&(struct metrics_facts){.jobs = &no_jobs, .certificates = certificates, .n_certificates = 2});

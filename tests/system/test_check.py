@@ -1,0 +1,127 @@
+"""etcd-backupctl check: what would fail is named, each missing right alone; nothing is left, and no backup is touched."""
+
+import json
+import re
+
+import pytest
+
+from s3_proxy import Answer, error
+
+
+def findings(done):
+    """The findings of a --json check, and its result."""
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    return [f for f in lines if "mark" in f], next((r for r in lines if "warnings" in r), None)
+
+
+def bad(done):
+    """(mark, subject, what) of all that is not ok."""
+    return {(f["mark"], f["subject"], f["what"]) for f in findings(done)[0] if f["mark"] != "ok"}
+
+
+QUIET = {"schedule": {"interval": "6h"}, "prune": {"max_age": "15d"}}
+
+
+def traces(bucket):
+    return [name for name in bucket.list() if "-check-" in name], bucket.uploads()
+
+
+def test_all_is_well(site):
+    """A table for people, lines for programs; twice, and nothing is left but the backup, as it was."""
+    site.configure(QUIET)
+    assert site.ctl("backup").status == 0
+    before = {name: site.bucket.get(name) for name in site.bucket.list()}
+    done = site.ctl("check")
+    assert done.status == 0, done
+    for words in ("etcd 3.5.", "snapshot", "list", "delete", "abort uploads", "write", "read", "read a part", "keys", "etcdutl",
+                  "about 60 backups younger than 15d"):
+        assert words in done.out, done
+    site.start()
+    done = site.ctl("--json", "check")
+    assert done.status == 0, done
+    found, result = findings(done)
+    assert result["failures"] == 0 and result["ok"] == sum(f["mark"] == "ok" for f in found) >= 15
+    assert not {f["mark"] for f in found if f["subject"] == "bucket"} - {"ok"}, found
+    assert {name: site.bucket.get(name) for name in site.bucket.list()} == before and traces(site.bucket) == ([], [])
+
+
+def asks(request, *what):
+    return any(name in request.query for name in what)
+
+
+# The right, which requests need it, and what is told.
+RIGHTS = [
+    ("s3:ListBucket", lambda r: r.call == "get" and asks(r, "list-type"), {("fails", "bucket", "list")}),
+    ("s3:GetBucketVersioning", lambda r: asks(r, "versioning"), {("warning", "bucket", "versions")}),
+    ("s3:GetBucketObjectLockConfiguration", lambda r: asks(r, "object-lock"), {("warning", "bucket", "lock")}),
+    ("s3:GetLifecycleConfiguration", lambda r: asks(r, "lifecycle"), {("warning", "bucket", "lifecycle")}),
+    # What cannot be taken away again is not written, so nobody knows of reading.
+    ("s3:DeleteObject", lambda r: r.call == "delete", {("fails", "bucket", "delete"), ("warning", "bucket", "read")}),
+    ("s3:AbortMultipartUpload", lambda r: r.call == "abort", {("fails", "bucket", "abort uploads")}),
+    ("s3:ListBucketMultipartUploads", lambda r: r.call == "uploads", {("fails", "bucket", "list uploads")}),
+    ("s3:PutObject", lambda r: r.call in ("put", "create"), {("fails", "bucket", "write")}),
+    ("s3:GetObject", lambda r: r.call in ("get", "head") and "-check-" in r.path, {("fails", "bucket", "read")}),
+]
+
+
+@pytest.mark.parametrize("right, needs, expected", RIGHTS, ids=[right for right, *_ in RIGHTS])
+def test_a_right_is_missing(proxied, ceph, etcd, right, needs, expected):
+    """Just that is told, with the name of the right, and nothing is left."""
+    site, _ = proxied(ceph, etcd, lambda r: Answer(403, error("AccessDenied")) if needs(r) else None)
+    site.configure(QUIET)
+    done = site.ctl("--json", "check")
+    told = {finding for finding in bad(done) if finding[1] == "bucket"}
+    assert told == expected, done
+    assert done.status == (1 if any(mark == "fails" for mark, *_ in expected) else 0), done
+    assert re.search(rf"needs {right}\b", done.out), done
+    assert traces(site.bucket) == ([], [])
+
+
+def test_what_prune_needs_fails_nothing_without_it(proxied, ceph, etcd):
+    site, _ = proxied(ceph, etcd, lambda r: Answer(403, error("AccessDenied")) if r.call in ("delete", "abort", "uploads") else None)
+    done = site.ctl("--json", "check")
+    assert done.status == 0 and ("warning", "bucket", "delete") in bad(done), done
+
+
+def test_versions(new_bucket, new_site, etcd):
+    """A bucket that keeps versions keeps none of what was tried."""
+    bucket = new_bucket()
+    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    site = new_site(etcd, bucket)
+    done = site.ctl("--json", "check")
+    assert done.status == 0 and "it keeps old versions" in done.out, done
+    left = bucket.client.list_object_versions(Bucket=bucket.name)
+    assert not left.get("Versions") and not left.get("DeleteMarkers"), left
+
+
+def test_members_and_keys(site, new_site, etcd):
+    """A member that is not there is a warning beside others, and a failure alone; another master key opens nothing."""
+    site.configure(QUIET)
+    assert site.ctl("backup").status == 0
+    site.configure({"etcd_client": {"endpoints": etcd.endpoints + ["127.0.0.1:1"]}})
+    done = site.ctl("--json", "check")
+    assert done.status == 0 and ("warning", "127.0.0.1:1", "reach") in bad(done), done
+    site.write("master.key", "ab" * 32 + "\n")
+    site.configure({"etcd_client": {"endpoints": ["127.0.0.1:1"]}, "prune": None, "schedule": None})
+    done = site.ctl("--json", "check")
+    assert done.status == 1, done
+    assert {("fails", "etcd", "snapshot"), ("fails", "keys", "master key"), ("warning", "schedule", "backups")} <= bad(done), done
+
+
+def test_the_wrong_store(site):
+    """No bucket, wrong keys: one failure with the cause, and not one for each right."""
+    site.configure({"s3_client": {"bucket": "there-is-none"}})
+    done = site.ctl("--json", "check")
+    assert done.status == 1 and {f for f in bad(done) if f[1] == "bucket"} == {("fails", "bucket", "list")}, done
+    assert "NoSuchBucket" in done.out
+
+
+def test_policy(site):
+    """JSON for this bucket and this prefix; deleting is in it where prune is configured."""
+    site.configure(QUIET)
+    policy = site.ctl("check", "--policy").json
+    statements = {tuple(s["Action"]): s for s in policy["Statement"]}
+    assert any("s3:DeleteObject" in actions for actions in statements)
+    assert statements[max(statements, key=len)]["Resource"] == f"arn:aws:s3:::{site.bucket.name}/backup-*"
+    site.configure({"prune": None})
+    assert "DeleteObject" not in site.ctl("check", "--policy").out
