@@ -8,6 +8,7 @@
  *     tell/metrics.h       numbers for Prometheus         job/restore/restore.h  an object becomes a data directory
  *     tell/hooks.h         the operator's own commands    job/verify/verify.h    is it good?
  *     tell/notify.h        what systemd hears             job/rotate/rotate.h    another master key
+ *     tell/heartbeat.h     a monitor elsewhere            job/check/check.h      what would fail?
  *     core/initial_conf.h  what is wrong at the start     core/log.h             one line an event
  *
  * Life: everything is set up, the loop runs, and the first SIGTERM or SIGINT ends it: the control socket closes, the
@@ -38,6 +39,7 @@
 #include "core/memory.h"
 #include "core/options.h"
 #include "jobs.h"
+#include "tell/heartbeat.h"
 #include "tell/hooks.h"
 #include "tell/metrics.h"
 #include "tell/notify.h"
@@ -46,6 +48,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum { STOP_MS = 80000 };      /* within the TimeoutStopSec= of our unit */
+enum { HEARTBEAT_MS = 40000 }; /* for what a monitor is still to be told: three tries */
 enum { LAST_LINES_MS = 1000 }; /* for the end of the log, where nobody reads it */
 
 /* What the daemon hears. The last two may come from a terminal, and reach the whole foreground group: of a private
@@ -67,11 +70,12 @@ struct daemon {
     struct core *core;
     struct jobs *jobs;
     struct control *control;
+    struct hooks *hooks;
+    struct heartbeat *heartbeat;
     /* None of these in a private daemon. */
     struct notify *notify;
     struct cycle *cycle;
     struct metrics *metrics;
-    struct hooks *hooks;
     uv_timer_t idle; /* until a daemon that was started by its socket leaves */
     uint64_t idle_exit_ms;
     bool is_activated;
@@ -86,11 +90,14 @@ struct daemon {
 
 static void close_rest(struct daemon *d)
 {
+    const uint64_t left = d->stop_at > uv_now(&d->loop) ? d->stop_at - uv_now(&d->loop) : 0;
+
     for (size_t i = 0; i < N_SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     uv_close((uv_handle_t *)&d->idle, NULL);
     control_free(TAKE_PTR(d->control));
-    hooks_stop(d->hooks, d->stop_at > uv_now(&d->loop) ? d->stop_at - uv_now(&d->loop) : 0);
+    hooks_stop(d->hooks, left);
+    heartbeat_stop(d->heartbeat, left < HEARTBEAT_MS ? left : HEARTBEAT_MS);
     metrics_stop(d->metrics);
     notify_free(TAKE_PTR(d->notify));
     core_stop(d->core);
@@ -128,7 +135,8 @@ static void on_idle_long_enough(uv_timer_t *timer)
     struct daemon *d = timer->data;
     char limit[DURATION_TEXT_MAX];
 
-    if (control_is_used(d->control) || jobs_running(d->jobs) || hooks_is_running(d->hooks)) {
+    if (control_is_used(d->control) || jobs_running(d->jobs) || hooks_is_running(d->hooks) ||
+            heartbeat_is_busy(d->heartbeat)) {
         (void)uv_timer_start(timer, on_idle_long_enough, d->idle_exit_ms, 0);
         return;
     }
@@ -333,7 +341,7 @@ static int listen_for_clients(struct daemon *d, const struct control_spec *spec,
 static int set_up_service(struct daemon *d, struct control_spec *control, struct err *e)
 {
     notify_watch(d->notify, d->jobs);
-    if (!(d->hooks = hooks_new(d->core, d->jobs, e)) || !(d->cycle = cycle_new(d->core, d->jobs, e)))
+    if (!(d->cycle = cycle_new(d->core, d->jobs, e)))
         return -1;
     d->metrics = metrics_new(d->core, d->jobs, d->cycle, e);
     if (!d->metrics && e->kind)
@@ -351,6 +359,8 @@ static int set_up(struct daemon *d, const struct options *o, struct err *e)
         return -1;
     control.core = d->core;
     control.jobs = d->jobs;
+    if (!(d->hooks = hooks_new(d->core, d->jobs, e)) || !(d->heartbeat = heartbeat_new(d->core, d->jobs, e)))
+        return -1;
     if (!d->is_private) {
         if (set_up_service(d, &control, e) < 0)
             return -1;
@@ -398,6 +408,7 @@ static int run(struct daemon *d, const struct options *o)
     cycle_free(d->cycle);
     metrics_free(d->metrics);
     hooks_free(d->hooks);
+    heartbeat_free(d->heartbeat);
     core_free(d->core);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT); /* what core_free closed */
     return status;

@@ -8,12 +8,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/json.h"
-#include "base/timestamp.h"
-#include "control/message_json.h"
 #include "core/log.h"
-#include "job/message/backup_message.h"
 #include "program/program.h"
+#include "tell/event.h"
 
 struct hook {
     struct hooks *owner;
@@ -30,31 +27,6 @@ struct hooks {
 
 /* ---- the event ---- */
 
-/* The fields of etcd-backupctl --json backup. */
-static void write_backup(FILE *out, bool *first, const struct backup_result *r)
-{
-    Control__BackupResult m = CONTROL__BACKUP_RESULT__INIT;
-
-    backup_message_fill(&m, r);
-    message_json_fields(out, first, &m.base);
-}
-
-static void write_event(FILE *out, const struct core *core, const struct backup_result *result, const struct err *err)
-{
-    bool first = true;
-
-    json_text(out, &first, "event", err ? "backup-failed" : "backup-done");
-    json_instant(out, &first, "at", timestamp_now());
-    json_text(out, &first, "bucket", core_bucket_url(core));
-    if (err) {
-        json_text(out, &first, "kind", err_kind_name(err->kind));
-        json_text(out, &first, "text", err->text);
-    } else {
-        write_backup(out, &first, result);
-    }
-    (void)fputs("}\n", out);
-}
-
 /* A file in memory that holds the event, at its beginning; -1 with an error. */
 static int make_input(const struct core *core, const struct backup_result *result, const struct err *err, struct err *e)
 {
@@ -67,7 +39,7 @@ static int make_input(const struct core *core, const struct backup_result *resul
             close(writing);
         return err_errno(e, errno, "a file for the event");
     }
-    write_event(out, core, result, err);
+    event_write(out, core, result, err);
     if (fclose(out) != 0 || lseek(fd, 0, SEEK_SET) < 0)
         return err_errno(e, errno, "writing the event");
     return TAKE_FD(fd);

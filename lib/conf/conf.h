@@ -106,6 +106,12 @@ struct conf_hooks {
     uint64_t timeout_ms;           /* default 1m */
 };
 
+struct conf_heartbeat {
+    char *url_file; /* path of a file that holds one URL; or NULL */
+    char **on;      /* of "start", "success", "failure"; none: all */
+    size_t n_on;
+};
+
 struct conf_positions;
 
 struct conf {
@@ -119,6 +125,7 @@ struct conf {
     struct conf_metrics metrics;
     struct conf_health health;
     struct conf_hooks hooks;
+    struct conf_heartbeat heartbeat;
     char *snapshot_path;       /* NULL if left out: restore then needs --output */
     char *encryption_key_path; /* NULL: backups are not encrypted */
     char **previous_key_paths; /* tried beside it when a backup is read; NULL: none */

@@ -171,6 +171,7 @@ static int check_value(const struct conf *c, const struct conf_schema_key *key, 
     case CONF_KIND_TOKEN:
         return check_token(value, false, e);
     case CONF_KIND_PROFILES:
+    case CONF_KIND_URL:
         return check_token(value, true, e);
     case CONF_KIND_OUTPUT:
         return check_output(value, e);

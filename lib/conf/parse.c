@@ -89,6 +89,8 @@ static int check_schedule(const struct conf *c, struct err *e)
     if (c->schedule.retry_initial_ms > c->schedule.retry_max_ms)
         return refuse_key(c, is_there(c, "schedule.retry.max") ? "schedule.retry.max" : "schedule.retry.initial",
                 "retry.initial is longer than retry.max", e);
+    if (c->heartbeat.n_on && !c->heartbeat.url_file)
+        return refuse_key(c, "heartbeat.on", "needs url_file beside it", e);
     /* Who wrote down what to keep believes that the rest goes. */
     if (has_values_below(c, "prune") && !c->prune.max_age_ms)
         return refuse_key(c, "prune", "needs max_age: without it nothing is ever deleted", e);

@@ -101,6 +101,8 @@ static const struct conf_schema_key keys[] = {
         {"hooks.on_failure", CONF_KIND_COMMAND,
                 .sample = "curl -fsS --data-binary @- https://alerts.example.com/etcd-backup", TO(hooks.on_failure)},
         {"hooks.timeout", CONF_KIND_DURATION, .by_default = "1m", .min = 100, .max = 24 * HOUR, TO(hooks.timeout_ms)},
+        {"heartbeat.url_file", CONF_KIND_URL, .sample = "/etc/etcd-backupd/heartbeat.url", TO(heartbeat.url_file)},
+        {"heartbeat.on", CONF_KIND_EVENTS, .sample = "[start, success, failure]", TO(heartbeat.on)},
         {"log_level", CONF_KIND_LOG_LEVEL, .by_default = "info", TO(log_level)},
 };
 
@@ -120,7 +122,8 @@ const struct conf_schema_key *conf_schema_find(const char *key)
 
 bool conf_schema_is_list(enum conf_kind kind)
 {
-    return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS || kind == CONF_KIND_ARGUMENTS;
+    return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS || kind == CONF_KIND_ARGUMENTS ||
+           kind == CONF_KIND_EVENTS;
 }
 
 bool conf_schema_is_section(const char *path)
@@ -175,9 +178,11 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_S3_CREDENTIALS:
     case CONF_KIND_TOKEN:
     case CONF_KIND_PROFILES:
+    case CONF_KIND_URL:
     case CONF_KIND_OUTPUT:
         return "path";
     case CONF_KIND_ARGUMENTS:
+    case CONF_KIND_EVENTS:
         return "list of words";
     case CONF_KIND_MASTER_KEYS:
         return "list of paths";

@@ -32,6 +32,7 @@ enum conf_kind {
     CONF_KIND_EXTERNAL_ID,
     CONF_KIND_PROFILE,
     CONF_KIND_ARGUMENTS, /* a program and what it is given */
+    CONF_KIND_EVENTS,    /* of a backup, a list of words */
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,
     /* Paths of files, by what conf_check_files expects in them. */
@@ -43,6 +44,7 @@ enum conf_kind {
     CONF_KIND_S3_CREDENTIALS,
     CONF_KIND_TOKEN,       /* proves who we are to somebody who gives credentials; all of a pod may read it */
     CONF_KIND_PROFILES,    /* of the AWS CLI */
+    CONF_KIND_URL,         /* in a file, since it is a secret */
     CONF_KIND_OUTPUT,      /* need not exist, but its directory */
     CONF_KIND_MASTER_KEYS, /* a list of paths */
 };
@@ -60,7 +62,7 @@ struct conf_schema_key {
 };
 
 /* The most that a list may have. */
-enum { CONF_ENDPOINTS_MAX = 64, CONF_PREVIOUS_KEYS_MAX = 16, CONF_ARGUMENTS_MAX = 64 };
+enum { CONF_ENDPOINTS_MAX = 64, CONF_PREVIOUS_KEYS_MAX = 16, CONF_ARGUMENTS_MAX = 64, CONF_EVENTS_MAX = 3 };
 
 /* Whether its value is a list of strings, rather than one. */
 bool conf_schema_is_list(enum conf_kind kind);

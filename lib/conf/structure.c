@@ -103,6 +103,8 @@ static const char *item_of(const struct conf_schema_key *key)
 {
     if (!key || key->kind == CONF_KIND_ENDPOINTS)
         return "host:port";
+    if (key->kind == CONF_KIND_EVENTS)
+        return "failure";
     return key->kind == CONF_KIND_ARGUMENTS ? "/program" : "/path";
 }
 

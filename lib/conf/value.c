@@ -260,9 +260,18 @@ static struct list list_of(struct conf *c, const struct conf_schema_key *key)
 {
     if (key->kind == CONF_KIND_ARGUMENTS)
         return (struct list){&c->s3.process, &c->s3.n_process, CONF_ARGUMENTS_MAX, "words"};
+    if (key->kind == CONF_KIND_EVENTS)
+        return (struct list){&c->heartbeat.on, &c->heartbeat.n_on, CONF_EVENTS_MAX, "events"};
     if (key->kind == CONF_KIND_ENDPOINTS)
         return (struct list){&c->etcd.endpoints, &c->etcd.n_endpoints, CONF_ENDPOINTS_MAX, "endpoints"};
     return (struct list){&c->previous_key_paths, &c->n_previous_key_paths, CONF_PREVIOUS_KEYS_MAX, "paths"};
+}
+
+static int check_event(const char *text, struct err *e)
+{
+    if (strcmp(text, "start") == 0 || strcmp(text, "success") == 0 || strcmp(text, "failure") == 0)
+        return 0;
+    return objection(e, text, "is none of start, success, failure");
 }
 
 static int add_item(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
@@ -273,6 +282,8 @@ static int add_item(struct conf *c, const struct conf_schema_key *key, const cha
 
     if (*list.n == list.max)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %zu %s", list.max, list.what);
+    if (key->kind == CONF_KIND_EVENTS && check_event(text, e) < 0)
+        return -1;
     if (key->kind == CONF_KIND_ENDPOINTS ? endpoint_parse(text, ENDPOINT_ETCD, &ep, e) < 0
                                          : check_text(text, PATH_MAX - 1, NULL, e) < 0)
         return -1;
@@ -292,6 +303,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_ENDPOINTS:
     case CONF_KIND_MASTER_KEYS:
     case CONF_KIND_ARGUMENTS:
+    case CONF_KIND_EVENTS:
         return add_item(c, key, text, e);
     case CONF_KIND_DURATION:
     case CONF_KIND_COUNT:
@@ -315,6 +327,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_ENDPOINTS:
     case CONF_KIND_MASTER_KEYS:
     case CONF_KIND_ARGUMENTS:
+    case CONF_KIND_EVENTS:
         list = list_of(c, key);
         for (size_t i = 0; i < *list.n; i++)
             free((*list.items)[i]);
