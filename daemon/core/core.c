@@ -117,6 +117,8 @@ static enum s3_addressing addressing_of(enum conf_addressing a)
 
 struct s3_client *core_s3(struct core *c, struct err *e)
 {
+    static const char *const encryptions[] = {
+            [CONF_ENCRYPTION_NONE] = NULL, [CONF_ENCRYPTION_S3] = "AES256", [CONF_ENCRYPTION_KMS] = "aws:kms"};
     const struct conf_s3 *s3 = &c->conf->s3;
     struct s3_conf conf = {
             .endpoint = s3->endpoint,
@@ -134,6 +136,11 @@ struct s3_client *core_s3(struct core *c, struct err *e)
 
     if (c->s3)
         return c->s3;
+    conf.encryption = encryptions[s3->server_side_encryption];
+    conf.kms_key_id = s3->server_side_encryption == CONF_ENCRYPTION_KMS ? s3->kms_key_id : NULL;
+    conf.storage_class = strcmp(s3->storage_class, "STANDARD") == 0 ? NULL : s3->storage_class;
+    conf.tags = (const char *const *)s3->tags;
+    conf.n_tags = s3->n_tags;
     if (s3_keys_use(c->s3_keys, &conf, e) < 0)
         return NULL;
     c->s3 = s3_client_new(c->loop, &conf, e);

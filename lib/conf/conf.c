@@ -22,6 +22,8 @@ enum { FILE_LEN_MAX = 1 << 20 };
 /* What is worth a word: the parts of one upload that are in memory at the same time. */
 #define PARTS_MEMORY_NOTEWORTHY ((uint64_t)1 << 30)
 
+#define DAY_MS UINT64_C(86400000)
+
 #define ALL_MINUTES ((UINT64_C(1) << 60) - 1)
 #define ALL_HOURS   ((UINT32_C(1) << 24) - 1)
 
@@ -112,6 +114,27 @@ static void warn_of_auth(const struct warner *w)
             warn(w, keys[i].key, "is not used: s3_client.auth.source says that the credentials come from elsewhere");
 }
 
+/* Amazon S3 bills each object of these for so long, however early it is deleted (S3 User Guide, "Storage classes"). */
+static void warn_of_storage(const struct warner *w)
+{
+    static const struct {
+        const char *name;
+        unsigned days;
+    } rows[] = {{"STANDARD_IA", 30}, {"ONEZONE_IA", 30}, {"GLACIER_IR", 90}};
+    const struct conf *c = w->conf;
+    char text[128];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(c->s3.storage_class, rows[i].name) == 0 && c->prune.max_age_ms &&
+                c->prune.max_age_ms < rows[i].days * DAY_MS) {
+            (void)snprintf(
+                    text, sizeof(text), "is billed for %u days at least, and prune.max_age is shorter", rows[i].days);
+            warn(w, "s3_client.storage_class", text);
+        }
+    if (c->s3.kms_key_id && c->s3.server_side_encryption != CONF_ENCRYPTION_KMS)
+        warn(w, "s3_client.kms_key_id", "is not used: s3_client.server_side_encryption is not kms");
+}
+
 /* Only whoever has asked for a spool wants to hear that there is none. */
 static void warn_of_spool(const struct warner *w)
 {
@@ -192,6 +215,7 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
                 "there is no such file, nor that of client_key: password_auth goes alone");
     warn_of_s3(&w);
     warn_of_auth(&w);
+    warn_of_storage(&w);
     warn_of_spool(&w);
     warn_of_cron(&w);
     conf_files_each(c, warn_of_open_file, (void *)(uintptr_t)&w);

@@ -22,6 +22,9 @@
 #include "base/secret.h"
 
 enum conf_log_level { CONF_LOG_ERROR, CONF_LOG_WARNING, CONF_LOG_INFO, CONF_LOG_DEBUG };
+/* What the store encrypts by. */
+enum conf_encryption { CONF_ENCRYPTION_NONE, CONF_ENCRYPTION_S3, CONF_ENCRYPTION_KMS };
+
 /* Where S3's credentials come from. */
 enum conf_source {
     CONF_SOURCE_FILE,
@@ -71,6 +74,11 @@ struct conf_s3 {
     unsigned parts_in_flight; /* 1 to 16, default 3 */
     uint64_t spool_size;      /* bytes of sealed data that may wait on disk, beside snapshot_path, for a slow S3;
                                  default 8GiB; 0, or no snapshot_path, or no encryption_key_path: none do */
+    enum conf_encryption server_side_encryption; /* by the store, beside ours; default none */
+    char *kms_key_id;                            /* or NULL: the account's own */
+    char *storage_class;                         /* of dumps; default "STANDARD" */
+    char **tags;                                 /* "KEY=VALUE" */
+    size_t n_tags;
 };
 
 struct conf_control {

@@ -76,6 +76,10 @@ static const struct conf_schema_key keys[] = {
                 TO(s3.part_size)},
         {"s3_client.parts_in_flight", CONF_KIND_COUNT, .by_default = "3", .min = 1, .max = 16, TO(s3.parts_in_flight)},
         {"s3_client.spool_size", CONF_KIND_SIZE, .by_default = "8GiB", .min = 1, .max = INT64_MAX, TO(s3.spool_size)},
+        {"s3_client.server_side_encryption", CONF_KIND_ENCRYPTION, .by_default = "none", TO(s3.server_side_encryption)},
+        {"s3_client.kms_key_id", CONF_KIND_KMS_KEY, .sample = "alias/etcd-backups", TO(s3.kms_key_id)},
+        {"s3_client.storage_class", CONF_KIND_STORAGE_CLASS, .by_default = "STANDARD", TO(s3.storage_class)},
+        {"s3_client.tags", CONF_KIND_TAGS, .sample = "[\"team=database\"]", TO(s3.tags)},
         {"control.socket", CONF_KIND_SOCKET, .by_default = "/run/etcd-backupd/control.sock", TO(control.socket)},
         {"control.group", CONF_KIND_GROUP, .sample = "etcd-backup", TO(control.group)},
         {"schedule.interval", CONF_KIND_DURATION, .sample = "6h", .min = SECOND, .max = UINT64_C(366) * 24 * HOUR,
@@ -123,7 +127,7 @@ const struct conf_schema_key *conf_schema_find(const char *key)
 bool conf_schema_is_list(enum conf_kind kind)
 {
     return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS || kind == CONF_KIND_ARGUMENTS ||
-           kind == CONF_KIND_EVENTS;
+           kind == CONF_KIND_EVENTS || kind == CONF_KIND_TAGS;
 }
 
 bool conf_schema_is_section(const char *path)
@@ -151,10 +155,13 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_SESSION:
     case CONF_KIND_EXTERNAL_ID:
     case CONF_KIND_PROFILE:
+    case CONF_KIND_KMS_KEY:
         return "name";
     case CONF_KIND_ADDRESSING:
     case CONF_KIND_COMPRESSION:
     case CONF_KIND_SOURCE:
+    case CONF_KIND_ENCRYPTION:
+    case CONF_KIND_STORAGE_CLASS:
     case CONF_KIND_LOG_LEVEL:
         return "word";
     case CONF_KIND_CRON:
@@ -183,6 +190,7 @@ const char *conf_schema_kind_name(enum conf_kind kind)
         return "path";
     case CONF_KIND_ARGUMENTS:
     case CONF_KIND_EVENTS:
+    case CONF_KIND_TAGS:
         return "list of words";
     case CONF_KIND_MASTER_KEYS:
         return "list of paths";

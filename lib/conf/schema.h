@@ -31,8 +31,12 @@ enum conf_kind {
     CONF_KIND_SESSION,
     CONF_KIND_EXTERNAL_ID,
     CONF_KIND_PROFILE,
-    CONF_KIND_ARGUMENTS, /* a program and what it is given */
-    CONF_KIND_EVENTS,    /* of a backup, a list of words */
+    CONF_KIND_ARGUMENTS,  /* a program and what it is given */
+    CONF_KIND_EVENTS,     /* of a backup, a list of words */
+    CONF_KIND_ENCRYPTION, /* by the store */
+    CONF_KIND_KMS_KEY,
+    CONF_KIND_STORAGE_CLASS,
+    CONF_KIND_TAGS, /* a list of KEY=VALUE */
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,
     /* Paths of files, by what conf_check_files expects in them. */
@@ -62,7 +66,13 @@ struct conf_schema_key {
 };
 
 /* The most that a list may have. */
-enum { CONF_ENDPOINTS_MAX = 64, CONF_PREVIOUS_KEYS_MAX = 16, CONF_ARGUMENTS_MAX = 64, CONF_EVENTS_MAX = 3 };
+enum {
+    CONF_ENDPOINTS_MAX = 64,
+    CONF_PREVIOUS_KEYS_MAX = 16,
+    CONF_ARGUMENTS_MAX = 64,
+    CONF_EVENTS_MAX = 3,
+    CONF_TAGS_MAX = 10
+};
 
 /* Whether its value is a list of strings, rather than one. */
 bool conf_schema_is_list(enum conf_kind kind);

@@ -105,6 +105,8 @@ static const char *item_of(const struct conf_schema_key *key)
         return "host:port";
     if (key->kind == CONF_KIND_EVENTS)
         return "failure";
+    if (key->kind == CONF_KIND_TAGS)
+        return "KEY=VALUE";
     return key->kind == CONF_KIND_ARGUMENTS ? "/program" : "/path";
 }
 

@@ -27,6 +27,9 @@ enum {
     SESSION_LEN_MAX = 64,
     EXTERNAL_ID_LEN_MAX = 1224,
     PROFILE_LEN_MAX = 255,
+    STORAGE_CLASS_LEN_MAX = 64,
+    TAG_KEY_MAX = 128,
+    TAG_VALUE_MAX = 256,
     SOCKET_LEN_MAX = 107, /* sun_path has 108 bytes with the NUL: unix(7) */
 };
 
@@ -137,6 +140,7 @@ static const struct words {
         {CONF_KIND_LOG_LEVEL, {"error", "warning", "info", "debug"}, "is none of error, warning, info, debug"},
         {CONF_KIND_ADDRESSING, {"auto", "path", "virtual"}, "is none of auto, path, virtual"},
         {CONF_KIND_COMPRESSION, {"none", "zstd"}, "is none of none, zstd"},
+        {CONF_KIND_ENCRYPTION, {"none", "s3", "kms"}, "is none of none, s3, kms"},
         {CONF_KIND_SOURCE, {"file", "instance", "container", "web-identity", "process", "profile"},
                 "is none of file, instance, container, web-identity, process, profile"},
 };
@@ -152,6 +156,8 @@ static void set_enum(struct conf *c, const struct conf_schema_key *key, unsigned
         *(enum conf_log_level *)member_of(c, key) = (enum conf_log_level)i;
     else if (key->kind == CONF_KIND_SOURCE)
         *(enum conf_source *)member_of(c, key) = (enum conf_source)i;
+    else if (key->kind == CONF_KIND_ENCRYPTION)
+        *(enum conf_encryption *)member_of(c, key) = (enum conf_encryption)i;
     else if (key->kind == CONF_KIND_COMPRESSION)
         *(enum conf_compression *)member_of(c, key) = (enum conf_compression)i;
     else
@@ -200,6 +206,18 @@ static int check_cron(const char *text, struct err *e)
     return cron_parse(text, &cron, e);
 }
 
+/* What cannot be read at once is no place for a backup: a restore would wait for hours. The classes of stores other
+ * than Amazon's have names of their own. */
+static int check_storage_class(const char *text, struct err *e)
+{
+    static const char *const archives[] = {"GLACIER", "DEEP_ARCHIVE"};
+
+    for (size_t i = 0; i < ARRAY_LEN(archives); i++)
+        if (strcasecmp(text, archives[i]) == 0)
+            return objection(e, text, "is an archive, which cannot be read at once: a restore would wait for hours");
+    return check_text(text, STORAGE_CLASS_LEN_MAX, region_letters, e);
+}
+
 static int set_string(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
     struct endpoint ep;
@@ -236,6 +254,12 @@ static int set_string(struct conf *c, const struct conf_schema_key *key, const c
     case CONF_KIND_EXTERNAL_ID:
         r = check_text(text, EXTERNAL_ID_LEN_MAX, iam_letters, e);
         break;
+    case CONF_KIND_KMS_KEY:
+        r = check_text(text, ROLE_LEN_MAX, iam_letters, e);
+        break;
+    case CONF_KIND_STORAGE_CLASS:
+        r = check_storage_class(text, e);
+        break;
     case CONF_KIND_PROFILE:
         r = check_text(text, PROFILE_LEN_MAX, NULL, e);
         break;
@@ -260,11 +284,23 @@ static struct list list_of(struct conf *c, const struct conf_schema_key *key)
 {
     if (key->kind == CONF_KIND_ARGUMENTS)
         return (struct list){&c->s3.process, &c->s3.n_process, CONF_ARGUMENTS_MAX, "words"};
+    if (key->kind == CONF_KIND_TAGS)
+        return (struct list){&c->s3.tags, &c->s3.n_tags, CONF_TAGS_MAX, "tags"};
     if (key->kind == CONF_KIND_EVENTS)
         return (struct list){&c->heartbeat.on, &c->heartbeat.n_on, CONF_EVENTS_MAX, "events"};
     if (key->kind == CONF_KIND_ENDPOINTS)
         return (struct list){&c->etcd.endpoints, &c->etcd.n_endpoints, CONF_ENDPOINTS_MAX, "endpoints"};
     return (struct list){&c->previous_key_paths, &c->n_previous_key_paths, CONF_PREVIOUS_KEYS_MAX, "paths"};
+}
+
+/* S3 API, PutObjectTagging: keys of 128 characters, values of 256. */
+static int check_tag(const char *text, struct err *e)
+{
+    const char *equals = strchr(text, '=');
+
+    if (!equals || equals == text || equals - text > TAG_KEY_MAX || strlen(equals + 1) > TAG_VALUE_MAX)
+        return objection(e, text, "is not KEY=VALUE, of 128 and 256 characters at most");
+    return 0;
 }
 
 static int check_event(const char *text, struct err *e)
@@ -282,7 +318,8 @@ static int add_item(struct conf *c, const struct conf_schema_key *key, const cha
 
     if (*list.n == list.max)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %zu %s", list.max, list.what);
-    if (key->kind == CONF_KIND_EVENTS && check_event(text, e) < 0)
+    if ((key->kind == CONF_KIND_EVENTS && check_event(text, e) < 0) ||
+            (key->kind == CONF_KIND_TAGS && check_tag(text, e) < 0))
         return -1;
     if (key->kind == CONF_KIND_ENDPOINTS ? endpoint_parse(text, ENDPOINT_ETCD, &ep, e) < 0
                                          : check_text(text, PATH_MAX - 1, NULL, e) < 0)
@@ -304,6 +341,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_MASTER_KEYS:
     case CONF_KIND_ARGUMENTS:
     case CONF_KIND_EVENTS:
+    case CONF_KIND_TAGS:
         return add_item(c, key, text, e);
     case CONF_KIND_DURATION:
     case CONF_KIND_COUNT:
@@ -313,6 +351,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_COMPRESSION:
     case CONF_KIND_LOG_LEVEL:
     case CONF_KIND_SOURCE:
+    case CONF_KIND_ENCRYPTION:
         return set_word(c, key, text, e);
     default:
         return set_string(c, key, text, e);
@@ -328,6 +367,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_MASTER_KEYS:
     case CONF_KIND_ARGUMENTS:
     case CONF_KIND_EVENTS:
+    case CONF_KIND_TAGS:
         list = list_of(c, key);
         for (size_t i = 0; i < *list.n; i++)
             free((*list.items)[i]);
@@ -340,6 +380,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_COMPRESSION:
     case CONF_KIND_LOG_LEVEL:
     case CONF_KIND_SOURCE:
+    case CONF_KIND_ENCRYPTION:
         break;
     default:
         free(*(char **)member_of(c, key));

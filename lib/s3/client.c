@@ -8,10 +8,14 @@
 /* S3 refuses signatures that are older than 15 minutes; a clock that is off by less than this is not the reason. */
 enum { SKEW_THAT_MATTERS_S = 300 };
 
+enum { TAGGING_MAX = 16 << 10 };
+
 struct s3_client {
     uv_loop_t *loop;
     struct s3_conf conf; /* its strings are these */
     char *bucket, *region, *ca_cert, *shown;
+    char *encryption, *kms_key_id, *storage_class; /* of what is put; or NULL */
+    struct buf tagging;                            /* with a 0; empty: none */
     struct s3_url_target target;
     struct http_proxy proxy;
     union race_address good, bad; /* the family 0: not known */
@@ -35,6 +39,10 @@ static void release(struct s3_client *c)
     free(c->region);
     free(c->ca_cert);
     free(c->shown);
+    free(c->encryption);
+    free(c->kms_key_id);
+    free(c->storage_class);
+    buf_reset(&c->tagging);
     free(c);
 }
 CLEANUP_FUNC(struct s3_client *, release)
@@ -56,6 +64,54 @@ static int no_memory(struct err *e)
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
+static int copy_text(char **out, const char *text, struct err *e)
+{
+    if (!text)
+        return 0;
+    *out = strdup(text);
+    return *out ? 0 : no_memory(e);
+}
+
+/* "a=b&c=d", each encoded (S3 API, x-amz-tagging), and a 0. */
+static int make_tagging(struct s3_client *c, const struct s3_conf *conf, struct err *e)
+{
+    c->tagging = BUF_INIT(TAGGING_MAX);
+    for (size_t i = 0; i < conf->n_tags; i++) {
+        const char *equals = strchr(conf->tags[i], '=');
+        _cleanup_free_ char *key = equals ? strndup(conf->tags[i], (size_t)(equals - conf->tags[i])) : NULL;
+
+        if (!key)
+            return no_memory(e);
+        if ((i && buf_append(&c->tagging, "&", 1, e) < 0) || sign_encode(&c->tagging, key, false, e) < 0 ||
+                buf_append(&c->tagging, "=", 1, e) < 0 || sign_encode(&c->tagging, equals + 1, false, e) < 0)
+            return -1;
+    }
+    return conf->n_tags ? buf_append(&c->tagging, "", 1, e) : 0;
+}
+
+static int copy_put_conf(struct s3_client *c, const struct s3_conf *conf, struct err *e)
+{
+    if (copy_text(&c->encryption, conf->encryption, e) < 0 || copy_text(&c->kms_key_id, conf->kms_key_id, e) < 0 ||
+            copy_text(&c->storage_class, conf->storage_class, e) < 0)
+        return -1;
+    return make_tagging(c, conf, e);
+}
+
+size_t s3_client_put_headers(const struct s3_client *c, bool upload, struct s3_param out[S3_PUT_HEADERS_MAX])
+{
+    size_t n = 0;
+
+    if (c->encryption)
+        out[n++] = (struct s3_param){"x-amz-server-side-encryption", c->encryption};
+    if (c->encryption && c->kms_key_id)
+        out[n++] = (struct s3_param){"x-amz-server-side-encryption-aws-kms-key-id", c->kms_key_id};
+    if (upload && c->storage_class)
+        out[n++] = (struct s3_param){"x-amz-storage-class", c->storage_class};
+    if (c->tagging.len)
+        out[n++] = (struct s3_param){"x-amz-tagging", (const char *)c->tagging.data};
+    return n;
+}
+
 static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err *e)
 {
     c->bucket = strdup(conf->bucket);
@@ -70,6 +126,8 @@ static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err
         c->shown = NULL;
     if (!c->shown)
         return no_memory(e);
+    if (copy_put_conf(c, conf, e) < 0)
+        return -1;
     c->conf = *conf;
     c->conf.endpoint = c->target.host;
     c->conf.bucket = c->bucket;

@@ -48,6 +48,13 @@ struct s3_conf {
     struct s3_dialect *dialect; /* what is known of this bucket's store (dialect.h), and what is learnt; borrowed. NULL:
                                    a client's own */
 
+    /* Of all objects that are put; copied. What is left out is NULL: the bucket's own. */
+    const char *encryption;    /* "AES256", "aws:kms" */
+    const char *kms_key_id;    /* with the latter, or NULL */
+    const char *storage_class; /* of uploads alone: small objects are read, and replaced */
+    const char *const *tags;   /* "KEY=VALUE" */
+    size_t n_tags;
+
     /* Asked before each signature, so that credentials that changed on disk are used at once. Errors: passed on. */
     void *credentials_ctx;
     int (*credentials)(void *ctx, struct s3_credentials *out, struct err *e);

@@ -13,6 +13,7 @@
 #include "net/race.h"
 #include "s3/client.h"
 #include "s3/dialect.h"
+#include "s3/request.h"
 #include "s3/sign.h"
 #include "s3/url.h"
 
@@ -49,6 +50,11 @@ int s3_client_credentials(struct s3_client *c, struct s3_credentials *out, struc
 bool s3_client_wait_for_credentials(struct s3_client *c, struct wait_link *w);
 void s3_client_leave_credentials(struct s3_client *c, struct wait_link *w);
 bool s3_client_refuse_credentials(struct s3_client *c, const char *access_key);
+
+/* What the owner wants of what is put, beside its metadata: headers of PutObject and CreateMultipartUpload (S3 API). Of
+ * an `upload` also the storage class. Returns how many; the texts are the client's. */
+enum { S3_PUT_HEADERS_MAX = 4 };
+size_t s3_client_put_headers(const struct s3_client *c, bool upload, struct s3_param out[S3_PUT_HEADERS_MAX]);
 
 /* Appends Authorization for *r, whose region and time the client fills in. */
 int s3_client_sign(struct s3_client *c, struct sign_request *r, struct buf *out, struct err *e);

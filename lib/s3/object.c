@@ -2,13 +2,14 @@
 
 #include <string.h>
 
+#include "s3/client_inside.h"
 #include "s3/dialect.h"
 
 enum { METADATA_MAX = 32, NAME_MAX_LEN = 64 };
 
 /* x-amz-meta-NAME for each, beside the two conditions. */
 struct put_headers {
-    struct s3_param list[METADATA_MAX + 2];
+    struct s3_param list[METADATA_MAX + 2 + S3_PUT_HEADERS_MAX];
     char names[METADATA_MAX][NAME_MAX_LEN];
     size_t n;
 };
@@ -50,6 +51,7 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
         h.list[h.n++] = (struct s3_param){.name = "if-match", .value = if_match};
     if (spec->if_none_match)
         h.list[h.n++] = (struct s3_param){.name = "if-none-match", .value = "*"};
+    h.n += s3_client_put_headers(c, false, h.list + h.n);
     request.n_headers = h.n;
     return s3_request_start(c, &request, e);
 }

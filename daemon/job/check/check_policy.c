@@ -49,6 +49,15 @@ static void write_resource(FILE *out, const struct conf *conf, bool objects)
             objects ? "/" : "", objects ? conf->s3.objects_prefix : "", objects ? "-*" : "");
 }
 
+/* Only an ARN names a key in a policy. */
+static void write_kms(FILE *out, const char *key)
+{
+    (void)fputs(
+            ", {\"Effect\": \"Allow\", \"Action\": [\"kms:GenerateDataKey\", \"kms:Decrypt\"], \"Resource\": ", out);
+    json_string(out, key && strncmp(key, "arn:", 4) == 0 ? key : "*");
+    (void)fputs("}", out);
+}
+
 static void write_all(FILE *out, const struct conf *conf)
 {
     (void)fputs("{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\", \"Action\": [", out);
@@ -62,13 +71,18 @@ static void write_all(FILE *out, const struct conf *conf)
     write_resource(out, conf, false);
     (void)fputs("}, {\"Effect\": \"Allow\", \"Action\": [", out);
     write_actions(out, of_objects, ARRAY_LEN(of_objects));
+    if (conf->s3.n_tags)
+        (void)fputs(", \"s3:PutObjectTagging\"", out);
     if (conf->prune.max_age_ms) {
         (void)fputs(", ", out);
         write_actions(out, of_prune, ARRAY_LEN(of_prune));
     }
     (void)fputs("], ", out);
     write_resource(out, conf, true);
-    (void)fputs("}]}", out);
+    (void)fputs("}", out);
+    if (conf->s3.server_side_encryption == CONF_ENCRYPTION_KMS)
+        write_kms(out, conf->s3.kms_key_id);
+    (void)fputs("]}", out);
 }
 
 char *check_policy(const struct conf *conf)

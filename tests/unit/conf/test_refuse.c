@@ -270,6 +270,14 @@ static void sources_of_credentials(void **state)
                     "profile is in; HOME does not say where it is."},
             {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    process: a b\n",
                     "f.yml:6:14: s3_client.auth.process: must be a list: [\"/program\", ...]"},
+            {ETCD "s3_client:\n  storage_class: deep_archive\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
+                    "f.yml:3:18: s3_client.storage_class: 'deep_archive' "
+                    "is an archive, which cannot be read at once: a "
+                    "restore would wait for hours"},
+            {ETCD "s3_client:\n  tags: [a]\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
+                    "f.yml:3:10: s3_client.tags[0]: 'a' is not KEY=VALUE, of 128 and 256 characters at most"},
+            {ETCD "s3_client:\n  server_side_encryption: aes\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
+                    "f.yml:3:27: s3_client.server_side_encryption: 'aes' is none of none, s3, kms"},
             {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    role_arn: a b\n",
                     "f.yml:6:15: s3_client.auth.role_arn: 'a b' has a character that cannot be in such a name"},
             {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    sts_endpoint: https://a/b\n",
