@@ -76,6 +76,7 @@ class Request:
         }.get((method, next((n for n in ("partNumber", "uploadId", "uploads", "delete") if n in self.query), None)),
               method.lower())
         self.nth = 0
+        self.is_look = span == "bytes=0-7"  # at the first bytes of a dump: whether it is compressed
         self.start = int(span.partition("=")[2].partition("-")[0]) if span else 0
         self.status = None  # of the answer, once it is sent
 
