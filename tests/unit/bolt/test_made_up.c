@@ -9,7 +9,7 @@
 
 /* Sanitizers take ten times as long. */
 #ifdef __SANITIZE_ADDRESS__
-enum { DATABASES = 10000 };
+enum { DATABASES = 2000 };
 #else
 enum { DATABASES = 100000 };
 #endif
