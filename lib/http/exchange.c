@@ -57,11 +57,11 @@ static int grow(struct http_exchange *x, size_t need)
     size_t room = x->answer ? secret_len(x->answer) : FIRST_ROOM;
     struct secret *larger;
 
-    if (x->answer && need < room)
-        return 0;
     if (need > HTTP_EXCHANGE_ANSWER_MAX)
         return err_set(&x->stopped, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "%s: the answer is longer than %d bytes", x->name,
                 HTTP_EXCHANGE_ANSWER_MAX);
+    if (x->answer && need < room)
+        return 0;
     while (room <= need)
         room *= 2;
     larger = secret_new(room, &x->stopped);
