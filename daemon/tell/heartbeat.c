@@ -64,7 +64,7 @@ static void fail(struct heartbeat *h, const struct err *why)
 
     log_write(again ? LOG_DEBUG : LOG_WARNING, "heartbeat: %s could not be told: %s", h->calls[0].name, why->text);
     if (again)
-        (void)uv_timer_start(&h->retry, on_retry, RETRY_MS << (h->tries - 1), 0);
+        (void)uv_timer_start(&h->retry, on_retry, (uint64_t)RETRY_MS << (h->tries - 1), 0);
     else
         drop_first(h);
 }
