@@ -1,7 +1,8 @@
 """What a backup costs, beside what else people use, on real servers: see run.sh.
 
 Everything that is compared runs in turns within one call, so that the machine's mood is the same for all; what is printed
-are medians. CPU, memory and writes are those of the client processes alone (wait4), not of etcd and not of S3.
+are medians. CPU, memory and writes are those of the client processes alone (wait4); what etcd and S3 used meanwhile stands
+beside it, since on shared cores the wall clock measures mostly those two.
 """
 
 import argparse
@@ -36,11 +37,24 @@ def peak_memory(pid):
     return found
 
 
+def processor_time(pid):
+    """Seconds that a process and its descendants have used, in user mode and in the kernel."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + sum(map(processor_time, children))
+
+
 class Measured:
     """One run of a command, its descendants included."""
 
+    servers = {}  # "etcd", "S3": the process that has started it
+
     def __init__(self, command, **options):
         self.rss = 0
+        before = {name: processor_time(pid) for name, pid in self.servers.items()}
         began = time.monotonic()
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, stdout=output,
@@ -56,6 +70,7 @@ class Measured:
             output.seek(0)
             self.text = output.read().decode(errors="replace")
         self.cpu = usage.ru_utime + usage.ru_stime
+        self.theirs = {name: processor_time(pid) - before[name] for name, pid in self.servers.items()}
         self.written = usage.ru_oublock * 512
         if process.returncode:
             raise SystemExit(f"{command[0]} failed ({process.returncode}): {self.text}")
@@ -130,6 +145,8 @@ def row(name, runs, size, base=None):
     seconds = statistics.median(r.seconds for r in runs)
     cells = [name, f"{seconds:.2f} s", f"{size / 1e6 / seconds:.0f} MB/s",
              f"{statistics.median(r.cpu for r in runs):.2f} s",
+             f"{statistics.median(r.cpu for r in runs) / size * 1e9:.2f} ns",
+             *(f"{statistics.median(r.theirs[name] for r in runs):.1f} s" for name in Measured.servers),
              f"{max(r.rss for r in runs) / MIB:.1f} MiB",
              f"{statistics.median(r.written for r in runs) / MIB:.0f} MiB",
              f"{seconds / base:.2f}" if base else "1.00"]
@@ -141,7 +158,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1024, help="MiB of data in etcd")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--etcd", default="3.4", choices=["3.4", "3.5"])
+    parser.add_argument("--etcd", default="3.4", choices=["3.4", "3.5", "3.6", "3.7"])
     parser.add_argument("--data", default="random", choices=["random", "kubernetes"],
                         help="values that do not compress, or objects as kube-apiserver stores them")
     parser.add_argument("--plain-http", action="store_true", help="no TLS on either side")
@@ -188,8 +205,9 @@ def measure(options, folder):
         size = etcd.status()["dbSize"]
         print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB of {options.data} data, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
               f"{os.cpu_count()} cores, medians of {options.runs}\n")
-        print("| | time | rate | CPU | peak memory | written to disk | time, ratio |\n|---|---|---|---|---|---|---|",
-              flush=True)
+        Measured.servers = {"etcd": etcd.process.pid, "S3": ceph.process.pid}
+        print("| | time | rate | CPU | a byte | CPU of etcd | of S3 | peak memory | written to disk | time, ratio |\n"
+              "|---|---|---|---|---|---|---|---|---|---|", flush=True)
         plain, ours, compressed = [], [], []
         for _ in range(options.runs + 1):
             empty(ceph, bucket)
