@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
@@ -239,18 +240,33 @@ static int join_loop(struct metrics *m, struct err *e)
     return 0;
 }
 
+/* Why the server cannot listen there: libmicrohttpd since 1.0 closes its socket before it lets us see errno. 0: it
+ * could. */
+static int why_not(const struct addrinfo *address)
+{
+    int one = 1;
+    _cleanup_close_ int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+            bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, 1) < 0)
+        return errno;
+    return 0;
+}
+
 static int listen_on(struct metrics *m, const struct addrinfo *address, struct err *e)
 {
     unsigned flags = MHD_USE_EPOLL;
 
     if (address->ai_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    errno = 0;
     m->server = MHD_start_daemon(flags, 0, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR, address->ai_addr,
             MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_MAX, MHD_OPTION_END);
-    if (!m->server)
-        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_ERRNO, errno, "%s", errno ? strerror(errno) : "cannot listen");
+    if (!m->server) {
+        int why = why_not(address);
+
+        return err_set(e, ERR_TRANSIENT, ERR_DOMAIN_ERRNO, why, "%s", why ? strerror(why) : "cannot listen");
+    }
     if (join_loop(m, e) == 0)
         return 0;
     MHD_stop_daemon(TAKE_PTR(m->server));
