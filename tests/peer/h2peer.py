@@ -22,6 +22,7 @@ Everything that the client sent is in conn.frames. Needs Debian's python3-hpack.
 """
 
 import collections
+import select
 import socket
 import ssl
 import struct
@@ -227,10 +228,18 @@ class Connection:
 
     # The reading side.
 
+    def _recv(self, size):
+        """What `abort` has woken does not read: TLS would find the end of its input, and send an alert of that."""
+        if not getattr(self.sock, "pending", int)():
+            select.select([self.sock], [], [], self.sock.gettimeout())
+        if self.aborted:
+            raise Gone("aborted")
+        return self.sock.recv(size)
+
     def _receive(self, size):
         data = b""
         while len(data) < size:
-            part = self.sock.recv(size - len(data))
+            part = self._recv(size - len(data))
             if not part:
                 raise Gone("closed")
             data += part
