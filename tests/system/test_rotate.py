@@ -169,7 +169,7 @@ def test_backups_of_the_go_tool(site):
         with pytest.raises(reader.FormatError):
             reader.unwrap(keys.next, wrapped, "2024-12-06T00:00:00Z")
     name = next(name for name, digest in digests.items() if digest)
-    done = site.ctl("restore", "-t", name[len("backup-"):], "--use-etcdutl=false")
+    done = site.ctl("restore", "-t", name[len("backup-"):], "--use-etcdutl=false", "--skip-hash-check")  # no database is in it
     assert done.status == 0, done
     assert hashlib.sha256(site.snapshot.read_bytes()).hexdigest() == digests[name]
 
