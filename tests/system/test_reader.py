@@ -218,8 +218,8 @@ def test_compressed(size, options, encrypted):
 
 
 STREAM_TAMPERINGS = {
-    "no table": (lambda s: s[:-9], "zstd|no seek table"),
-    "cut": (lambda s: s[:-1], "zstd|no seek table"),
+    "no table": (lambda s: s[:-9], "compressed: .*premature end|no seek table"),
+    "cut": (lambda s: s[:-1], "compressed: .*premature end|no seek table"),
     "a table of a newer kind": (lambda s: s[:-5] + b"\x04" + s[-4:], "kind that is not known"),
     "another number of frames": (lambda s: s[:-9] + b"\x02" + s[-8:], "does not begin where its end says"),
     "a frame longer": (lambda s: s[:-17] + bytes([s[-17] ^ 1]) + s[-16:], "the seek table's frames have"),
