@@ -262,7 +262,7 @@ def test_told_while_it_looks(ceph, medium, proxied, folder):
         return [line for line in done.err.splitlines() if line.startswith("note: ") and "; trying again in " in line]
 
     def rule(request):
-        if request.nth > seen.setdefault((request.call, request.path), request.nth):
+        if request.nth > seen.setdefault((request.call, request.path, request.is_look), request.nth):
             return None
         return Answer(503, error("SlowDown", "gently, please"))
 
@@ -270,8 +270,8 @@ def test_told_while_it_looks(ceph, medium, proxied, folder):
     for arguments in [("restore", "-d", folder / "data", "-e", site.tool, "--dry-run"), ("verify",)]:
         seen = {}
         notes = told(*arguments)
-        # One for the listing, one for the dump's size, one for its key; and of verify one for the dump.
-        assert len(notes) == (3 if arguments[0] == "restore" else 4), notes
+        # One for the listing, one for the dump's size, one for its key, one for its first bytes; and of verify one for the dump.
+        assert len(notes) == (4 if arguments[0] == "restore" else 5), notes
         # The HEAD's 503 has no body with words.
         assert sum("HTTP 503 SlowDown: gently, please; trying again in " in note for note in notes) == len(notes) - 1, notes
         assert sum("(attempt 2 of 5)" in note for note in notes) == 3, notes

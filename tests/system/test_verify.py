@@ -1,7 +1,6 @@
 """Verifying: what is good is said to be, what is bad is named with its place, and nothing is left or written."""
 
 import grp
-import itertools
 import json
 import os
 import re
@@ -605,8 +604,7 @@ def test_a_cache_that_ignores_ranges(made, proxied, ceph):
 def test_progress_and_cancel(made, proxied, ceph):
     """In mid-download: where it is can be asked for, a second of its kind has to wait, and INT ends it at once."""
     _, backups = made
-    reads = itertools.count()  # the first one, of its end, says whether it is compressed
-    reached, proxy = reaching(made, proxied, ceph, lambda r: Hold() if r.method == "GET" and is_dump(r) and next(reads) else None)
+    reached, proxy = reaching(made, proxied, ceph, lambda r: Hold() if r.method == "GET" and is_dump(r) and not r.is_look else None)
     before = contents(reached)
     command = Command(reached, "verify", "--all", "--json")
     phase(reached, "verifying")
