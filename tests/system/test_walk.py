@@ -4,6 +4,7 @@ What a reader has to put in himself (a time, an address of his own) is put in he
 is. A block that no walk takes fails.
 """
 
+import json
 import os
 import re
 import shutil
@@ -231,9 +232,43 @@ def walk_kubeadm(page, host):
     wait_for(lambda: host.ask(kubeadm + "etcdctl get greeting --print-value-only").out == "hello\n")
 
 
+ONE_KEY = ["etcd-backupctl get /config/", "etcd-backupctl list\netcd-backupctl get ", "etcd-backupctl diff -t ",
+           "etcd-backupctl get /registry/"]
+
+
+def test_one_deleted_key(configured):
+    """docs/restore.md, its first chapter. auger and kubectl are played: what comes to the one is what the other creates."""
+    page, host = Document("docs/restore.md"), configured()
+    latest, older, folder, of_kubernetes = (page.take(beginning) for beginning in ONE_KEY)
+    host.do("systemctl start etcd etcd-backupd")
+    for key in ("/config/database", "/config/cache", "/registry/configmaps/shop/prices"):
+        host.etcdctl(f"put {key} 'the value of {key}'")
+    host.do("etcd-backupctl backup")
+    instant = json.loads(host.do("etcd-backupctl list --json").splitlines()[0])["name"][-len("2024-12-06T21:22:25Z.dump"):-len(".dump")]
+    reached = {"ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": f"https://{host.address}:2379", "ETCDCTL_CACERT": "/etc/etcd/ca.crt",
+               "ETCDCTL_CERT": "/etc/etcd/backup.crt", "ETCDCTL_KEY": "/etc/etcd/backup.key"}
+
+    def is_back(script, key):
+        host.etcdctl("del --prefix /config/")
+        told = host.do(script.replace("2024-12-06T21:22:25Z", instant), **reached)
+        assert host.etcdctl(f"get --print-value-only {key}").rstrip("\n") == f"the value of {key}"
+        return told
+
+    is_back(latest, "/config/database")
+    is_back(older, "/config/database")
+    # Differences are told by exit status 1, as diff(1) does.
+    told = is_back(folder.replace("--live /config/", "--live /config/ || test $? = 1"), "/config/cache")
+    assert "/config/database" in told and "/config/cache" in told, told
+    host.write("/usr/local/bin/auger", "#!/bin/sh\ncat\n", mode="0755")
+    host.write("/usr/local/bin/kubectl", "#!/bin/sh\ncat \"$3\"\n", mode="0755")
+    assert host.do(of_kubernetes) == "the value of /registry/configmaps/shop/prices"
+
+
 def test_restore(configured):
-    """docs/restore.md, from its first command to its last."""
+    """docs/restore.md, from its second chapter to its last command."""
     page, hosts = Document("docs/restore.md"), [configured(number) for number in (1, 2, 3)]
+    for beginning in ONE_KEY:
+        page.take(beginning)
     for host in hosts:
         host.do("cp /etc/etcd/backup.crt /etc/etcd/client.crt; cp /etc/etcd/backup.key /etc/etcd/client.key")
     walk_a_single_node(page, hosts[0])
@@ -283,7 +318,8 @@ def test_operating(configured, store):  # pylint: disable=unused-argument
     whole = re.sub(r"^(schedule|prune|metrics|health):.*\n", "", whole, flags=re.M)
     host.do("systemctl start etcd")
     recipes = [page.take("schedule:"), page.take("schedule:")]
-    told = [page.take("metrics:"), page.take("hooks:")]
+    told = [page.take("metrics:"), page.take("hooks:"), page.take("compression:")]
+    host.write("/etc/etcd-backupd/heartbeat.url", "http://127.0.0.1:9/ping\n", mode="0640", group="etcd-backupd")
     for more in [*recipes, *told]:
         host.write("/etc/etcd-backupd.conf", f"{whole}{more}\n")
         assert "good" in host.do("etcd-backupd --check-config")
