@@ -18,6 +18,7 @@ port() {
     # shellcheck disable=SC2016 # the inner shell's words
     root sh -euc 'dpkg --add-architecture "$1"
         apt-get -q update
+        apt-get -q dist-upgrade -y # libraries of two architectures have to be of one version
         apt-get -q install -y --no-install-recommends "crossbuild-essential-$1" qemu-user-static pkg-config
         apt-get -q build-dep -y --no-install-recommends --host-architecture "$1" ./' - "$1" >"$scratch/$1.log" 2>&1 ||
         { tail -n 40 "$scratch/$1.log" >&2; return 1; }
