@@ -1,8 +1,8 @@
 #!/bin/sh
 # sh tests/ports.sh [ARCHITECTURE...]
 # Other machines than this one: arm64, and s390x, whose bytes are in the other order. Both, or those that are named as Debian names
-# them. What is committed here is cross-built in a Debian of its own, of this machine's release, with warnings as errors; then the
-# unit tests run, and the fuzz targets over their corpus, by qemu's emulation of a user's programs. The kernel need not know of it.
+# them. What is committed here is cross-built in a Debian 13 of its own, with warnings as errors; then the unit tests run, and the fuzz
+# targets over their corpus, by qemu's emulation of a user's programs. The kernel need not know of it.
 #
 # Root alone can do this. It takes a while, and is no part of tests/run.sh. See tests/debian.sh for what it needs and what it keeps.
 
@@ -18,7 +18,6 @@ port() {
     # shellcheck disable=SC2016 # the inner shell's words
     root sh -euc 'dpkg --add-architecture "$1"
         apt-get -q update
-        apt-get -q dist-upgrade -y # libraries of two architectures have to be of one version
         apt-get -q install -y --no-install-recommends "crossbuild-essential-$1" qemu-user-static pkg-config
         apt-get -q build-dep -y --no-install-recommends --host-architecture "$1" ./' - "$1" >"$scratch/$1.log" 2>&1 ||
         { tail -n 40 "$scratch/$1.log" >&2; return 1; }
@@ -35,6 +34,8 @@ port() {
 inside() {
     debian_note "making a Debian: $release"
     debian_waited debian_quietly debian_new "$scratch/root" "$release" --variant=buildd || exit
+    # Libraries of two architectures have to be of one version: without updates, which come to some sooner than to others.
+    sed -i 2,\$d "$scratch/root/etc/apt/sources.list"
     debian_clone "$scratch/root"
     status=0
     for architecture in "$@"; do
@@ -58,7 +59,7 @@ main() {
             ;;
     esac
     [ $# -gt 0 ] || set -- arm64 s390x
-    debian_apart "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$@"
+    debian_apart trixie "$@"
 }
 
 main "$@"
