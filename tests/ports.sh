@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh tests/ports.sh [ARCHITECTURE...]
 # Other machines than this one: arm64, and s390x, whose bytes are in the other order. Both, or those that are named as Debian names
-# them. What is committed here is cross-built in a Debian 13 of its own, with warnings as errors; then the unit tests run, and the fuzz
+# them. What is committed here is cross-built in a Debian 12 of its own, with warnings as errors; then the unit tests run, and the fuzz
 # targets over their corpus, by qemu's emulation of a user's programs. The kernel need not know of it.
 #
 # Root alone can do this. It takes a while, and is no part of tests/run.sh. See tests/debian.sh for what it needs and what it keeps.
@@ -25,7 +25,7 @@ port() {
     root sh -euc '
         meson env2mfile --cross --debarch "$1" -o "/root/$1.cross"
         cpu=$(dpkg-architecture -f -a "$1" -q DEB_HOST_GNU_CPU)
-        printf "[binaries]\nexe_wrapper = [\"qemu-%s-static\"]\n" "$cpu" >"/root/$1.run"
+        printf "[binaries]\nexe_wrapper = \047qemu-%s-static\047\n" "$cpu" >"/root/$1.run"
         meson setup "build/$1" --cross-file "/root/$1.cross" --cross-file "/root/$1.run" -Dwerror=true
         ninja -C "build/$1"
         meson test -C "build/$1" --no-rebuild --suite unit --suite fuzz --print-errorlogs' - "$1"
@@ -59,7 +59,7 @@ main() {
             ;;
     esac
     [ $# -gt 0 ] || set -- arm64 s390x
-    debian_apart trixie "$@"
+    debian_apart bookworm "$@"
 }
 
 main "$@"
