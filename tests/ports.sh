@@ -28,7 +28,7 @@ port() {
         printf "[binaries]\nexe_wrapper = \047qemu-%s-static\047\n" "$cpu" >"/root/$1.run"
         meson setup "build/$1" --cross-file "/root/$1.cross" --cross-file "/root/$1.run" -Dwerror=true
         ninja -C "build/$1"
-        meson test -C "build/$1" --no-rebuild --suite unit --suite fuzz --print-errorlogs' - "$1"
+        EMULATOR="qemu-$cpu-static" meson test -C "build/$1" --no-rebuild --suite unit --suite fuzz --print-errorlogs' - "$1"
 }
 
 inside() {

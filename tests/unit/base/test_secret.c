@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -128,6 +129,8 @@ static void memory_is_locked_and_not_dumped(void **state)
     char line[1024];
 
     (void)state;
+    if (getenv("EMULATOR"))
+        skip(); /* which does not tell the kernel */
     assert_non_null(f);
     while (!found && fgets(line, sizeof(line), f)) {
         if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)

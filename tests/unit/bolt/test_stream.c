@@ -1,4 +1,5 @@
 /* What a look at a file tells where it is not the usual one. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,8 +122,8 @@ static void test_memory(void **state)
     page[10] = CHILDREN;
     for (uint64_t i = 0; i < CHILDREN; i++) {
         uint8_t *element = page + 16 + 16 * i, key = (uint8_t)i;
-        uint32_t pos = (uint32_t)(16 * (CHILDREN - i) + i), size = 1;
-        uint64_t child = 2 + i * 7919 % 1000000000;
+        uint32_t pos = htole32((uint32_t)(16 * (CHILDREN - i) + i)), size = htole32(1);
+        uint64_t child = htole64(2 + i * 7919 % 1000000000);
 
         memcpy(element, &pos, 4);
         memcpy(element + 4, &size, 4);
@@ -130,7 +131,7 @@ static void test_memory(void **state)
         page[16 + 16 * CHILDREN + i] = key;
     }
     for (uint64_t i = 2; i < PAGES; i++) {
-        memcpy(page, &i, 8);
+        memcpy(page, &(uint64_t){htole64(i)}, 8);
         bolt_stream_update(s, (struct bytes){page, sizeof(page)});
     }
     r = bolt_stream_finish(s);

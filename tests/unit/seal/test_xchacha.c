@@ -4,6 +4,7 @@
  */
 #include "expect.h"
 
+#include <endian.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -26,14 +27,16 @@ struct block {
     _Alignas(max_align_t) uint8_t data[];
 };
 static TAILQ_HEAD(, block) blocks = TAILQ_HEAD_INITIALIZER(blocks);
-static uint8_t hunted[32]; /* the subkey */
+static uint8_t hunted[32];       /* the subkey */
+static uint8_t hunted_words[32]; /* as libcrypto has it, in words of the machine */
 static bool is_hunting;
 static unsigned freed_with_key;
 static size_t until_failure; /* allocations; 0: none fails */
 
 static bool has_key(const struct block *b)
 {
-    return memmem(b->data, b->len, hunted, sizeof(hunted)) != NULL;
+    return memmem(b->data, b->len, hunted, sizeof(hunted)) ||
+           memmem(b->data, b->len, hunted_words, sizeof(hunted_words));
 }
 
 static void *give(size_t len, const char *file, int line)
@@ -226,6 +229,13 @@ static void between_chunks_libcrypto_holds_no_key(void **state)
 
     (void)state;
     (void)crypto_core_hchacha20(hunted, nonce, key_bytes, NULL);
+    for (size_t i = 0; i < sizeof(hunted); i += 4) {
+        uint32_t word;
+
+        memcpy(&word, hunted + i, 4);
+        word = le32toh(word);
+        memcpy(hunted_words + i, &word, 4);
+    }
     is_hunting = true;
     freed_with_key = held_at_work = 0;
     seal(x, 1000);

@@ -469,7 +469,8 @@ static void test_full_disk(void **state)
 
 /* ---- the program ---- */
 
-/* Runs `program arguments` by the shell; the output of both streams with a 0 at its end, until the next call. */
+/* Runs `program arguments` by the shell, and by $EMULATOR where it is another machine's (tests/ports.sh); the output of
+ * both streams with a 0 at its end, until the next call. */
 static const char *run_program(const char *arguments, int *status)
 {
     static char out[65536];
@@ -477,7 +478,7 @@ static const char *run_program(const char *arguments, int *status)
     size_t len = 0, n;
     FILE *f;
 
-    (void)snprintf(command, sizeof(command), "'%s' %s 2>&1", program, arguments);
+    (void)snprintf(command, sizeof(command), "$EMULATOR '%s' %s 2>&1", program, arguments);
     f = popen(command, "re");
     assert_non_null(f);
     while (len < sizeof(out) - 1 && (n = fread(out + len, 1, sizeof(out) - 1 - len, f)) > 0)
