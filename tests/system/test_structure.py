@@ -11,7 +11,8 @@ import pytest
 
 from etcd_peer import Etcd, framed, meta, pieces, stream
 from faults import Scripted, check_clean
-from servers import MIB
+from servers import MIB, wait_for
+from test_service import Page
 
 VERSIONS = ["3.4", "3.5"]
 PAGE = 4096
@@ -76,6 +77,33 @@ def test_nobody_is_sound(bucket, new_site, encrypted):
         done = site.ctl("prune", "-a", "1s", "-i", "1")
         assert good in site.bucket.dumps(), done
         assert states(site) == {good: "complete", name: "damaged"}
+
+
+def test_it_counts_for_nothing(bucket, new_site):
+    """A daemon whose etcd has damaged data alone: each try is told as a failure, one in an hour is stored, and none is a success."""
+    with Etcd(stream(*pieces(DAMAGED))) as peer:
+        site = new_site(Scripted(peer), bucket)
+        page, told = Page(site, health={"max_age": "1h"}), site.dir / "told"
+        site.configure({"schedule": {"interval": "1h", "retry": {"initial": "1s", "max": "1s"}},
+                        "hooks": {"on_failure": f"cat >>{told}"}})
+        site.start()
+        wait_for(lambda: told.exists() and len(told.read_text().splitlines()) >= 3)
+        name, = site.bucket.dumps()
+        events = [json.loads(line) for line in told.read_text().splitlines()]
+        assert {(event["event"], event["kind"]) for event in events} == {("backup-failed", "integrity")}
+        assert [name in event["text"] for event in events] == [True] + [False] * (len(events) - 1), events
+        assert all(f"its database is damaged: {WHY}" in event["text"] for event in events)
+        status = site.ctl("status", "--json").json
+        assert status["newest"] is None and status["last_success"] is None and status["failures_in_a_row"] >= 3, status
+        assert page.ask("/healthz")[::2] == (503, "there is no backup\n")
+        values = page.values()
+        assert values["backup_last_success_timestamp_seconds"] == 0 and values["bucket_backups"] == 0, values
+        assert values['backups_total{result="success"}'] == 0 and values['backup_failures_total{kind="integrity"}'] >= 3
+        # Neither does it for one that begins with it in the bucket.
+        site.stop()
+        site.start()
+        wait_for(lambda: page.values().get("bucket_backups") == 0)
+        assert page.ask("/healthz")[::2] == (503, "there is no backup\n") and states(site) == {name: "damaged"}
 
 
 def states(site):
