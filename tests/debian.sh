@@ -29,7 +29,7 @@ debian_new() {
     shift 2
     debian_find_mirror || return
     mkdir -p "$debian_root/var/cache/apt/archives/partial" "$debian_root/etc/apt/apt.conf.d" "$debian_root/etc/dpkg/dpkg.cfg.d"
-    cp -ln "$debian_cache/$debian_release"/*.deb "$debian_root/var/cache/apt/archives/" 2>/dev/null
+    debian_copy "$debian_cache/$debian_release" "$debian_root/var/cache/apt/archives"
     debootstrap --force-check-gpg --keyring="$debian_keyring" "$@" "$debian_release" "$debian_root" "$debian_mirror" || return
     debian_as_outside
     mount -t proc proc "$debian_root/proc" && mount -t sysfs sysfs "$debian_root/sys" &&
@@ -51,14 +51,22 @@ debian_as_outside() {
     find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$debian_root/usr/local/share/ca-certificates/" \; 2>/dev/null
 }
 
-# debian_keep ROOT RELEASE: its packages, for the next time. Those that the mirror no longer has are forgotten.
+# debian_copy FROM TO: its packages; as links, where that is one file system.
+debian_copy() {
+    cp -ln "$1"/*.deb "$2/" 2>/dev/null || cp -n "$1"/*.deb "$2/" 2>/dev/null
+}
+
+# debian_keep RELEASE ROOT...: their packages, for the next time. Those that none of them has any more are forgotten.
 debian_keep() {
-    mkdir -p "$debian_cache/$2"
-    chroot "$1" apt-get -q autoclean >/dev/null 2>&1
-    for deb in "$debian_cache/$2"/*.deb; do
-        [ -e "$1/var/cache/apt/archives/${deb##*/}" ] || rm -f "$deb"
+    debian_kept=$debian_cache/$1
+    shift
+    mkdir -p "$debian_kept.$$"
+    for debian_root in "$@"; do
+        chroot "$debian_root" apt-get -q autoclean >/dev/null 2>&1
+        debian_copy "$debian_root/var/cache/apt/archives" "$debian_kept.$$"
     done
-    cp -ln "$1"/var/cache/apt/archives/*.deb "$debian_cache/$2/" 2>/dev/null
+    rm -rf "$debian_kept"
+    mv -T "$debian_kept.$$" "$debian_kept" 2>/dev/null || rm -rf "$debian_kept.$$" # somebody else was quicker
 }
 
 # debian_in ROOT COMMAND...: as somebody has it who has just logged in as root, but for how the net is reached. Its input is ours.
@@ -95,9 +103,11 @@ debian_quietly() {
     debian_fail "failed: $*"
 }
 
-# debian_waited COMMAND...: as process 1 does it, in the background, since a shell that waits takes signals at once.
+# debian_waited COMMAND...: as process 1 does it, in the background, since a shell that waits takes signals at once. TERM ends the
+# command, and then us, whatever was to come.
 debian_waited() {
-    trap '[ -z "$debian_child" ] || kill -TERM $debian_child' TERM
+    debian_ended=
+    trap 'debian_ended=1; [ -z "$debian_child" ] || kill -TERM $debian_child' TERM
     trap : INT # it has come to the child, too
     "$@" <&3 &
     debian_child=$!
@@ -107,6 +117,7 @@ debian_waited() {
         kill -0 $debian_child 2>/dev/null || break # else a signal has ended the wait
     done
     debian_child=
+    [ -z "$debian_ended" ] || exit 143
     return $debian_status
 }
 
@@ -124,7 +135,8 @@ debian_in_clone() {
 debian_clean_up() {
     trap '' INT TERM
     if [ -n "$debian_apart" ]; then
-        kill -TERM "$(cat "/proc/$debian_apart/task/$debian_apart/children")" 2>/dev/null # process 1 in there
+        debian_first=$(cat "/proc/$debian_apart/task/$debian_apart/children" 2>/dev/null) # process 1 in there, once it has begun
+        kill -TERM "${debian_first:-$debian_apart}" 2>/dev/null
         wait "$debian_apart"
     fi
     [ -z "$scratch" ] || rm -rf --one-file-system "$scratch"
@@ -135,8 +147,9 @@ debian_clean_up() {
 # it, whatever happens; so does the folder SCRATCH, in $TMPDIR or /var/tmp. Its standard input is 3.
 debian_apart() {
     [ "$(id -u)" = 0 ] || debian_fail 'only root can do this'
-    command -v debootstrap >/dev/null ||
-        DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends debootstrap debian-archive-keyring || exit
+    { command -v debootstrap && [ -x /usr/bin/python3 ]; } >/dev/null ||
+        { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
+            debootstrap debian-archive-keyring python3; } || exit
     debian_apart= scratch=
     trap debian_clean_up EXIT
     trap 'exit 130' INT

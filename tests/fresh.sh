@@ -77,9 +77,11 @@ inside() {
         *) in_whole "$@" ;;
     esac
     status=$?
-    for name in whole small; do
-        [ ! -d "$scratch/$name" ] || debian_keep "$scratch/$name" "$release"
-    done
+    if [ -d "$scratch/small" ]; then
+        debian_keep "$release" "$scratch/whole" "$scratch/small"
+    else
+        debian_keep "$release" "$scratch/whole"
+    fi
     exit $status
 }
 

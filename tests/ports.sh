@@ -10,6 +10,7 @@ set -u
 umask 022
 top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/tests/debian.sh"
+debian_cache=$debian_cache/ports # packages of other machines, beside those of fresh.sh
 
 root() { debian_in_clone "$scratch/root" env DEBIAN_FRONTEND=noninteractive "$@"; }
 
@@ -42,7 +43,7 @@ inside() {
         debian_note "$architecture"
         port "$architecture" || { debian_note "$architecture: failed"; status=1; }
     done
-    debian_keep "$scratch/root" "$release"
+    debian_keep "$release" "$scratch/root"
     exit $status
 }
 

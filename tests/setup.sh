@@ -158,7 +158,7 @@ setup_main() (
     [ -n "$missing" ] || ! setup_has_other || [ -n "$(setup_unbuilt)" ] || exit 0
     if [ "$(id -u)" != 0 ]; then
         [ -z "$missing" ] || echo "setup: these packages are missing, install them or run this as root: $missing" >&2
-        [ -n "$missing" ] || echo "setup: other releases of etcd, or mbedTLS 3, are missing in $setup_cache, run this as root once" >&2
+        [ -n "$missing" ] || echo "setup: of etcd's other releases, MinIO and mbedTLS $setup_other_mbedtls something is missing in $setup_cache, run this as root once" >&2
         [ -z "$missing" ]
         exit
     fi
@@ -166,6 +166,7 @@ setup_main() (
     # One at a time: whoever waited finds the work done.
     exec 9>"$setup_cache/lock"
     flock 9 || exit
+    rm -rf "$setup_cache"/fetch.* # of a run that was killed: nobody else is at it now
     missing=$(setup_missing)
     if [ -n "$missing" ]; then
         echo "setup: installing $missing" >&2
