@@ -170,16 +170,20 @@ class Decompressor:
     """Takes a compressed stream in pieces and hands what zstd(1) makes of it to write(); finish() when that was all."""
 
     def __init__(self, write):
-        self.write, self.end, self.size, self.came = write, b"", 0, 0
+        self.write, self.end, self.size, self.came, self.problem = write, b"", 0, 0, None
         self.zstd = subprocess.Popen(["zstd", "-d", "-c", "-q", "--memory=8MiB"], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.thread = threading.Thread(target=self._read)
         self.thread.start()
 
     def _read(self):
-        while piece := self.zstd.stdout.read(CHUNK):
-            self.came += len(piece)
-            self.write(piece)
+        try:
+            while piece := self.zstd.stdout.read(CHUNK):
+                self.came += len(piece)
+                self.write(piece)
+        except Exception as problem:  # such as a full disk: told by finish()
+            self.problem = problem
+            self.zstd.kill()
 
     def update(self, piece):
         self.size += len(piece)
@@ -200,6 +204,9 @@ class Decompressor:
         except BrokenPipeError:
             pass
         self.thread.join()
+        if self.problem:
+            self.stop()
+            raise self.problem
         said = self.zstd.stderr.read().decode(errors="replace").strip()
         if self.zstd.wait() != 0:
             raise FormatError(f"compressed: {said}")
