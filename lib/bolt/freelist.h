@@ -2,7 +2,8 @@
  * freelist.h: the list of free pages, where a file has one stored.
  *
  * Its pages hold their numbers in ascending order, behind a count in the header, or in the first eight bytes if there
- * are 65535 or more. It is read as it goes by and remembered as differences: a byte or two for each.
+ * are 65535 or more. It is read as it goes by and remembered as differences: a byte or two for each. What takes more
+ * than BOLT_FREELIST_MEMORY is BOLT_NO_MEMORY: how many there are is only what the file claims.
  */
 #pragma once
 
@@ -19,7 +20,9 @@ struct bolt_freelist {
     struct buf ids;  /* see bolt_freelist_next */
 };
 
-#define BOLT_FREELIST_INIT ((struct bolt_freelist){.ids = {.limit = SIZE_MAX / 2}})
+enum { BOLT_FREELIST_MEMORY = 16 << 20 }; /* bytes: more than eight million free pages, 32 GiB of them at least */
+
+#define BOLT_FREELIST_INIT ((struct bolt_freelist){.ids = {.limit = BOLT_FREELIST_MEMORY}})
 
 /* Its first page, whole, as the meta says. */
 void bolt_freelist_begin(struct bolt_freelist *f, const uint8_t *page, const struct bolt_meta *meta);

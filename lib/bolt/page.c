@@ -5,7 +5,7 @@
 int bolt_key_compare(struct bytes a, struct bytes b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
-    int order = memcmp(a.data, b.data, len);
+    int order = len ? memcmp(a.data, b.data, len) : 0; /* what is empty may be NULL */
 
     if (order != 0)
         return order;

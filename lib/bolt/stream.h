@@ -19,7 +19,9 @@
  * inspected": pages of more than 64 KiB, branches of more than one page, buckets in buckets, and more candidates than
  * there is memory for; etcd makes none of the first three.
  *
- * Memory: that of the book, about 5 MiB for each GiB, and half a MiB. No bytes are kept, but what lies across pieces.
+ * Memory: that of the book, about 5 MiB for each GiB, and half a MiB; of a stored freelist, which etcd on Linux does
+ * not have, a byte or two for each free page, and never more than 16 MiB. No bytes are kept, but what lies across
+ * pieces.
  */
 #pragma once
 

@@ -16,6 +16,14 @@ static bool is_named(struct bytes key, const char *name)
     return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
 }
 
+static bool is_version(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] != '.' && (text.data[i] < '0' || text.data[i] > '9'))
+            return false;
+    return text.len > 0;
+}
+
 /* An entry of the bucket `meta`. */
 static void learn_meta(struct keyspace_facts *f, struct bytes key, struct bytes value)
 {
@@ -23,7 +31,7 @@ static void learn_meta(struct keyspace_facts *f, struct bytes key, struct bytes 
 
     if ((is_named(key, "finishedCompactRev") || is_named(key, "scheduledCompactRev")) && revision_load(value, &r))
         raise_to(&f->compacted, r.main);
-    else if (is_named(key, "storageVersion") && value.len < sizeof(f->storage))
+    else if (is_named(key, "storageVersion") && is_version(value) && value.len < sizeof(f->storage))
         (void)snprintf(f->storage, sizeof(f->storage), "%.*s", (int)value.len, (const char *)value.data);
     else if (is_named(key, "term") && f->storage[0] == '\0')
         (void)snprintf(f->storage, sizeof(f->storage), "3.5");
