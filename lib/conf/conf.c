@@ -54,19 +54,17 @@ static void warn(const struct warner *w, const char *key, const char *text)
     w->each(w->ctx, line.text);
 }
 
-static void warn_if_open(const struct warner *w, const char *key, const char *endpoint, bool etcd)
+static void warn_if_open(
+        const struct warner *w, const char *key, const char *endpoint, enum endpoint_kind kind, const char *who)
 {
     struct endpoint ep;
     struct err ignored;
+    char text[192];
 
-    if (endpoint_parse(endpoint, etcd ? ENDPOINT_ETCD : ENDPOINT_S3, &ep, &ignored) < 0 || ep.tls ||
-            endpoint_is_loopback(&ep))
+    if (endpoint_parse(endpoint, kind, &ep, &ignored) < 0 || ep.tls || endpoint_is_loopback(&ep))
         return;
-    warn(w, key,
-            etcd ? "http:// is not encrypted: whoever is on the way can read and change the snapshot, and see the "
-                   "password"
-                 : "http:// is not encrypted: whoever is on the way can read what is sent, and change or delete "
-                   "backups");
+    (void)snprintf(text, sizeof(text), "http:// is not encrypted: whoever is on the way can %s", who);
+    warn(w, key, text);
 }
 
 /* "https://backups.s3.example.com" of the bucket "backups": most stores take the host for the bucket, and what stands
@@ -84,7 +82,10 @@ static void warn_of_s3(const struct warner *w)
     struct endpoint ep;
     struct err ignored;
 
-    warn_if_open(w, "s3_client.endpoint", s3->endpoint, false);
+    warn_if_open(w, "s3_client.endpoint", s3->endpoint, ENDPOINT_S3, "read what is sent, and change or delete backups");
+    if (s3->sts_endpoint)
+        warn_if_open(w, "s3_client.auth.sts_endpoint", s3->sts_endpoint, ENDPOINT_S3,
+                "take the token, and the credentials that it is exchanged for");
     if (s3->part_size > PARTS_MEMORY_NOTEWORTHY / (s3->parts_in_flight + 1)) {
         char size[SIZE_TEXT_MAX], text[96];
 
@@ -192,7 +193,8 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
         char key[48];
 
         (void)snprintf(key, sizeof(key), "etcd_client.endpoints[%zu]", i);
-        warn_if_open(&w, key, c->etcd.endpoints[i], true);
+        warn_if_open(
+                &w, key, c->etcd.endpoints[i], ENDPOINT_ETCD, "read and change the snapshot, and see the password");
     }
     for (size_t i = 0; i < c->n_previous_key_paths; i++) {
         char key[48];

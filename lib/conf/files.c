@@ -24,7 +24,10 @@
 enum {
     MASTER_KEY_LEN_MAX = 1024, /* as when it is used: seal/key.c */
     MASTER_KEY_DIGITS = 64,
-    TOKEN_LEN_MAX = 48 << 10, /* as when it is used: lib/cloud */
+    /* As when they are used: lib/cloud/fetch_state.h, lib/cloud/fetch_profile.c, daemon/tell/heartbeat.c. */
+    TOKEN_LEN_MAX = 16 << 10,
+    PROFILES_LEN_MAX = 48 << 10,
+    URL_LEN_MAX = 2048,
     GROUP_BUFFER_MAX = 1 << 20,
 };
 
@@ -110,9 +113,9 @@ static int check_credentials(const char *path, enum conf_credentials_kind kind, 
 }
 
 /* Something that can be read; what is in it changes under us. */
-static int check_token(const char *path, bool is_private, struct err *e)
+static int check_readable(const char *path, size_t len_max, bool is_private, struct err *e)
 {
-    struct secret *text = secret_read_file(path, TOKEN_LEN_MAX, is_private, e);
+    struct secret *text = secret_read_file(path, len_max, is_private, e);
 
     secret_free(text);
     return text ? 0 : -1;
@@ -169,10 +172,11 @@ static int check_value(const struct conf *c, const struct conf_schema_key *key, 
     case CONF_KIND_S3_CREDENTIALS:
         return check_credentials(value, CONF_CREDENTIALS_S3, e);
     case CONF_KIND_TOKEN:
-        return check_token(value, false, e);
+        return check_readable(value, TOKEN_LEN_MAX, false, e);
     case CONF_KIND_PROFILES:
+        return check_readable(value, PROFILES_LEN_MAX, true, e);
     case CONF_KIND_URL:
-        return check_token(value, true, e);
+        return check_readable(value, URL_LEN_MAX, true, e);
     case CONF_KIND_OUTPUT:
         return check_output(value, e);
     case CONF_KIND_GROUP:
