@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -91,35 +92,37 @@ static bool peek(const struct side *s, struct key_value *kv)
 
 struct counts {
     uint64_t added, removed, changed;
+    FILE *out; /* to where they are written */
 };
 
 /* A side of which the values are not known has no sizes. */
-static void put_side(bool *first, const char *revision, const char *size, const struct key_value *kv, bool has_value)
+static void put_side(
+        FILE *out, bool *first, const char *revision, const char *size, const struct key_value *kv, bool has_value)
 {
-    json_name(stdout, first, revision);
-    (void)(kv ? printf("%" PRId64, kv->mod_revision) : printf("null"));
-    json_name(stdout, first, size);
-    (void)(kv && has_value ? printf("%zu", kv->value.len) : printf("null"));
+    json_name(out, first, revision);
+    (void)(kv ? fprintf(out, "%" PRId64, kv->mod_revision) : fprintf(out, "null"));
+    json_name(out, first, size);
+    (void)(kv && has_value ? fprintf(out, "%zu", kv->value.len) : fprintf(out, "null"));
 }
 
 /* Either may be NULL: it is not there. */
-static void put_change(const struct ctl *ctl, const struct key_value *from, const struct key_value *to)
+static void put_change(const struct ctl *ctl, FILE *out, const struct key_value *from, const struct key_value *to)
 {
     struct bytes key = from ? from->key : to->key;
     const char *word = !from ? "added" : !to ? "removed" : "changed";
     bool first = true;
 
     if (!ctl->json) {
-        (void)printf("%-7s  ", word);
-        key_text_put(stdout, key);
-        (void)putchar('\n');
+        (void)fprintf(out, "%-7s  ", word);
+        key_text_put(out, key);
+        (void)fputc('\n', out);
         return;
     }
-    json_text(stdout, &first, "change", word);
-    key_text_json(stdout, &first, "key", key);
-    put_side(&first, "mod_revision", "size", from, true);
-    put_side(&first, "to_mod_revision", "to_size", to, !diff.is_live);
-    (void)puts("}");
+    json_text(out, &first, "change", word);
+    key_text_json(out, &first, "key", key);
+    put_side(out, &first, "mod_revision", "size", from, true);
+    put_side(out, &first, "to_mod_revision", "to_size", to, !diff.is_live);
+    (void)fputs("}\n", out);
 }
 
 /* Written anew with the same value is a change, too; and a cluster that was restored counts its revisions again. */
@@ -132,7 +135,7 @@ static bool is_same(const struct key_value *a, const struct key_value *b)
 
 static void count(const struct ctl *ctl, const struct key_value *from, const struct key_value *to, struct counts *n)
 {
-    put_change(ctl, from, to);
+    put_change(ctl, n->out, from, to);
     n->removed += !to;
     n->added += !from;
     n->changed += from && to;
@@ -207,6 +210,7 @@ static void on_live_done(void *ctx, const Control__Done *done)
     v->revision = done->live->revision;
 }
 
+/* Nothing is printed while etcd and the daemon are waited for: they would wait for whoever reads it in a pager. */
 static int compare_live(const struct ctl *ctl, struct side *side, struct counts *n)
 {
     struct live_view v = {.ctl = ctl, .side = side, .counts = n};
@@ -214,13 +218,27 @@ static int compare_live(const struct ctl *ctl, struct side *side, struct counts 
     Control__Live body = CONTROL__LIVE__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
     const struct bytes prefix = look_bytes(ctl->argument);
+    char *text = NULL;
+    size_t len = 0;
     int status;
 
+    n->out = open_memstream(&text, &len);
+    if (!n->out) {
+        show_failure("out of memory");
+        return CTL_FAILED;
+    }
     body.prefix = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)prefix.data, .len = prefix.len};
     request.body_case = CONTROL__REQUEST__BODY_LIVE;
     request.live = &body;
     status = talk(ctl, &request, &t);
     talk_release_signals();
+    if (fclose(n->out) != 0 && status == CTL_DONE) {
+        show_failure("out of memory");
+        status = CTL_FAILED;
+    }
+    if (status == CTL_DONE) /* half of a difference is none */
+        (void)fwrite(text, 1, len, stdout);
+    free(text);
     if (status == CTL_DONE && !ctl->quiet && !ctl->json)
         (void)fprintf(stderr,
                 "%" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed from revision %" PRId64
@@ -286,7 +304,7 @@ static int run_live(const struct ctl *ctl, struct side *a, struct counts *n)
 
 static int run(const struct ctl *ctl, struct side *a, struct side *b)
 {
-    struct counts n = {0};
+    struct counts n = {.out = stdout};
     int status = diff.is_live ? run_live(ctl, a, &n) : run_both(ctl, a, b, &n);
 
     status = look_end(status);
