@@ -235,6 +235,7 @@ static void take_next(struct core *c)
     struct s3_keys *s3_keys = s3_keys_new(c->loop, c->next, c->is_service, &e);
 
     if (url && s3_keys) {
+        s3_keys_inherit(s3_keys, c->s3_keys);
         s3_keys_free(c->s3_keys);
         c->s3_keys = s3_keys;
         if (strcmp(url, c->bucket_url) != 0)

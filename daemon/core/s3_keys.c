@@ -66,9 +66,13 @@ static void leave_source(void *ctx, struct wait_link *w)
 static bool refuse_of_source(void *ctx, const char *access_key)
 {
     const struct s3_keys *k = ctx;
-    const bool others = cloud_source_refused(k->source, access_key);
+    struct cloud_state before, now;
+    bool others;
 
-    if (others)
+    cloud_source_state(k->source, &before);
+    others = cloud_source_refused(k->source, access_key);
+    cloud_source_state(k->source, &now);
+    if (before.is_there && !now.is_there) /* of many requests that are refused at once the first is told */
         log_info("the store does not take the credentials any more: others are fetched from %s",
                 conf_source_name(k->conf->s3.source));
     return others;
@@ -178,6 +182,14 @@ int s3_keys_use(struct s3_keys *k, struct s3_conf *out, struct err *e)
     }
     out->credentials = get_of_file;
     return read_file(k, e) ? 0 : -1; /* what is wrong with it is said now, not at the first request */
+}
+
+void s3_keys_inherit(struct s3_keys *k, struct s3_keys *before)
+{
+    const char *file = k->conf->s3.key_auth, *file_before = before->conf->s3.key_auth;
+
+    if (k->source && before->source && (file == file_before || (file && file_before && strcmp(file, file_before) == 0)))
+        cloud_source_inherit(k->source, before->source);
 }
 
 void s3_keys_rest(struct s3_keys *k)

@@ -19,6 +19,10 @@ struct s3_keys;
 /* Borrows `conf`. `keeps_fresh`: also while nobody needs them. The caller frees. Errors: ERR_RESOURCE. */
 struct s3_keys *s3_keys_new(uv_loop_t *loop, const struct conf *conf, bool keeps_fresh, struct err *e);
 
+/* What was fetched for `before`, whose conf is still there, serves on where the new conf asks the same place: a reload
+ * while that gives nothing makes nothing worse. */
+void s3_keys_inherit(struct s3_keys *k, struct s3_keys *before);
+
 /* Sets the callbacks of *out. Errors: those of reading the file; what is fetched is waited for by the requests. */
 int s3_keys_use(struct s3_keys *k, struct s3_conf *out, struct err *e);
 

@@ -89,12 +89,38 @@ static void wake_all(struct cloud_source *s)
     }
 }
 
+static void fail(struct cloud_source *s, const struct err *err)
+{
+    uint64_t wait;
+
+    s->trouble = *err;
+    s->backoff.initial_ms = RETRY_MS;
+    s->backoff.max_ms = err_is_transient(err) || err->kind == ERR_RESOURCE ? RETRY_MAX_MS : RARELY;
+    wait = backoff_next(&s->backoff, randombytes_random());
+    s->due = now_ms() + wait;
+}
+
+/* A cache that gives what it has, or clocks that differ: no better than no answer, and nothing to forget others for. */
+static void fail_expired(struct cloud_source *s)
+{
+    struct err e = ERR_INIT;
+
+    (void)err_set(&e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
+            "credentials from %s: what it gave has expired already, if the clocks are right",
+            cloud_kind_name(s->spec.conf.kind));
+    fail(s, &e);
+}
+
 static void take(struct cloud_source *s, struct cloud_credentials *got, int64_t date)
 {
     const uint64_t now = now_ms();
     const int64_t left = got->expires - (date ? date : timestamp_now());
     uint64_t left_ms = left > 0 ? (uint64_t)left * 1000 : 0, wait;
 
+    if (got->expires != 0 && left_ms == 0) {
+        fail_expired(s);
+        return;
+    }
     cloud_credentials_clear(&s->current);
     s->current = *got;
     *got = (struct cloud_credentials){0};
@@ -105,24 +131,9 @@ static void take(struct cloud_source *s, struct cloud_credentials *got, int64_t 
         s->valid_till = s->due = UINT64_MAX;
         return;
     }
-    if (left_ms == 0)
-        (void)err_set(&s->trouble, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-                "credentials from %s: what it gave has expired already, if the clocks are right",
-                cloud_kind_name(s->spec.conf.kind));
     wait = left_ms >= 2 * MARGIN ? left_ms - MARGIN - randombytes_uniform((uint32_t)JITTER_MAX) : left_ms / 2;
     s->valid_till = now + left_ms;
     s->due = now + (wait > SHORTEST_MS ? wait : SHORTEST_MS);
-}
-
-static void fail(struct cloud_source *s, const struct err *err)
-{
-    uint64_t wait;
-
-    s->trouble = *err;
-    s->backoff.initial_ms = RETRY_MS;
-    s->backoff.max_ms = err_is_transient(err) || err->kind == ERR_RESOURCE ? RETRY_MAX_MS : RARELY;
-    wait = backoff_next(&s->backoff, randombytes_random());
-    s->due = now_ms() + wait;
 }
 
 static void on_fetched(void *ctx, struct cloud_credentials *got, int64_t date, const struct err *err)
@@ -219,8 +230,8 @@ bool cloud_source_refused(struct cloud_source *s, const char *access_key)
 void cloud_source_state(const struct cloud_source *s, struct cloud_state *out)
 {
     *out = (struct cloud_state){.kind = cloud_kind_name(s->spec.conf.kind), .trouble = s->trouble};
-    out->is_there = s->current.access_key != NULL;
-    out->expires = s->current.expires;
+    out->is_there = s->current.access_key && !s->is_refused;
+    out->expires = out->is_there ? s->current.expires : 0;
 }
 
 /* ---- beginning and end ---- */
@@ -240,6 +251,43 @@ struct cloud_source *cloud_source_new(uv_loop_t *loop, const struct cloud_source
     s->due = now_ms();
     set_alarm(s);
     return s;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same_list(const char *const *a, const char *const *b)
+{
+    for (; *a && *b && strcmp(*a, *b) == 0; a++)
+        b++;
+    return !*a && !*b;
+}
+
+/* Whether the two would be given the same, but for what the places themselves have changed. */
+static bool is_same_place(const struct cloud_conf *a, const struct cloud_conf *b)
+{
+    return a->kind == b->kind && is_same_text(a->region, b->region) && is_same_text(a->role_arn, b->role_arn) &&
+           is_same_text(a->role_session_name, b->role_session_name) && is_same_text(a->external_id, b->external_id) &&
+           is_same_text(a->token_file, b->token_file) && is_same_text(a->sts_endpoint, b->sts_endpoint) &&
+           is_same_text(a->instance_endpoint, b->instance_endpoint) && is_same_text(a->ca_cert, b->ca_cert) &&
+           is_same_list(a->process, b->process) && is_same_text(a->profile, b->profile) &&
+           is_same_text(a->shared_credentials_file, b->shared_credentials_file);
+}
+
+void cloud_source_inherit(struct cloud_source *s, struct cloud_source *before)
+{
+    if (!is_valid(before) || !is_same_place(&s->spec.conf, &before->spec.conf))
+        return;
+    cloud_credentials_clear(&s->current);
+    s->current = before->current;
+    before->current = (struct cloud_credentials){0};
+    s->valid_till = before->valid_till;
+    s->due = before->due;
+    s->trouble = before->trouble;
+    s->backoff = before->backoff;
+    set_alarm(s);
 }
 
 static void on_closed(uv_handle_t *handle)

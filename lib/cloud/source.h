@@ -35,6 +35,10 @@ struct cloud_source_spec {
 /* Nothing is fetched yet, but with `keeps_fresh` as soon as the loop turns. The caller frees. Errors: ERR_RESOURCE. */
 struct cloud_source *cloud_source_new(uv_loop_t *loop, const struct cloud_source_spec *spec, struct err *e);
 
+/* What `before` has that is valid becomes that of a new one whose conf says the same: to be followed by
+ * cloud_source_free(before). Where it says something else nothing happens. */
+void cloud_source_inherit(struct cloud_source *s, struct cloud_source *before);
+
 /* Called before credentials are used. True: none are valid, some are being fetched, and on_ready comes, never inside
  * of this call. False: cloud_source_get says what there is. What will expire soon is fetched anew beside. */
 bool cloud_source_wait(struct cloud_source *s, struct wait_link *w);
@@ -49,9 +53,8 @@ bool cloud_source_refused(struct cloud_source *s, const char *access_key);
 
 struct cloud_state {
     const char *kind;   /* "instance" */
-    bool is_there;      /* something was fetched, be it expired */
-    int64_t expires;    /* of what is valid, as its issuer said, seconds since the epoch; 0: it does not, or there is
-                           nothing */
+    bool is_there;      /* something was fetched, be it expired, and not refused by who was shown it */
+    int64_t expires;    /* of that, as its issuer said, seconds since the epoch; 0: it does not, or there is nothing */
     struct err trouble; /* why the last fetch failed; kind ERR_NONE: it did not */
 };
 void cloud_source_state(const struct cloud_source *s, struct cloud_state *out);

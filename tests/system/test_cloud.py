@@ -41,6 +41,15 @@ def backup(site):
     return done
 
 
+def reload(site):
+    def count():
+        return site.log.read_text().count("the configuration was read anew: ")
+
+    before = count()
+    site.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: count() > before, what="a reload")
+
+
 # ---- the places ----
 
 def test_instance(site, ceph):
@@ -63,8 +72,10 @@ def test_container(site, ceph):
         site.configure(auth("container"))
         site.start()
         backup(site)
-        agent.token = "second"
+        agent.token = None  # while it is exchanged either is good: one is fetched all the time
         site.write("pod-token", "second")
+        wait_for(lambda: agent.asked[-1][2]["Authorization"] == "second", what="the second token")
+        agent.token = "second"
         backup(site)
         assert {headers["Authorization"] for *_, headers, _ in agent.asked} == {"first", "second"}
 
@@ -303,6 +314,46 @@ def test_trouble_is_seen_before_a_backup_needs_it(site, ceph):
         ec2.answer = None
         wait_for(lambda: not status()["credentials_trouble"], what="the end of it")
         backup(site)
+
+
+def test_answers_that_have_expired(site, ceph):
+    """They are no credentials: those that are there serve on, and the place is asked less and less often."""
+    given = own(ceph, seconds=30)
+    came = []
+    with Ec2(lambda: given()) as ec2:
+        ec2.answer = lambda method, path: came.append(clouds.time.monotonic()) if path.endswith(Ec2.role) else None
+        site.configure(auth("instance", instance_endpoint=ec2.url))
+        site.start()
+        backup(site)
+        given = own(ceph, seconds=-5)
+        wait_for(lambda: "has expired already" in site.ctl("--json", "status").json["credentials_trouble"], 60, what="the trouble")
+        assert site.ctl("list").status == 0
+        n = len(came)
+        wait_for(lambda: len(came) >= n + 3, 60, what="four questions")
+        first, *_, last = (b - a for a, b in zip(came[n - 1:], came[n:]))
+        assert first >= 0.45 and last >= 1.9, came  # a second, two, four: each at least half of it
+        given = own(ceph, seconds=30)
+        wait_for(lambda: not site.ctl("--json", "status").json["credentials_trouble"], 60, what="the end of it")
+        backup(site)
+
+
+def test_a_reload_while_the_place_gives_nothing(site, ceph):
+    """What was fetched serves on: a reload in an outage makes nothing worse. Asked anew where another place is named."""
+    with Ec2(own(ceph)) as ec2:
+        site.configure(auth("instance", instance_endpoint=ec2.url))
+        site.start()
+        backup(site)
+        ec2.answer = lambda *_: (500, "")
+        n = len(ec2.asked)
+        site.configure({"log_level": "debug"})
+        reload(site)
+        backup(site)
+        assert len(ec2.asked) == n
+        with Ec2(own(ceph)) as other:
+            site.configure(auth("instance", instance_endpoint=other.url))
+            reload(site)
+            backup(site)
+            assert other.asked
 
 
 def test_another_source_with_a_signal(site, ceph):

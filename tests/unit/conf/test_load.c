@@ -264,7 +264,7 @@ static void warnings_name_what_is_unwise(void **state)
                                   "  bucket: bbb\n"
                                   "  part_size: 1GiB\n"
                                   "  parts_in_flight: 1\n"
-                                  "  auth: {key_auth: k}\n");
+                                  "  auth: {source: web-identity, sts_endpoint: http://sts}\n");
     struct lines lines = {""};
 
     (void)state;
@@ -279,6 +279,8 @@ static void warnings_name_what_is_unwise(void **state)
             "can read the whole cluster\n"
             "test.yml:5:13: s3_client.endpoint: http:// is not encrypted: whoever is on the way can read what is sent, "
             "and change or delete backups\n"
+            "test.yml:9:46: s3_client.auth.sts_endpoint: http:// is not encrypted: whoever is on the way can take the "
+            "token, and the credentials that it is exchanged for\n"
             "test.yml:7:14: s3_client.part_size: a backup will take 2.00 GiB of memory for its parts in flight\n");
     conf_free(c);
 }
