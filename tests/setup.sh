@@ -2,8 +2,9 @@
 # Installs what building and testing need and is missing, on Debian 12 or 13 and as root. Quick, and changes nothing, when all is
 # there. Nothing that it installs is started, now or at the next boot. Run it, or source it; it then leaves behind:
 #   PYTHON          the interpreter that has Debian's pytest, boto3 and PyNaCl
-#   ETCD_34_DIR, ETCD_35_DIR, ETCD_36_DIR, ETCD_37_DIR
+#   ETCD_34_DIR, ETCD_35_DIR, ETCD_35_NEWEST_DIR, ETCD_36_DIR, ETCD_37_DIR
 #                   where the programs of these etcds are; empty when they could not be had: the tests that need them then fail
+#                   (3.4 and 3.5 are as old as in Debian; the newest 3.5 wants to know who asks for its status)
 #   MINIO_DIR       where MinIO is; likewise
 #   MBEDTLS_OTHER_DIR   where the headers of the mbedTLS that this Debian does not have are, 2.28 or 3; likewise
 
@@ -21,7 +22,7 @@ case $(. /etc/os-release && echo "${VERSION_ID:-}") in
     *) setup_etcd=3.5 setup_other=bookworm setup_other_etcd=3.4 setup_other_mbedtls=2 ;;
 esac
 setup_cache=${XDG_CACHE_HOME:-/var/cache}/etcd-backupd-tests
-: "${setup_built=etcd-3.6 etcd-3.7 minio}" # folders of tests/servers, with a go.mod; who needs none says so before
+: "${setup_built=etcd-3.5-newest etcd-3.6 etcd-3.7 minio}" # folders of tests/servers, with a go.mod; who needs none says so before
 setup_go=1.26                       # the oldest Go that builds those
 
 # Whoever sources us is in tests/ or in a folder of it, or else in the root of the tree.
@@ -191,8 +192,9 @@ setup_etcd_dir() {
         echo "$setup_cache/etcd-$1"
     fi
 }
-ETCD_34_DIR=$(setup_etcd_dir 3.4) ETCD_35_DIR=$(setup_etcd_dir 3.5) ETCD_36_DIR=$(setup_etcd_dir 3.6) ETCD_37_DIR=$(setup_etcd_dir 3.7)
-export ETCD_34_DIR ETCD_35_DIR ETCD_36_DIR ETCD_37_DIR
+ETCD_34_DIR=$(setup_etcd_dir 3.4) ETCD_35_DIR=$(setup_etcd_dir 3.5) ETCD_35_NEWEST_DIR=$(setup_etcd_dir 3.5-newest)
+ETCD_36_DIR=$(setup_etcd_dir 3.6) ETCD_37_DIR=$(setup_etcd_dir 3.7)
+export ETCD_34_DIR ETCD_35_DIR ETCD_35_NEWEST_DIR ETCD_36_DIR ETCD_37_DIR
 export MINIO_DIR=
 [ ! -x "$setup_cache/minio/minio" ] || MINIO_DIR=$setup_cache/minio
 export MBEDTLS_OTHER_DIR=

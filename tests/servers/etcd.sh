@@ -5,7 +5,7 @@
 # etcd.sh ctl DIR ARGUMENTS...        etcdctl of that cluster, with its root user's rights
 # A real etcd cluster on 127.0.0.1.
 #
-#   --version   3.4, 3.5, 3.6, 3.7: found through ETCD_34_DIR and so on, which tests/setup.sh sets (3.4)
+#   --version   3.4, 3.5, 3.5-newest, 3.6, 3.7: found through ETCD_34_DIR and so on, which tests/setup.sh sets (3.4)
 #   --members   1 or more (1)
 #   --tls       server: https; mutual: clients need a certificate of the tests' authority as well (none)
 #   --cert      which certificate of ca.sh the members show (server)
@@ -61,8 +61,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "${ETCD_35_DIR+set}" ] || . "$here/../setup.sh"
 case $version in
-    *[!0-9.]*) bin= ;;
-    *) eval "bin=\${ETCD_$(echo "$version" | tr -d .)_DIR:-}" ;;
+    *[!0-9a-z.-]*) bin= ;;
+    *) eval "bin=\${ETCD_$(echo "$version" | tr -d . | tr a-z- A-Z_)_DIR:-}" ;;
 esac
 extra=$*
 [ -x "$bin/etcd" ] || { echo "etcd.sh: there is no etcd $version on this machine" >&2; exit 1; }
