@@ -1,6 +1,7 @@
 """Looking inside a backup: what is shown is what etcd itself answers for the same revision, whatever it was told before."""
 
 import base64
+import fcntl
 import grp
 import json
 import os
@@ -8,6 +9,8 @@ import pty
 import random
 import signal
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -499,6 +502,30 @@ def test_with_etcd_as_it_is(programs, new_etcd, new_site, bucket, way):
     etcd.stop()
     done = site.ctl("diff", "--live")
     assert (done.status, done.out) == (2, "") and done.err.count("\n") == 1, done
+
+
+def test_live_for_a_reader_who_is_late(programs, new_etcd, new_site, bucket):
+    """A pager holds neither etcd nor the daemon: when the pipe is full the comparison has ended, and all of it comes."""
+    etcd = new_etcd(version="3.5")
+    teller = Teller(etcd)
+    site = new_site(etcd, bucket)
+    assert site.ctl("backup").status == 0
+    site.start()
+    for batch in range(20):
+        teller.post("kv/txn", success=[{"requestPut": {"key": text(b"%d/%d/" % (batch, n) + b"x" * 400), "value": ""}}
+                                       for n in range(100)])
+    with subprocess.Popen([site.programs.ctl, "-s", site.socket, "diff", "--live"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=site.programs.environment) as child:
+        capacity = fcntl.fcntl(child.stdout, fcntl.F_GETPIPE_SZ)
+
+        def is_full():
+            return int.from_bytes(fcntl.ioctl(child.stdout, termios.FIONREAD, b"\0" * 4), sys.byteorder) > capacity - 4096
+
+        wait_for(lambda: is_full() or child.poll() is not None, what="a full pipe")
+        assert child.poll() is None
+        assert not [fd for fd in os.listdir(f"/proc/{child.pid}/fd") if os.readlink(f"/proc/{child.pid}/fd/{fd}").startswith("socket:")]
+        out, err = child.communicate()
+        assert child.returncode == 1 and out.count(b"added  ") == 2000, err
 
 
 @needs_root
