@@ -14,7 +14,7 @@ setup_packages='
     libmicrohttpd-dev libclang-rt-dev clang-format build-essential debhelper lintian
     ceph-mon ceph-osd radosgw ceph-common etcd-server etcd-client openssl python3-pytest python3-boto3 python3-nacl
     python3-protobuf valgrind strace uuid-runtime curl ca-certificates procps python3-hpack systemd prometheus mandoc
-    bash-completion zsh fish git iproute2 man-db libzstd-dev zstd'
+    bash-completion zsh fish git iproute2 man-db libzstd-dev zstd age'
 
 # What this Debian has itself, and what comes from the other one: its release, etcd and mbedTLS.
 case $(. /etc/os-release && echo "${VERSION_ID:-}") in

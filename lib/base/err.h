@@ -44,6 +44,7 @@ enum err_domain {
     ERR_DOMAIN_HTTP,   /* code: HTTP status */
     ERR_DOMAIN_FORMAT, /* code: byte offset of what is wrong, 0 if that says nothing */
     ERR_DOMAIN_KEY,    /* code: enum key_fault (seal/key.h) */
+    ERR_DOMAIN_AGE,    /* code: enum age_fault (age/header.h) */
     ERR_DOMAIN_S3,     /* code: enum s3_fault (s3/request.h) */
 };
 
