@@ -91,6 +91,7 @@ static const char *state_name(const struct inventory_entry *shown)
         return "unreadable-name";
     case CATALOG_ORPHAN_MARK:
     case CATALOG_CLAIM:
+    case CATALOG_CHECK:
         break;
     case CATALOG_ORPHAN_KEY:
         return "orphan-key";

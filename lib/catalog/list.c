@@ -11,7 +11,7 @@ struct entry {
     struct catalog_backup backup;
     uint64_t key_size; /* bytes, of a dump that has a key */
     uint16_t stem_len; /* of the name without its suffix, which a dump shares with its key and its marks */
-    enum { DUMP, KEY, MARK, CLAIM } what;
+    enum { DUMP, KEY, MARK, CLAIM, CHECK } what;
     bool is_readable;
 };
 
@@ -75,7 +75,7 @@ static char *copy_strings(const struct catalog_object *object, const char **etag
 
 int catalog_list_add(struct catalog_list *l, const struct catalog_object *object, struct err *e)
 {
-    int64_t instant = 0; /* stays so for unreadable names */
+    int64_t instant = 0; /* stays so for unreadable names, and for those of checks */
     enum name_kind kind = name_parse(l->prefix, object->name, &instant);
     const char *etag = "";
     size_t stem_len;
@@ -88,7 +88,7 @@ int catalog_list_add(struct catalog_list *l, const struct catalog_object *object
     name = copy_strings(object, &etag);
     if (!name)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for the list of backups");
-    stem_len = (size_t)(strrchr(name, '.') - name);
+    stem_len = kind == NAME_CHECK ? strlen(name) : (size_t)(strrchr(name, '.') - name);
     l->entries[l->n++] = (struct entry){
             .backup = {.instant = instant,
                     .name = name,
@@ -96,7 +96,8 @@ int catalog_list_add(struct catalog_list *l, const struct catalog_object *object
                     .size = object->size,
                     .last_modified = object->last_modified},
             .stem_len = (uint16_t)stem_len,
-            .what = kind == NAME_CLAIM                     ? CLAIM
+            .what = kind == NAME_CHECK                     ? CHECK
+                    : kind == NAME_CLAIM                   ? CLAIM
                     : kind == NAME_BAD                     ? MARK
                     : strcmp(name + stem_len, ".key") == 0 ? KEY
                                                            : DUMP,
@@ -162,7 +163,9 @@ static void judge(const struct catalog_list *l, struct entry *entry)
 {
     struct catalog_backup *b = &entry->backup;
 
-    if (entry->what == CLAIM) {
+    if (entry->what == CHECK) {
+        b->state = CATALOG_CHECK;
+    } else if (entry->what == CLAIM) {
         b->state = CATALOG_CLAIM;
     } else if (entry->what == MARK) {
         b->state = CATALOG_ORPHAN_MARK;
@@ -272,7 +275,8 @@ bool catalog_backup_counts(const struct catalog_backup *b)
 
 bool catalog_backup_is_orphan(const struct catalog_backup *b)
 {
-    return b->state == CATALOG_ORPHAN_KEY || b->state == CATALOG_ORPHAN_MARK || b->state == CATALOG_CLAIM;
+    return b->state == CATALOG_ORPHAN_KEY || b->state == CATALOG_ORPHAN_MARK || b->state == CATALOG_CLAIM ||
+           b->state == CATALOG_CHECK;
 }
 
 void catalog_list_doubt(struct catalog_list *l, size_t i, enum catalog_doubt doubt)

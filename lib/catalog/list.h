@@ -21,6 +21,7 @@ enum catalog_state {
     CATALOG_ORPHAN_KEY,  /* a key without a dump */
     CATALOG_ORPHAN_MARK, /* a mark that a dump is bad (name.h), without that dump or a key */
     CATALOG_CLAIM,       /* of a name (job/backup/claim.h): a backup is on its way, or a crash has left it */
+    CATALOG_CHECK,       /* what a check tries (name.h): it is on its way, or a crash has left it */
 };
 
 /* What speaks against a backup. Of what is in doubt none counts as a backup (catalog_backup_counts): it stays as long
@@ -41,7 +42,7 @@ enum catalog_doubt {
 };
 
 struct catalog_backup {
-    int64_t instant;       /* seconds since the epoch; 0 when the name is unreadable */
+    int64_t instant;       /* seconds since the epoch; 0 when the name is unreadable, or of a check */
     char *name;            /* the object as listed: the dump, or the key or mark of an orphan; owned by the list */
     const char *etag;      /* of the object `name`, without quotes; "" if the store told none; owned by the list */
     bool has_key;          /* the key's name is name_key_of_dump(name) */
@@ -57,7 +58,7 @@ struct catalog_backup {
  * keep no older one from being needed. */
 bool catalog_backup_counts(const struct catalog_backup *b);
 
-/* Whether it is no backup, but what is left of one: a lone key, a lone mark. */
+/* Whether it is no backup, but what is left of one: a lone key, a lone mark, a claim; or of a check. */
 bool catalog_backup_is_orphan(const struct catalog_backup *b);
 
 struct catalog_list;

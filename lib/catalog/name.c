@@ -10,7 +10,8 @@
 
 #include "base/timestamp.h"
 
-static const char dump_suffix[] = ".dump", key_suffix[] = ".key", claim_suffix[] = ".claim", bad_suffix[] = ".bad-";
+static const char dump_suffix[] = ".dump", key_suffix[] = ".key", claim_suffix[] = ".claim", bad_suffix[] = ".bad-",
+                  check_word[] = "check-";
 
 enum {
     DUMP_SUFFIX_LEN = sizeof(dump_suffix) - 1,
@@ -18,6 +19,7 @@ enum {
     CLAIM_SUFFIX_LEN = sizeof(claim_suffix) - 1,
     TAG_LEN = 16, /* hexadecimal digits */
     BAD_SUFFIX_LEN = sizeof(bad_suffix) - 1 + TAG_LEN,
+    CHECK_LEN = sizeof(check_word) - 1 + TAG_LEN,
     OFFSET_TIMESTAMP_LEN = 25, /* YYYY-MM-DDTHH:MM:SS+HH:MM */
 };
 
@@ -26,16 +28,25 @@ static bool ends_with(const char *s, size_t len, const char *suffix, size_t suff
     return len >= suffix_len && memcmp(s + len - suffix_len, suffix, suffix_len) == 0;
 }
 
-static bool ends_with_bad(const char *s, size_t len)
+static bool ends_with_tag(const char *s, size_t len)
 {
     static const char digits[] = "0123456789abcdef";
 
-    if (len < BAD_SUFFIX_LEN || memcmp(s + len - BAD_SUFFIX_LEN, bad_suffix, sizeof(bad_suffix) - 1) != 0)
-        return false;
     for (size_t i = len - TAG_LEN; i < len; i++)
         if (!strchr(digits, s[i]))
             return false;
     return true;
+}
+
+static bool ends_with_bad(const char *s, size_t len)
+{
+    return len >= BAD_SUFFIX_LEN && memcmp(s + len - BAD_SUFFIX_LEN, bad_suffix, sizeof(bad_suffix) - 1) == 0 &&
+           ends_with_tag(s, len);
+}
+
+static bool is_check(const char *s, size_t len)
+{
+    return len == CHECK_LEN && memcmp(s, check_word, sizeof(check_word) - 1) == 0 && ends_with_tag(s, len);
 }
 
 static bool is_timestamp(const char *s, size_t len, int64_t *instant)
@@ -93,7 +104,7 @@ enum name_kind name_parse(const char *prefix, const char *object, int64_t *insta
     } else if (ends_with(object, len, claim_suffix, CLAIM_SUFFIX_LEN)) {
         return is_timestamp(object, len - CLAIM_SUFFIX_LEN, instant) ? NAME_CLAIM : NAME_FOREIGN;
     } else {
-        return NAME_FOREIGN;
+        return is_check(object, len) ? NAME_CHECK : NAME_FOREIGN;
     }
     if (is_timestamp(object, len, instant))
         return kind;
@@ -117,6 +128,14 @@ int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, en
         return too_long(prefix, e);
     (void)snprintf(out, NAME_TEXT_MAX, "%s-%s%s", prefix, timestamp_format(instant, timestamp),
             kind == NAME_DUMP ? dump_suffix : key_suffix);
+    return 0;
+}
+
+int name_format_check(char out[NAME_TEXT_MAX], const char *prefix, uint64_t random, struct err *e)
+{
+    if (strlen(prefix) > NAME_MAX_LEN - 1 - CHECK_LEN)
+        return too_long(prefix, e);
+    (void)snprintf(out, NAME_TEXT_MAX, "%s-%s%016" PRIx64, prefix, check_word, random);
     return 0;
 }
 

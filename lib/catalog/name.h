@@ -2,11 +2,13 @@
  * name.h: object names <-> instants. Pure.
  *
  *     <prefix>-<timestamp>.dump        <prefix>-<timestamp>.key        <prefix>-<timestamp>.bad-<tag>
- *     <prefix>-<timestamp>.claim
+ *     <prefix>-<timestamp>.claim       <prefix>-check-<16 hexadecimal digits>
  *
  * The third is a mark: that very dump, and no other that may come in its place, was read and is bad. Its name says it
  * all (the tag is name_object_tag of the dump), so that a listing shows it to everybody, without another request; the
  * object itself may hold words for people. Neither the Go tool nor earlier releases take it for a backup.
+ *
+ * The last is no backup's: a check tries on it what may be done in the bucket (job/check/check_bucket.h).
  *
  * Ours alone: the prefix matches to the byte and all that follows is a time stamp and a suffix, so `a` never claims
  * `a-b-2024-12-06T21:22:25Z.dump`, and foreign objects are left alone. We write UTC with Z and read numeric offsets; an
@@ -29,6 +31,7 @@ enum name_kind {
     NAME_KEY,
     NAME_BAD,
     NAME_CLAIM, /* the name is taken by a backup that is being made (job/backup/claim.h) */
+    NAME_CHECK, /* of a check: it is on its way, or could not take this away again */
 };
 
 /* What `object` (NUL-terminated) is under `prefix`; sets *instant, seconds since the epoch, for NAME_DUMP, NAME_KEY,
@@ -37,6 +40,10 @@ enum name_kind name_parse(const char *prefix, const char *object, int64_t *insta
 
 /* Writes the name of a new dump or key. Errors: ERR_CONFIG when it would be longer than S3 allows. */
 int name_format(char out[NAME_TEXT_MAX], const char *prefix, int64_t instant, enum name_kind kind, struct err *e);
+
+/* Writes the name on which a check tries what it may; `random` tells it from others. Errors: ERR_CONFIG when it would
+ * be longer than S3 allows. */
+int name_format_check(char out[NAME_TEXT_MAX], const char *prefix, uint64_t random, struct err *e);
 
 /* Writes the name of the key that belongs to a dump as it was listed: the same spelling with another suffix. `dump` is
  * one that name_parse called NAME_DUMP. */

@@ -234,6 +234,9 @@ static void judge(struct planning *p, struct retain_verdict *v)
     case CATALOG_CLAIM:
         judge_age(v, "claim, ", age_at(p->now, v->backup->last_modified), RETAIN_LONE_AGE);
         break;
+    case CATALOG_CHECK:
+        judge_age(v, "left by a check, ", age_at(p->now, v->backup->last_modified), RETAIN_LONE_AGE);
+        break;
     case CATALOG_ORPHAN_MARK:
         judge_age(v, "lone mark, ", age_at(p->now, v->backup->last_modified), RETAIN_LONE_AGE);
         break;

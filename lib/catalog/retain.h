@@ -7,7 +7,8 @@
  * is missing, or that has a size that no backup has, goes by its age alone, as long as min_count complete ones remain.
  * One that may be good all the same (it may be plain; another key may open it) stays when it would stay if it counted,
  * and keeps no older one from staying. A name that cannot be read stays: who knows what it is. A lone key goes when it
- * is older than RETAIN_LONE_AGE by the server's clock: it may belong to a backup that is on its way.
+ * is older than RETAIN_LONE_AGE by the server's clock: it may belong to a backup that is on its way. So does what a
+ * check has left.
  *
  * The order of the listing changes nothing, and what has been deleted changes nothing for what stays.
  */

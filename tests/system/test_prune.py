@@ -340,6 +340,38 @@ def test_an_old_lone_key_goes(ceph, etcd, proxied):
     assert paired(site) == [name(0)]
 
 
+def test_what_checks_left(ceph, etcd, proxied):
+    """An object and an upload of a check that was killed go when they are a day old by the store's clock; nothing else that
+    is named like them does, and nobody takes them for backups."""
+    trial = "backup-check-0123456789abcdef"
+    others = [trial[:-1], trial + "0", trial.replace("backup", "other"), "backup-check-x", trial + ".dump", trial.upper()]
+    aged = []
+
+    def age(status, headers, body):
+        body = re.sub(rb"<LastModified>[^<]*<", b"<LastModified>2001-01-01T00:00:00.000Z<", body)
+        return status, headers, re.sub(rb"<Initiated>[^<]*<", b"<Initiated>2001-01-01T00:00:00.000Z<", body)
+
+    site, _ = proxied(ceph, etcd, lambda request: After(age) if aged and request.call in ("get", "uploads") else None)
+    site.start()
+    put(site, name(0))
+    for key in [trial, *others]:
+        site.bucket.put(key, b"what a check writes")
+        site.bucket.client.create_multipart_upload(Bucket=site.bucket.name, Key=key)
+    told, result = prune(site, "-i", "1")
+    assert told[trial] == (False, "left by a check, younger than 1d") and result["uploads"] == 0, told
+    assert trial in site.bucket.list() and trial in site.bucket.uploads()
+    entry, = map(json.loads, site.ctl("list", "--json").out.splitlines())
+    assert entry["name"] == f"{name(0)}.dump"
+    aged.append(True)
+    told, result = prune(site, "-i", "1", "--dry-run")
+    assert told[trial][0] and trial in site.bucket.list()
+    told, result = prune(site, "-i", "1")
+    assert told[trial][0] and re.match("left by a check, .* old", told[trial][1]), told
+    assert (result["uploads"], result["deleted"], result["lone_keys"], result["remaining"]) == (1, 0, 0, 1), result
+    assert sorted(site.bucket.list()) == sorted([f"{name(0)}.dump", f"{name(0)}.key", *others])
+    assert sorted(site.bucket.uploads()) == sorted(others)
+
+
 def test_unfinished_uploads(ceph, etcd, proxied):
     """Those of our names that are older than a day by the store's clock; neither young ones nor foreign ones."""
     young = []

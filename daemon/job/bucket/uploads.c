@@ -46,13 +46,19 @@ static int keep(struct uploads *u, const struct s3_unfinished *found, struct err
     return added->key && added->upload_id ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
 }
 
+static bool is_ours(const struct uploads *u, const char *key)
+{
+    int64_t instant;
+    const enum name_kind kind = name_parse(core_conf(u->core)->s3.objects_prefix, key, &instant);
+
+    return kind == NAME_DUMP || kind == NAME_CHECK;
+}
+
 static int on_unfinished(void *ctx, const struct s3_unfinished *found, struct err *e)
 {
     struct uploads *u = ctx;
-    int64_t instant;
 
-    if (name_parse(core_conf(u->core)->s3.objects_prefix, found->key, &instant) != NAME_DUMP ||
-            found->initiated >= u->spec.older_than || u->n == UPLOADS_MAX)
+    if (!is_ours(u, found->key) || found->initiated >= u->spec.older_than || u->n == UPLOADS_MAX)
         return 0;
     return keep(u, found, e);
 }

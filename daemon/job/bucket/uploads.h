@@ -1,5 +1,5 @@
 /*
- * uploads.h: unfinished uploads of our prefix, which cost money and nobody sees, are aborted.
+ * uploads.h: unfinished uploads of our prefix, a backup's and a check's, which cost money and nobody sees, are aborted.
  */
 #pragma once
 

@@ -66,7 +66,8 @@ static struct catalog_list *list_where(bool encrypted, const struct object *obje
 
 static const char *state_name(enum catalog_state state)
 {
-    static const char *const names[] = {"complete", "key missing", "unreadable", "orphan key", "orphan mark", "claim"};
+    static const char *const names[] = {
+            "complete", "key missing", "unreadable", "orphan key", "orphan mark", "claim", "check"};
 
     return names[state];
 }
@@ -209,6 +210,37 @@ static void a_claim_stands_for_itself(void **state)
                               "a-2024-12-07T00:00:00Z.claim claim 32 @3\n"
                               "a-2024-12-07T00:00:00Z.dump complete +key 8264 @2\n"
                               "a-2024-12-06T00:00:00Z.claim claim 32 @6\n");
+}
+
+/* It is nobody's backup, hides none and is none; whatever else has no time stands beside it. */
+static void what_a_check_left_stands_for_itself(void **state)
+{
+    static const struct object objects[] = {
+            {"a-check-0123456789abcdef", 73, 5},
+            {"a-check-0123456789abcdef", 73, 5}, /* on two pages */
+            {"a-check-0123456789abcdee", 0, 6},
+            {"a-check-0123456789abcdef.dump", SEALED, 1}, /* foreign */
+            {"a-check-0123456789abcdef.key", 72, 1},
+            {"a-1970-01-01T00:00:00Z.dump", SEALED, 2}, /* at 0, as those without a time */
+            {"a-1970-01-01T00:00:00Z.key", 72, 2},
+            {"a-1970-01-01T00:00:00Z.claim", 32, 3},
+            {"a-2024-12-30.dump", PLAIN, 4},
+    };
+    _cleanup_list_ struct catalog_list *l = list_of("a", objects, ARRAY_LEN(objects));
+    _cleanup_free_ char *text = describe(l);
+
+    (void)state;
+    assert_string_equal(text, "a-1970-01-01T00:00:00Z.claim claim 32 @3\n"
+                              "a-1970-01-01T00:00:00Z.dump complete +key 8264 @2\n"
+                              "a-2024-12-30.dump unreadable 8224 @4\n"
+                              "a-check-0123456789abcdee check 0 @6\n"
+                              "a-check-0123456789abcdef check 73 @5\n");
+    for (size_t i = 0; i < catalog_list_count(l); i++)
+        if (catalog_list_at(l, i)->state == CATALOG_CHECK)
+            assert_true(
+                    catalog_backup_is_orphan(catalog_list_at(l, i)) && !catalog_backup_counts(catalog_list_at(l, i)));
+    assert_string_equal(catalog_list_find(l, 0)->name, "a-1970-01-01T00:00:00Z.dump");
+    assert_string_equal(catalog_list_latest(l)->name, "a-1970-01-01T00:00:00Z.dump");
 }
 
 /* A server may list an object on two pages when another was written meanwhile. */
@@ -518,6 +550,7 @@ int main(void)
             cmocka_unit_test(the_order_of_the_listing_changes_nothing),
             cmocka_unit_test(equal_instants_are_in_the_order_of_names),
             cmocka_unit_test(a_claim_stands_for_itself),
+            cmocka_unit_test(what_a_check_left_stands_for_itself),
             cmocka_unit_test(an_object_listed_twice_is_one),
             cmocka_unit_test(a_dump_without_a_key_is_judged_by_its_size),
             cmocka_unit_test(a_size_of_both_is_judged_by_what_is_expected),

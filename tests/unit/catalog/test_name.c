@@ -78,6 +78,20 @@ static void foreign_objects_are_left_alone(void **state)
             {"a", "a-notes.key"},
             {"a", "a-2024-12-06.claim"},
             {"a", "a-" T ".claims"},
+            /* Not what a check names. */
+            {"a", "a-check-"},
+            {"a", "a-check-0123456789abcde"},
+            {"a", "a-check-0123456789abcdef0"},
+            {"a", "a-check-0123456789abcdeF"},
+            {"a", "a-check-0123456789abcde-"},
+            {"a", "a-check-0123456789abcdef.dump"},
+            {"a", "a-check-0123456789abcdef/x"},
+            {"a", "a-Check-0123456789abcdef"},
+            {"a", "a_check-0123456789abcdef"},
+            {"a", "acheck-0123456789abcdef"},
+            {"a", "check-0123456789abcdef"},
+            {"a", "a-b-check-0123456789abcdef"},
+            {"a-check", "a-check-0123456789abcdef"},
             {"a", "a-2024.dump"},
             {"a", "a-2024-12.dump"},
             {"a", "a-2024-12-6T21:22:25Z.dump"},
@@ -174,6 +188,34 @@ static void what_we_write_is_spelled_so(void **state)
     assert_string_equal(name, "prod/backup-");
 }
 
+static void a_check_names_what_it_tries(void **state)
+{
+    static const char *const prefixes[] = {"backup", "a/b", "", "100%d", "a-check", "x.dump"};
+    char name[NAME_TEXT_MAX], prefix[NAME_TEXT_MAX];
+    struct err e = ERR_INIT;
+    int64_t at = -1;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        assert_int_equal(name_format_check(name, prefixes[i], 0x0123456789abcdef, &e), 0);
+        assert_int_equal(name_parse(prefixes[i], name, &at), NAME_CHECK);
+        assert_int_equal(name_format_check(name, prefixes[i], 0, &e), 0);
+        assert_int_equal(name_parse(prefixes[i], name, &at), NAME_CHECK);
+    }
+    assert_int_equal(at, -1);
+    assert_int_equal(name_format_check(name, "prod/backup", 0xabc, &e), 0);
+    assert_string_equal(name, "prod/backup-check-0000000000000abc");
+    memset(prefix, 'p', sizeof(prefix));
+    prefix[1024 - 23] = '\0';
+    assert_int_equal(name_format_check(name, prefix, 1, &e), 0);
+    assert_int_equal(name_parse(prefix, name, &at), NAME_CHECK);
+    prefix[1024 - 23] = 'p';
+    prefix[1024 - 22] = '\0';
+    assert_int_equal(name_format_check(name, prefix, 1, &e), -1);
+    expect_error(&e, ERR_CONFIG,
+            "the prefix of 1002 bytes makes names of objects longer than the 1024 bytes that S3 allows");
+}
+
 static void names_end_where_s3_ends(void **state)
 {
     char prefix[NAME_TEXT_MAX + 10], name[NAME_TEXT_MAX], key[NAME_TEXT_MAX];
@@ -232,6 +274,7 @@ int main(void)
             cmocka_unit_test(what_is_written_is_read_back),
             cmocka_unit_test(a_key_is_named_by_its_dump_s_own_spelling),
             cmocka_unit_test(what_we_write_is_spelled_so),
+            cmocka_unit_test(a_check_names_what_it_tries),
             cmocka_unit_test(names_end_where_s3_ends),
             cmocka_unit_test(longer_names_than_s3_has_are_foreign),
     };

@@ -111,6 +111,9 @@ static const struct object bucket[] = {
         {"a-2024-01-01T00:00:00Z.key", 72, 1795435200 - DAY},     /* lone: a day to the second */
         {"a-2024-01-02T00:00:00Z.key", 72, 1795435200 - DAY - 1}, /* and past it */
         {"a-2024-01-03T00:00:00Z.key", 72, 1795435200 + 60},
+        {"a-check-0123456789abcde0", 73, 1795435200 - DAY}, /* the same of what checks left */
+        {"a-check-0123456789abcde1", 73, 1795435200 - DAY - 1},
+        {"a-check-0123456789abcde2", 73, 1795435200 + 60},
 };
 
 static void what_goes_and_why(void **state)
@@ -133,7 +136,10 @@ static void what_goes_and_why(void **state)
                                     "2024-01-03T00:00:00Z.key keep: lone key, younger than 1d\n"
                                     "2024-01-02T00:00:00Z.key delete: lone key, 1d old\n"
                                     "2024-01-01T00:00:00Z.key keep: lone key, younger than 1d\n"
-                                    "2024-12-30.dump keep: its name cannot be read\n"},
+                                    "2024-12-30.dump keep: its name cannot be read\n"
+                                    "check-0123456789abcde0 keep: left by a check, younger than 1d\n"
+                                    "check-0123456789abcde1 delete: left by a check, 1d old\n"
+                                    "check-0123456789abcde2 keep: left by a check, younger than 1d\n"},
             {{.max_age = 15 * DAY, .min_count = 5, .keep_yearly = 2, .keep_weekly = 3},
                     "2026-11-24T00:00:00Z.dump keep: younger than 15d\n"
                     "2026-11-23T00:00:00Z.dump keep: younger than 15d\n"
@@ -149,7 +155,10 @@ static void what_goes_and_why(void **state)
                     "2024-01-03T00:00:00Z.key keep: lone key, younger than 1d\n"
                     "2024-01-02T00:00:00Z.key delete: lone key, 1d old\n"
                     "2024-01-01T00:00:00Z.key keep: lone key, younger than 1d\n"
-                    "2024-12-30.dump keep: its name cannot be read\n"},
+                    "2024-12-30.dump keep: its name cannot be read\n"
+                    "check-0123456789abcde0 keep: left by a check, younger than 1d\n"
+                    "check-0123456789abcde1 delete: left by a check, 1d old\n"
+                    "check-0123456789abcde2 keep: left by a check, younger than 1d\n"},
             {{.max_age = 0, .min_count = 20, .keep_weekly = 4, .keep_daily = 4, .keep_hourly = 5},
                     "2026-11-24T00:00:00Z.dump keep: younger than 0ms\n"
                     "2026-11-23T00:00:00Z.dump keep: newest of 2026-11-23\n"
@@ -165,7 +174,10 @@ static void what_goes_and_why(void **state)
                     "2024-01-03T00:00:00Z.key keep: lone key, younger than 1d\n"
                     "2024-01-02T00:00:00Z.key delete: lone key, 1d old\n"
                     "2024-01-01T00:00:00Z.key keep: lone key, younger than 1d\n"
-                    "2024-12-30.dump keep: its name cannot be read\n"},
+                    "2024-12-30.dump keep: its name cannot be read\n"
+                    "check-0123456789abcde0 keep: left by a check, younger than 1d\n"
+                    "check-0123456789abcde1 delete: left by a check, 1d old\n"
+                    "check-0123456789abcde2 keep: left by a check, younger than 1d\n"},
     };
     _cleanup_list_ struct catalog_list *l = list_of(bucket, ARRAY_LEN(bucket));
 
@@ -567,7 +579,7 @@ static void each_allocation_may_fail(void **state)
         reached = failing_disarm();
         assert_int_equal(reached, plan == NULL);
         if (reached)
-            expect_error(&e, ERR_RESOURCE, "out of memory for a plan of 15 backups");
+            expect_error(&e, ERR_RESOURCE, "out of memory for a plan of 18 backups");
         else
             assert_int_equal(e.kind, ERR_NONE);
     } while (reached);
