@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from s3_proxy import Answer, error
+from faults import Command, events
+from s3_proxy import LOSE, Answer, Hold, error
+from servers import wait_for
 
 
 def findings(done):
@@ -53,7 +55,9 @@ def asks(request, *what):
 RIGHTS = [
     ("s3:ListBucket", lambda r: r.call == "get" and asks(r, "list-type"), {("fails", "bucket", "list")}),
     ("s3:GetBucketVersioning", lambda r: asks(r, "versioning"), {("warning", "bucket", "versions")}),
-    ("s3:GetBucketObjectLockConfiguration", lambda r: asks(r, "object-lock"), {("warning", "bucket", "lock")}),
+    # What may come under retention is not written, so nobody knows of reading.
+    ("s3:GetBucketObjectLockConfiguration", lambda r: asks(r, "object-lock"),
+     {("warning", "bucket", "lock"), ("warning", "bucket", "read")}),
     ("s3:GetLifecycleConfiguration", lambda r: asks(r, "lifecycle"), {("warning", "bucket", "lifecycle")}),
     # What cannot be taken away again is not written, so nobody knows of reading.
     ("s3:DeleteObject", lambda r: r.call == "delete", {("fails", "bucket", "delete"), ("warning", "bucket", "read")}),
@@ -83,15 +87,78 @@ def test_what_prune_needs_fails_nothing_without_it(proxied, ceph, etcd):
     assert done.status == 0 and ("warning", "bucket", "delete") in bad(done), done
 
 
+def with_versions(bucket):
+    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+
+
+def versions(bucket):
+    listed = bucket.client.list_object_versions(Bucket=bucket.name)
+    return listed.get("Versions", []) + listed.get("DeleteMarkers", [])
+
+
+@pytest.mark.parametrize("denied, tried", [
+    (("versioning",), True), (("versionId",), False), (("versions",), False), (("versioning", "versionId"), False)],
+    ids=("versioning", "delete", "list", "versioning and delete"))
+def test_versions_that_could_not_be_taken_away(proxied, ceph, etcd, denied, tried):
+    """Where they are kept and cannot be deleted none is made, not even the mark that a delete leaves; and that is told."""
+    site, proxy = proxied(ceph, etcd, lambda r: Answer(403, error("AccessDenied")) if asks(r, *denied) else None)
+    with_versions(site.bucket)
+    done = site.ctl("--json", "check")
+    told = {what for mark, _, what in bad(done) if mark == "warning"}
+    assert done.status == 0 and ({"read", "delete"} <= told) != tried, done
+    assert versions(site.bucket) == [] and traces(site.bucket) == ([], []), done
+    assert bool([r for r in proxy.calls("put") if "-check-" in r.path]) == tried
+
+
+@pytest.mark.parametrize("keeps_versions", (False, True), ids=("plain", "versions"))
+@pytest.mark.parametrize("is_lost", (lambda r: r.call == "put", lambda r: r.call == "create", lambda r: r.call == "create" and r.nth == 0),
+                         ids=("put", "create", "the first create"))
+def test_lost_answers(proxied, ceph, etcd, is_lost, keeps_versions):
+    """What was stored all the same is taken away all the same."""
+    site, proxy = proxied(ceph, etcd, lambda r: LOSE if is_lost(r) else None)
+    if keeps_versions:
+        with_versions(site.bucket)
+    done = site.ctl("--json", "check")
+    lost = [r for r in proxy.requests if is_lost(r)]
+    assert lost and done.status == (0 if len(lost) == 1 else 1), done
+    assert traces(site.bucket) == ([], []) and versions(site.bucket) == [], done
+
+
+@pytest.mark.parametrize("question", ("list-type", "versioning", "object-lock", "lifecycle"))
+def test_cancelled_before_anything_is_made(proxied, ceph, etcd, question):
+    """At once, and not when the store deigns to answer."""
+    site, proxy = proxied(ceph, etcd, lambda r: Hold() if asks(r, question) else None)
+    command = Command(site, "--json", "check")
+    wait_for(lambda: proxy.held)
+    command.interrupt()
+    done = command.end()
+    assert done.status == 1 and "cancelled" in done.out, done
+    assert proxy.held and traces(site.bucket) == ([], [])
+
+
+@pytest.mark.parametrize("call", ("create", "put"))
+def test_cancelled_while_something_is_made(proxied, ceph, etcd, call):
+    """It is waited for, and taken away."""
+    site, proxy = proxied(ceph, etcd, lambda r: Hold() if r.call == call else None)
+    command = Command(site.start(), "--json", "check")
+    wait_for(lambda: proxy.held)
+    site.process.terminate()
+    wait_for(lambda: any("is taken back" in event for event in events(site, "info")))
+    proxy.release()
+    done = command.end()
+    assert done.status == 1 and "cancelled" in done.out, done
+    assert site.process.wait(60) == 0
+    assert proxy.calls("abort" if call == "create" else "delete") and traces(site.bucket) == ([], [])
+
+
 def test_versions(new_bucket, new_site, etcd):
     """A bucket that keeps versions keeps none of what was tried."""
     bucket = new_bucket()
-    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    with_versions(bucket)
     site = new_site(etcd, bucket)
     done = site.ctl("--json", "check")
     assert done.status == 0 and "it keeps old versions" in done.out, done
-    left = bucket.client.list_object_versions(Bucket=bucket.name)
-    assert not left.get("Versions") and not left.get("DeleteMarkers"), left
+    assert versions(bucket) == [], done
 
 
 def test_members_and_keys(site, new_site, etcd):

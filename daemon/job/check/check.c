@@ -208,10 +208,8 @@ static void cancel(struct lifecycle *l)
         etcdutl_stop(c->tool);
         return;
     }
-    if (c->bucket) {
-        check_bucket_stop(c->bucket);
+    if (c->bucket && check_bucket_stop(c->bucket))
         return;
-    }
     (void)err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
     end(c, &e);
 }

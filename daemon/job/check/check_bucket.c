@@ -6,11 +6,23 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "catalog/name.h"
 #include "job/bucket/listing.h"
 #include "job/check/check_bucket_inside.h"
 #include "s3/request.h"
 
 static void go_on(struct check_bucket *b);
+
+/* The same again, while there are more to be taken away. */
+static void end_step(struct check_bucket *b)
+{
+    const bool is_of_many = b->step == ABORT || b->step == DELETE_VERSION;
+
+    if (is_of_many)
+        b->n_ids--;
+    if (!is_of_many || !b->n_ids)
+        b->step++;
+}
 
 static void on_answer(void *ctx, const struct s3_response *res, const struct err *err)
 {
@@ -18,10 +30,7 @@ static void on_answer(void *ctx, const struct s3_response *res, const struct err
 
     b->request = NULL;
     check_judge(b, res, err);
-    if (b->step == DELETE_VERSION && b->n_versions)
-        b->n_versions--;
-    if (!(b->step == DELETE_VERSION && b->n_versions))
-        b->step++;
+    end_step(b);
     go_on(b);
 }
 
@@ -36,12 +45,23 @@ static int on_object(void *ctx, const struct s3_object *o, struct err *e)
     return 0;
 }
 
+static void take_away(struct check_bucket *b, const char *id)
+{
+    if (b->n_ids < IDS_MAX)
+        (void)snprintf(b->ids[b->n_ids++], ID_MAX, "%s", id);
+}
+
 static int on_unfinished(void *ctx, const struct s3_unfinished *u, struct err *e)
 {
     struct check_bucket *b = ctx;
 
     (void)e;
-    b->is_seen = b->is_seen || strcmp(u->upload_id, b->upload_id) == 0;
+    if (strcmp(u->key, b->name) != 0)
+        return 0;
+    if (strcmp(u->upload_id, b->upload_id) == 0)
+        b->is_seen = true;
+    else
+        take_away(b, u->upload_id); /* of an attempt whose answer was lost */
     return 0;
 }
 
@@ -50,8 +70,8 @@ static int on_version(void *ctx, const struct s3_version *v, struct err *e)
     struct check_bucket *b = ctx;
 
     (void)e;
-    if (strcmp(v->key, b->name) == 0 && b->n_versions < VERSIONS_MAX)
-        (void)snprintf(b->versions[b->n_versions++], VERSION_ID_MAX, "%s", v->version_id);
+    if (b->step == LIST_VERSIONS && strcmp(v->key, b->name) == 0)
+        take_away(b, v->version_id);
     return 0;
 }
 
@@ -68,36 +88,70 @@ static void on_listed(void *ctx, const struct err *err)
 
 /* ---- the steps ---- */
 
-static bool may_put(const struct check_bucket *b)
+static bool has_tried(const struct check_bucket *b, enum step step)
 {
-    return b->may_delete && !b->locks && (!b->keeps_versions || b->may_delete_versions);
+    return b->tried & 1u << step;
+}
+
+/* Whether something may be there that was not before. */
+static bool has_made(const struct check_bucket *b)
+{
+    return has_tried(b, CREATE) || has_tried(b, PUT) || (b->keeps_versions && has_tried(b, DELETE_NOTHING));
+}
+
+static bool takes_away(enum step step)
+{
+    return step == LIST_UPLOADS || step == ABORT || step >= DELETE;
+}
+
+/* What a delete leaves there is a version, too. */
+static bool may_delete_object(const struct check_bucket *b)
+{
+    return !b->keeps_versions || (b->may_list_versions && b->may_delete_versions);
+}
+
+/* Passed over, and that is told. */
+static bool is_not_tried(struct check_bucket *b)
+{
+    const bool is_delete = b->step == DELETE_NOTHING;
+
+    if (is_delete ? may_delete_object(b) : b->may_delete && !b->locks)
+        return false;
+    if (is_delete)
+        WARN(b, "delete", "prune",
+                "not tried: the mark that it leaves where versions are kept could not be taken away again");
+    else
+        WARN(b, "read", "restore, verify", "not tried: what would be written for it could not be taken away again");
+    return true;
 }
 
 static bool is_wanted(struct check_bucket *b)
 {
-    if (b->is_ending && b->step != ABORT && b->step < DELETE)
+    if (b->is_ending && (!takes_away(b->step) || (b->step == LIST_UPLOADS && b->is_upload_sure)))
         return false;
     switch (b->step) {
+    case LIST_NO_VERSIONS:
     case DELETE_NO_VERSION:
         return b->keeps_versions;
+    case DELETE_NOTHING:
+        return !is_not_tried(b);
     case CREATE:
         return b->may_abort;
     case LIST_UPLOADS:
+        return has_tried(b, CREATE);
     case ABORT:
-        return b->has_created;
+    case DELETE_VERSION:
+        return b->n_ids > 0;
     case PUT:
-        if (!may_put(b))
-            WARN(b, "read", "restore, verify", "not tried: what would be written for it could not be taken away again");
-        return may_put(b) && (b->has_created || !b->may_abort);
+        return !is_not_tried(b) && (b->has_created || !b->may_abort);
     case PUT_AGAIN:
     case GET:
     case RANGE:
-    case DELETE:
         return b->is_stored;
+    case DELETE:
+        return has_tried(b, PUT);
     case LIST_VERSIONS:
-        return b->is_stored && b->keeps_versions;
-    case DELETE_VERSION:
-        return b->n_versions > 0;
+        return b->keeps_versions && (has_tried(b, PUT) || has_tried(b, DELETE_NOTHING));
     default:
         return true;
     }
@@ -164,7 +218,7 @@ static struct s3_request *start_request(struct check_bucket *b, struct err *e)
     case CREATE:
         return create(b, e);
     case ABORT:
-        return s3_abort(b->client, b->name, b->upload_id, b, on_answer, e);
+        return s3_abort(b->client, b->name, b->ids[b->n_ids - 1], b, on_answer, e);
     case PUT:
     case PUT_AGAIN:
         return put(b, b->step == PUT_AGAIN, e);
@@ -175,7 +229,7 @@ static struct s3_request *start_request(struct check_bucket *b, struct err *e)
     case RANGE:
         return get_range(b, e);
     case DELETE_VERSION:
-        return s3_delete_version(b->client, b->name, b->versions[b->n_versions - 1], b, on_answer, e);
+        return s3_delete_version(b->client, b->name, b->ids[b->n_ids - 1], b, on_answer, e);
     default:
         return s3_delete(b->client, b->name, b, on_answer, e);
     }
@@ -193,25 +247,53 @@ static struct s3_listing *start_listing(struct check_bucket *b, struct err *e)
     return b->step == LIST_UPLOADS ? s3_list_unfinished(b->client, &spec, e) : s3_list_versions(b->client, &spec, e);
 }
 
+static bool is_listing(enum step step)
+{
+    return step == LIST || step == LIST_NO_VERSIONS || step == LIST_UPLOADS || step == LIST_VERSIONS;
+}
+
+static int start_step(struct check_bucket *b, struct err *e)
+{
+    if (is_listing(b->step))
+        b->listing = start_listing(b, e);
+    else
+        b->request = start_request(b, e);
+    if (!b->listing && !b->request)
+        return -1;
+    b->tried |= 1u << b->step;
+    return 0;
+}
+
+/* Nothing is tried any more; but what was made is taken away, or named. */
+static void judge_start(struct check_bucket *b, const struct err *err)
+{
+    if (!b->is_ending)
+        FAIL(b, "look", "", "%s", err->text);
+    b->is_ending = true;
+    if (!takes_away(b->step))
+        return;
+    if (is_listing(b->step))
+        check_judge_listing(b, err);
+    else
+        check_judge(b, NULL, err);
+}
+
 static void go_on(struct check_bucket *b)
 {
-    struct err e = ERR_INIT;
+    while (b->step < N_STEPS) {
+        struct err e = ERR_INIT;
 
-    while (b->step < N_STEPS && !is_wanted(b))
-        b->step++;
-    if (b->step == N_STEPS) {
-        if (b->may_delete || b->may_abort)
-            check_judge_clock(b);
-        b->on_done(b->ctx);
-        return;
+        if (!is_wanted(b)) {
+            b->step++;
+            continue;
+        }
+        if (start_step(b, &e) == 0)
+            return;
+        judge_start(b, &e);
+        end_step(b);
     }
-    if (b->step == LIST || b->step == LIST_UPLOADS || b->step == LIST_VERSIONS)
-        b->listing = start_listing(b, &e);
-    else
-        b->request = start_request(b, &e);
-    if (b->listing || b->request)
-        return;
-    FAIL(b, "look", "", "%s", e.text);
+    if (b->may_delete || b->may_abort)
+        check_judge_clock(b);
     b->on_done(b->ctx);
 }
 
@@ -219,15 +301,15 @@ struct check_bucket *check_bucket_start(
         struct core *core, struct check_report *report, void *ctx, void (*on_done)(void *ctx), struct err *e)
 {
     _cleanup_(cleanup_check_bucket_free) struct check_bucket *b = calloc(1, sizeof(*b));
-    uint8_t random[8];
-    char hex[2 * sizeof(random) + 1];
+    uint64_t random;
 
-    randombytes_buf(random, sizeof(random));
-    (void)sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
-    if (!b || asprintf(&b->name, "%s-check-%s", core_conf(core)->s3.objects_prefix, hex) < 0) {
+    if (!b) {
         (void)err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
+    randombytes_buf(&random, sizeof(random));
+    if (name_format_check(b->name, core_conf(core)->s3.objects_prefix, random, e) < 0)
+        return NULL;
     b->core = core;
     b->report = report;
     b->ctx = ctx;
@@ -238,9 +320,10 @@ struct check_bucket *check_bucket_start(
     return TAKE_PTR(b);
 }
 
-void check_bucket_stop(struct check_bucket *b)
+bool check_bucket_stop(struct check_bucket *b)
 {
     b->is_ending = true;
+    return has_made(b);
 }
 
 void check_bucket_free(struct check_bucket *b)
@@ -251,6 +334,5 @@ void check_bucket_free(struct check_bucket *b)
         s3_listing_cancel(b->listing);
     if (b->request)
         s3_request_cancel(b->request);
-    free(b->name);
     free(b);
 }

@@ -4,11 +4,14 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "catalog/name.h"
 #include "job/check/check_bucket.h"
 #include "s3/object.h"
 #include "s3/xml.h"
+#include "s3/xml_list.h"
 
-enum { VERSIONS_MAX = 8, VERSION_ID_MAX = 1024, RANGE_FIRST = 5, RANGE_LEN = 4 };
+/* More ids than four requests, each repeated, make of one name. */
+enum { IDS_MAX = 32, ID_MAX = XML_VERSION_ID_MAX, RANGE_FIRST = 5, RANGE_LEN = 4 };
 
 /* What is written. */
 #define CHECK_CONTENT "etcd-backupd looks whether it may write here, and takes this away again.\n"
@@ -19,19 +22,20 @@ enum step {
     VERSIONING,
     LOCK,
     LIFECYCLE,
-    DELETE_NOTHING,
+    LIST_NO_VERSIONS, /* this and the next: where versions are kept, or nobody knows */
     DELETE_NO_VERSION,
+    DELETE_NOTHING, /* makes a mark there, which is a version */
     ABORT_NOTHING,
     CREATE,
     LIST_UPLOADS,
-    ABORT,
+    ABORT, /* once for each upload */
     PUT,
     PUT_AGAIN,
     GET,
     RANGE,
     DELETE,
     LIST_VERSIONS,
-    DELETE_VERSION,
+    DELETE_VERSION, /* once for each */
     N_STEPS
 };
 
@@ -42,16 +46,18 @@ struct check_bucket {
     struct s3_request *request;
     struct s3_listing *listing;
     enum step step;
-    char *name; /* of what is tried */
+    char name[NAME_TEXT_MAX]; /* of what is tried */
     char upload_id[XML_UPLOAD_ID_MAX];
     uint64_t objects;
-    bool is_seen; /* the upload, in the list of them */
-    bool keeps_versions, locks;
-    bool may_delete, may_delete_versions, may_abort;
+    unsigned tried;      /* a bit a step: its request was sent, so it may have done its work whatever came back */
+    bool is_seen;        /* the upload, in the list of them */
+    bool is_upload_sure; /* that of `upload_id` is the only one that was made, or none was */
+    bool keeps_versions, locks; /* or nobody knows */
+    bool may_delete, may_list_versions, may_delete_versions, may_abort;
     bool is_stored, has_created;
-    bool is_ending; /* what was made is taken away, and no more */
-    char versions[VERSIONS_MAX][VERSION_ID_MAX];
-    unsigned n_versions;
+    bool is_ending;            /* what was made is taken away, and no more */
+    char ids[IDS_MAX][ID_MAX]; /* what is still to be taken away: first of uploads, then of versions */
+    unsigned n_ids;
     uint8_t range[RANGE_LEN];
     void *ctx;
     void (*on_done)(void *ctx);

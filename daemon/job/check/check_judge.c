@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "job/check/check_bucket_inside.h"
@@ -19,6 +20,19 @@ bool check_is_right(const struct err *err)
     return strstr(err->text, ", which needs s3:") != NULL;
 }
 
+/* The store does not know what it was asked for, so it does not have it (s3/dialect.c). Whatever else fails leaves open
+ * whether it does. */
+static bool is_lacking(const struct err *err)
+{
+    return err->domain == ERR_DOMAIN_HTTP && (err->kind == ERR_CONFIG || err->kind == ERR_NOT_FOUND);
+}
+
+/* No more than an answer was lost. */
+static bool may_have_happened(const struct err *err)
+{
+    return err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL;
+}
+
 static bool has(struct bytes body, const char *word)
 {
     return body.len && memmem(body.data, body.len, word, strlen(word));
@@ -27,13 +41,15 @@ static bool has(struct bytes body, const char *word)
 static void on_versioning(struct check_bucket *b, const struct s3_response *res, const struct err *err)
 {
     char status[XML_VERSIONING_MAX] = "";
-    struct err ignored = ERR_INIT;
+    struct err e = ERR_INIT;
 
+    if (!err && xml_parse_versioning(res->body, status, &e) < 0)
+        err = &e;
     if (err) {
+        b->keeps_versions = !is_lacking(err); /* what is made must go in any case */
         WARN(b, "versions", "prune, rotate-key", "nobody knows whether it keeps old versions: %s", err->text);
         return;
     }
-    (void)xml_parse_versioning(res->body, status, &ignored);
     b->keeps_versions = status[0] != '\0';
     OK(b, "versions",
             b->keeps_versions ? "it keeps old versions: what prune deletes frees nothing until they go by a "
@@ -43,11 +59,18 @@ static void on_versioning(struct check_bucket *b, const struct s3_response *res,
 
 static void on_lock(struct check_bucket *b, const struct s3_response *res, const struct err *err)
 {
+    const bool is_document = !err && has(res->body, "<ObjectLockConfiguration");
+
     if (err) {
+        b->locks = !is_lacking(err);
         WARN(b, "lock", "prune", "nobody knows whether objects come under retention: %s", err->text);
         return;
     }
-    b->locks = res->status == 200 && has(res->body, "<DefaultRetention>");
+    b->locks = res->status == 200 && (!is_document || has(res->body, "<DefaultRetention>"));
+    if (res->status == 200 && !is_document) {
+        WARN(b, "lock", "prune", "nobody knows whether objects come under retention: the answer cannot be read");
+        return;
+    }
     OK(b, "lock",
             b->locks ? "what is put comes under retention: prune deletes it when that is over"
                      : "no retention by default");
@@ -80,7 +103,7 @@ static void on_delete_nothing(struct check_bucket *b, const struct s3_response *
 static void on_delete_no_version(struct check_bucket *b, const struct s3_response *res, const struct err *err)
 {
     (void)res;
-    b->may_delete_versions = !err || !check_is_right(err);
+    b->may_delete_versions = !err || is_lacking(err);
     if (b->may_delete_versions)
         OK(b, "delete versions", "allowed");
     else
@@ -104,6 +127,9 @@ static void on_create(struct check_bucket *b, const struct s3_response *res, con
     if (!err)
         (void)xml_parse_upload_id(res->body, b->upload_id, &e);
     b->has_created = b->upload_id[0] != '\0';
+    b->is_upload_sure = b->has_created ? res->attempts == 1 : !may_have_happened(&e);
+    if (b->has_created)
+        (void)snprintf(b->ids[b->n_ids++], ID_MAX, "%s", b->upload_id);
     if (b->has_created)
         OK(b, "write", "allowed, in parts");
     else
@@ -114,7 +140,8 @@ static void on_abort(struct check_bucket *b, const struct s3_response *res, cons
 {
     (void)res;
     if (err)
-        WARN(b, "abort uploads", "prune", "the upload %s of %s is left there: %s", b->upload_id, b->name, err->text);
+        WARN(b, "abort uploads", "prune", "the upload %s of %s is left there: %s", b->ids[b->n_ids - 1], b->name,
+                err->text);
 }
 
 static void on_put(struct check_bucket *b, const struct s3_response *res, const struct err *err)
@@ -194,18 +221,39 @@ void check_judge(struct check_bucket *b, const struct s3_response *res, const st
     judges[b->step](b, res, err);
 }
 
+static void judge_uploads(struct check_bucket *b, const struct err *err)
+{
+    const bool is_hidden = err && err->domain == ERR_DOMAIN_S3 && err->code == S3_FAULT_HIDES_UPLOADS;
+
+    if (err)
+        fail_of_prune(b, "list uploads", err);
+    else if (b->has_created && !b->is_seen)
+        WARN(b, "list uploads", "prune", "the store does not show an upload that has just begun");
+    else
+        OK(b, "list uploads", "allowed");
+    if (err && !is_hidden && !b->is_upload_sure)
+        WARN(b, "abort uploads", "prune", "an upload of %s may be left there", b->name);
+}
+
+static void judge_no_versions(struct check_bucket *b, const struct err *err)
+{
+    b->may_list_versions = !err;
+    if (err)
+        WARN(b, "list versions", "rotate-key", "%s", err->text);
+    else
+        OK(b, "list versions", "allowed");
+}
+
 void check_judge_listing(struct check_bucket *b, const struct err *err)
 {
     if (b->step == LIST && err)
         FAIL(b, "list", check_is_right(err) ? "restore, prune" : "backup, restore, prune", "%s", err->text);
     else if (b->step == LIST)
         OK(b, "list", "%" PRIu64 " objects with our prefix", b->objects);
-    else if (b->step == LIST_UPLOADS && err)
-        fail_of_prune(b, "list uploads", err);
-    else if (b->step == LIST_UPLOADS && !b->is_seen)
-        WARN(b, "list uploads", "prune", "the store does not show an upload that has just begun");
     else if (b->step == LIST_UPLOADS)
-        OK(b, "list uploads", "allowed");
+        judge_uploads(b, err);
+    else if (b->step == LIST_NO_VERSIONS)
+        judge_no_versions(b, err);
     else if (err)
         WARN(b, "list versions", "rotate-key", "old versions of %s are left there: %s", b->name, err->text);
 }
