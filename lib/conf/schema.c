@@ -164,6 +164,8 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_STORAGE_CLASS:
     case CONF_KIND_LOG_LEVEL:
         return "word";
+    case CONF_KIND_SWITCH:
+        return "true or false";
     case CONF_KIND_CRON:
         return "cron line";
     case CONF_KIND_LISTEN:

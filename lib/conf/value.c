@@ -141,6 +141,7 @@ static const struct words {
         {CONF_KIND_ADDRESSING, {"auto", "path", "virtual"}, "is none of auto, path, virtual"},
         {CONF_KIND_COMPRESSION, {"none", "zstd"}, "is none of none, zstd"},
         {CONF_KIND_ENCRYPTION, {"none", "s3", "kms"}, "is none of none, s3, kms"},
+        {CONF_KIND_SWITCH, {"false", "true"}, "is neither true nor false"},
         {CONF_KIND_SOURCE, {"file", "instance", "container", "web-identity", "process", "profile"},
                 "is none of file, instance, container, web-identity, process, profile"},
 };
@@ -160,6 +161,8 @@ static void set_enum(struct conf *c, const struct conf_schema_key *key, unsigned
         *(enum conf_encryption *)member_of(c, key) = (enum conf_encryption)i;
     else if (key->kind == CONF_KIND_COMPRESSION)
         *(enum conf_compression *)member_of(c, key) = (enum conf_compression)i;
+    else if (key->kind == CONF_KIND_SWITCH)
+        *(bool *)member_of(c, key) = i != 0;
     else
         *(enum conf_addressing *)member_of(c, key) = (enum conf_addressing)i;
 }
@@ -350,6 +353,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_ADDRESSING:
     case CONF_KIND_COMPRESSION:
     case CONF_KIND_LOG_LEVEL:
+    case CONF_KIND_SWITCH:
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
         return set_word(c, key, text, e);
@@ -379,6 +383,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_ADDRESSING:
     case CONF_KIND_COMPRESSION:
     case CONF_KIND_LOG_LEVEL:
+    case CONF_KIND_SWITCH:
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
         break;
