@@ -22,7 +22,7 @@ enum conf_kind {
     CONF_KIND_DURATION, /* min and max in milliseconds */
     CONF_KIND_COUNT,    /* min and max */
     CONF_KIND_SIZE,     /* min and max in bytes; 0 is always possible */
-    CONF_KIND_SWITCH, /* true or false */
+    CONF_KIND_SWITCH,   /* true or false */
     CONF_KIND_LOG_LEVEL,
     CONF_KIND_CRON,
     CONF_KIND_LISTEN, /* HOST:PORT of ours */
