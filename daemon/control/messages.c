@@ -137,6 +137,36 @@ int message_output(struct buf *out, const char *line, struct err *e)
     return append(out, &reply, e);
 }
 
+static const char *contents_name(enum contents_verdict verdict)
+{
+    static const char *const names[] = {
+            [CONTENTS_UNREAD] = "",
+            [CONTENTS_PROVEN] = "proven",
+            [CONTENTS_DIFFERENT] = "different",
+            [CONTENTS_UNRECORDED] = "not recorded",
+            [CONTENTS_NOT_COMPARED] = "not compared",
+    };
+
+    return names[verdict];
+}
+
+/* Of a drill: what we have counted, where we have, before what etcdutl has. */
+static void fill_contents(Control__Verdict *m, const struct verdict *v)
+{
+    const struct contents_finding *c = v->contents;
+
+    m->contents = text(contents_name(c->verdict));
+    m->contents_why = text(c->why);
+    m->has_hashkv = c->has_hash;
+    m->hashkv = c->hash;
+    m->drilled = v->drilled || c->verdict != CONTENTS_UNREAD;
+    m->revision = c->has_hash ? c->revision : v->revision;
+    m->counts_keys = c->has_hash || (v->drilled && v->counts_keys);
+    m->keys = c->has_hash ? c->keys : v->counts_keys ? v->count : 0;
+    m->counts_entries = v->drilled && !v->counts_keys;
+    m->entries = v->counts_keys ? 0 : v->count;
+}
+
 int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
 {
     Control__Verdict verdict = CONTROL__VERDICT__INIT;
@@ -150,13 +180,8 @@ int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
     verdict.snapshot_size = v->snapshot_size;
     verdict.encrypted = v->encrypted;
     verdict.elapsed_ms = v->elapsed_ms;
-    verdict.drilled = v->drilled;
     verdict.unknown = v->is_unknown;
-    verdict.revision = v->revision;
-    verdict.counts_keys = v->drilled && v->counts_keys;
-    verdict.counts_entries = v->drilled && !v->counts_keys;
-    verdict.keys = v->counts_keys ? v->count : 0;
-    verdict.entries = v->counts_keys ? 0 : v->count;
+    fill_contents(&verdict, v);
     reply.body_case = CONTROL__REPLY__BODY_VERDICT;
     reply.verdict = &verdict;
     return append(out, &reply, e);
@@ -234,6 +259,7 @@ static void fill_verify(Control__VerifyResult *m, const struct verify_result *r)
     m->bad = r->bad;
     m->elapsed_ms = r->elapsed_ms;
     m->tool = text(r->tool);
+    m->left_out = text(r->left_out);
 }
 
 static void fill_prune(Control__PruneResult *m, const struct prune_result *r)

@@ -103,6 +103,7 @@ static struct table_column verdict_columns[] = {
         {"TIME", 7, true, 1},
         {"REVISION", 10, true, 0},
         {"HOLDS", 15, false, 0},
+        {"CONTENTS", 12, false, 0},
         {"NAME", 32, false, 3},
 };
 
@@ -122,7 +123,10 @@ void rows_verdict(FILE *table, const Control__Verdict *v)
     if (v->snapshot_size)
         (void)size_format(v->snapshot_size, size);
     if (v->drilled) {
-        (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
+        if (v->revision)
+            (void)snprintf(revision, sizeof(revision), "%" PRId64, v->revision);
+    }
+    if (v->counts_keys || v->counts_entries) {
         (void)snprintf(holds, sizeof(holds), "%" PRIu64 " %s", v->counts_keys ? v->keys : v->entries,
                 v->counts_keys ? "keys" : "entries");
     }
@@ -131,7 +135,8 @@ void rows_verdict(FILE *table, const Control__Verdict *v)
             (const char *const[]){v->good      ? "good"
                                   : v->unknown ? "UNKNOWN"
                                                : "BAD",
-                    instant, size, v->encrypted ? "yes" : "no", time, revision, holds, v->name},
+                    instant, size, v->encrypted ? "yes" : "no", time, revision, holds,
+                    v->contents[0] ? v->contents : "-", v->name},
             width_of_terminal());
     if (!v->good)
         (void)fprintf(table, "         %s\n", v->text);

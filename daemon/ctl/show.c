@@ -123,10 +123,20 @@ void show_listed(const Control__ListResult *l)
 
 /* ---- verdicts ---- */
 
+static const char *words_of_contents(const Control__Verdict *v)
+{
+    if (strcmp(v->contents, "proven") == 0)
+        return ", proven to hold what its etcd had";
+    if (strcmp(v->contents, "not recorded") == 0)
+        return "; what its etcd had was not recorded";
+    return v->contents[0] ? "; what it holds was not compared" : "";
+}
+
 void show_verdict(const Control__Verdict *v)
 {
     if (v->good)
-        (void)fprintf(stderr, "%s: good\n", v->name);
+        (void)fprintf(stderr, "%s: good%s%s%s\n", v->name, words_of_contents(v), v->contents_why[0] ? ": " : "",
+                v->contents_why);
     else
         (void)fprintf(stderr, "%s: %s\n", v->unknown ? "NOT VERIFIED" : "BAD", v->text);
 }
@@ -134,7 +144,10 @@ void show_verdict(const Control__Verdict *v)
 void show_verify(const Control__VerifyResult *v)
 {
     (void)fprintf(stderr, "%" PRIu32 " verified, all good, in %.1f s%s%s\n", v->good, (double)v->elapsed_ms / 1000,
-            v->tool[0] ? "; unpacked by " : "", v->tool);
+            v->tool[0]       ? "; unpacked by "
+            : v->left_out[0] ? "; not unpacked"
+                             : "",
+            v->tool);
 }
 
 /* ---- what prune decides ---- */

@@ -23,8 +23,8 @@ const struct option verify_options[] = {
 const char verify_usage[] =
         "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339), or its name; default: the latest\n"
         "      --all                    every backup of the prefix, newest first\n"
-        "      --drill                  also unpack it into a scratch directory beside snapshot_path, ask etcdutl\n"
-        "                               what it holds, and remove it again\n"
+        "      --drill                  also compare what it holds with what its etcd had, and unpack it with etcdutl,\n"
+        "                               if there is one, into a scratch directory beside snapshot_path\n"
         "  -e, --etcdutl-path FILE      etcdutl, or etcdctl of 3.4; default: etcdutl in PATH, else etcdctl\n"
         "      --allow-renamed          accept a backup whose objects were renamed\n"
         "      --allow-plain            accept one that is not encrypted, though the master key is configured\n";

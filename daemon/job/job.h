@@ -81,6 +81,24 @@ struct look_result {
     int fd; /* of the snapshot, for reading; borrowed, and closed after `done` */
 };
 
+/* Whether a backup holds what its etcd had: the HashKV of what came out of it, beside the one that a member said. */
+enum contents_verdict {
+    CONTENTS_UNREAD, /* nobody has asked, or it did not come so far */
+    CONTENTS_PROVEN,
+    CONTENTS_DIFFERENT,
+    CONTENTS_UNRECORDED,   /* no member's is known */
+    CONTENTS_NOT_COMPARED, /* it could not be computed, or is of another revision */
+};
+
+struct contents_finding {
+    enum contents_verdict verdict;
+    bool has_hash;         /* it was computed; then: */
+    uint32_t hash;         /* as etcdctl prints it */
+    int64_t revision;      /* up to which */
+    uint64_t keys;         /* that there are at that revision */
+    char why[ERR_TEXT_MAX]; /* it was not compared; else "" */
+};
+
 /* One backup was looked at. The pointers are valid during the call. */
 struct verdict {
     const char *name;
@@ -94,13 +112,15 @@ struct verdict {
     int64_t revision; /* of the last write in it */
     bool counts_keys; /* `count` is of keys; or of the entries of all buckets (unpack.h) */
     uint64_t count;
+    const struct contents_finding *contents; /* not NULL */
 };
 
 /* All that was to be verified has been looked at. */
 struct verify_result {
     unsigned good, bad;
     uint64_t elapsed_ms;
-    const char *tool; /* that unpacked, or NULL; valid during `done` */
+    const char *tool;     /* that unpacked, or NULL; valid during `done`, as is: */
+    const char *left_out; /* why a drill has unpacked nothing, or NULL */
 };
 
 /* What prune decided on one object, or what came of it. The pointers are valid during the call. */

@@ -416,8 +416,11 @@ class Bucket:
     def get(self, name):
         return self.client.get_object(Bucket=self.name, Key=name)["Body"].read()
 
-    def put(self, name, body):
-        self.client.put_object(Bucket=self.name, Key=name, Body=body)
+    def put(self, name, body, **metadata):
+        self.client.put_object(Bucket=self.name, Key=name, Body=body, Metadata=metadata)
+
+    def metadata(self, name):
+        return self.client.head_object(Bucket=self.name, Key=name)["Metadata"]
 
     def delete(self, *names):
         for name in names:

@@ -4,6 +4,7 @@ import grp
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -77,8 +78,8 @@ def test_the_latest(untouched):
     done = site.ctl("verify")
     assert done.status == 0, done
     header, row = done.out.splitlines()
-    assert header.split() == ["VERDICT", "INSTANT", "SIZE", "ENCRYPTED", "TIME", "REVISION", "HOLDS", "NAME"]
-    assert row.split()[:2] == ["good", latest["instant"]] and row.split()[-3:] == ["-", "-", latest["name"]]
+    assert header.split() == ["VERDICT", "INSTANT", "SIZE", "ENCRYPTED", "TIME", "REVISION", "HOLDS", "CONTENTS", "NAME"]
+    assert row.split()[:2] == ["good", latest["instant"]] and row.split()[-4:] == ["-", "-", "-", latest["name"]]
     assert f"{latest['name']}: good" in done.err and "1 verified, all good" in done.err, done
     assert not any(backup["name"] in done.out + done.err for backup in others)
 
@@ -302,7 +303,7 @@ def test_drill(untouched, folder, name):
         assert backup["revision_before"] <= verdict["revision"] <= backup["revision_after"] and verdict["revision"] == revision
         # Of the rows in it the membership of the old cluster goes, and that of the new one comes.
         assert abs(verdict["entries"] - entries) <= 16 and verdict["entries"] > 500, (verdict, entries)
-        assert "keys" not in verdict  # which these releases do not count
+        assert 0 < verdict["keys"] < verdict["entries"]  # which is ours: these releases do not count it
     assert result["tool"].startswith(f"{name} version: ")
     assert not list(site.dir.glob(".*"))
 
@@ -312,10 +313,119 @@ def test_drill_for_people(untouched):
     site, (latest, *_) = untouched
     done = site.run(site.programs.ctl, "-c", site.file, "verify", "--drill")
     assert done.status == 0, done
-    row = done.out.splitlines()[-1].split()
+    row = re.split(r" {2,}", done.out.splitlines()[-1])
     assert row[0] == "good" and int(row[-4]) == latest["revision_after"] and row[-1] == latest["name"]
-    assert int(row[-3]) > 500 and row[-2] == "entries"
+    assert re.fullmatch("[0-9]+ keys", row[-3]), row
     assert "unpacked by etcd" in done.err and "\n  | " in done.err, done
+
+
+def hash_of(etcd, revision):
+    """As a member says it: HashKV and the revision that was compacted."""
+    answer, = json.loads(etcd.ctl("endpoint", "hashkv", "-w", "json", "--rev", revision))
+    return answer["HashKV"]["hash"], answer["HashKV"].get("compact_revision", 0)
+
+
+@pytest.fixture
+def compacted(new_etcd, new_site, bucket):
+    """A backup of an etcd that has forgotten some of what it had, deleted keys among it."""
+    etcd = new_etcd(version="3.5")
+    for key in ("a", "b", "c", "b", "d"):
+        etcd.ctl("put", f"key-{key}", f"value of {key}")
+    etcd.ctl("del", "key-a")
+    etcd.ctl("compact", etcd.status()["header"]["revision"])
+    etcd.ctl("put", "key-e", "the last")
+    site = new_site(etcd, bucket).start()
+    made = site.ctl("backup", "--json", "-q").json
+    site.key = f"{stem(made)}.key"
+    site.kept = {k: v for k, v in bucket.metadata(site.key).items() if not k.startswith("hashkv")}
+    return site, made
+
+
+def record(site, hashkv, revision, compacted):
+    """As if the member had said that."""
+    site.bucket.put(site.key, site.bucket.get(site.key), **site.kept, **{
+        "hashkv": str(hashkv), "hashkv-revision": str(revision), "hashkv-compact-revision": str(compacted)})
+
+
+def test_drill_proves(compacted):
+    """What comes out of a backup is what the member had at that revision: the HashKV that etcdctl prints."""
+    site, made = compacted
+    hashkv, forgotten = hash_of(site.etcd, made["revision"])
+    assert forgotten == made["compact_revision"] > 1
+    record(site, hashkv, made["revision"], forgotten)
+    done = site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl"), "--json")
+    verdict, _ = lines(done)
+    assert done.status == 0 and verdict["good"], done
+    assert (verdict["contents"], verdict["contents_why"]) == ("proven", "") and verdict["hashkv"] == hashkv, verdict
+    assert (verdict["keys"], verdict["revision"]) == (4, made["revision"]), verdict
+    people = site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl"))
+    assert "  4 keys  " in people.out and "  proven  " in people.out, people
+    assert f"{made['name']}: good, proven to hold what its etcd had" in people.err, people
+    assert f"verify: {made['name']} is good, proven to hold what its etcd had" in events(site, "info")
+    assert "contents" not in lines(site.ctl("verify", "--json"))[0]
+
+
+def test_drill_finds_other_contents(compacted):
+    """A sound database, with the right SHA-256, that is not what the member had."""
+    site, made = compacted
+    hashkv, forgotten = hash_of(site.etcd, made["revision"])
+    record(site, hashkv ^ 1, made["revision"], forgotten)
+    assert site.ctl("verify").status == 0  # which does not look so far
+    done = site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl"), "--json")
+    verdict, end = lines(done)
+    assert done.status == 5 and not verdict["good"] and not verdict["unknown"] and verdict["kind"] == "integrity", done
+    assert verdict["contents"] == "different" and verdict["hashkv"] == hashkv, verdict
+    assert f"HashKV at revision {made['revision']} is {hashkv}, and the member said {hashkv ^ 1}" in verdict["text"]
+    assert end["failure"]["kind"] == "integrity"
+    people = site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl"))
+    assert people.status == 5 and re.search(r"^BAD .*  different  ", people.out, re.M), people
+    entry, = [json.loads(line) for line in site.ctl("list", "--json").out.splitlines()]
+    assert entry["state"] == "damaged", entry
+
+
+@pytest.mark.parametrize("what", ["nothing", "nonsense", "another revision", "another compaction"])
+def test_drill_compares_nothing(compacted, what):
+    """What cannot be compared is said, and is no fault of the backup."""
+    site, made = compacted
+    hashkv, forgotten = hash_of(site.etcd, made["revision"])
+    if what == "nothing":
+        site.bucket.put(site.key, site.bucket.get(site.key), **site.kept)
+    else:
+        record(site, "0x12" if what == "nonsense" else 1, made["revision"] - (what == "another revision"),
+               -1 if what == "another compaction" else forgotten)
+    done = site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl"), "--json")
+    verdict, _ = lines(done)
+    assert done.status == 0 and verdict["good"] and verdict["hashkv"] == hashkv, done
+    assert verdict["contents"] == ("not compared" if what.startswith("another") else "not recorded"), verdict
+    assert ("compacted at" in verdict["contents_why"]) == what.startswith("another"), verdict
+    words = "what it holds was not compared: the HashKV that was recorded is of revision" \
+        if what.startswith("another") else "what its etcd had was not recorded"
+    assert f"{made['name']}: good; {words}" in site.ctl("verify", "--drill").err
+
+
+def test_drill_without_etcdutl(compacted, folder):
+    """The contents are compared all the same, and what was left out is said; one that is named is wanted."""
+    site, made = compacted
+    hashkv, forgotten = hash_of(site.etcd, made["revision"])
+    record(site, hashkv, made["revision"], forgotten)
+    site.programs.environment, saved = dict(site.programs.environment, PATH=f"{folder}:/bin-of-nobody"), \
+        site.programs.environment
+    setpriv = shutil.which("setpriv", path=saved["PATH"])
+    os.symlink(setpriv, folder / "setpriv")
+    try:
+        done = site.run(site.programs.ctl, "-c", site.file, "verify", "--drill", "--json")
+        people = site.run(site.programs.ctl, "-c", site.file, "verify", "--drill")
+        named = site.run(site.programs.ctl, "-c", site.file, "verify", "--drill", "-e", "etcdutl")
+    finally:
+        site.programs.environment = saved
+    verdict, end = lines(done)
+    assert done.status == 0 and verdict["contents"] == "proven" and verdict["keys"] == 4, done
+    assert "entries" not in verdict and verdict["revision"] == made["revision"], verdict
+    assert end["tool"] == "" and "etcdutl" in end["left_out"], end
+    assert people.status == 0 and "; not unpacked\n" in people.err, people
+    assert "note: that etcd starts from it is not tried" in people.err, people
+    assert named.status == 1 and "no 'etcdutl' in PATH" in named.err, named
+    assert not list(site.dir.glob(".*"))
 
 
 # The beginnings of a program that passes for etcdutl; `restore` follows, with $3 the snapshot and $5 the directory.

@@ -37,3 +37,32 @@ uint64_t dump_metadata_snapshot_size(const struct s3_response *res)
     }
     return 0;
 }
+
+/* Decimal digits and nothing else, up to `max`. */
+static bool read_number(const char *text, uint64_t max, uint64_t *number)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > 19 || text[strspn(text, "0123456789")] != '\0')
+        return false;
+    *number = strtoull(text, NULL, 10);
+    return *number <= max;
+}
+
+struct dump_hashkv dump_metadata_hashkv(const struct s3_response *res)
+{
+    const char *compact = dump_metadata_text(res, DUMP_HASHKV_COMPACT);
+    const bool is_compacted = strcmp(compact, "-1") != 0;
+    uint64_t hash, revision, compacted = 0;
+
+    if (!read_number(dump_metadata_text(res, DUMP_HASHKV), UINT32_MAX, &hash) ||
+            !read_number(dump_metadata_text(res, DUMP_HASHKV_REVISION), INT64_MAX, &revision) ||
+            (is_compacted && !read_number(compact, INT64_MAX, &compacted)))
+        return (struct dump_hashkv){.is_known = false};
+    return (struct dump_hashkv){
+            .is_known = true,
+            .hash = (uint32_t)hash,
+            .revision = (int64_t)revision,
+            .compact_revision = is_compacted ? (int64_t)compacted : -1,
+    };
+}

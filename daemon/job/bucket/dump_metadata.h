@@ -7,6 +7,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "s3/request.h"
 
 enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
@@ -22,6 +25,11 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 
 #define DUMP_STRUCTURE "structure" /* bolt_structure_name: of the database, as it went by; at the key */
 
+/* HashKV, as the member said that the snapshot is of; at the key, all three or none. */
+#define DUMP_HASHKV          "hashkv"                  /* decimal, as etcdctl prints it */
+#define DUMP_HASHKV_REVISION "hashkv-revision"         /* up to which */
+#define DUMP_HASHKV_COMPACT  "hashkv-compact-revision" /* that it was computed with; -1: never compacted */
+
 #define DUMP_CLUSTER "etcd-cluster-id" /* hexadecimal */
 #define DUMP_STORAGE "storage-version" /* of etcd's storage format, "3.6.0"; before 3.6 there is none */
 
@@ -34,6 +42,15 @@ uint64_t dump_metadata_cluster(const struct s3_response *res);
 /* Bytes of the snapshot in a compressed dump, of an answer to HEAD or GET of it or of its key. 0: it is not compressed,
  * or they do not say it. */
 uint64_t dump_metadata_snapshot_size(const struct s3_response *res);
+
+struct dump_hashkv {
+    bool is_known;
+    uint32_t hash;
+    int64_t revision, compact_revision;
+};
+
+/* Of an answer to HEAD or GET of the key. What is not all there and well-formed is not known. */
+struct dump_hashkv dump_metadata_hashkv(const struct s3_response *res);
 
 /* Of an answer to HEAD or GET. */
 enum dump_encryption dump_metadata_encryption(const struct s3_response *res);

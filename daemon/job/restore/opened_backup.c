@@ -7,7 +7,6 @@
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
-#include "job/bucket/dump_metadata.h"
 #include "job/bucket/retry_note.h"
 #include "job/keys/keyring.h"
 #include "job/restore/frames.h"
@@ -25,6 +24,7 @@ struct opened_backup {
     char etag[S3_ETAG_MAX];
     char etcd_version[24], storage_version[24];
     uint64_t cluster;
+    struct dump_hashkv hashkv;
     struct s3_request *call; /* HEAD of the dump, or GET of the key */
     struct secret *data_key;
     struct frames *frames; /* are being looked for */
@@ -96,6 +96,7 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
         end_with(s, &e);
         return;
     }
+    s->hashkv = dump_metadata_hashkv(res);
     ring = keyring_new(core_conf(s->core), &e);
     if (ring)
         s->data_key = keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
@@ -249,6 +250,11 @@ const char *opened_backup_etcd_version(const struct opened_backup *s)
 const char *opened_backup_storage_version(const struct opened_backup *s)
 {
     return s->storage_version;
+}
+
+const struct dump_hashkv *opened_backup_hashkv(const struct opened_backup *s)
+{
+    return &s->hashkv;
 }
 
 uint64_t opened_backup_cluster(const struct opened_backup *s)

@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "catalog/list.h"
 #include "core/core.h"
+#include "job/bucket/dump_metadata.h"
 #include "s3/request.h"
 #include "zstd/seek_table.h"
 
@@ -44,6 +45,9 @@ const char *opened_backup_etcd_version(const struct opened_backup *s);
 
 /* Of etcd's storage format, "3.6.0", as their metadata say; "" if they do not, as before 3.6. */
 const char *opened_backup_storage_version(const struct opened_backup *s);
+
+/* HashKV of its contents, as its key's metadata say. */
+const struct dump_hashkv *opened_backup_hashkv(const struct opened_backup *s);
 
 /* The id of the etcd cluster that it is of, as its metadata say; 0 if they do not. */
 uint64_t opened_backup_cluster(const struct opened_backup *s);

@@ -17,6 +17,7 @@ struct reader {
     struct catalog_list *list;
     struct etcdutl *etcdutl;
     bool is_listing, etcdutl_is_sought, etcdutl_is_found;
+    struct err lacks_etcdutl;
 
     bool has_chosen;
     struct choice_others others; /* beside the chosen one */
@@ -77,6 +78,15 @@ static void on_listed(void *ctx, struct catalog_list *list, const struct err *er
     look_on(r);
 }
 
+/* One that is named is wanted. */
+static void do_without_etcdutl(struct reader *r, const struct err *why)
+{
+    if (r->spec.may_lack_etcdutl && !(r->spec.tool && r->spec.tool[0]) && why->kind != ERR_CANCELLED)
+        r->lacks_etcdutl = *why;
+    else
+        objections_add(&r->objections, why);
+}
+
 static void on_etcdutl(void *ctx, const struct err *err)
 {
     struct reader *r = ctx;
@@ -84,7 +94,7 @@ static void on_etcdutl(void *ctx, const struct err *err)
     r->etcdutl_is_sought = false;
     r->etcdutl_is_found = !err;
     if (err)
-        objections_add(&r->objections, err);
+        do_without_etcdutl(r, err);
     look_on(r);
 }
 
@@ -97,7 +107,7 @@ bool reader_look(struct reader *r)
 
     begin_stage(r, READER_LOOKING);
     if (r->spec.needs_etcdutl && !(r->etcdutl = etcdutl_find(core_loop(core), &tool, &e)))
-        objections_add(&r->objections, &e);
+        do_without_etcdutl(r, &e);
     r->etcdutl_is_sought = r->etcdutl != NULL;
     r->listing = listing_start(core, &listing, &e);
     r->is_listing = r->listing != NULL;
@@ -119,6 +129,11 @@ const struct catalog_list *reader_list(const struct reader *r)
 const struct etcdutl *reader_etcdutl(const struct reader *r)
 {
     return r->etcdutl_is_found ? r->etcdutl : NULL;
+}
+
+const struct err *reader_lacks_etcdutl(const struct reader *r)
+{
+    return r->lacks_etcdutl.kind != ERR_NONE ? &r->lacks_etcdutl : NULL;
 }
 
 void reader_drop_list(struct reader *r)

@@ -39,7 +39,8 @@ struct reader_spec {
     struct lifecycle *life;            /* of the job, which begins before the look; borrowed */
     const char *phases[READER_STAGES]; /* what the progress calls them; static; NULL: not told */
     bool needs_etcdutl;
-    const char *tool;                /* then: as in etcdutl.h; borrowed until on_looked */
+    bool may_lack_etcdutl;           /* then: that there is none is no objection, but for one that `tool` names */
+    const char *tool;                /* as in etcdutl.h; borrowed until on_looked */
     bool allow_renamed, allow_plain; /* as in opened_backup.h */
     bool skip_hash_check;            /* as in download.h */
     void *ctx;
@@ -64,6 +65,9 @@ struct objections *reader_objections(struct reader *r);
 /* After the look, or NULL: it failed; etcdutl is not there, or was not asked for. Valid until the reader is freed. */
 const struct catalog_list *reader_list(const struct reader *r);
 const struct etcdutl *reader_etcdutl(const struct reader *r);
+
+/* Why there is none, if that is no objection; NULL: there is one, or it was not asked for. */
+const struct err *reader_lacks_etcdutl(const struct reader *r);
 
 /*
  * The one backup that is meant, valid as long as the list. For the latest it notes what is newer and cannot be read; or

@@ -1,10 +1,13 @@
 #include "job/verify/inspection.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job/verify/contents.h"
 #include "s3/object.h"
 
 struct inspection {
@@ -14,6 +17,8 @@ struct inspection {
     bool may_be_gone;
     uint64_t began_ms;
     struct destination scratch; /* of a drill */
+    int snapshot;               /* the scratch file, for reading; or -1 */
+    struct contents *contents;  /* at work */
     struct s3_request *look;    /* whether it is still there */
     struct inspection_finding finding;
 };
@@ -56,6 +61,8 @@ static void drop_backup(struct inspection *i)
 {
     if (i->look)
         s3_request_cancel(TAKE_PTR(i->look));
+    if (i->snapshot >= 0)
+        close(TAKE_FD(i->snapshot));
     destination_clear(&i->scratch);
     reader_close(i->reader);
 }
@@ -118,15 +125,93 @@ static void start_unpacking(struct inspection *i)
         on_unpacked(i, NULL, &e);
 }
 
+/* What the member has said is the member's word at that revision, and with that compaction, alone. */
+static void compare(struct contents_finding *f, const struct keyspace_hash *ours, const struct dump_hashkv *recorded)
+{
+    f->has_hash = true;
+    f->hash = ours->hash;
+    f->revision = ours->revision;
+    f->keys = ours->keys;
+    if (!recorded->is_known) {
+        f->verdict = CONTENTS_UNRECORDED;
+    } else if (recorded->revision != ours->revision || recorded->compact_revision != ours->compact_revision) {
+        f->verdict = CONTENTS_NOT_COMPARED;
+        (void)snprintf(f->why, sizeof(f->why),
+                "the HashKV that was recorded is of revision %" PRId64 ", compacted at %" PRId64
+                ", and the snapshot is of revision %" PRId64 ", compacted at %" PRId64,
+                recorded->revision, recorded->compact_revision, ours->revision, ours->compact_revision);
+    } else {
+        f->verdict = recorded->hash == ours->hash ? CONTENTS_PROVEN : CONTENTS_DIFFERENT;
+    }
+}
+
+/* What it holds could not be read for a reason that is ours: nothing is said against it. */
+static bool is_our_limit(const struct err *err)
+{
+    return (err->kind == ERR_RESOURCE || err->kind == ERR_CONFIG) && err->domain != ERR_DOMAIN_ERRNO;
+}
+
+static void unpack_or_conclude(struct inspection *i)
+{
+    if (reader_etcdutl(i->reader))
+        start_unpacking(i);
+    else
+        conclude(i, NULL, NULL);
+}
+
+static void on_contents(void *ctx, const struct keyspace_hash *hash, const struct err *err)
+{
+    struct inspection *i = ctx;
+    struct contents_finding *f = &i->finding.contents;
+    const struct dump_hashkv *recorded = opened_backup_hashkv(reader_opened(i->reader));
+    struct err e = err ? *err : ERR_INIT;
+
+    i->contents = NULL;
+    if (hash)
+        compare(f, hash, recorded);
+    if (err && is_our_limit(err)) {
+        f->verdict = CONTENTS_NOT_COMPARED;
+        (void)snprintf(f->why, sizeof(f->why), "%s", err->text);
+        unpack_or_conclude(i);
+    } else if (err) {
+        err_prepend(&e, "%s: reading what it holds: ", i->backup->name);
+        conclude(i, NULL, &e);
+    } else if (f->verdict == CONTENTS_DIFFERENT) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_FORMAT, 0,
+                "%s: it does not hold what its etcd had: HashKV at revision %" PRId64 " is %" PRIu32
+                ", and the member said %" PRIu32,
+                i->backup->name, hash->revision, hash->hash, recorded->hash);
+        conclude(i, NULL, &e);
+    } else {
+        unpack_or_conclude(i);
+    }
+}
+
+static int start_contents(struct inspection *i, struct err *e)
+{
+    struct contents_spec spec = {.ctx = i, .on_read = on_contents};
+
+    i->snapshot = output_file_read(i->scratch.file, e);
+    if (i->snapshot < 0)
+        return -1;
+    spec.fd = i->snapshot;
+    i->contents = contents_start(core_loop(i->spec.life->core), &spec, e);
+    if (!i->contents)
+        return -1;
+    lifecycle_progress(i->spec.life, &(struct job_progress){.phase = "comparing"});
+    return 0;
+}
+
 static void on_fetched(void *ctx, uint64_t written, const struct err *err)
 {
     struct inspection *i = ctx;
+    struct err e = ERR_INIT;
 
     i->finding.snapshot_size = written;
     if (err || lifecycle_is_cancelled(i->spec.life) || !i->spec.drill)
         conclude(i, NULL, err);
-    else
-        start_unpacking(i);
+    else if (start_contents(i, &e) < 0)
+        conclude(i, NULL, &e);
 }
 
 /* A place beside the file that is not there: a drill never makes it, only a scratch directory beside it. */
@@ -146,14 +231,16 @@ static int prepare_drill(struct inspection *i, struct err *e)
     const struct opened_backup *opened = reader_opened(i->reader);
     uint64_t size = opened_backup_snapshot_size(opened);
     struct disk_space room = ROOM_INIT;
+    const struct etcdutl *tool = reader_etcdutl(i->reader);
 
-    if (etcdutl_check_storage(reader_etcdutl(i->reader), opened_backup_storage_version(opened), e) < 0)
+    if (tool && etcdutl_check_storage(tool, opened_backup_storage_version(opened), e) < 0)
         return -1;
     if (size == UINT64_MAX)
         return 0; /* the download will say why */
     i->scratch.file = output_file_open_transient(core_conf(i->spec.life->core)->snapshot_path, e);
-    i->scratch.data = i->scratch.file ? plan_drill(i->scratch.file, e) : NULL;
-    if (!i->scratch.data || destination_measure(&i->scratch, size, &room, e) < 0)
+    if (!i->scratch.file || (tool && !(i->scratch.data = plan_drill(i->scratch.file, e))))
+        return -1;
+    if (destination_measure(&i->scratch, size, &room, e) < 0)
         return -1;
     return disk_space_verdict(&room, e);
 }
@@ -215,7 +302,9 @@ struct reader *inspection_reader(struct inspection *i)
 
 bool inspection_cancel(struct inspection *i)
 {
-    if (reader_cancel(i->reader))
+    if (i->contents)
+        contents_cancel(i->contents);
+    if (reader_cancel(i->reader) || i->contents)
         return true;
     drop_backup(i);
     return false;
@@ -235,6 +324,7 @@ struct inspection *inspection_new(const struct inspection_spec *spec, struct err
             .life = spec->life,
             .phases = {"listing", "opening", "verifying", "unpacking"},
             .needs_etcdutl = spec->drill,
+            .may_lack_etcdutl = true,
             .tool = spec->tool,
             .allow_renamed = spec->allow_renamed,
             .allow_plain = spec->allow_plain,
@@ -250,6 +340,7 @@ struct inspection *inspection_new(const struct inspection_spec *spec, struct err
         return NULL;
     }
     i->spec = *spec;
+    i->snapshot = -1;
     i->reader = reader_new(&reader, e);
     if (i->reader)
         return i;

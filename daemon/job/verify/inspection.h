@@ -1,8 +1,9 @@
 /*
- * inspection.h: a backup is read to its last byte, as a restore would, and dropped; or, as a drill, unpacked into a
- * scratch directory, looked at by etcdutl, and removed again. One after the other, as often as is asked.
+ * inspection.h: a backup is read to its last byte, as a restore would, and dropped; or, as a drill, into a transient
+ * file. Then its contents are compared with what its etcd had (contents.h), and, if there is an etcdutl, it is unpacked
+ * into a scratch directory, looked at, and removed again. One after the other, as often as is asked.
  *
- *     open => fetch => (unpack =>) finding
+ *     open => fetch => (contents => (unpack =>)) finding
  *
  * A finding tells what is the backup's own from what only kept us from reading it.
  */
@@ -35,7 +36,8 @@ struct inspection_finding {
     struct err err;             /* why it is not good; of kind ERR_NONE: it is */
     uint64_t snapshot_size;     /* bytes; 0 when that did not come out */
     uint64_t elapsed_ms;
-    bool is_drilled; /* etcdutl has unpacked it and looked at it; then: */
+    struct contents_finding contents; /* of a drill */
+    bool is_drilled;                  /* etcdutl has unpacked it and looked at it; then: */
     struct unpack_status status;
 };
 

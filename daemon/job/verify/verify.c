@@ -166,6 +166,7 @@ static void tell_verdict(struct verify *v, const struct inspection_finding *f)
             .revision = f->status.revision,
             .counts_keys = f->status.counts_keys,
             .count = f->status.count,
+            .contents = &f->contents,
     };
 
     v->life.sink.verdict(v->life.sink.ctx, &verdict);
@@ -222,6 +223,16 @@ static void look_at_next(struct verify *v)
 
 /* ---- the beginning ---- */
 
+static void tell_left_out(struct verify *v, const struct err *why)
+{
+    char note[ERR_TEXT_MAX + 128];
+
+    v->result.left_out = why->text;
+    (void)snprintf(note, sizeof(note), "that etcd starts from it is not tried, since nothing can unpack it here: %s",
+            why->text);
+    lifecycle_note(&v->life, note);
+}
+
 static void choose(struct lifecycle *life)
 {
     struct verify *v = of(life);
@@ -237,6 +248,8 @@ static void choose(struct lifecycle *life)
     }
     if (reader_etcdutl(reader))
         v->result.tool = etcdutl_version(reader_etcdutl(reader));
+    else if (reader_lacks_etcdutl(reader))
+        tell_left_out(v, reader_lacks_etcdutl(reader));
     if (v->only)
         look_at(v, v->only);
     else

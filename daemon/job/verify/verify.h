@@ -1,6 +1,7 @@
 /*
- * verify.h: is it good? Reads backups as a restore would, and writes nothing; or, as a drill, unpacks each into a
- * scratch directory, asks etcdutl what it holds, and removes it again.
+ * verify.h: is it good? Reads backups as a restore would, and writes nothing; or, as a drill, compares what each
+ * holds with what its etcd had, and, where there is an etcdutl, unpacks it into a scratch directory, asks what it
+ * holds, and removes it again.
  *
  * One backup after the other; each gets its verdict (job_sink.verdict), and a bad one does not stop the others; of all,
  * one that was deleted after the listing is passed over with a note. The

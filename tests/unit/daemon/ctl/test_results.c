@@ -131,7 +131,7 @@ static void test_done(void **state)
             results_done(&done));
 }
 
-/* What etcdutl counted, by its name; and no numbers of what was not unpacked. */
+/* What was counted, by its name; and no numbers of what was not looked at. */
 static void test_verdict(void **state)
 {
     Control__Verdict verdict = CONTROL__VERDICT__INIT;
@@ -144,13 +144,24 @@ static void test_verdict(void **state)
     verdict.drilled = verdict.counts_keys = true;
     verdict.revision = 7;
     EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
-                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":0}\n",
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":0,\"contents\":\"\","
+                   "\"contents_why\":\"\"}\n",
             results_verdict(&verdict));
     verdict.counts_keys = false;
     verdict.counts_entries = true;
     verdict.entries = 9;
     EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
-                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"entries\":9}\n",
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"entries\":9,"
+                   "\"contents\":\"\",\"contents_why\":\"\"}\n",
+            results_verdict(&verdict));
+    verdict.counts_keys = verdict.has_hashkv = true;
+    verdict.keys = 5;
+    verdict.hashkv = 4000000000;
+    verdict.contents = (char[]){"not compared"};
+    verdict.contents_why = (char[]){"why"};
+    EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":5,\"entries\":9,"
+                   "\"contents\":\"not compared\",\"contents_why\":\"why\",\"hashkv\":4000000000}\n",
             results_verdict(&verdict));
 }
 
