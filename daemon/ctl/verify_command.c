@@ -23,7 +23,8 @@ const struct option verify_options[] = {
 const char verify_usage[] =
         "  -t, --backup-timestamp TIME  the backup of this instant (RFC 3339), or its name; default: the latest\n"
         "      --all                    every backup of the prefix, newest first\n"
-        "      --drill                  also compare what it holds with what its etcd had, and unpack it with etcdutl,\n"
+        "      --drill                  also compare what it holds with what its etcd had, and unpack it with "
+        "etcdutl,\n"
         "                               if there is one, into a scratch directory beside snapshot_path\n"
         "  -e, --etcdutl-path FILE      etcdutl, or etcdctl of 3.4; default: etcdutl in PATH, else etcdctl\n"
         "      --allow-renamed          accept a backup whose objects were renamed\n"

@@ -92,10 +92,10 @@ enum contents_verdict {
 
 struct contents_finding {
     enum contents_verdict verdict;
-    bool has_hash;         /* it was computed; then: */
-    uint32_t hash;         /* as etcdctl prints it */
-    int64_t revision;      /* up to which */
-    uint64_t keys;         /* that there are at that revision */
+    bool has_hash;          /* it was computed; then: */
+    uint32_t hash;          /* as etcdctl prints it */
+    int64_t revision;       /* up to which */
+    uint64_t keys;          /* that there are at that revision */
     char why[ERR_TEXT_MAX]; /* it was not compared; else "" */
 };
 

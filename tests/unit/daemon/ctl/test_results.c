@@ -143,9 +143,10 @@ static void test_verdict(void **state)
             results_verdict(&verdict));
     verdict.drilled = verdict.counts_keys = true;
     verdict.revision = 7;
-    EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
-                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":0,\"contents\":\"\","
-                   "\"contents_why\":\"\"}\n",
+    EXPECT_PRINTED(
+            "{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
+            "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":0,\"contents\":\"\","
+            "\"contents_why\":\"\"}\n",
             results_verdict(&verdict));
     verdict.counts_keys = false;
     verdict.counts_entries = true;
