@@ -236,6 +236,7 @@ void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
 {
     *out = (struct s3_upload_stats){
             .retries = u->store.retries,
+            .etag = u->store.etag,
             .unseen_err = u->commit.unseen_err.kind ? &u->commit.unseen_err : NULL,
     };
     upload_parts_get_stats(u->parts, out);

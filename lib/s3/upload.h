@@ -72,7 +72,9 @@ struct s3_upload_stats {
     uint64_t spooled;    /* bytes that went through the spool */
     uint64_t blocked_ms; /* time without room while the owner wanted some */
     uint64_t part_size;
-    unsigned retries;             /* attempts beyond the first, all requests of the upload added up */
+    unsigned retries; /* attempts beyond the first, all requests of the upload added up */
+    const char *etag; /* of the visible object, as a HEAD shows it; where that may not look, by the answer to the
+                         commit, or as is usual; "" where that is not known; valid until s3_upload_free */
     const struct err *unseen_err; /* the store completed it, and does not let us look at it, or NULL; as is the next */
     const struct err *spool_err;  /* why the spool takes no more, or NULL; valid until s3_upload_free */
 };

@@ -54,9 +54,10 @@ static void on_looked(void *ctx, const struct s3_response *res, const struct err
         step(a);
         return;
     }
-    if (res && upload_store_is_ours(a->spec.store, a->spec.parts, res))
+    if (res && upload_store_is_ours(a->spec.store, a->spec.parts, res)) {
+        upload_store_saw(a->spec.store, res->etag);
         a->spec.outcome = S3_OUTCOME_VISIBLE;
-    else if (a->looks == 2 && !(res && (a->spec.is_completed || res->content_length == UINT64_MAX)))
+    } else if (a->looks == 2 && !(res && (a->spec.is_completed || res->content_length == UINT64_MAX)))
         a->spec.outcome = S3_OUTCOME_ABSENT;
     /* else the store said that it completed the upload and shows something else, or shows something and does not say
      * how large it is: that stays unknown */

@@ -50,6 +50,19 @@ static bool is_overwritten(const struct upload_commit *c, const struct s3_respon
     return head->content_length != size && parts_usual_etag(c->spec.parts, usual) && is_another_etag(usual, now);
 }
 
+/* By the HEAD, or where that may not look by the answer to the commit, or where that names none (Ceph 16) as usual. */
+static void see(struct upload_commit *c, const struct s3_response *head)
+{
+    char usual[PARTS_ETAG_MAX];
+
+    if (head && head->etag[0])
+        upload_store_saw(c->spec.store, head->etag);
+    else if (c->etag[0] || !parts_usual_etag(c->spec.parts, usual))
+        upload_store_saw(c->spec.store, c->etag);
+    else
+        upload_store_saw(c->spec.store, usual);
+}
+
 /* S3 has said that it is done: then the object must be there, whole. */
 static void settle_completed(struct upload_commit *c, const struct s3_response *res, const struct err *err)
 {
@@ -65,6 +78,7 @@ static void settle_completed(struct upload_commit *c, const struct s3_response *
     if (err && err->kind == ERR_AUTH) /* what it was told is all that it may know */
         c->unseen_err = *err;
     if (c->unseen_err.kind || (res && res->content_length == size)) {
+        see(c, res);
         committed(c);
         return;
     }
@@ -92,6 +106,7 @@ static void settle_lost(struct upload_commit *c, const struct s3_response *res, 
     struct err e = c->commit_err;
 
     if (res && upload_store_is_ours(c->spec.store, c->spec.parts, res)) {
+        upload_store_saw(c->spec.store, res->etag);
         committed(c);
         return;
     }

@@ -1,5 +1,6 @@
 #include "s3/upload_store.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/timestamp.h"
@@ -52,6 +53,11 @@ bool upload_store_is_ours(const struct upload_store *s, const struct parts *part
     return head->content_length == parts_size(parts) &&
            (parts_match_etag(parts, head->etag) ||
                    (head->last_modified && upload_store_since_start(s, head->last_modified)));
+}
+
+void upload_store_saw(struct upload_store *s, const char *etag)
+{
+    (void)snprintf(s->etag, sizeof(s->etag), "%s", etag);
 }
 
 void upload_store_tell_retry(struct upload_store *s, const struct s3_retry *retry)

@@ -27,7 +27,8 @@ struct upload_store {
     bool leaving;         /* the abort has begun: it has what is left of outage_ms since the store last did something */
     uint64_t answered_ms; /* when the store last did what it was asked for, by uv_now */
     unsigned retries;     /* attempts beyond the first */
-    void *ctx;            /* of on_retry */
+    char etag[S3_ETAG_MAX]; /* of our object, once it is visible; "" if nobody named one */
+    void *ctx;              /* of on_retry */
     void (*on_retry)(void *ctx, const struct s3_retry *retry); /* s3_upload_spec */
     uint64_t told_ms;                                          /* when it was last told; 0: never */
 };
@@ -46,6 +47,9 @@ bool upload_store_since_start(const struct upload_store *s, int64_t instant);
 
 /* Whether the answer to a HEAD shows the object that these parts make. */
 bool upload_store_is_ours(const struct upload_store *s, const struct parts *parts, const struct s3_response *head);
+
+/* Our object is visible, and this is its ETag; "": it names none. */
+void upload_store_saw(struct upload_store *s, const char *etag);
 
 /* The owner may be told of another attempt. Nothing may be touched after it. */
 void upload_store_tell_retry(struct upload_store *s, const struct s3_retry *retry);
