@@ -168,11 +168,6 @@ uint64_t stream_taken(const struct stream *s)
     return s->taken;
 }
 
-bool stream_has_ended(const struct stream *s)
-{
-    return s->has_ended;
-}
-
 uint64_t stream_read_ms(const struct stream *s)
 {
     return s->snapshot && !s->has_ended ? uv_now(s->spec.loop) - s->began_ms : s->read_ms;

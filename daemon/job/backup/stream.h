@@ -56,9 +56,6 @@ void stream_go_on(struct stream *s);
 /* Bytes of the snapshot that have gone through into the upload. */
 uint64_t stream_taken(const struct stream *s);
 
-/* Whether etcd has said that this was all. */
-bool stream_has_ended(const struct stream *s);
-
 /* For how long etcd's read transaction was open, or has been, ms. */
 uint64_t stream_read_ms(const struct stream *s);
 

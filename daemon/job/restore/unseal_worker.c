@@ -187,11 +187,6 @@ uint64_t unseal_worker_written(const struct unseal_worker *u)
     return u->written;
 }
 
-struct keyspace_facts unseal_worker_facts(const struct unseal_worker *u)
-{
-    return survey_facts(u->survey);
-}
-
 bool unseal_worker_is_busy(const struct unseal_worker *u)
 {
     return u->busy;

@@ -46,9 +46,6 @@ void unseal_worker_finish(struct unseal_worker *u, void *ctx, void (*ready)(void
 /* Bytes of plaintext that came out. */
 uint64_t unseal_worker_written(const struct unseal_worker *u);
 
-/* After the end: what the database is, and holds. */
-struct keyspace_facts unseal_worker_facts(const struct unseal_worker *u);
-
 bool unseal_worker_is_busy(const struct unseal_worker *u);
 
 /* Not while busy. NULL is fine. */
