@@ -48,8 +48,10 @@ struct backup_result {
     char storage_version[ETCD_VERSION_MAX]; /* of its format, since 3.6; or "" */
     bool was_inspected;                     /* all of it went by; then: */
     struct keyspace_facts facts;            /* what the database that went by is, and holds */
-    bool is_stored_damaged; /* with a failure: it is damaged, as others are, and was stored all the same, marked so */
-    int64_t revision_after; /* the snapshot lies between member.revision and this; 0 if that could not be asked */
+    bool is_stored_damaged;   /* with a failure: it is damaged, as others are, and was stored all the same, marked so */
+    enum err_kind not_stored; /* with a failure: it is damaged, was to be stored all the same, and this came in the way;
+                                 or 0 */
+    int64_t revision_after;   /* the snapshot lies between member.revision and this; 0 if that could not be asked */
     char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* what speaks against it, as was noted, or "" */
 };
 

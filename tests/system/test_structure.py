@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 
@@ -11,6 +12,7 @@ import pytest
 
 from etcd_peer import Etcd, framed, meta, pieces, stream
 from faults import Scripted, check_clean
+from s3_proxy import Answer, error
 from servers import MIB, wait_for
 from test_service import Page
 
@@ -68,7 +70,7 @@ def test_nobody_is_sound(bucket, new_site, encrypted):
         # It is what etcd sent, and a look at it says the same.
         assert site.plaintext(name) == DAMAGED + hashlib.sha256(DAMAGED).digest()
         if encrypted:
-            assert bucket.client.head_object(Bucket=bucket.name, Key=name.replace(".dump", ".key"))["Metadata"]["structure"] == "damaged"
+            assert "structure" not in bucket.client.head_object(Bucket=bucket.name, Key=name.replace(".dump", ".key"))["Metadata"]
         done = site.ctl("verify", "-t", name[len("backup-"):-len(".dump")])
         assert done.status == 5 and f"the database in it is damaged: {WHY}" in done.err, done
         # For another process, too: it takes no good one's place.
@@ -77,6 +79,50 @@ def test_nobody_is_sound(bucket, new_site, encrypted):
         done = site.ctl("prune", "-a", "1s", "-i", "1")
         assert good in site.bucket.dumps(), done
         assert states(site) == {good: "complete", name: "damaged"}
+
+
+def denied(condition):
+    return lambda request: Answer(403, error("AccessDenied")) if condition(request) else None
+
+
+@pytest.mark.parametrize("condition, doing", [
+    (lambda request: request.call == "put" and request.path.endswith(".key"), "storing the data key"),
+    (lambda request: request.call == "complete", "completing the upload"),
+], ids=["key", "complete"])
+def test_what_comes_in_the_way_of_storing_it(ceph, proxied, condition, doing):
+    """It is told, and hides nothing: there is no sound database, and that is what somebody has to see to."""
+    with Etcd(stream(*pieces(DAMAGED))) as peer:
+        site, _ = proxied(ceph, Scripted(peer), denied(condition))
+        done = site.start().ctl("backup", "--json", "-q")
+        assert (done.status, done.json["failure"]["kind"]) == (5, "integrity"), done
+        assert re.fullmatch(f"{peer.endpoint}: its database is damaged: {WHY}; no sound one was to be had, and storing it as "
+                            rf"backup-\S+\.dump failed: {doing}: HTTP 403 AccessDenied.*", done.json["failure"]["text"]), done
+        assert not site.bucket.dumps()
+
+
+def test_a_mark_needs_no_look_at_the_dump(ceph, proxied):
+    """An access key that may write alone: what the store said of the commit tells whose mark it is."""
+    with Etcd(stream(*pieces(DAMAGED))) as peer:
+        site, _ = proxied(ceph, Scripted(peer), denied(lambda request: request.call == "head"))
+        done = site.start().ctl("backup", "--json", "-q")
+        assert done.status == 5 and "does not count" in done.json["failure"]["text"], done
+        site.stop()
+        assert list(states(site.start()).values()) == ["damaged"]
+
+
+def test_a_mark_that_cannot_be_put(ceph, proxied):
+    """This daemon knows it all the same; that others do not is said."""
+    with Etcd(stream(*pieces(DAMAGED))) as peer:
+        site, _ = proxied(ceph, Scripted(peer), denied(lambda request: request.call == "put" and ".bad-" in request.path))
+        done = site.start().ctl("backup", "--json", "-q")
+        assert (done.status, done.json["failure"]["kind"]) == (5, "integrity"), done
+        assert re.fullmatch(r"no sound database was to be had; the damaged one is stored as backup-\S+\.dump, and that it is "
+                            r"damaged could not be written beside it, so others may take it for a good one \(verify it\): "
+                            rf".*HTTP 403 AccessDenied.*; {peer.endpoint}: its database is damaged: {WHY}",
+                            done.json["failure"]["text"]), done
+        assert list(states(site).values()) == ["damaged"]
+        site.stop()
+        assert list(states(site.start()).values()) == ["complete"]
 
 
 def test_it_counts_for_nothing(bucket, new_site):

@@ -89,21 +89,40 @@ static bool is_damaged(const struct attempts *a)
     return a->result.was_inspected && a->result.facts.structure == BOLT_DAMAGED;
 }
 
+/* It has come to nothing but that: whatever `retries` says, while one member is sound, its backup is to be had. */
+static bool has_shown_damage(const struct attempts *a)
+{
+    return is_damaged(a) && a->result.not_stored == ERR_NONE;
+}
+
 static bool is_worth_another(const struct attempts *a, const struct err *err)
 {
     const struct conf_etcd *etcd = &core_conf(a->life.core)->etcd;
+    const enum err_kind kind = is_damaged(a) ? a->result.not_stored : err->kind;
 
     if (lifecycle_is_cancelled(&a->life))
         return false;
     if (claim_is_taken(err) && a->taken <= TAKEN_MAX) /* no attempt at anything yet */
         return true;
-    if (is_damaged(a)) /* whatever `retries` says: while one member is sound, its backup is to be had */
+    if (has_shown_damage(a))
         return a->result.member_failed && !a->result.is_stored_damaged && a->damaged < tries_of_damaged(a);
-    if (a->made > etcd->retries)
+    if (a->made - a->damaged > etcd->retries)
         return false;
-    if (err->kind == ERR_INTEGRITY) /* once for each member: who is asked next has not sent wrong bytes yet */
-        return a->result.member_failed && a->wrong < etcd->n_endpoints;
-    return err->kind == ERR_TRANSIENT || err->kind == ERR_PROTOCOL;
+    if (kind == ERR_INTEGRITY) /* once for each member: who is asked next has not sent wrong bytes yet */
+        return !is_damaged(a) && a->result.member_failed && a->wrong < etcd->n_endpoints;
+    return kind == ERR_TRANSIENT || kind == ERR_PROTOCOL;
+}
+
+/* Those that found a damaged database are beyond what `retries` allows. */
+static void number_attempt(const struct attempts *a, struct err *err)
+{
+    const unsigned long long at_most = (unsigned long long)core_conf(a->life.core)->etcd.retries + 1;
+
+    if (a->damaged)
+        err_prepend(err, "attempt %u of at most %llu, and %u more found a damaged database: ", a->made - a->damaged,
+                at_most, a->damaged);
+    else
+        err_prepend(err, "attempt %u of at most %llu: ", a->made, at_most);
 }
 
 static void on_failed(struct attempts *a, const struct err *why)
@@ -112,15 +131,14 @@ static void on_failed(struct attempts *a, const struct err *why)
     struct err err = *why;
     uint64_t wait;
 
-    a->damaged += is_damaged(a);
+    a->damaged += has_shown_damage(a);
     a->wrong += err.kind == ERR_INTEGRITY && !is_damaged(a);
     if (a->result.is_stored_damaged)
         known_set_damaged_stored(core_known(a->life.core), timestamp_now());
     a->taken = claim_is_taken(&err) ? a->taken + 1 : 0;
     if (!is_worth_another(a, &err)) {
         if (a->made > 1 && !is_damaged(a))
-            err_prepend(&err, "attempt %u of at most %llu: ", a->made,
-                    (unsigned long long)core_conf(a->life.core)->etcd.retries + 1);
+            number_attempt(a, &err);
         tell_left(a);
         finish(a, &err);
         return;

@@ -8,7 +8,7 @@
  *
  * A snapshot whose database is damaged is not stored: the next attempt asks another member. Only when none gives a
  * sound one the last of them is stored all the same, marked as damaged, at most once an hour; that is a failure
- * (backup.h).
+ * (backup.h). Where storing it fails, that is tried again as any other.
  *
  * Before the first, the master key is looked at (key_guard.h), unless whoever asks has just done so.
  */

@@ -9,6 +9,7 @@
 #include "core/leftovers.h"
 #include "job/backup/claim.h"
 #include "job/backup/damage_mark.h"
+#include "job/backup/damaged_end.h"
 #include "job/backup/data_key.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/predecessor.h"
@@ -65,6 +66,8 @@ struct backup {
     char other_cluster[ETCD_CHOOSE_DOUBT_MAX]; /* what the predecessor is; "": of ours, or not known */
     bool is_stored;                            /* it has succeeded, and waits for the look at its predecessor alone */
     struct err failure;                        /* the first, once ABORTING */
+    struct err damage;                         /* of the database, if it is to be stored all the same; or kind 0 */
+    struct err unmarked;                       /* why it is not marked as that; or kind 0 */
     uint64_t told;                             /* bytes of the snapshot, as progress */
     struct backup_result result;
 };
@@ -106,6 +109,15 @@ static void tell_progress(struct backup *b)
     if (b->upload)
         p.done = count_stored(b);
     lifecycle_progress(&b->life, &p);
+}
+
+/* What follows the commit has no patience where somebody waits for the end. */
+static void hurry(struct backup *b)
+{
+    if (b->state == CHECKING)
+        data_key_hurry(b->key);
+    if (b->mark)
+        damage_mark_hurry(b->mark);
 }
 
 static struct backup *of(struct lifecycle *life)
@@ -193,13 +205,32 @@ static bool is_damaged(const struct backup *b)
     return b->result.was_inspected && b->result.facts.structure == BOLT_DAMAGED;
 }
 
+/* What storing it came to does not hide what it is; but who has cancelled it knows why it ends. */
+static void end_damaged(struct backup *b)
+{
+    const bool is_marked = b->unmarked.kind == ERR_NONE, is_cancelled = b->failure.kind == ERR_CANCELLED;
+    struct damaged_end end = {
+            .name = b->result.name, .damage = &b->damage, .unmarked = is_marked ? NULL : &b->unmarked};
+    struct err e;
+
+    if (b->state != RELEASING) {
+        b->result.not_stored = b->failure.kind;
+        end.failed = &b->failure;
+    }
+    e = is_cancelled ? b->failure : damaged_end_err(&end);
+    finish(b, &e);
+}
+
 /* The last thing, whatever came of it: `failure` if it has failed. */
 static void on_released(void *ctx)
 {
     struct backup *b = ctx;
 
     claim_free(TAKE_PTR(b->claim));
-    finish(b, b->state == RELEASING && !is_damaged(b) ? NULL : &b->failure);
+    if (b->damage.kind != ERR_NONE)
+        end_damaged(b);
+    else
+        finish(b, b->state == RELEASING ? NULL : &b->failure);
 }
 
 static void release_claim(struct backup *b)
@@ -208,31 +239,33 @@ static void release_claim(struct backup *b)
         on_released(b);
 }
 
-/* It is there, and counts for nothing: whoever lists the bucket sees that. */
+/* It is there, and counts for nothing: whoever lists the bucket sees that, or is told that he does not. */
 static void on_marked(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
-    char note[ERR_TEXT_MAX + NAME_TEXT_MAX + 128];
 
     damage_mark_free(TAKE_PTR(b->mark));
-    if (err) {
-        (void)snprintf(note, sizeof(note), "%s: that it is damaged could not be written beside it: %s", b->result.name,
-                err->text);
-        lifecycle_note(&b->life, note);
-    }
+    if (err)
+        b->unmarked = *err;
     set_state(b, RELEASING);
     release_claim(b);
 }
 
 static void mark_damaged(struct backup *b)
 {
+    struct s3_upload_stats stats;
+    struct damage_mark_spec spec = {.ctx = b, .on_done = on_marked};
     struct err e = ERR_INIT;
 
+    s3_upload_get_stats(b->upload, &stats);
+    spec.dump = (struct known_object){.name = b->result.name, .etag = stats.etag, .size = b->result.stored_size};
     b->result.is_stored_damaged = true;
     set_state(b, MARKING);
-    b->mark = damage_mark_put(b->life.core, b->result.name, b, on_marked, &e);
+    b->mark = damage_mark_put(b->life.core, &spec, &e);
     if (!b->mark)
         on_marked(b, &e);
+    else if (lifecycle_is_cancelled(&b->life))
+        hurry(b);
 }
 
 static void succeed(struct backup *b)
@@ -268,6 +301,16 @@ static void on_predecessor(void *ctx, const char *doubt)
     if (doubt)
         (void)snprintf(b->other_cluster, sizeof(b->other_cluster), "%s", doubt);
     if (b->is_stored)
+        succeed(b);
+}
+
+/* Somebody waits for the end: the look at it is not worth that. */
+static void leave_predecessor(struct backup *b)
+{
+    const bool is_awaited = b->predecessor && b->is_stored;
+
+    predecessor_free(TAKE_PTR(b->predecessor));
+    if (is_awaited)
         succeed(b);
 }
 
@@ -322,6 +365,8 @@ static void check_pair(struct backup *b)
     set_state(b, CHECKING);
     if (data_key_check(b->key, b, on_key_checked, &e) < 0)
         fail_pair(b, &e);
+    else if (lifecycle_is_cancelled(&b->life))
+        hurry(b);
 }
 
 /* ---- taking back ---- */
@@ -515,9 +560,7 @@ static bool judge_damaged(struct backup *b)
         return false;
     }
     etcd_session_blame(b->session, &e);
-    b->failure = e;
-    err_prepend(&b->failure,
-            "no sound database was to be had; the damaged one is stored as %s, and does not count: ", b->result.name);
+    b->damage = e;
     b->result.member_failed = true;
     return true;
 }
@@ -690,8 +733,10 @@ static void cancel(struct lifecycle *life)
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "cancelled");
     if (b->upload)
         s3_upload_hurry(b->upload);
+    hurry(b);
     if (b->state < COMMITTING) /* a commit on its way is let through: it is quick, and its outcome is then known */
         fail(b, &e, NULL);
+    leave_predecessor(b);
 }
 
 struct backup *backup_start(

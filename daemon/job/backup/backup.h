@@ -14,7 +14,7 @@ struct backup;
 /*
  * A snapshot whose database is damaged is the member's failure (ERR_INTEGRITY): it is not stored, unless
  * `accepts_damaged`. Then it is, a mark beside it says so (job/bucket/bad_mark.h), and it ends with that error all the
- * same.
+ * same; also when storing it fails, which the text then says, too (backup_result.not_stored).
  */
 struct backup_spec {
     int64_t instant; /* core_new_instant: the backup's name */

@@ -114,6 +114,12 @@ int data_key_check(struct data_key *k, void *ctx, void (*on_done)(void *ctx, con
     return key_object_check(k->object, k, on_checked, e);
 }
 
+void data_key_hurry(struct data_key *k)
+{
+    if (k->object)
+        key_object_hurry(k->object);
+}
+
 static void on_removed(void *ctx)
 {
     struct data_key *k = ctx;

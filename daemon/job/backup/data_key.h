@@ -48,6 +48,9 @@ bool data_key_is_there(const struct data_key *k);
  */
 int data_key_check(struct data_key *k, void *ctx, void (*on_checked)(void *ctx, const struct err *err), struct err *e);
 
+/* As key_object_hurry. */
+void data_key_hurry(struct data_key *k);
+
 /* As key_object_remove. */
 bool data_key_remove(struct data_key *k, void *ctx, void (*on_removed)(void *ctx));
 

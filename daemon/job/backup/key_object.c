@@ -167,7 +167,7 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             {DUMP_STORAGE, k->storage_version},
             {DUMP_COMPRESSION, k->snapshot_size[0] ? DUMP_COMPRESSION_ZSTD : ""},
             {DUMP_SNAPSHOT_SIZE, k->snapshot_size},
-            {DUMP_STRUCTURE, bolt_structure_name(k->facts.structure)},
+            {DUMP_STRUCTURE, k->facts.structure == BOLT_DAMAGED ? "" : bolt_structure_name(k->facts.structure)},
             {"etcd-snapshot-revision", k->revision},
             {"etcd-compact-revision", k->compacted},
             {"etcd-revisions", k->revisions},
@@ -258,12 +258,17 @@ int key_object_check(struct key_object *k, void *ctx,
     return k->request ? 0 : -1;
 }
 
+void key_object_hurry(struct key_object *k)
+{
+    if (k->request)
+        s3_request_hurry(k->request);
+}
+
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
 {
     k->remove_ctx = ctx;
     k->on_removed = on_removed;
-    if (k->request)
-        s3_request_hurry(k->request);
+    key_object_hurry(k);
     /* While it is still being stored, nobody knows what there is to take back: end_with goes on from here. */
     return k->request || take_back(k);
 }

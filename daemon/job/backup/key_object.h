@@ -42,6 +42,9 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
 int key_object_check(struct key_object *k, void *ctx,
         void (*on_checked)(void *ctx, struct bytes found, const struct err *err), struct err *e);
 
+/* Somebody waits for the end: what runs has no patience any more. */
+void key_object_hurry(struct key_object *k);
+
 /*
  * Takes it back after a failure, if it was stored by us for sure. Only for a caller who knows that the dump is not
  * there and will not be, because no commit was ever sent: a dump without its key must never exist. Best effort;

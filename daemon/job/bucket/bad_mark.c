@@ -15,6 +15,7 @@ struct s3_request *bad_mark_set(struct core *core, const struct bad_mark_spec *s
     struct s3_put_spec put = {
             .key = name,
             .body = {(const uint8_t *)body, sizeof(body) - 1},
+            .patience_ms = spec->patience_ms,
             .ctx = spec->ctx,
             .on_done = spec->on_done,
     };

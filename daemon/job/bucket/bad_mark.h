@@ -20,6 +20,7 @@
 struct bad_mark_spec {
     const struct catalog_backup *backup; /* borrowed until the start returns */
     bool is_bad;                         /* put the mark; or take it away */
+    uint64_t patience_ms;                /* of putting it, as in s3_put_spec */
     void *ctx;
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err); /* once, unless cancelled */
 };

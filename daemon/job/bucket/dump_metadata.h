@@ -23,7 +23,9 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 #define DUMP_COMPRESSION_ZSTD "zstd"
 #define DUMP_SNAPSHOT_SIZE    "snapshot-size" /* bytes, decimal */
 
-#define DUMP_STRUCTURE "structure" /* bolt_structure_name: of the database, as it went by; at the key */
+/* bolt_structure_name of the database, as it went by; at the key. Not of a damaged one: that, the mark beside the dump
+ * says alone, since a verification may find otherwise and take it away. */
+#define DUMP_STRUCTURE "structure"
 
 /* HashKV, as the member said that the snapshot is of; at the key, all three or none. */
 #define DUMP_HASHKV          "hashkv"                  /* decimal, as etcdctl prints it */

@@ -169,7 +169,9 @@ void world_run(uint64_t seed, bool encrypted, const struct world_odds *odds, str
         }
         if (happens(300)) {
             (void)uv_run(&loop, UV_RUN_NOWAIT);
+            w.cancel_has_come = end->cancelled;
             w.cancel_is_known = end->cancelled && !upload.commit;
+            MUST(!end->cancelled || predecessor.life != ALIVE); /* nobody waits for the look at it */
         } else {
             events[chance(ARRAY_LEN(events))]();
         }

@@ -275,16 +275,21 @@ static void await_backup(unsigned number)
         (void)uv_run(&loop, UV_RUN_ONCE);
 }
 
-/* One whose database is damaged: stored, if it may be. */
-static void end_damaged(void)
+/* One whose database is damaged: stored, if it may be, and if nothing of that kind comes in the way. */
+static void end_damaged_unless_stored(enum err_kind not_stored)
 {
     struct err e = ERR_INIT;
-    struct backup_result result = {.name = "n", .was_inspected = true, .member_failed = true};
+    struct backup_result result = {.name = "n", .was_inspected = true, .member_failed = true, .not_stored = not_stored};
 
     result.facts.structure = BOLT_DAMAGED;
-    result.is_stored_damaged = backup.accepts_damaged;
+    result.is_stored_damaged = backup.accepts_damaged && not_stored == ERR_NONE;
     err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "damaged");
     backup.sink.done(backup.sink.ctx, &(struct job_result){.backup = &result}, &e);
+}
+
+static void end_damaged(void)
+{
+    end_damaged_unless_stored(ERR_NONE);
 }
 
 static void end_backup(enum err_kind kind)
@@ -353,6 +358,52 @@ static void damaged_databases_are_taken_last(void **state)
     assert_int_equal(told.n_done, 1);
     expect_error(&told.err, ERR_INTEGRITY, "damaged");
     assert_true(told.result.is_stored_damaged && damaged_stored > 0);
+}
+
+/* What a damaged member took is no attempt at the others, and the last error says both. */
+static void damaged_databases_use_up_no_attempt(void **state)
+{
+    (void)state;
+    conf.etcd.n_endpoints = 3;
+    (void)start();
+    for (unsigned n = 1; n <= 5; n++) {
+        await_backup(n);
+        if (n == 1 || n == 3)
+            end_damaged();
+        else
+            end_backup(ERR_TRANSIENT);
+    }
+    assert_int_equal(told.n_done, 1);
+    expect_error(&told.err, ERR_TRANSIENT, "attempt 3 of at most 3, and 2 more found a damaged database: broken");
+    assert_int_equal(told.result.attempts, 5);
+}
+
+/* That it could not be stored goes by, or does not. */
+static void a_damaged_database_is_stored_later(void **state)
+{
+    (void)state;
+    conf.etcd.n_endpoints = 1;
+    for (enum err_kind kind = ERR_TRANSIENT; kind <= ERR_AUTH; kind++) {
+        backup.started = 0;
+        (void)start();
+        await_backup(1);
+        end_damaged();
+        await_backup(2);
+        assert_true(backup.accepts_damaged);
+        end_damaged_unless_stored(kind);
+        if (kind == ERR_TRANSIENT) {
+            await_backup(3);
+            assert_true(backup.accepts_damaged);
+            end_damaged();
+        }
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        assert_int_equal(told.n_done, 1 + (kind != ERR_TRANSIENT));
+        expect_error(&told.err, ERR_INTEGRITY, "damaged");
+        assert_int_equal(told.result.attempts, kind == ERR_TRANSIENT ? 3 : 2);
+        assert_true(told.result.is_stored_damaged == (kind == ERR_TRANSIENT) &&
+                    (damaged_stored > 0) == (kind == ERR_TRANSIENT));
+        damaged_stored = 0;
+    }
 }
 
 /* A sound one ends it. */
@@ -648,6 +699,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(attempts_are_numbered, set_up, tear_down),
             cmocka_unit_test_setup_teardown(there_are_not_more_than_were_asked_for, set_up, tear_down),
             cmocka_unit_test_setup_teardown(damaged_databases_are_taken_last, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(damaged_databases_use_up_no_attempt, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(a_damaged_database_is_stored_later, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_sound_member_is_found, set_up, tear_down),
             cmocka_unit_test_setup_teardown(damaged_databases_are_not_piled_up, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_another_cannot_mend_is_final, set_up, tear_down),

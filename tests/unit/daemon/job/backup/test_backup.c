@@ -35,6 +35,8 @@ static void judge(uint64_t seed, bool encrypted, const struct world_end *end)
         wrong = "a damaged database is told of as a backup";
     if (end->is_damaged && end->known_visible && !end->is_marked && !end->is_no_pair)
         wrong = "a damaged database without a mark";
+    if (end->is_damaged && end->err.kind != ERR_INTEGRITY && !(end->cancelled && end->err.kind == ERR_CANCELLED))
+        wrong = "what came of storing a damaged database hides that it is damaged";
     if (!end->succeeded && end->known_visible && !end->is_no_pair && !end->is_marked)
         wrong = "a failure is told of what is there";
     if (end->succeeded && encrypted && !end->was_looked_at)

@@ -61,6 +61,11 @@ int key_object_check(struct key_object *k, void *ctx,
     return 0;
 }
 
+void key_object_hurry(struct key_object *k)
+{
+    assert_ptr_equal(k, &object);
+}
+
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
 {
     assert_ptr_equal(k, &object);

@@ -25,13 +25,16 @@ enum life { NONE, ALIVE, FREED };
 
 enum { CHUNKS_MAX = 5 };
 
+#define UPLOAD_ETAG "\"6805f2cfc46c0f04559748bb039d69ae-3\""
+
 struct world {
     uint64_t random, seed;
     struct world_odds odds;
     struct world_end *end;
     struct conf conf;
     int core_users;
-    bool cancel_is_known; /* it was asked for, and a turn of the loop has passed since */
+    bool cancel_has_come; /* it was asked for, and a turn of the loop has passed since */
+    bool cancel_is_known; /* and nothing is committed */
 };
 extern struct world w;
 
@@ -107,6 +110,7 @@ extern struct world_upload upload;
 
 struct world_mark {
     enum life life;
+    bool is_hurried;
     void *ctx;
     void (*on_done)(void *ctx, const struct err *err);
 };
@@ -115,7 +119,7 @@ extern struct world_mark mark;
 struct world_key {
     enum life life;
     struct key_object_spec spec;
-    bool storing, is_stored;
+    bool storing, is_stored, is_hurried;
     void *check_ctx;
     void (*on_checked)(void *ctx, struct bytes found, const struct err *err);
     void *remove_ctx;

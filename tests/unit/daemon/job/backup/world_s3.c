@@ -1,5 +1,7 @@
 #include "world_inside.h"
 
+#include <string.h>
+
 struct world_claim claim;
 struct world_predecessor predecessor;
 struct world_upload upload;
@@ -167,7 +169,8 @@ bool leftovers_add(struct leftovers *l, const char *name, const char *upload_id)
 void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
 {
     MUST((const void *)u == &upload && upload.life == ALIVE);
-    *out = (struct s3_upload_stats){.written = upload.written, .stored = upload.written / 2};
+    *out = (struct s3_upload_stats){
+            .written = upload.written, .stored = upload.written / 2, .etag = upload.commit_over ? UPLOAD_ETAG : ""};
 }
 
 void s3_upload_free(struct s3_upload *u)
@@ -206,6 +209,12 @@ int key_object_check(struct key_object *k, void *ctx,
     key.check_ctx = ctx;
     key.on_checked = on_checked;
     return 0;
+}
+
+void key_object_hurry(struct key_object *k)
+{
+    MUST((void *)k == &key && key.life == ALIVE && w.end->cancelled);
+    key.is_hurried = true;
 }
 
 bool key_object_remove(struct key_object *k, void *ctx, void (*on_removed)(void *ctx))
@@ -284,7 +293,7 @@ void world_on_abort(void)
 
     if (upload.life != ALIVE || !upload.aborting || upload.aborted)
         return;
-    upload.aborted = true;
+    upload.aborted = upload.commit_over = true;
     wrong = goes_wrong(&e, "no abort");
     if (!upload.commit)
         upload.outcome = S3_OUTCOME_ABSENT;
@@ -302,6 +311,7 @@ static void check_key(void)
     struct err e = ERR_INIT;
     bool wrong = goes_wrong(&e, "no key was seen"), is_anothers = happens(w.odds.failure);
 
+    MUST(key.is_hurried || !w.cancel_has_come);
     w.end->is_no_pair = wrong ? e.kind != ERR_AUTH : is_anothers;
     tell(key.check_ctx, wrong || !is_anothers ? (struct bytes){0} : (struct bytes){(const uint8_t *)"x", 1},
             wrong ? &e : NULL);
@@ -379,18 +389,25 @@ void world_on_predecessor(void)
 
 /* ---- the mark of a damaged database ---- */
 
-struct damage_mark *damage_mark_put(struct core *core, const char *dump, void *ctx,
-        void (*on_done)(void *ctx, const struct err *err), struct err *e)
+struct damage_mark *damage_mark_put(struct core *core, const struct damage_mark_spec *spec, struct err *e)
 {
     (void)core;
-    MUST(mark.life == NONE && dump[0] && stage.is_damaged && w.end->accepts_damaged && upload.taken);
+    MUST(mark.life == NONE && spec->dump.name[0] && strcmp(spec->dump.etag, UPLOAD_ETAG) == 0 &&
+            spec->dump.size == upload.size);
+    MUST(stage.is_damaged && w.end->accepts_damaged && upload.taken);
     w.end->is_marked = true;
     if (goes_wrong(e, "no mark"))
         return NULL;
     mark.life = ALIVE;
-    mark.ctx = ctx;
-    mark.on_done = on_done;
+    mark.ctx = spec->ctx;
+    mark.on_done = spec->on_done;
     return (struct damage_mark *)(void *)&mark;
+}
+
+void damage_mark_hurry(struct damage_mark *m)
+{
+    MUST((void *)m == &mark && mark.life == ALIVE && w.end->cancelled);
+    mark.is_hurried = true;
 }
 
 void damage_mark_free(struct damage_mark *m)
@@ -409,6 +426,7 @@ void world_on_mark(void)
 
     if (mark.life != ALIVE || !tell)
         return;
+    MUST(mark.is_hurried || !w.cancel_has_come);
     wrong = goes_wrong(&e, "no mark");
     tell(mark.ctx, wrong ? &e : NULL);
 }
