@@ -18,6 +18,8 @@ static const struct row {
         {S3_DELETE_OBJECTS, {400}, NULL, NULL, false},
         {S3_LIST_UPLOADS, {405, 501}, NULL, NULL, false},
         {S3_IF_NONE_MATCH, {501}, NULL, NULL, true},
+        {S3_COMMIT_IF_NONE, {501}, NULL, NULL, true},
+        {S3_COMMIT_IF_NONE, {400}, NULL, NULL, false},
         /* 404 ObjectLockConfigurationNotFoundError, 409 InvalidBucketState; the others are of stores that do not know
          * the question. A bucket may come to have locks: it is asked each time. */
         {S3_OBJECT_LOCK, {400, 404, 405, 409, 501}, NULL, NULL, false},

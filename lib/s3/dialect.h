@@ -19,6 +19,7 @@ enum s3_feature {
     S3_LIST_UPLOADS,     /* without: nobody knows what is unfinished */
     S3_OBJECT_LOCK,      /* without: nothing is locked */
     S3_IF_NONE_MATCH,    /* of PutObject; without: a look before, which is not the same */
+    S3_COMMIT_IF_NONE,   /* the same of CompleteMultipartUpload */
     S3_UNSIGNED_BODY,    /* a body over TLS whose hash is not signed; without: it is */
     S3_BODY_WITHOUT_MD5, /* without: Content-MD5 with each body that is put. It costs a third of what a backup does with
                             a byte, so it is made for those alone who ask */

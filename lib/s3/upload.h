@@ -18,9 +18,10 @@
  *
  * The size of a part: `part_size`, or if 0 8 MiB; more where 10,000 parts (S3's limit) of that would not hold `size`.
  *
- * An existing object is overwritten, as S3 does it, unless the name `must_be_new`: then a HEAD looks before the commit.
- * What comes in the moment between the two is overwritten all the same; and where somebody else's commit comes behind
- * ours, the ETag of the HEAD behind it says so. Both are ERR_TRANSIENT: another name will do.
+ * An existing object is overwritten, as S3 does it, unless the name `must_be_new`: then a HEAD looks before the commit,
+ * and the commit carries If-None-Match: *. A store that keeps to that (S3, MinIO) overwrites nothing. One that does not
+ * (Ceph 16 passes it over, others refuse it) overwrites what comes in the moment between the two; and where somebody
+ * else's commit comes behind ours, the ETag of the HEAD behind it says so. All are ERR_TRANSIENT: another name will do.
  *
  * A lost answer to the commit is settled by a HEAD: the object is there with the right size and the ETag of these parts
  * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error. An

@@ -4,6 +4,8 @@
 
 #include "s3/dialect.h"
 
+static const char condition_failed[] = "PreconditionFailed";
+
 enum { BODY_LIMIT = 4 << 20 }; /* 10,000 parts with ETags of the usual 34 characters are 1 MiB */
 
 /* Nothing may be touched after these two. */
@@ -125,30 +127,68 @@ static void on_checked(void *ctx, const struct s3_response *res, const struct er
         settle_lost(c, res, err);
 }
 
+static void set_exists(const struct upload_commit *c, struct err *e)
+{
+    (void)err_set(e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s exists already: another backup began in the same second",
+            c->spec.store->key);
+}
+
+/* The store has found the name taken. It may say so with a 200, as of all that it finds out late. */
+static bool is_refused(const struct s3_response *res)
+{
+    struct xml_error error;
+    struct err ignored = ERR_INIT;
+
+    return xml_parse_error(res->body, &error, &ignored) == 0 && strcmp(error.code, condition_failed) == 0;
+}
+
+static int complete(struct upload_commit *c, struct err *e);
+
 static void on_completed(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct upload_commit *c = ctx;
+    const bool is_taken = res && c->is_conditional && is_refused(res);
     struct err e;
 
+    if (err && c->is_conditional &&
+            s3_dialect_hears(s3_client_dialect(c->spec.store->client), S3_COMMIT_IF_NONE, err)) {
+        c->may_not_ask = true;
+        if (complete(c, &e) < 0)
+            not_committed(c, S3_OUTCOME_UNKNOWN, &e);
+        return;
+    }
     buf_reset(&c->body);
     if (err)
         c->commit_err = *err;
-    c->is_completed = !err && xml_parse_complete(res->body, c->etag, &c->commit_err) == 0;
-    if (!c->is_completed)
+    c->is_completed = res && !is_taken && xml_parse_complete(res->body, c->etag, &c->commit_err) == 0;
+    if (is_taken)
+        set_exists(c, &c->commit_err);
+    else if (!c->is_completed)
         err_prepend(&c->commit_err, "completing the upload: ");
-    if (head(c, on_checked, &e) < 0)
+    if (is_taken && res->attempts == 1) /* else it may be an earlier attempt that took it */
+        not_committed(c, S3_OUTCOME_ABSENT, &c->commit_err);
+    else if (head(c, on_checked, &e) < 0)
         on_checked(c, NULL, &e);
 }
 
 static int complete(struct upload_commit *c, struct err *e)
 {
+    const struct s3_param headers[] = {{"content-type", "application/xml"}, {"if-none-match", "*"}};
     struct s3_request_spec request = {
             .method = S3_POST,
             .query = &(struct s3_param){"uploadId", c->spec.id},
             .n_query = 1,
-            .headers = &(struct s3_param){"content-type", "application/xml"},
+            .headers = headers,
             .n_headers = 1,
     };
+
+    c->is_conditional = c->spec.must_be_new && !c->may_not_ask &&
+                        !s3_dialect_lacks(s3_client_dialect(c->spec.store->client), S3_COMMIT_IF_NONE);
+    if (c->is_conditional) {
+        request.n_headers++;
+        request.fine_code = condition_failed;
+    }
+    buf_reset(&c->body);
 
     c->call.on_done = on_completed;
     if (parts_write_xml(c->spec.parts, &c->body, e) < 0)
@@ -167,8 +207,7 @@ static void on_looked(void *ctx, const struct s3_response *res, const struct err
 
     (void)res;
     if (!err) {
-        err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s exists already: another backup began in the same second",
-                c->spec.store->key);
+        set_exists(c, &e);
     } else if (err->kind != ERR_NOT_FOUND && err->kind != ERR_AUTH) {
         err_prepend(&e, "looking whether %s exists already: ", c->spec.store->key);
     } else if (complete(c, &e) == 0) {

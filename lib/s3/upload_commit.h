@@ -1,6 +1,7 @@
 /*
  * upload_commit.h: the step of an upload that makes its object visible: CompleteMultipartUpload, and HEADs that look
- * before it whether the name is taken, and behind it whether the object is there.
+ * before it whether the name is taken, and behind it whether the object is there. Where the name must be new the store
+ * is asked to see to it, too (If-None-Match: *).
  */
 #pragma once
 
@@ -21,6 +22,8 @@ struct upload_commit {
     struct upload_commit_spec spec;
     struct upload_call call;
     struct buf body;         /* of CompleteMultipartUpload */
+    bool is_conditional;     /* it is to be done only where there is no such object */
+    bool may_not_ask;        /* the store refused that condition */
     bool is_sent;            /* the request was started: it may take effect */
     bool is_completed;       /* it was answered with success */
     char etag[XML_ETAG_MAX]; /* of the object, by that answer; "" if it said none */

@@ -179,11 +179,13 @@ def test_two_backups_at_once(ceph, medium, proxied):
     assert news(site) == []
 
 
-def test_one_prefix_for_several_daemons(ceph, etcd, new_bucket, new_site):
-    """Whoever begins in the same second: no name is used twice, and no key is written over another's."""
+@pytest.mark.parametrize("encrypted", (True, False), ids=("encrypted", "plain"))
+def test_one_prefix_for_several_daemons(ceph, etcd, new_bucket, new_site, encrypted):
+    """Whoever begins in the same second: no name is used twice, and nothing is written over another's."""
     bucket = new_bucket(ceph)
-    sites = [new_site(etcd, bucket, changes={"etcd_client": {"retries": 5}}) for _ in range(3)]
-    for site in sites[1:]:
+    changes = {"etcd_client": {"retries": 5}} | ({} if encrypted else {"encryption_key_path": None})
+    sites = [new_site(etcd, bucket, https=False, changes=changes) for _ in range(3)]
+    for site in sites[1:] if encrypted else []:
         site.master_key = sites[0].master_key
         site.write("master.key", site.master_key.hex())
     names, notes = [], []
@@ -192,7 +194,7 @@ def test_one_prefix_for_several_daemons(ceph, etcd, new_bucket, new_site):
         done = [command.end() for command in [Command(site, "backup", "--json", "-q") for site in sites]]
         assert [one.status for one in done] == [0] * len(sites), done
         names.extend(one.json["name"] for one in done)
-        notes.extend(line for one in done for line in one.err.splitlines())
+        notes.extend(line for one in done for line in one.err.splitlines() if "NOT encrypted" not in line)
         return notes
 
     wait_for(collide, what="two that begin in one second")

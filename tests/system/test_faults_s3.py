@@ -413,6 +413,38 @@ def test_a_dump_that_is_overwritten(ceph, medium, proxied):
     check_took_another_name(site, done, *taken, content, "was overwritten meanwhile")
 
 
+@pytest.mark.parametrize("status", (412, 200))
+def test_a_commit_that_finds_the_name_taken(ceph, medium, proxied, status):
+    """By its first line, or by what follows a 200; then the upload goes, and we take another name."""
+    site, proxy = plain(proxied, ceph, medium)
+    taken = []
+
+    def rule(request):
+        if request.call == "complete" and not taken:
+            taken.append(name_of(site, request))
+            site.bucket.put(taken[0], b"another's")
+            return Answer(status, error("PreconditionFailed"))
+        return None
+
+    proxy.rule = rule
+    done = site.start().ctl("backup", "--json", "-q")
+    assert proxy.calls("complete")[0].headers["If-None-Match"] == "*"
+    check_took_another_name(site, done, *taken, b"another's", "exists already")
+
+
+@pytest.mark.parametrize("status, code, commits", ((501, "NotImplemented", 3), (400, "InvalidRequest", 4)))
+def test_stores_without_conditions_of_a_commit(ceph, etcd, proxied, status, code, commits):
+    """It is done without, and what is sure is not asked for again."""
+    site, proxy = plain(proxied, ceph, etcd, retries=0)
+    proxy.rule = lambda request: Answer(status, error(code)) if request.call == "complete" and "If-None-Match" in request.headers else None
+    site.start()
+    for _ in range(2):
+        done = site.ctl("backup", "-q")
+        assert (done.status, done.err) == (0, ""), done
+    assert len(proxy.calls("complete")) == commits
+    check_clean(site, 2)
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_the_etag_that_the_answer_to_the_commit_names(ceph, medium, proxied, same):
     """Ceph 16 names none, others do: it is what the look behind must find, even if the size is right."""

@@ -8,8 +8,13 @@ import os
 import pytest
 
 import servers
+from faults import Command
+from s3_proxy import LOSE, Answer, Hold, error
 from servers import MIB, wait_for
 from test_backup import check_backup
+from test_daemon import test_one_prefix_for_several_daemons  # pylint: disable=unused-import
+from test_faults_s3 import check_took_another_name, name_of
+from test_faults_s3 import plain as plain_dumps
 from test_prune import (locking, plain, test_a_versioned_bucket, test_age_and_count,  # pylint: disable=unused-import
                         test_object_lock)
 from test_reader import wrap
@@ -66,6 +71,68 @@ def test_conditions(ceph, etcd, proxied):
     assert counts(rotated(site, keys)) == (1, 0, 0)
     assert opens(keys.next, name, site.bucket.get(name)) == other
     assert len(proxy.calls("put")) == 2  # the quoted ETag is understood at once
+
+
+def taking(site, taken, others=None):
+    """Somebody else stores a dump of the name in the moment between our look and our commit."""
+    def rule(request):
+        if request.call == "complete" and not taken:
+            taken.append(name_of(site, request))
+            site.bucket.put(taken[0], b"another's")
+            return others
+        return None
+    return rule
+
+
+def test_a_commit_overwrites_nothing(ceph, etcd, proxied):
+    """Where the store looks itself, nothing comes between that and the commit."""
+    site, proxy = plain_dumps(proxied, ceph, etcd)
+    taken = []
+    proxy.rule = taking(site, taken)
+    done = site.start().ctl("backup", "--json", "-q")
+    assert [r.headers["If-None-Match"] for r in proxy.calls("complete")] == ["*", "*"]
+    check_took_another_name(site, done, *taken, b"another's", "exists already")
+
+
+def test_a_commit_whose_answer_is_lost(ceph, etcd, proxied):
+    """The name is taken then, by ourselves."""
+    site, proxy = plain_dumps(proxied, ceph, etcd, retries=0)
+    proxy.rule = lambda request: LOSE if request.call == "complete" and request.nth == 0 else None
+    done = site.start().ctl("backup", "--json", "-q")
+    assert (done.status, done.json["attempts"]) == (0, 1) and len(proxy.calls("complete")) == 2, done
+    assert list(site.bucket.list()) == [done.json["name"]] and site.bucket.uploads() == []
+
+
+def without_claims(request):
+    """As one that knows nothing of them has it."""
+    answers = {"head": Answer(404), "get": Answer(403, error("AccessDenied")), "put": Answer(200), "delete": Answer(204)}
+    return answers[request.call] if ".claim" in request.path else None
+
+
+def test_two_commits_of_one_name(ceph, etcd, proxied, new_site):
+    """Both have found the name free, and each is about to commit: the second takes another name."""
+    first, proxy = plain_dumps(proxied, ceph, etcd)
+    second, other = plain_dumps(proxied, ceph, etcd)
+    second.configure({"s3_client": {"bucket": first.bucket.name}})
+    for p in (proxy, other):
+        p.rule = lambda request: without_claims(request) or (Hold() if request.call == "complete" else None)
+
+    def collide():
+        proxy.released = other.released = False
+        commands = [Command(site.start(), "backup", "--json", "-q") for site in (first, second)]
+        wait_for(lambda: proxy.held and other.held)
+        names = {p.held[0].path for p in (proxy, other)}
+        proxy.release()
+        other.release()
+        done = [command.end() for command in commands]
+        assert [one.status for one in done] == [0, 0], done
+        assert sorted(one.json["attempts"] for one in done) == [1, 1 if len(names) == 2 else 2], done
+        made.extend(one.json["name"] for one in done)
+        return len(names) == 1
+
+    made = []
+    wait_for(collide, what="two that begin in one second")
+    assert first.bucket.dumps() == sorted(set(made)) and len(set(made)) == len(made)
 
 
 @pytest.mark.parametrize("prefix", ["a/b/c", "with space+plus:colon", "Übergröße/100% & more?"])

@@ -42,6 +42,9 @@ static void an_error_says_what_a_store_lacks(void **state)
             {S3_IF_NONE_MATCH, 400, NOTHING},
             {S3_IF_NONE_MATCH, 412, NOTHING},
             {S3_IF_NONE_MATCH, 501, SURE},
+            {S3_COMMIT_IF_NONE, 400, ONCE},
+            {S3_COMMIT_IF_NONE, 412, NOTHING},
+            {S3_COMMIT_IF_NONE, 501, SURE},
             {S3_BODY_WITHOUT_MD5, 400, NOTHING}, /* these two need more than a status */
             {S3_UNSIGNED_BODY, 400, NOTHING},
             {S3_LIST_OBJECTS_V2, 0, NOTHING},
