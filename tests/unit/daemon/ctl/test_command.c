@@ -617,8 +617,11 @@ static void test_exit_statuses(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int status;
-        const char *out = run_program(rows[i].arguments, &status);
+        const char *out;
 
+        if (getenv("EMULATOR") && strstr(rows[i].arguments, "-c ")) /* runs the daemon, as another machine's program */
+            continue;
+        out = run_program(rows[i].arguments, &status);
         expect_words(out, rows[i].word, rows[i].arguments);
         if (status != rows[i].status)
             fail_msg("%s: status %d", rows[i].arguments, status);

@@ -353,6 +353,7 @@ static void test_retry_notes(void **state)
     assert_string_equal(retry_note(&(struct s3_retry){.why = &e, .left_ms = 299999, .wait_ms = 12000}, note),
             "no way; trying again in 12.0 s, and for 4m59s if nothing comes");
     memset(e.text, 'x', sizeof(e.text) - 1);
+    e.text[sizeof(e.text) - 1] = '\0';
     assert_non_null(strstr(retry_note(&(struct s3_retry){.why = &e, .left_ms = 1000, .wait_ms = 1}, note),
             "x; trying again in 0.0 s, and for 1.0s if nothing comes"));
 }
