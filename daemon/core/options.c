@@ -45,7 +45,7 @@ static int read_fd(const char *text, int *fd)
 
 static int read_purpose(const char *text, enum purpose *purpose)
 {
-    static const char *const words[] = PURPOSE_WORDS;
+    static const char *const words[] = {PURPOSE_WORDS};
 
     for (unsigned i = 0; i < ARRAY_LEN(words); i++)
         if (strcmp(text, words[i]) == 0) {

@@ -10,7 +10,4 @@ enum purpose {
     PURPOSE_READ,   /* as above, and secrets that all users can read are worth a warning and no refusal */
 };
 
-#define PURPOSE_WORDS                                                                                                  \
-    {                                                                                                                  \
-        "backup", "change", "read"                                                                                     \
-    }
+#define PURPOSE_WORDS "backup", "change", "read"

@@ -54,7 +54,7 @@ static void find_daemon(char path[PATH_MAX])
 
 static int start_private(const char *config, enum purpose purpose, struct connection *c, struct err *e)
 {
-    static const char *const words[] = PURPOSE_WORDS;
+    static const char *const words[] = {PURPOSE_WORDS};
     char path[PATH_MAX], fd_text[16];
     int pair[2];
 

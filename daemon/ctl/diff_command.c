@@ -34,7 +34,7 @@ static struct {
     const char *to;
     uint64_t to_revision;
     bool is_live;
-} diff = {.from = LOOK_INIT};
+} diff = {.from = {LOOK_INIT}};
 
 int diff_set(int letter, const char *value)
 {

@@ -24,7 +24,7 @@ const char export_usage[] =
 static struct {
     struct look look;
     bool is_script;
-} chosen = {.look = LOOK_INIT};
+} chosen = {.look = {LOOK_INIT}};
 
 int export_set(int letter, const char *value)
 {

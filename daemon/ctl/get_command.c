@@ -30,7 +30,7 @@ static struct {
     struct look look;
     const char *output;
     bool history, binary;
-} get = {.look = LOOK_INIT};
+} get = {.look = {LOOK_INIT}};
 
 int get_set(int letter, const char *value)
 {

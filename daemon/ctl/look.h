@@ -27,10 +27,7 @@ struct look {
     bool allow_renamed, allow_plain, skip_hash_check;
 };
 
-#define LOOK_INIT                                                                                                      \
-    {                                                                                                                  \
-        .backup = {.name = "" }                                                                                        \
-    }
+#define LOOK_INIT .backup = {.name = ""}
 
 enum { LOOK_FILE = 512, LOOK_REVISION, LOOK_ALLOW_RENAMED, LOOK_ALLOW_PLAIN, LOOK_SKIP_HASH_CHECK };
 

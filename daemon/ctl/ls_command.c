@@ -27,7 +27,7 @@ static struct {
     struct look look;
     bool is_long;
     uint64_t prefixes; /* 0: each key */
-} ls = {.look = LOOK_INIT};
+} ls = {.look = {LOOK_INIT}};
 
 int ls_set(int letter, const char *value)
 {

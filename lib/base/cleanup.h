@@ -66,5 +66,7 @@ static inline void cleanup_fclose(FILE **f)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* The struct that contains `member` at `ptr`: how a libuv handle finds its owner. */
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/* The struct that contains `member` at `ptr`: how a libuv handle finds its owner. (clang-formats disagree.) */
+/* clang-format off */
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+/* clang-format on */

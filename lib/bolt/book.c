@@ -107,7 +107,7 @@ static void put_difference(struct bolt_book *b, uint64_t from, uint64_t to)
 {
     uint64_t d = to - from;
 
-    put_number(b, d << 1 ^ (uint64_t) - (int64_t)(d >> 63));
+    put_number(b, d << 1 ^ (0 - (d >> 63)));
 }
 
 static void put_raw(struct bolt_book *b, const struct bolt_short *key)
@@ -263,7 +263,9 @@ static uint64_t get_number(const uint8_t **at)
 
     for (; **at & 0x80; (*at)++, shift += 7)
         v |= (uint64_t)(**at & 0x7F) << shift;
-    return v | (uint64_t) * (*at)++ << shift;
+    v |= (uint64_t)(**at) << shift;
+    (*at)++;
+    return v;
 }
 
 static void get_revision(struct bolt_short *s, uint64_t main, uint64_t sub, bool dead)
@@ -344,7 +346,7 @@ bool bolt_note_child(struct bolt_note *n, uint64_t *child)
         return false;
     n->left--;
     d = get_number(&n->next);
-    n->child_before += d >> 1 ^ (uint64_t) - (int64_t)(d & 1);
+    n->child_before += d >> 1 ^ (0 - (d & 1));
     *child = n->child_before;
     return true;
 }

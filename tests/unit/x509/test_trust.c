@@ -108,10 +108,7 @@ static void hosts_and_names(void **state)
     }
 }
 
-#define SAN                                                                                                            \
-    {                                                                                                                  \
-        "subjectAltName", "DNS:localhost,IP:127.0.0.1"                                                                 \
-    }
+#define SAN "subjectAltName", "DNS:localhost,IP:127.0.0.1"
 
 static void what_a_certificate_is_for(void **state)
 {
@@ -122,18 +119,18 @@ static void what_a_certificate_is_for(void **state)
         struct issue_spec spec;
         const char *text;
     } cases[] = {
-            {{.extensions = {SAN, {"extendedKeyUsage", "serverAuth"}, {"keyUsage", "critical,digitalSignature"}}},
+            {{.extensions = {{SAN}, {"extendedKeyUsage", "serverAuth"}, {"keyUsage", "critical,digitalSignature"}}},
                     NULL},
-            {{.extensions = {SAN, {"extendedKeyUsage", "clientAuth"}}}, no_server},
-            {{.extensions = {SAN, {"keyUsage", "critical,keyCertSign"}}}, no_server},
-            {{.key = "RSA", .extensions = {SAN}}, NULL},
-            {{.key = "RSA-1024", .extensions = {SAN}},
+            {{.extensions = {{SAN}, {"extendedKeyUsage", "clientAuth"}}}, no_server},
+            {{.extensions = {{SAN}, {"keyUsage", "critical,keyCertSign"}}}, no_server},
+            {{.key = "RSA", .extensions = {{SAN}}}, NULL},
+            {{.key = "RSA-1024", .extensions = {{SAN}}},
                     "the server's certificate is not acceptable: EE certificate key too weak"},
-            {{.digest = "SHA1", .extensions = {SAN}},
+            {{.digest = "SHA1", .extensions = {{SAN}}},
                     "the server's certificate is not acceptable: CA signature digest algorithm too weak"},
-            {{.extensions = {SAN, {"1.2.3.4", "critical,ASN1:NULL"}}},
+            {{.extensions = {{SAN}, {"1.2.3.4", "critical,ASN1:NULL"}}},
                     "the server's certificate is not acceptable: unhandled critical extension"},
-            {{.extensions = {SAN, {"1.2.3.4", "ASN1:NULL"}}}, NULL},
+            {{.extensions = {{SAN}, {"1.2.3.4", "ASN1:NULL"}}}, NULL},
     };
 
     (void)state;
@@ -164,9 +161,9 @@ static void expect_time(const struct err *e, const char *before, const char *beh
 static void times(void **state)
 {
     struct issued old =
-            issue(&(struct issue_spec){.name = "x", .by = &ca, .from = -7200, .to = -60, .extensions = {SAN}});
+            issue(&(struct issue_spec){.name = "x", .by = &ca, .from = -7200, .to = -60, .extensions = {{SAN}}});
     struct issued new =
-            issue(&(struct issue_spec){.name = "x", .by = &ca, .from = 3600, .to = 7200, .extensions = {SAN}});
+            issue(&(struct issue_spec){.name = "x", .by = &ca, .from = 3600, .to = 7200, .extensions = {{SAN}}});
     struct issued old_ca = issue(&(struct issue_spec){
             .name = "old ca", .from = -7200, .to = -60, .extensions = {{"basicConstraints", "critical,CA:TRUE"}}});
     struct issued below = issue_server(&old_ca);

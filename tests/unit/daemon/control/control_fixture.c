@@ -15,7 +15,7 @@
 
 uv_loop_t loop;
 struct conf conf;
-static char *endpoint = (char *)(uintptr_t) "127.0.0.1:2379";
+static char *endpoint = (char *)(uintptr_t)("127.0.0.1:2379");
 
 /* ---- in place of core.c ---- */
 
@@ -352,9 +352,9 @@ int fixture_setup(void **state)
     time_divisor = 0;
     listing_runs = listing_is_refused = is_rotated_away = false;
     logged[0] = '\0';
-    conf.file = (char *)(uintptr_t) "conf.yml";
-    conf.control.socket = (char *)(uintptr_t) "sock";
-    conf.snapshot_path = (char *)(uintptr_t) "/var/snapshot.db";
+    conf.file = (char *)(uintptr_t)("conf.yml");
+    conf.control.socket = (char *)(uintptr_t)("sock");
+    conf.snapshot_path = (char *)(uintptr_t)("/var/snapshot.db");
     conf.etcd.endpoints = &endpoint;
     conf.etcd.n_endpoints = 1;
     return folder_setup(state) == 0 && uv_loop_init(&loop) == 0 ? 0 : -1;

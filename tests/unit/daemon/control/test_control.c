@@ -268,7 +268,7 @@ static void test_admission(void **state)
     fixture_start();
     for (int with_group = 0; with_group < 2; with_group++) {
         if (with_group) {
-            conf.control.group = (char *)(uintptr_t) "daemon"; /* there is one everywhere */
+            conf.control.group = (char *)(uintptr_t)("daemon"); /* there is one everywhere */
             control_free(TAKE_PTR(control));
             if (geteuid() != 0)
                 break; /* only root may give it away */
@@ -305,7 +305,7 @@ static void test_flood(void **state)
     (void)state;
     if (geteuid() != 0)
         skip();
-    conf.control.group = (char *)(uintptr_t) "daemon";
+    conf.control.group = (char *)(uintptr_t)("daemon");
     fixture_start();
     be(4711, 1, 1);
     for (size_t i = 0; i < ARRAY_LEN(of_one); i++)
@@ -351,7 +351,7 @@ static void test_no_such_group(void **state)
     struct err e = ERR_INIT;
 
     (void)state;
-    conf.control.group = (char *)(uintptr_t) "no-such-group-here";
+    conf.control.group = (char *)(uintptr_t)("no-such-group-here");
     assert_null(control_listen(&spec, &e));
     expect_error(&e, ERR_CONFIG, "control.group: no group 'no-such-group-here' on this machine");
 }

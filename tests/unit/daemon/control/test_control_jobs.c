@@ -361,7 +361,7 @@ static void test_output(void **state)
     (void)state;
     if (geteuid() != 0)
         skip();
-    conf.control.group = (char *)(uintptr_t) "daemon";
+    conf.control.group = (char *)(uintptr_t)("daemon");
     fixture_start();
     err_set(&e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "x");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -430,7 +430,7 @@ static void test_prune_of_a_member(void **state)
     (void)state;
     if (geteuid() != 0)
         skip();
-    conf.control.group = (char *)(uintptr_t) "daemon";
+    conf.control.group = (char *)(uintptr_t)("daemon");
     fixture_start();
     other_end = (struct ucred){.pid = 4711, .uid = 4711, .gid = 1};
     other_groups[0] = other_groups[1] = 1;

@@ -196,7 +196,7 @@ static void test_trust(void **state)
     (void)state;
     if (geteuid() != 0)
         skip();
-    conf.control.group = (char *)(uintptr_t) "daemon";
+    conf.control.group = (char *)(uintptr_t)("daemon");
     fixture_start();
     for (int i = 0; i < 4; i++) {
         bool is_trusted = i & 1, dry_run = i & 2;

@@ -129,10 +129,10 @@ static void begin(uint64_t seed, bool encrypted, const struct world_odds *odds, 
     w.odds = *odds;
     w.end = end;
     end->accepts_damaged = seed % 2;
-    w.conf.s3.objects_prefix = (char *)(uintptr_t) "backup";
+    w.conf.s3.objects_prefix = (char *)(uintptr_t)("backup");
     w.conf.compression = chance(2) ? CONF_COMPRESSION_ZSTD : CONF_COMPRESSION_NONE;
     w.conf.compression_level = 7;
-    w.conf.encryption_key_path = encrypted ? (char *)(uintptr_t) "master.key" : NULL;
+    w.conf.encryption_key_path = encrypted ? (char *)(uintptr_t)("master.key") : NULL;
 }
 
 /* Everything is freed, and nothing is left on the loop. */

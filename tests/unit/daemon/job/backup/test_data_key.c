@@ -14,7 +14,7 @@ enum { INSTANT = 1733520145 };
 static const char master[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 static const char other_master[] = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 
-static struct conf conf = {.encryption_key_path = (char *)(uintptr_t) "master.key"};
+static struct conf conf = {.encryption_key_path = (char *)(uintptr_t)("master.key")};
 static struct core *const core = (struct core *)(void *)&conf;
 
 const struct conf *core_conf(const struct core *c)
@@ -155,10 +155,10 @@ static void test_no_master_key(void **state)
     struct err e = ERR_INIT;
 
     (void)state;
-    conf.encryption_key_path = (char *)(uintptr_t) "none.key";
+    conf.encryption_key_path = (char *)(uintptr_t)("none.key");
     assert_null(data_key_new(core, INSTANT, &e));
     assert_int_not_equal(e.kind, ERR_NONE);
-    conf.encryption_key_path = (char *)(uintptr_t) "master.key";
+    conf.encryption_key_path = (char *)(uintptr_t)("master.key");
 }
 
 /* By the master key of the backup's end: that of its beginning may have been rotated away. */

@@ -18,7 +18,7 @@ static const char first[] = "backup-2024-12-06T21:22:21Z.key", middle[] = "backu
                   last[] = "backup-2024-12-06T21:22:23Z.key";
 static struct secret *current, *previous, *third;
 static char current_fingerprint[KEY_FINGERPRINT_MAX], text[ERR_TEXT_MAX];
-static char *previous_paths[] = {(char *)(uintptr_t) "previous.key"};
+static char *previous_paths[] = {(char *)(uintptr_t)("previous.key")};
 static struct conf conf;
 static struct catalog_list *list;
 static bool only_ends;
@@ -113,7 +113,7 @@ static int setup(void **state)
     write_key("current.key", current);
     write_key("previous.key", previous);
     conf = (struct conf){
-            .encryption_key_path = (char *)(uintptr_t) "current.key",
+            .encryption_key_path = (char *)(uintptr_t)("current.key"),
             .previous_key_paths = previous_paths,
             .n_previous_key_paths = 1,
     };
@@ -628,7 +628,7 @@ static void test_cannot_start(void **state)
     start(&e);
     assert_null(run.check);
     expect_error(&e, ERR_CONFIG, "no credentials");
-    conf.encryption_key_path = (char *)(uintptr_t) "missing.key";
+    conf.encryption_key_path = (char *)(uintptr_t)("missing.key");
     start(&e);
     assert_null(run.check);
     expect_error(&e, ERR_NOT_FOUND, "missing.key: No such file or directory");

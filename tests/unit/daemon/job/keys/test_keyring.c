@@ -14,8 +14,8 @@
 
 enum { INSTANT = 1733520145, KEYS = 4 };
 
-static char *const names[] = {(char *)(uintptr_t) "current", (char *)(uintptr_t) "older", (char *)(uintptr_t) "oldest",
-        (char *)(uintptr_t) "other"}; /* the last is not configured */
+static char *const names[] = {(char *)(uintptr_t)("current"), (char *)(uintptr_t)("older"),
+        (char *)(uintptr_t)("oldest"), (char *)(uintptr_t)("other")}; /* the last is not configured */
 static struct secret *keys[KEYS];
 static char fingerprints[KEYS][KEY_FINGERPRINT_MAX], text[ERR_TEXT_MAX];
 static struct conf conf;

@@ -113,7 +113,7 @@ static void test_everything_at_once(void **state)
     folder_write("wal/0.wal", "x", 1, 0600);
     options.wal_dir = wal;
     options.bump_revision = 1000;
-    options.owner = (char *)(uintptr_t) "nobody-of-that-name";
+    options.owner = (char *)(uintptr_t)("nobody-of-that-name");
     spec.output = folder_path();
     spec.output_is_chosen = true;
     check();

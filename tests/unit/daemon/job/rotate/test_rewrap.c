@@ -363,7 +363,7 @@ static void test_bound_elsewhere(void **state)
 /* The person may have named the wrong file: the right one is told. */
 static void test_another_key_of_the_configuration(void **state)
 {
-    char *paths[] = {(char *)(uintptr_t) "third.key"};
+    char *paths[] = {(char *)(uintptr_t)("third.key")};
     const struct conf conf = {.previous_key_paths = paths, .n_previous_key_paths = 1};
     char digits[2 * KEY_LEN + 1], fingerprint[KEY_FINGERPRINT_MAX], text[ERR_TEXT_MAX];
     struct err e = ERR_INIT;
@@ -711,7 +711,7 @@ static void forget(struct store_object *o)
 
 static void test_put_back(void **state)
 {
-    static void (*const makes[])(struct store_object * o) = {flip_a_bit, cut};
+    static void (*const makes[])(struct store_object *) = {flip_a_bit, cut};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(makes); i++) {
