@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cron.h"
+#include "base/duration.h"
 #include "base/endpoint.h"
 #include "base/size.h"
 #include "conf/parse.h"
@@ -136,6 +137,28 @@ static void warn_of_storage(const struct warner *w)
         warn(w, "s3_client.kms_key_id", "is not used: s3_client.server_side_encryption is not kms");
 }
 
+/* What is locked for longer than it is wanted is paid for all the same, and what is not locked until there is another
+ * leaves a moment in which nothing is. */
+static void warn_of_lock(const struct warner *w)
+{
+    const struct conf *c = w->conf;
+    const uint64_t retain = c->s3.object_lock.retain_ms;
+    char age[DURATION_TEXT_MAX], text[192];
+
+    if (c->s3.object_lock.mode == CONF_LOCK_NONE)
+        return;
+    if (c->prune.max_age_ms && c->prune.max_age_ms < retain) {
+        duration_format(c->prune.max_age_ms, age);
+        (void)snprintf(text, sizeof(text),
+                "is longer than prune.max_age (%s): what is older stays, and prune says so, until its lock has ended",
+                age);
+        warn(w, "s3_client.object_lock.retain", text);
+    }
+    if (c->schedule.interval_ms && retain < c->schedule.interval_ms + c->schedule.jitter_ms)
+        warn(w, "s3_client.object_lock.retain",
+                "is shorter than the time between two backups: for a while none of them is locked");
+}
+
 /* Only whoever has asked for a spool wants to hear that there is none. */
 static void warn_of_spool(const struct warner *w)
 {
@@ -218,6 +241,7 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
     warn_of_s3(&w);
     warn_of_auth(&w);
     warn_of_storage(&w);
+    warn_of_lock(&w);
     warn_of_spool(&w);
     warn_of_cron(&w);
     conf_files_each(c, warn_of_open_file, (void *)(uintptr_t)&w);

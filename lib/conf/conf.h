@@ -49,6 +49,13 @@ struct conf_etcd {
     char *client_key;
 };
 
+enum conf_lock { CONF_LOCK_NONE, CONF_LOCK_GOVERNANCE, CONF_LOCK_COMPLIANCE };
+
+struct conf_object_lock {
+    enum conf_lock mode; /* default none */
+    uint64_t retain_ms;  /* since the backup; there with a mode alone */
+};
+
 struct conf_s3 {
     char *objects_prefix; /* default "backup" */
     char *endpoint;       /* "host:port" (TLS) or with a scheme; no path */
@@ -79,6 +86,7 @@ struct conf_s3 {
     char *storage_class;                         /* of dumps; default "STANDARD" */
     char **tags;                                 /* "KEY=VALUE" */
     size_t n_tags;
+    struct conf_object_lock object_lock; /* of dumps and their keys */
 };
 
 struct conf_control {
@@ -165,8 +173,8 @@ void conf_schema_each(void (*each)(void *ctx, const struct conf_schema_entry *en
 /*
  * What is legal and yet worth a word at start, each one line with the place: `http://` to other than loopback, no
  * encryption, a previous key that is gone, parts that need a lot of memory, a bucket whose name TLS cannot check, a
- * schedule that means more backups than it seems to, secrets that all can read (where that is no objection). Calls
- * `each` with a text valid during the call.
+ * storage class or a lock that outlasts what prune keeps, a schedule that means more backups than it seems to, secrets
+ * that all can read (where that is no objection). Calls `each` with a text valid during the call.
  */
 void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *text), void *ctx);
 

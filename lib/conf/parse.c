@@ -116,12 +116,24 @@ static int check_auth(const struct conf *c, struct err *e)
     return 0;
 }
 
+/* Who asks for a lock and does not say how long gets none; who says how long alone believes in one. */
+static int check_lock(const struct conf *c, struct err *e)
+{
+    const struct conf_object_lock *lock = &c->s3.object_lock;
+
+    if (lock->mode != CONF_LOCK_NONE && !lock->retain_ms)
+        return refuse_key(c, "s3_client.object_lock.mode", "needs retain beside it: for how long?", e);
+    if (lock->mode == CONF_LOCK_NONE && lock->retain_ms && !is_there(c, "s3_client.object_lock.mode"))
+        return refuse_key(c, "s3_client.object_lock.retain", "needs mode beside it: governance or compliance", e);
+    return 0;
+}
+
 /* What no row of the schema can say alone. */
 static int check_together(const struct conf *c, struct err *e)
 {
     struct endpoint ep;
 
-    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0)
+    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0 || check_lock(c, e) < 0)
         return -1;
     if (c->etcd.client_cert && !c->etcd.client_key)
         return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);

@@ -8,6 +8,7 @@
 #define TIMEOUT_MAX (UINT64_C(7) * 24 * 3600 * 1000)
 #define RETRIES_MAX 1000000
 #define SECOND      UINT64_C(1000) /* ms */
+#define MINUTE      (60 * SECOND)
 #define HOUR        (3600 * SECOND)
 #define KEEP_MAX    1000000
 
@@ -80,6 +81,9 @@ static const struct conf_schema_key keys[] = {
         {"s3_client.kms_key_id", CONF_KIND_KMS_KEY, .sample = "alias/etcd-backups", TO(s3.kms_key_id)},
         {"s3_client.storage_class", CONF_KIND_STORAGE_CLASS, .by_default = "STANDARD", TO(s3.storage_class)},
         {"s3_client.tags", CONF_KIND_TAGS, .sample = "[\"team=database\"]", TO(s3.tags)},
+        {"s3_client.object_lock.mode", CONF_KIND_LOCK, .by_default = "none", TO(s3.object_lock.mode)},
+        {"s3_client.object_lock.retain", CONF_KIND_DURATION, .sample = "14d", .min = MINUTE,
+                .max = UINT64_C(36500) * 24 * HOUR, TO(s3.object_lock.retain_ms)},
         {"control.socket", CONF_KIND_SOCKET, .by_default = "/run/etcd-backupd/control.sock", TO(control.socket)},
         {"control.group", CONF_KIND_GROUP, .sample = "etcd-backup", TO(control.group)},
         {"schedule.interval", CONF_KIND_DURATION, .sample = "6h", .min = SECOND, .max = UINT64_C(366) * 24 * HOUR,
@@ -162,6 +166,7 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
     case CONF_KIND_STORAGE_CLASS:
+    case CONF_KIND_LOCK:
     case CONF_KIND_LOG_LEVEL:
         return "word";
     case CONF_KIND_SWITCH:

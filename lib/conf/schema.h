@@ -37,6 +37,7 @@ enum conf_kind {
     CONF_KIND_ENCRYPTION, /* by the store */
     CONF_KIND_KMS_KEY,
     CONF_KIND_STORAGE_CLASS,
+    CONF_KIND_LOCK,
     CONF_KIND_TAGS, /* a list of KEY=VALUE */
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,

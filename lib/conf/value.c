@@ -142,6 +142,7 @@ static const struct words {
         {CONF_KIND_COMPRESSION, {"none", "zstd"}, "is none of none, zstd"},
         {CONF_KIND_ENCRYPTION, {"none", "s3", "kms"}, "is none of none, s3, kms"},
         {CONF_KIND_SWITCH, {"false", "true"}, "is neither true nor false"},
+        {CONF_KIND_LOCK, {"none", "governance", "compliance"}, "is none of none, governance, compliance"},
         {CONF_KIND_SOURCE, {"file", "instance", "container", "web-identity", "process", "profile"},
                 "is none of file, instance, container, web-identity, process, profile"},
 };
@@ -159,6 +160,8 @@ static void set_enum(struct conf *c, const struct conf_schema_key *key, unsigned
         *(enum conf_source *)member_of(c, key) = (enum conf_source)i;
     else if (key->kind == CONF_KIND_ENCRYPTION)
         *(enum conf_encryption *)member_of(c, key) = (enum conf_encryption)i;
+    else if (key->kind == CONF_KIND_LOCK)
+        *(enum conf_lock *)member_of(c, key) = (enum conf_lock)i;
     else if (key->kind == CONF_KIND_COMPRESSION)
         *(enum conf_compression *)member_of(c, key) = (enum conf_compression)i;
     else if (key->kind == CONF_KIND_SWITCH)
@@ -356,6 +359,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_SWITCH:
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
+    case CONF_KIND_LOCK:
         return set_word(c, key, text, e);
     default:
         return set_string(c, key, text, e);
@@ -386,6 +390,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_SWITCH:
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
+    case CONF_KIND_LOCK:
         break;
     default:
         free(*(char **)member_of(c, key));

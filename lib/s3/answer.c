@@ -196,6 +196,8 @@ static int take_header(struct s3_answer *a, const struct header *h, struct err *
         set_region(a, h->value);
     else if (strcmp(h->name, "x-amz-object-lock-retain-until-date") == 0)
         set_retention(a, h->value);
+    else if (strcmp(h->name, "x-amz-object-lock-mode") == 0)
+        a->is_compliance = strcasecmp(h->value, "COMPLIANCE") == 0;
     else if (strcmp(h->name, "x-amz-object-lock-legal-hold") == 0)
         a->legal_hold = strcasecmp(h->value, "ON") == 0;
     else if (strncmp(h->name, meta, sizeof(meta) - 1) == 0)

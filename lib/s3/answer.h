@@ -19,7 +19,7 @@ struct s3_answer {
     int64_t last_modified;   /* 0 if not announced */
     int64_t date;            /* 0 if not announced */
     int64_t retain_until;    /* 0: no retention (S3 API, "Object Lock"); INT64_MAX: one whose end makes no sense */
-    bool legal_hold;
+    bool is_compliance, legal_hold;
     unsigned retry_after_s;
     char server[S3_SERVER_MAX]; /* what it calls itself; "" if it is longer */
     char content_type[64];      /* without parameters; "" unless it looks like one */

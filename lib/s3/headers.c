@@ -101,7 +101,7 @@ static int add_range(struct s3_request *r, struct gathered *g, struct err *e)
 
 static int add_md5(struct s3_request *r, struct gathered *g, struct err *e)
 {
-    if (r->method != S3_PUT || !s3_dialect_lacks(s3_client_dialect(r->client), S3_BODY_WITHOUT_MD5))
+    if (r->method != S3_PUT || !(r->with_md5 || s3_dialect_lacks(s3_client_dialect(r->client), S3_BODY_WITHOUT_MD5)))
         return 0;
     if (!r->md5[0] && !body_digest(r->body, EVP_md5(), r->md5))
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0,

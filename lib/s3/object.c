@@ -9,7 +9,7 @@ enum { METADATA_MAX = 32, NAME_MAX_LEN = 64 };
 
 /* x-amz-meta-NAME for each, beside the two conditions. */
 struct put_headers {
-    struct s3_param list[METADATA_MAX + 2 + S3_PUT_HEADERS_MAX];
+    struct s3_param list[METADATA_MAX + 2 + S3_PUT_HEADERS_MAX + S3_LOCK_HEADERS_MAX];
     char names[METADATA_MAX][NAME_MAX_LEN];
     size_t n;
 };
@@ -32,13 +32,14 @@ static int add_metadata(struct put_headers *h, const struct s3_put_spec *spec, s
 struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, struct err *e)
 {
     struct put_headers h = {.n = 0};
-    char etag[S3_ETAG_MAX];
+    char etag[S3_ETAG_MAX], until[TIMESTAMP_TEXT_MAX];
     const char *if_match = spec->if_match ? s3_dialect_if_match(s3_client_dialect(c), spec->if_match, etag) : NULL;
     struct s3_request_spec request = {
             .method = S3_PUT,
             .key = spec->key,
             .headers = h.list,
             .body = spec->body,
+            .with_md5 = spec->lock.mode != S3_LOCK_NONE, /* S3 wants it with a lock */
             .patience_ms = spec->patience_ms,
             .ctx = spec->ctx,
             .on_retry = spec->on_retry,
@@ -52,6 +53,7 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
     if (spec->if_none_match)
         h.list[h.n++] = (struct s3_param){.name = "if-none-match", .value = "*"};
     h.n += s3_client_put_headers(c, false, h.list + h.n);
+    h.n += s3_lock_headers(&spec->lock, until, h.list + h.n);
     request.n_headers = h.n;
     return s3_request_start(c, &request, e);
 }

@@ -203,6 +203,7 @@ static void make_response(struct s3_request *r)
             .content_length = r->into ? r->into_len : r->answer.content_length,
             .last_modified = r->answer.last_modified,
             .retain_until = r->answer.retain_until,
+            .is_compliance = r->answer.is_compliance,
             .legal_hold = r->answer.legal_hold,
             .body = buf_bytes(&r->answer_body),
             .metadata = r->answer.params,

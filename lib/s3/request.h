@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "s3/client.h"
+#include "s3/lock.h"
 
 enum s3_method { S3_GET, S3_PUT, S3_POST, S3_HEAD, S3_DELETE };
 
@@ -45,8 +46,9 @@ struct s3_response {
     char server[S3_SERVER_MAX]; /* what the store calls itself, or ""; for dialect.h */
     uint64_t content_length;    /* bytes announced; UINT64_MAX if not */
     int64_t last_modified;      /* seconds since the epoch; 0 if not announced */
-    int64_t retain_until; /* by a HEAD: the store keeps the object until then, seconds since the epoch; 0: no retention;
-                             INT64_MAX: one that is not understood */
+    int64_t retain_until; /* by a HEAD or GET: the store keeps the object until then, seconds since the epoch; 0: no
+                             retention; INT64_MAX: one that is not understood */
+    bool is_compliance;   /* so that nobody can lift it */
     bool legal_hold;      /* by a HEAD: the store keeps it until somebody lifts the hold */
     struct bytes body;    /* at most S3_BODY_LIMIT bytes; valid during the callback; empty when `into` was given */
     const struct s3_param *metadata; /* x-amz-meta-NAME headers, names in lower case without that prefix; during the
@@ -72,6 +74,7 @@ struct s3_request_spec {
     const struct s3_param *headers; /* beside those that the request makes itself, all of them signed; copied */
     size_t n_headers;
     struct bytes body; /* borrowed until done or cancelled: retries send it again */
+    bool with_md5;     /* of the body, whether the store has asked for it or not; of a PUT alone */
 
     /*
      * Where the body of a successful GET goes instead of s3_response.body: exactly `into_len` bytes, borrowed until

@@ -37,7 +37,8 @@ struct s3_request {
     struct s3_request_header *headers;
     size_t n_headers;
     struct bytes body;
-    char payload_hash[65];     /* "" until the first attempt */
+    char payload_hash[65]; /* "" until the first attempt */
+    bool with_md5;
     char md5[BODY_DIGEST_MAX]; /* of the body; "" until the store wants it */
     uint8_t *into;
     size_t into_len;

@@ -20,6 +20,7 @@ static const struct row {
         {S3_HEAD, false, "versionId", {"HeadObject", "s3:GetObjectVersion"}},
         {S3_HEAD, false, NULL, {"HeadObject", READ}},
         {S3_PUT, false, "partNumber", {"UploadPart", "s3:PutObject"}},
+        {S3_PUT, false, "retention", {"PutObjectRetention", "s3:PutObjectRetention"}},
         {S3_PUT, false, NULL, {"PutObject", "s3:PutObject"}},
         {S3_POST, false, "uploads", {"CreateMultipartUpload", "s3:PutObject"}},
         {S3_POST, false, "uploadId", {"CompleteMultipartUpload", "s3:PutObject"}},

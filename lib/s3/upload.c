@@ -70,6 +70,9 @@ static void on_aborted(void *ctx, enum s3_outcome outcome, const struct err *err
     struct s3_upload *u = ctx;
 
     u->outcome = outcome;
+    if (outcome == S3_OUTCOME_VISIBLE && u->spec.lock.mode != S3_LOCK_NONE && !u->commit.lock_err.kind)
+        (void)err_set(&u->commit.lock_err, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
+                "nobody has looked, since the answer to the commit was lost");
     enter(u, ABORTED);
     u->spec.on_aborted(u->spec.ctx, err);
 }
@@ -181,6 +184,7 @@ static void start_commit(uv_timer_t *timer)
             .parts = upload_parts_table(u->parts),
             .id = u->id,
             .must_be_new = u->spec.must_be_new,
+            .lock = u->spec.lock,
             .ctx = u,
             .on_done = on_committed,
     };
@@ -238,6 +242,7 @@ void s3_upload_get_stats(const struct s3_upload *u, struct s3_upload_stats *out)
             .retries = u->store.retries,
             .etag = u->store.etag,
             .unseen_err = u->commit.unseen_err.kind ? &u->commit.unseen_err : NULL,
+            .lock_err = u->commit.lock_err.kind ? &u->commit.lock_err : NULL,
     };
     upload_parts_get_stats(u->parts, out);
 }

@@ -26,6 +26,9 @@
  * A lost answer to the commit is settled by a HEAD: the object is there with the right size and the ETag of these parts
  * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error. An
  * access key that may not look (s3:GetObject) is believed what the answer to the commit says.
+ *
+ * Where the look behind the commit does not show the `lock` that was asked for at the beginning, it is asked for once
+ * more. What then fails does not fail the upload: s3_upload_stats.lock_err.
  */
 #pragma once
 
@@ -40,6 +43,7 @@ struct s3_upload_spec {
     const struct s3_param *metadata; /* names without x-amz-meta-; copied */
     size_t n_metadata;
     bool must_be_new;      /* no object of this name may be there when it is committed */
+    struct s3_lock lock;   /* or none */
     const char *spool_dir; /* or NULL: no spool, the owner waits as long as S3 takes */
     uint64_t spool_limit;  /* bytes */
     uint64_t patience_ms;  /* of waiting in all before the spool is used */
@@ -77,6 +81,7 @@ struct s3_upload_stats {
     const char *etag; /* of the visible object, as a HEAD shows it; where that may not look, by the answer to the
                          commit, or as is usual; "" where that is not known; valid until s3_upload_free */
     const struct err *unseen_err; /* the store completed it, and does not let us look at it, or NULL; as is the next */
+    const struct err *lock_err;   /* why the object may not be under its lock, or NULL */
     const struct err *spool_err;  /* why the spool takes no more, or NULL; valid until s3_upload_free */
 };
 

@@ -43,7 +43,7 @@ static void free_headers(struct s3_param *headers, size_t n)
 /* x-amz-meta-NAME for each; NULL when out of memory. The values stay the owner's. */
 static struct s3_param *make_headers(const struct s3_upload_spec *spec)
 {
-    struct s3_param *headers = calloc(spec->n_metadata + S3_PUT_HEADERS_MAX, sizeof(*headers));
+    struct s3_param *headers = calloc(spec->n_metadata + S3_PUT_HEADERS_MAX + S3_LOCK_HEADERS_MAX, sizeof(*headers));
 
     if (!headers)
         return NULL;
@@ -70,12 +70,14 @@ int upload_create_start(
             .headers = headers,
             .n_headers = spec->n_metadata,
     };
+    char until[TIMESTAMP_TEXT_MAX];
     int ret;
 
     if (!headers)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "no memory for an upload");
     create->call = (struct upload_call){.store = store, .ctx = create, .on_done = on_answer};
-    request.n_headers += s3_client_put_headers(store->client, true, headers + spec->n_metadata);
+    request.n_headers += s3_client_put_headers(store->client, true, headers + request.n_headers);
+    request.n_headers += s3_lock_headers(&spec->lock, until, headers + request.n_headers);
     ret = upload_call_start_within(&create->call, request, 0, e); /* nothing is lost with it */
     free_headers(headers, spec->n_metadata);
     return ret == 0 ? 0 : err_prepend(e, "creating the upload: ");

@@ -333,6 +333,16 @@ static void tell_unseen(struct backup *b, const char *what, const struct err *er
     lifecycle_note(&b->life, note);
 }
 
+/* It is there, and whole; somebody has to look after what keeps it there. */
+static void tell_unlocked(struct backup *b, const struct err *err)
+{
+    char note[ERR_TEXT_MAX + 128];
+
+    (void)snprintf(
+            note, sizeof(note), "the backup is stored, but its dump may not be under object lock: %s", err->text);
+    lifecycle_note(&b->life, note);
+}
+
 static void on_key_checked(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
@@ -353,6 +363,8 @@ static void check_pair(struct backup *b)
     struct err e = ERR_INIT;
 
     s3_upload_get_stats(b->upload, &stats);
+    if (stats.lock_err)
+        tell_unlocked(b, stats.lock_err);
     if (stats.unseen_err) {
         tell_unseen(b, "its dump", stats.unseen_err);
         succeed(b);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "catalog/name.h"
 #include "job/backup/key_object.h"
+#include "job/bucket/object_lock.h"
 #include "job/keys/keyring.h"
 #include "seal/key.h"
 
@@ -62,6 +63,7 @@ int data_key_store(
             .revision_before = backup->member.revision,
             .revision_after = backup->revision_after,
             .facts = &backup->facts,
+            .lock = object_lock_now(k->core, k->instant, NULL),
             .ctx = events->ctx,
             .on_retry = events->on_retry,
             .on_stored = events->on_stored,

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job/bucket/dump_metadata.h"
+#include "job/bucket/object_lock.h"
 
 /* A slow S3 may hold etcd's read transaction open so much longer than etcd itself needs; then the spool is used. */
 enum { S3_PATIENCE_MS = 2000 };
@@ -65,5 +66,6 @@ struct s3_upload *dump_object_start(
         metadata[n_metadata++] = (struct s3_param){DUMP_SNAPSHOT_SIZE, snapshot_size};
     }
     spec.n_metadata = n_metadata;
+    spec.lock = object_lock_now(core, backup->instant, NULL);
     return s3 ? s3_upload_start(s3, &spec, e) : NULL;
 }

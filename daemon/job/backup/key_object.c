@@ -23,6 +23,7 @@ struct key_object {
             cluster[24], snapshot_size[24];
     char revision[24], compacted[24], revisions[24], free_bytes[24];
     struct keyspace_facts facts;
+    struct s3_lock lock;
     bool stored; /* by us, for sure */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry);
@@ -178,6 +179,7 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             .key = k->name,
             .body = {.data = k->wrapped, .len = sizeof(k->wrapped)},
             .metadata = metadata,
+            .lock = k->lock,
             .if_none_match = if_none_match,
             .patience_ms = S3_OUTAGE_MS,
             .ctx = k,
@@ -214,6 +216,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
         (void)snprintf(k->snapshot_size, sizeof(k->snapshot_size), "%" PRIu64, spec->snapshot_size);
     (void)snprintf(k->revision_after, sizeof(k->revision_after), "%" PRId64, spec->revision_after);
     k->facts = *spec->facts;
+    k->lock = spec->lock;
     write_facts(k);
     k->ctx = spec->ctx;
     k->on_retry = spec->on_retry;

@@ -28,6 +28,7 @@ struct key_object_spec {
     int64_t revision_before;     /* 0: unknown */
     int64_t revision_after;
     const struct keyspace_facts *facts; /* of the database; copied */
+    struct s3_lock lock;                /* or none */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry); /* the store is away, and is waited for; or NULL */
     void (*on_stored)(void *ctx, const struct err *err);       /* once, never inside the start */

@@ -11,6 +11,8 @@
 #include "job/check/check_bucket_inside.h"
 #include "s3/request.h"
 
+enum { LOCK_TRIED_S = 3600 };
+
 static void go_on(struct check_bucket *b);
 
 /* The same again, while there are more to be taken away. */
@@ -130,6 +132,8 @@ static bool is_wanted(struct check_bucket *b)
     if (b->is_ending && (!takes_away(b->step) || (b->step == LIST_UPLOADS && b->is_upload_sure)))
         return false;
     switch (b->step) {
+    case LOCK_NOTHING:
+        return check_wants_lock(b) && b->has_lock;
     case LIST_NO_VERSIONS:
     case DELETE_NO_VERSION:
         return b->keeps_versions;
@@ -188,6 +192,26 @@ static struct s3_request *create(struct check_bucket *b, struct err *e)
             e);
 }
 
+/* Of what is not there. */
+static struct s3_request *lock_nothing(struct check_bucket *b, struct err *e)
+{
+    static const struct s3_param query = {"retention", ""}, type = {"content-type", "application/xml"};
+    const struct s3_lock lock = {S3_LOCK_GOVERNANCE, timestamp_now() + s3_client_clock_skew(b->client) + LOCK_TRIED_S};
+
+    return s3_request_start(b->client,
+            &(struct s3_request_spec){.method = S3_PUT,
+                    .key = b->name,
+                    .query = &query,
+                    .n_query = 1,
+                    .headers = &type,
+                    .n_headers = 1,
+                    .body = {(const uint8_t *)b->lock_body, s3_lock_body(&lock, b->lock_body)},
+                    .with_md5 = true,
+                    .ctx = b,
+                    .on_done = on_answer},
+            e);
+}
+
 static struct s3_request *get_range(struct check_bucket *b, struct err *e)
 {
     return s3_request_start(b->client,
@@ -211,6 +235,8 @@ static struct s3_request *start_request(struct check_bucket *b, struct err *e)
                 "ObjectLockConfigurationNotFoundError NoSuchObjectLockConfiguration InvalidRequest", e);
     case LIFECYCLE:
         return ask_bucket(b, "lifecycle", "NoSuchLifecycleConfiguration", e);
+    case LOCK_NOTHING:
+        return lock_nothing(b, e);
     case DELETE_NO_VERSION:
         return s3_delete_version(b->client, b->name, "null", b, on_answer, e);
     case ABORT_NOTHING:

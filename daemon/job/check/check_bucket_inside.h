@@ -22,6 +22,7 @@ enum step {
     VERSIONING,
     LOCK,
     LIFECYCLE,
+    LOCK_NOTHING,     /* where s3_client.object_lock is wanted */
     LIST_NO_VERSIONS, /* this and the next: where versions are kept, or nobody knows */
     DELETE_NO_VERSION,
     DELETE_NOTHING, /* makes a mark there, which is a version */
@@ -53,6 +54,8 @@ struct check_bucket {
     bool is_seen;        /* the upload, in the list of them */
     bool is_upload_sure; /* that of `upload_id` is the only one that was made, or none was */
     bool keeps_versions, locks; /* or nobody knows */
+    bool has_lock;              /* the bucket was made with Object Lock, for all that is known */
+    char lock_body[S3_LOCK_BODY_MAX];
     bool may_delete, may_list_versions, may_delete_versions, may_abort;
     bool is_stored, has_created;
     bool is_ending;            /* what was made is taken away, and no more */
@@ -74,6 +77,9 @@ void check_judge(struct check_bucket *b, const struct s3_response *res, const st
 void check_judge_listing(struct check_bucket *b, const struct err *err);
 
 void check_judge_clock(const struct check_bucket *b);
+
+/* Whether what is put has to be under lock. */
+bool check_wants_lock(const struct check_bucket *b);
 
 /* Only a right is missing, and other things may be allowed. */
 bool check_is_right(const struct err *err);

@@ -57,10 +57,19 @@ static void on_versioning(struct check_bucket *b, const struct s3_response *res,
                               : "none are kept");
 }
 
+bool check_wants_lock(const struct check_bucket *b)
+{
+    return core_conf(b->core)->s3.object_lock.mode != CONF_LOCK_NONE;
+}
+
 static void on_lock(struct check_bucket *b, const struct s3_response *res, const struct err *err)
 {
     const bool is_document = !err && has(res->body, "<ObjectLockConfiguration");
 
+    b->has_lock = err ? !is_lacking(err) : res->status == 200;
+    if (check_wants_lock(b) && !b->has_lock)
+        FAIL(b, "object lock", "backup, rotate-key",
+                "s3_client.object_lock is asked for, but the bucket was not made with Object Lock");
     if (err) {
         b->locks = !is_lacking(err);
         WARN(b, "lock", "prune", "nobody knows whether objects come under retention: %s", err->text);
@@ -74,6 +83,16 @@ static void on_lock(struct check_bucket *b, const struct s3_response *res, const
     OK(b, "lock",
             b->locks ? "what is put comes under retention: prune deletes it when that is over"
                      : "no retention by default");
+}
+
+/* There is nothing that it could lock. */
+static void on_lock_nothing(struct check_bucket *b, const struct s3_response *res, const struct err *err)
+{
+    (void)res;
+    if (!err || err->kind == ERR_NOT_FOUND)
+        OK(b, "object lock", "allowed");
+    else
+        FAIL(b, "object lock", "backup, rotate-key", "%s", err->text);
 }
 
 static void on_lifecycle(struct check_bucket *b, const struct s3_response *res, const struct err *err)
@@ -203,6 +222,7 @@ static void (*const judges[N_STEPS])(struct check_bucket *b, const struct s3_res
         [VERSIONING] = on_versioning,
         [LOCK] = on_lock,
         [LIFECYCLE] = on_lifecycle,
+        [LOCK_NOTHING] = on_lock_nothing,
         [DELETE_NOTHING] = on_delete_nothing,
         [DELETE_NO_VERSION] = on_delete_no_version,
         [ABORT_NOTHING] = on_abort_nothing,

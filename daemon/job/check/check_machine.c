@@ -113,6 +113,11 @@ static void check_retention(const struct conf *conf, struct check_report *r)
                 (unsigned long long)(p->max_age_ms / interval), age, keeps ? ", and those of the calendar" : "");
 }
 
+static void tell_warning(void *ctx, const char *text)
+{
+    check_report_add(ctx, FINDING_WARNING, "configuration", "settings", "", "%s", text);
+}
+
 /* Where systemd(1) is, the default configuration is served by our unit; what starts it at boot is a link. */
 static void check_units(const struct conf *conf, struct check_report *r)
 {
@@ -135,5 +140,6 @@ void check_machine(struct core *core, struct check_report *report)
     check_certificates(conf, report);
     check_room(conf, report);
     check_retention(conf, report);
+    conf_warnings(conf, tell_warning, report);
     check_units(conf, report);
 }

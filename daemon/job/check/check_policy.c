@@ -73,6 +73,8 @@ static void write_all(FILE *out, const struct conf *conf)
     write_actions(out, of_objects, ARRAY_LEN(of_objects));
     if (conf->s3.n_tags)
         (void)fputs(", \"s3:PutObjectTagging\"", out);
+    if (conf->s3.object_lock.mode != CONF_LOCK_NONE)
+        (void)fputs(", \"s3:PutObjectRetention\"", out);
     if (conf->prune.max_age_ms) {
         (void)fputs(", ", out);
         write_actions(out, of_prune, ARRAY_LEN(of_prune));

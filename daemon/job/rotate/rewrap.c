@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "job/bucket/object_lock.h"
 #include "job/keys/rewrap_mark.h"
 #include "s3/dialect.h"
 #include "s3/object.h"
@@ -77,6 +78,7 @@ static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_respons
             .key = r->spec.name,
             .body = {.data = wrapped, .len = KEY_WRAPPED_LEN},
             .metadata = metadata,
+            .lock = object_lock_now(r->core, r->spec.instant, from),
             .if_match = r->etag[0] ? r->etag : NULL,
             .ctx = r,
             .on_done = on_done,

@@ -276,6 +276,13 @@ static void sources_of_credentials(void **state)
                     "restore would wait for hours"},
             {ETCD "s3_client:\n  tags: [a]\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
                     "f.yml:3:10: s3_client.tags[0]: 'a' is not KEY=VALUE, of 128 and 256 characters at most"},
+            {ETCD "s3_client:\n  object_lock: {mode: governance}\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: "
+                  "k}\n",
+                    "f.yml:3:17: s3_client.object_lock.mode: needs retain beside it: for how long?"},
+            {ETCD "s3_client:\n  object_lock: {retain: 1d}\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
+                    "f.yml:3:17: s3_client.object_lock.retain: needs mode beside it: governance or compliance"},
+            {ETCD "s3_client:\n  object_lock: {mode: legal}\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
+                    "f.yml:3:23: s3_client.object_lock.mode: 'legal' is none of none, governance, compliance"},
             {ETCD "s3_client:\n  server_side_encryption: aes\n  bucket: aaa\n  endpoint: e\n  auth: {key_auth: k}\n",
                     "f.yml:3:27: s3_client.server_side_encryption: 'aes' is none of none, s3, kms"},
             {ETCD "s3_client:\n  bucket: aaa\n  endpoint: e\n  auth:\n    role_arn: a b\n",

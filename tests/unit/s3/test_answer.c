@@ -113,17 +113,18 @@ static void test_object_lock(void **state)
     static const struct {
         const char *line;
         int64_t retain_until;
-        bool legal_hold;
+        bool legal_hold, is_compliance;
     } rows[] = {
-            {"x-amz-object-lock-retain-until-date: 2024-12-06T21:22:25Z\r\n", 1733520145, false},
-            {"X-Amz-Object-Lock-Retain-Until-Date: 2024-12-06T21:22:25.999Z\r\n", 1733520145, false},
-            {"x-amz-object-lock-retain-until-date: 2024-12-06T21:22:25\r\n", INT64_MAX, false},
-            {"x-amz-object-lock-retain-until-date: 2024-13-06T21:22:25Z\r\n", INT64_MAX, false},
-            {"x-amz-object-lock-retain-until-date:\r\n", INT64_MAX, false},
-            {"x-amz-object-lock-legal-hold: ON\r\n", 0, true},
-            {"x-amz-object-lock-legal-hold: on\r\n", 0, true},
-            {"x-amz-object-lock-legal-hold: OFF\r\n", 0, false},
-            {"x-amz-object-lock-mode: GOVERNANCE\r\n", 0, false},
+            {"x-amz-object-lock-retain-until-date: 2024-12-06T21:22:25Z\r\n", 1733520145, false, false},
+            {"X-Amz-Object-Lock-Retain-Until-Date: 2024-12-06T21:22:25.999Z\r\n", 1733520145, false, false},
+            {"x-amz-object-lock-retain-until-date: 2024-12-06T21:22:25\r\n", INT64_MAX, false, false},
+            {"x-amz-object-lock-retain-until-date: 2024-13-06T21:22:25Z\r\n", INT64_MAX, false, false},
+            {"x-amz-object-lock-retain-until-date:\r\n", INT64_MAX, false, false},
+            {"x-amz-object-lock-legal-hold: ON\r\n", 0, true, false},
+            {"x-amz-object-lock-legal-hold: on\r\n", 0, true, false},
+            {"x-amz-object-lock-legal-hold: OFF\r\n", 0, false, false},
+            {"x-amz-object-lock-mode: GOVERNANCE\r\n", 0, false, false},
+            {"X-Amz-Object-Lock-Mode: Compliance\r\n", 0, false, true},
     };
     struct s3_answer a = {0};
 
@@ -134,6 +135,7 @@ static void test_object_lock(void **state)
         read_lines(&a, lines);
         assert_true(a.retain_until == rows[i].retain_until);
         assert_int_equal(a.legal_hold, rows[i].legal_hold);
+        assert_int_equal(a.is_compliance, rows[i].is_compliance);
     }
     s3_answer_reset(&a);
 }

@@ -22,6 +22,7 @@ static void test_rights(void **state)
             {S3_POST, "k", {"uploadId"}, "m (CompleteMultipartUpload of k, which needs s3:PutObject)"},
             {S3_DELETE, "k", {"uploadId"}, "m (AbortMultipartUpload of k, which needs s3:AbortMultipartUpload)"},
             {S3_DELETE, "k", {"versionId"}, "m (DeleteObject of k, which needs s3:DeleteObjectVersion)"},
+            {S3_PUT, "k", {"retention"}, "m (PutObjectRetention of k, which needs s3:PutObjectRetention)"},
             {S3_DELETE, "k", {NULL}, "m (DeleteObject of k, which needs s3:DeleteObject)"},
             {S3_GET, NULL, {"prefix", "list-type"}, "m (ListObjectsV2, which needs s3:ListBucket)"},
             {S3_GET, NULL, {"prefix", NULL}, "m (ListObjects, which needs s3:ListBucket)"},
