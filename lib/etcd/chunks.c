@@ -8,10 +8,10 @@ struct slot {
     uint64_t charged; /* all that had been charged when this chunk was closed */
 };
 
-/* A ring: `readable` closed chunks from `first` on, then the one being filled. */
+/* A ring: `closed` chunks from `first` on, of which the first `readable` are committed, then the one being filled. */
 struct etcd_chunks {
     size_t size, max;
-    size_t first, readable;
+    size_t first, readable, closed;
     bool ended;
     uint64_t charged, credited;
     uint64_t consumed; /* `charged` of the last chunk consumed */
@@ -39,9 +39,9 @@ void etcd_chunks_charge(struct etcd_chunks *c, size_t bytes)
 /* The chunk to fill, with room in it; NULL when there is none to be had. */
 static struct slot *filling(struct etcd_chunks *c, struct err *e)
 {
-    struct slot *s = &c->slots[(c->first + c->readable) % c->max];
+    struct slot *s = &c->slots[(c->first + c->closed) % c->max];
 
-    if (c->readable == c->max || c->ended) {
+    if (c->closed == c->max || c->ended) {
         err_set(e, ERR_PROTOCOL, ERR_DOMAIN_HTTP2, 0, "the server sends more than the window allows");
         return NULL;
     }
@@ -55,10 +55,10 @@ static struct slot *filling(struct etcd_chunks *c, struct err *e)
 static void close_chunk(struct etcd_chunks *c, struct slot *s)
 {
     s->charged = c->charged;
-    c->readable++;
+    c->closed++;
 }
 
-int etcd_chunks_append(struct etcd_chunks *c, struct bytes data, bool last, struct err *e)
+int etcd_chunks_append(struct etcd_chunks *c, struct bytes data, struct err *e)
 {
     while (data.len > 0) {
         struct slot *s = filling(c, e);
@@ -72,11 +72,20 @@ int etcd_chunks_append(struct etcd_chunks *c, struct bytes data, bool last, stru
         c->charged += n;
         data.data += n;
         data.len -= n;
-        if (s->len == c->size || (last && data.len == 0))
+        if (s->len == c->size)
             close_chunk(c, s);
     }
-    c->ended = c->ended || last;
     return 0;
+}
+
+void etcd_chunks_commit(struct etcd_chunks *c, bool last)
+{
+    struct slot *s = &c->slots[(c->first + c->closed) % c->max];
+
+    if (last && c->closed < c->max && s->len > 0)
+        close_chunk(c, s);
+    c->readable = c->closed;
+    c->ended = c->ended || last;
 }
 
 struct bytes etcd_chunks_peek(const struct etcd_chunks *c, bool *last)
@@ -100,11 +109,12 @@ void etcd_chunks_consume(struct etcd_chunks *c)
     s->len = 0;
     c->first = (c->first + 1) % c->max;
     c->readable--;
+    c->closed--;
 }
 
 size_t etcd_chunks_take_credit(struct etcd_chunks *c)
 {
-    uint64_t allowed = c->readable == 0 ? c->charged : c->consumed, credit;
+    uint64_t allowed = c->closed == 0 ? c->charged : c->consumed, credit;
 
     /* What was credited while the chunk was being filled may be more than what is allowed now. */
     if (allowed <= c->credited)

@@ -3,9 +3,10 @@
  * No loop, no network.
  *
  * Memory: fixed buffers, made when first needed, used again, freed together. A chunk is readable when it is full, or
- * when the stream's last byte is in it. It does not move until it is consumed.
+ * when the stream's last byte is in it, and what is in it has been found good: bytes come before it is known whether
+ * their message is. It does not move until it is consumed.
  *
- * Credit: what the receiver may be told about bytes that no longer take up room. Bytes in readable chunks count against
+ * Credit: what the receiver may be told about bytes that no longer take up room. Bytes in full chunks count against
  * the window until they are consumed. Bytes of the chunk being filled do not, while it is alone: the consumer waits for
  * it, so holding it against the sender could only stop the stream (think of a chunk larger than the window). What was
  * credited early is not credited again, so the sum of all credit is the sum of all bytes charged.
@@ -26,9 +27,12 @@ struct etcd_chunks *etcd_chunks_new(size_t chunk, size_t max, struct err *e);
 /* Counts bytes against the window that are no data: framing. */
 void etcd_chunks_charge(struct etcd_chunks *c, size_t bytes);
 
-/* Appends data, and charges it. `last`: the stream ends with it (it may then not be empty). Errors: ERR_RESOURCE;
- * ERR_PROTOCOL when `max` chunks are full, which a peer that keeps to the window cannot bring about. */
-int etcd_chunks_append(struct etcd_chunks *c, struct bytes data, bool last, struct err *e);
+/* Appends data, and charges it. Errors: ERR_RESOURCE; ERR_PROTOCOL when `max` chunks are full, which a peer that keeps
+ * to the window cannot bring about, and after the end. */
+int etcd_chunks_append(struct etcd_chunks *c, struct bytes data, struct err *e);
+
+/* All that has been appended is good. `last`: the stream ends with it (there is then a byte that was not committed). */
+void etcd_chunks_commit(struct etcd_chunks *c, bool last);
 
 /* The oldest readable chunk, or an empty one. `last` may be NULL. */
 struct bytes etcd_chunks_peek(const struct etcd_chunks *c, bool *last);

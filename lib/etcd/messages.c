@@ -212,19 +212,10 @@ int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *
 
     if (!m)
         return undecodable(&memory, "a message of the snapshot", e);
-    out->blob = (struct bytes){.data = m->blob.data, .len = m->blob.len};
     out->remaining = m->remaining_bytes;
     copy_text(out->storage_version, sizeof(out->storage_version), m->version);
-    out->memory = m;
+    etcdserverpb__snapshot_response__free_unpacked(m, &memory.allocator);
     return 0;
-}
-
-void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s)
-{
-    struct memory memory = MEMORY_INIT(memory, memory_free);
-
-    etcdserverpb__snapshot_response__free_unpacked(s->memory, &memory.allocator);
-    s->memory = NULL;
 }
 
 int etcd_messages_range_request(const struct etcd_messages_range_request *wanted, struct buf *out, struct err *e)

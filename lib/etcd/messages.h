@@ -33,19 +33,14 @@ struct etcd_messages_member {
 /* MemberListResponse: the member with `id` into *out; it stays as it is if there is none. Errors: ERR_PROTOCOL. */
 int etcd_messages_member(struct bytes message, uint64_t id, struct etcd_messages_member *out, struct err *e);
 
-/* SnapshotResponse. `blob` is valid until etcd_messages_snapshot_free, which is called with `memory`. */
+/* SnapshotResponse, but for its blob (snapshot_message.h). */
 struct etcd_messages_snapshot {
-    struct bytes blob;
     uint64_t remaining;
     char storage_version[ETCD_VERSION_MAX]; /* "3.6.0"; "" from servers before 3.6 */
-    void *memory;
 };
 
 /* Errors: ERR_PROTOCOL. */
 int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *out, struct err *e);
-
-/* Releases what the decoding has allocated; *s may be zeroed. */
-void etcd_messages_snapshot_free(struct etcd_messages_snapshot *s);
 
 /* RangeRequest: names from `first` on, and before `end`; serializable, without values. Appended to `out`. */
 struct etcd_messages_range_request {

@@ -8,6 +8,7 @@
 #include "etcd/errors.h"
 #include "etcd/session_internal.h"
 #include "etcd/snapshot_check.h"
+#include "etcd/snapshot_message.h"
 #include "h2/grpc.h"
 
 enum {
@@ -25,14 +26,16 @@ enum {
 
 struct etcd_snapshot {
     struct etcd_snapshot_spec spec;
-    struct etcd_session *session; /* NULL once it is closed, or we are done with it */
-    struct etcd_member *member;   /* of the session */
-    struct grpc_call *call;       /* NULL once it has ended */
-    bool authenticating;          /* for a new token */
-    bool authenticated;           /* and once is enough */
-    bool over;                    /* on_end or on_failed has been called */
-    bool readable_told;           /* on_readable has been called, and not all has been consumed since */
-    bool *freed;                  /* if not NULL: set when freed, for whoever calls back and goes on */
+    struct etcd_session *session;         /* NULL once it is closed, or we are done with it */
+    struct etcd_member *member;           /* of the session */
+    struct grpc_call *call;               /* NULL once it has ended */
+    bool authenticating;                  /* for a new token */
+    bool authenticated;                   /* and once is enough */
+    bool over;                            /* on_end or on_failed has been called */
+    bool readable_told;                   /* on_readable has been called, and not all has been consumed since */
+    bool *freed;                          /* if not NULL: set when freed, for whoever calls back and goes on */
+    bool heard;                           /* something of a message has arrived */
+    struct etcd_snapshot_message message; /* that is arriving */
     struct etcd_snapshot_check check;
     struct etcd_chunks *chunks;
     uv_loop_t *loop;
@@ -80,7 +83,8 @@ static void fail(struct etcd_snapshot *s, const struct err *err)
  */
 static bool is_blocked_by_us(const struct etcd_snapshot *s)
 {
-    return !etcd_snapshot_check_is_whole(&s->check) && etcd_chunks_uncredited(s->chunks) >= s->window / 2;
+    return !etcd_snapshot_check_is_whole(&s->check) && etcd_chunks_peek(s->chunks, NULL).len > 0 &&
+           etcd_chunks_uncredited(s->chunks) >= s->window / 2;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -141,38 +145,53 @@ static void give_credit(struct etcd_snapshot *s)
         grpc_call_credit(s->call, credit);
 }
 
-/* Decodes, checks and stores a message. */
-static int take_message(struct etcd_snapshot *s, struct bytes message, struct err *e)
+/* Stores what is there of a message. */
+static int take_part(struct etcd_snapshot *s, const struct grpc_part *part, struct err *e)
+{
+    struct bytes piece = part->bytes, blob;
+    int rc;
+
+    if (part->begins)
+        etcd_snapshot_message_begin(&s->message, part->message_len);
+    while ((rc = etcd_snapshot_message_next(&s->message, &piece, &blob, e)) > 0) {
+        /* Behind the end nothing is stored; what it means is said when the message has ended. */
+        if (!etcd_snapshot_check_is_whole(&s->check) && etcd_chunks_append(s->chunks, blob, e) < 0)
+            return -1;
+        progress(s);
+    }
+    return rc;
+}
+
+/* All of a message is there: is what it brought good? */
+static int end_message(struct etcd_snapshot *s, size_t len, struct err *e)
 {
     struct etcd_messages_snapshot m;
-    int ret;
 
-    if (etcd_messages_snapshot(message, &m, e) < 0)
+    if (etcd_snapshot_message_end(&s->message, &m, e) < 0)
         return -1;
     if (s->check.total == 0)
         memcpy(s->storage_version, m.storage_version, sizeof(s->storage_version));
-    ret = etcd_snapshot_check_message(&s->check, m.blob.len, m.remaining, e);
-    if (ret == 0) {
-        /* With the 5 bytes of gRPC's framing, so that the sum is what the call wants back (grpc.h). */
-        etcd_chunks_charge(s->chunks, message.len + 5 - m.blob.len);
-        ret = etcd_chunks_append(s->chunks, m.blob, etcd_snapshot_check_is_whole(&s->check), e);
-        if (m.blob.len > 0)
-            progress(s);
-    }
-    etcd_messages_snapshot_free(&m);
-    return ret;
+    if (etcd_snapshot_check_message(&s->check, s->message.blob_len, m.remaining, e) < 0)
+        return -1;
+    /* With the 5 bytes of gRPC's framing, so that the sum is what the call wants back (grpc.h). */
+    etcd_chunks_charge(s->chunks, len + GRPC_PREFIX_LEN - s->message.blob_len);
+    etcd_chunks_commit(s->chunks, etcd_snapshot_check_is_whole(&s->check));
+    return 0;
 }
 
-static void on_message(void *ctx, struct bytes message)
+static void on_part(void *ctx, const struct grpc_part *part)
 {
     struct etcd_snapshot *s = ctx;
     bool first = s->check.total == 0, freed = false;
     struct err e = ERR_INIT;
 
-    if (take_message(s, message, &e) < 0) {
+    s->heard = true;
+    if (take_part(s, part, &e) < 0 || (part->ends && end_message(s, part->message_len, &e) < 0)) {
         fail(s, &e);
         return;
     }
+    if (!part->ends)
+        return;
     give_credit(s);
     if (first) {
         s->freed = &freed;
@@ -207,7 +226,7 @@ static void on_authenticated(void *ctx, const struct err *err)
 /* Whether another attempt is under way, with a new token. Where it was checked the stream had not begun. */
 static bool try_new_token(struct etcd_snapshot *s, struct err *e)
 {
-    if (s->authenticated || s->check.total > 0 || !etcd_member_has_password(s->member))
+    if (s->authenticated || s->heard || !etcd_member_has_password(s->member))
         return false;
     s->authenticated = true;
     if (etcd_member_authenticate(s->member, s, on_authenticated, e) < 0)
@@ -248,7 +267,7 @@ static int start_call(struct etcd_snapshot *s, struct err *e)
             .manual_credit = true,
             .message_limit = MESSAGE_MAX,
             .ctx = s,
-            .on_message = on_message,
+            .on_part = on_part,
             .on_done = on_done,
     };
 

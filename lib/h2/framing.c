@@ -12,6 +12,7 @@ struct grpc_framing {
     size_t message_len;  /* by the prefix, once it is complete */
     struct buf gathered; /* the message so far, when it came in several pieces */
     bool handed_out;     /* what is in `gathered` has been handed out and is no longer needed */
+    size_t parted;       /* bytes of the message that have been handed out as parts */
 };
 
 struct grpc_framing *grpc_framing_new(size_t limit, struct err *e)
@@ -95,6 +96,22 @@ int grpc_framing_next(struct grpc_framing *f, struct bytes *piece, struct bytes 
         f->handed_out = true;
     }
     f->prefix_len = 0;
+    return 1;
+}
+
+int grpc_framing_part(struct grpc_framing *f, struct bytes *piece, struct grpc_part *part, struct err *e)
+{
+    int rc = f->prefix_len < GRPC_PREFIX_LEN ? read_prefix(f, piece, e) : 1;
+
+    if (rc <= 0 || (piece->len == 0 && f->message_len > 0))
+        return rc < 0 ? -1 : 0;
+    *part = (struct grpc_part){.message_len = f->message_len, .begins = f->parted == 0};
+    part->bytes = (struct bytes){.data = piece->data, .len = min_size(piece->len, f->message_len - f->parted)};
+    skip(piece, part->bytes.len);
+    f->parted += part->bytes.len;
+    part->ends = f->parted == f->message_len;
+    if (part->ends)
+        f->prefix_len = f->parted = 0;
     return 1;
 }
 

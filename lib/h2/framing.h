@@ -7,6 +7,9 @@
  *
  *     while ((rc = grpc_framing_next(f, &piece, &message, e)) > 0)
  *         use message
+ *
+ * Or, for who can do with less than a message, and saves the copy: grpc_framing_part hands out what there is of one. A
+ * parser does one or the other.
  */
 #pragma once
 
@@ -29,6 +32,16 @@ struct grpc_framing *grpc_framing_new(size_t limit, struct err *e);
  * long), ERR_RESOURCE. After an error the parser must not be used again.
  */
 int grpc_framing_next(struct grpc_framing *f, struct bytes *piece, struct bytes *message, struct err *e);
+
+/* Some of a message. */
+struct grpc_part {
+    size_t message_len; /* of the whole one */
+    struct bytes bytes; /* the next of it; of a message without bytes none */
+    bool begins, ends;  /* whether they are its first, its last */
+};
+
+/* As grpc_framing_next, with what the piece has of a message; it lies in the piece. */
+int grpc_framing_part(struct grpc_framing *f, struct bytes *piece, struct grpc_part *part, struct err *e);
 
 /* Whether the stream may end here: not within a message. */
 bool grpc_framing_at_boundary(const struct grpc_framing *f);

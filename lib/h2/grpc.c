@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "h2/framing.h"
 #include "h2/internal.h"
 #include "h2/session.h"
 #include "h2/status.h"
@@ -89,32 +88,48 @@ static void fail(struct grpc_call *call, const struct err *err)
     on_done(ctx, err);
 }
 
-/* One message up. Returns -1 and *e when it should not have come. */
-static int deliver(struct grpc_call *call, struct bytes message, struct err *e)
+/* One message up, if there is a whole one. Returns as grpc_framing_next; -1 also when it should not have come. */
+static int deliver(struct grpc_call *call, struct bytes *piece, struct err *e)
 {
+    struct bytes message;
+    int rc = grpc_framing_next(call->framing, piece, &message, e);
+
+    if (rc <= 0)
+        return rc;
     if (++call->messages > 1 && call->spec.unary)
         return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_GRPC, GRPC_INTERNAL, "more than one message in the answer");
     h2_stream_touch(call->stream);
     call->spec.on_message(call->spec.ctx, message);
-    return 0;
+    return 1;
+}
+
+/* What there is of one, likewise. */
+static int deliver_part(struct grpc_call *call, struct bytes *piece, struct err *e)
+{
+    struct grpc_part part;
+    int rc = grpc_framing_part(call->framing, piece, &part, e);
+
+    if (rc <= 0)
+        return rc;
+    if (part.begins && ++call->messages > 1 && call->spec.unary)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_GRPC, GRPC_INTERNAL, "more than one message in the answer");
+    h2_stream_touch(call->stream);
+    call->spec.on_part(call->spec.ctx, &part);
+    return 1;
 }
 
 static void on_data(void *ctx, struct bytes piece)
 {
     struct grpc_call *call = ctx;
     struct err e = ERR_INIT;
-    struct bytes message;
     size_t len = piece.len;
     int rc;
 
     call->busy = true;
     rc = call->messages == 0 ? grpc_status_check_head(&call->answer, &e) : 0;
-    while (rc == 0 && !call->cancelled) {
-        rc = grpc_framing_next(call->framing, &piece, &message, &e);
-        if (rc <= 0)
-            break;
-        rc = deliver(call, message, &e);
-    }
+    rc = rc < 0 ? -1 : 1;
+    while (rc > 0 && !call->cancelled)
+        rc = call->spec.on_part ? deliver_part(call, &piece, &e) : deliver(call, &piece, &e);
     if (rc < 0 && !call->cancelled)
         fail(call, &e);
     call->busy = false;

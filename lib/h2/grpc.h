@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/secret.h"
 #include "h2/conn.h"
+#include "h2/framing.h"
 
 enum grpc_status {
     GRPC_OK = 0,
@@ -56,6 +57,8 @@ struct grpc_call_spec {
     void *ctx;
     /* A message, valid during the call. Its credit is message.len + 5 bytes. */
     void (*on_message)(void *ctx, struct bytes message);
+    /* Instead of it, if not NULL: a message as it comes, part by part, not gathered. */
+    void (*on_part)(void *ctx, const struct grpc_part *part);
     /* The end, once unless cancelled: NULL for status OK. The call is gone when this returns. */
     void (*on_done)(void *ctx, const struct err *err);
 };

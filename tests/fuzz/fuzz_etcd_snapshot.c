@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "etcd/chunks.h"
-#include "etcd/messages.h"
 #include "etcd/snapshot_check.h"
+#include "etcd/snapshot_message.h"
 
-enum { CHUNK = 64, WINDOW = 40000 };
+enum { CHUNK = 64, WINDOW = 40000, PART = 50 };
 
 struct stream {
     struct etcd_snapshot_check check;
@@ -23,13 +23,14 @@ struct stream {
     size_t sent_len, taken;
     uint64_t charged, credited;
     bool last_taken;
+    bool is_cut; /* a message was refused of which there was something already */
 };
 
 static void take_credit(struct stream *s)
 {
     s->credited += etcd_chunks_take_credit(s->chunks);
-    FUZZ_CHECK(s->credited <= s->charged);
-    FUZZ_CHECK(etcd_chunks_uncredited(s->chunks) == s->charged - s->credited);
+    FUZZ_CHECK(s->is_cut || s->credited <= s->charged);
+    FUZZ_CHECK(s->is_cut || etcd_chunks_uncredited(s->chunks) == s->charged - s->credited);
 }
 
 static void consume(struct stream *s)
@@ -46,40 +47,51 @@ static void consume(struct stream *s)
         etcd_chunks_consume(s->chunks);
         take_credit(s);
     }
-    FUZZ_CHECK(s->credited == s->charged); /* a consumer that waits holds nothing against the server */
+    FUZZ_CHECK(s->is_cut || s->credited == s->charged); /* a consumer that waits holds nothing against the server */
 }
 
-static void keep(struct stream *s, struct bytes blob)
+static bool take_part(struct stream *s, struct etcd_snapshot_message *m, struct bytes part)
 {
-    if (blob.len == 0)
-        return;
-    memcpy(s->sent + s->sent_len, blob.data, blob.len);
-    s->sent_len += blob.len;
+    struct err e = ERR_INIT;
+    struct bytes blob;
+    int rc;
+
+    while ((rc = etcd_snapshot_message_next(m, &part, &blob, &e)) > 0) {
+        if (etcd_snapshot_check_is_whole(&s->check))
+            continue;
+        FUZZ_CHECK(etcd_chunks_append(s->chunks, blob, &e) == 0);
+        memcpy(s->sent + s->sent_len, blob.data, blob.len);
+        s->sent_len += blob.len;
+    }
+    return rc == 0;
 }
 
 /* As etcd_snapshot does it. Returns whether the stream may go on. */
 static bool take_message(struct stream *s, struct bytes message)
 {
-    struct etcd_messages_snapshot m;
+    struct etcd_messages_snapshot told;
+    struct etcd_snapshot_message m;
     struct err e = ERR_INIT;
     int ret;
 
     if (s->charged - s->credited + message.len + 5 > WINDOW)
         consume(s); /* the window is closed: the server waits */
-    if (etcd_messages_snapshot(message, &m, &e) < 0)
+    etcd_snapshot_message_begin(&m, message.len);
+    for (size_t at = 0; at < message.len; at += PART)
+        if (!take_part(s, &m, (struct bytes){message.data + at, message.len - at < PART ? message.len - at : PART}))
+            return false;
+    if (etcd_snapshot_message_end(&m, &told, &e) < 0)
         return false;
-    ret = etcd_snapshot_check_message(&s->check, m.blob.len, m.remaining, &e);
+    ret = etcd_snapshot_check_message(&s->check, m.blob_len, told.remaining, &e);
     FUZZ_CHECK(ret == 0 || ((e.kind == ERR_PROTOCOL || e.kind == ERR_INTEGRITY) && e.text[0]));
-    if (ret == 0) {
-        keep(s, m.blob);
-        FUZZ_CHECK(s->check.arrived == s->sent_len && s->check.arrived <= s->check.total);
-        etcd_chunks_charge(s->chunks, message.len + 5 - m.blob.len);
-        FUZZ_CHECK(etcd_chunks_append(s->chunks, m.blob, etcd_snapshot_check_is_whole(&s->check), &e) == 0);
-        s->charged += message.len + 5;
-        take_credit(s);
-    }
-    etcd_messages_snapshot_free(&m);
-    return ret == 0;
+    if (ret < 0)
+        return false;
+    FUZZ_CHECK(s->check.arrived == s->sent_len && s->check.arrived <= s->check.total);
+    etcd_chunks_charge(s->chunks, message.len + 5 - m.blob_len);
+    etcd_chunks_commit(s->chunks, etcd_snapshot_check_is_whole(&s->check));
+    s->charged += message.len + 5;
+    take_credit(s);
+    return true;
 }
 
 static void finish(struct stream *s)
@@ -107,7 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         data += 2;
         len -= 2;
         n = n < len ? n : len;
-        if (!take_message(&s, (struct bytes){.data = data, .len = n}))
+        s.is_cut = !take_message(&s, (struct bytes){.data = data, .len = n});
+        if (s.is_cut)
             break;
         if (hungry)
             consume(&s);

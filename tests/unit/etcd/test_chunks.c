@@ -37,10 +37,22 @@ struct ends {
     bool last_seen;
 };
 
+/* A message comes in two parts, and nothing of it is readable before both are there. */
+static void append_in_two(struct etcd_chunks *c, struct bytes data, bool last)
+{
+    struct err e = ERR_INIT;
+    struct bytes first = {.data = data.data, .len = data.len / 2},
+                 second = {.data = data.data + data.len / 2, .len = data.len - data.len / 2};
+    size_t before = etcd_chunks_peek(c, NULL).len;
+
+    expect_success(etcd_chunks_append(c, first, &e) == 0 && etcd_chunks_append(c, second, &e) == 0, &e);
+    assert_int_equal(etcd_chunks_peek(c, NULL).len, before);
+    etcd_chunks_commit(c, last);
+}
+
 static void send_one(const struct run *r, struct ends *x)
 {
     uint8_t data[4096];
-    struct err e = ERR_INIT;
     size_t len = r->message < r->total - x->sent ? r->message : (size_t)(r->total - x->sent);
 
     if (len == 0 || x->charged + len + 7 > x->credited + r->window)
@@ -48,7 +60,7 @@ static void send_one(const struct run *r, struct ends *x)
     for (size_t i = 0; i < len; i++)
         data[i] = byte_at(x->sent + i);
     etcd_chunks_charge(x->c, 7);
-    expect_success(etcd_chunks_append(x->c, (struct bytes){data, len}, x->sent + len == r->total, &e) == 0, &e);
+    append_in_two(x->c, (struct bytes){data, len}, x->sent + len == r->total);
     x->sent += len;
     x->charged += len + 7;
     x->credited += etcd_chunks_take_credit(x->c);
@@ -118,10 +130,10 @@ static void chunks_wait_at_their_place(void **state)
     struct bytes first;
 
     (void)state;
-    assert_int_equal(etcd_chunks_append(c, (struct bytes){(const uint8_t *)"abcde", 5}, false, &e), 0);
+    append_in_two(c, (struct bytes){(const uint8_t *)"abcde", 5}, false);
     first = etcd_chunks_peek(c, NULL);
     assert_int_equal(first.len, 4);
-    assert_int_equal(etcd_chunks_append(c, (struct bytes){(const uint8_t *)"fghi", 4}, false, &e), 0);
+    append_in_two(c, (struct bytes){(const uint8_t *)"fghi", 4}, false);
     assert_ptr_equal(etcd_chunks_peek(c, NULL).data, first.data);
     assert_memory_equal(first.data, "abcd", 4);
     etcd_chunks_consume(c);
@@ -129,7 +141,7 @@ static void chunks_wait_at_their_place(void **state)
     etcd_chunks_consume(c);
     assert_int_equal(etcd_chunks_peek(c, NULL).len, 0);
     etcd_chunks_consume(c); /* nothing there: nothing happens */
-    assert_int_equal(etcd_chunks_append(c, (struct bytes){(const uint8_t *)"j", 1}, true, &e), 0);
+    append_in_two(c, (struct bytes){(const uint8_t *)"j", 1}, true);
     assert_memory_equal(etcd_chunks_peek(c, NULL).data, "ij", 2);
     etcd_chunks_free(c);
 }
@@ -142,13 +154,13 @@ static void credit_is_held_back_for_what_waits_alone(void **state)
 
     (void)state;
     etcd_chunks_charge(c, 3);
-    etcd_chunks_append(c, (struct bytes){data, 6}, false, &e);
+    append_in_two(c, (struct bytes){data, 6}, false);
     assert_int_equal(etcd_chunks_take_credit(c), 9); /* the consumer waits for more */
     etcd_chunks_charge(c, 3);
-    etcd_chunks_append(c, (struct bytes){data, 6}, false, &e);
+    append_in_two(c, (struct bytes){data, 6}, false);
     assert_int_equal(etcd_chunks_take_credit(c), 0); /* it has a chunk now */
     assert_int_equal(etcd_chunks_uncredited(c), 9);
-    etcd_chunks_append(c, (struct bytes){data, 8}, false, &e);
+    append_in_two(c, (struct bytes){data, 8}, false);
     assert_int_equal(etcd_chunks_take_credit(c), 0);
     etcd_chunks_consume(c);
     assert_int_equal(etcd_chunks_take_credit(c), 7); /* of the first chunk what was not credited before */
@@ -165,9 +177,37 @@ static void more_than_the_window_is_refused(void **state)
     const uint8_t data[21] = {0};
 
     (void)state;
-    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 20}, false, &e), 0);
-    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 1}, false, &e), -1);
+    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 20}, &e), 0);
+    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 1}, &e), -1);
     expect_error(&e, ERR_PROTOCOL, "the server sends more than the window allows");
+    etcd_chunks_free(c);
+}
+
+/* What is not known to be good keeps nobody busy, and holds the window all the same: nobody can take it yet. */
+static void what_is_not_committed_is_not_read(void **state)
+{
+    struct err e = ERR_INIT;
+    struct etcd_chunks *c = etcd_chunks_new(10, 4, &e);
+    const uint8_t data[25] = {0};
+
+    (void)state;
+    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 5}, &e), 0);
+    assert_int_equal(etcd_chunks_take_credit(c), 5);
+    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 20}, &e), 0);
+    etcd_chunks_consume(c);
+    assert_int_equal(etcd_chunks_peek(c, NULL).len, 0);
+    assert_int_equal(etcd_chunks_take_credit(c), 0);
+    assert_int_equal(etcd_chunks_uncredited(c), 20);
+    etcd_chunks_commit(c, true);
+    for (size_t i = 0; i < 3; i++) {
+        bool last;
+
+        assert_int_equal(etcd_chunks_peek(c, &last).len, i < 2 ? 10 : 5);
+        assert_int_equal(last, i == 2);
+        etcd_chunks_consume(c);
+    }
+    assert_int_equal(etcd_chunks_take_credit(c), 20);
+    assert_int_equal(etcd_chunks_append(c, (struct bytes){data, 1}, &e), -1);
     etcd_chunks_free(c);
 }
 
@@ -186,7 +226,7 @@ static void each_allocation_may_fail(void **state)
         failing_arm(++n);
         c = etcd_chunks_new(10, 4, &e);
         if (c)
-            ret = etcd_chunks_append(c, (struct bytes){data, sizeof(data)}, true, &e);
+            ret = etcd_chunks_append(c, (struct bytes){data, sizeof(data)}, &e);
         reached = failing_disarm();
         assert_int_equal(ret, reached ? -1 : 0);
         assert_int_equal(e.kind, reached ? ERR_RESOURCE : ERR_NONE);
@@ -202,6 +242,7 @@ int main(void)
             cmocka_unit_test(chunks_wait_at_their_place),
             cmocka_unit_test(credit_is_held_back_for_what_waits_alone),
             cmocka_unit_test(more_than_the_window_is_refused),
+            cmocka_unit_test(what_is_not_committed_is_not_read),
             cmocka_unit_test(each_allocation_may_fail),
     };
 

@@ -49,6 +49,46 @@ static void pieces_are_cut_anywhere(void **state)
         }
 }
 
+/* The same, part by part: nothing is gathered. */
+static int feed_parts(struct grpc_framing *f, const uint8_t *data, size_t len, char *out, struct err *e)
+{
+    _cleanup_free_ uint8_t *copy = malloc(len ? len : 1);
+    struct bytes piece = {.data = copy, .len = len};
+    struct grpc_part part;
+    int rc;
+
+    assert_non_null(copy);
+    memcpy(copy, data, len);
+    while ((rc = grpc_framing_part(f, &piece, &part, e)) > 0) {
+        if (part.begins)
+            strcat(out, part.message_len == 5 ? "<5:" : part.message_len == 3 ? "<3:" : "<0:");
+        strncat(out, (const char *)part.bytes.data, part.bytes.len);
+        if (part.ends)
+            strcat(out, ">");
+    }
+    assert_int_equal(piece.len, 0);
+    return rc;
+}
+
+static void parts_are_what_there_is(void **state)
+{
+    (void)state;
+    for (size_t a = 0; a <= STREAM_LEN; a++)
+        for (size_t b = a; b <= STREAM_LEN; b++) {
+            struct err e = ERR_INIT;
+            _cleanup_framing_ struct grpc_framing *f = grpc_framing_new(5, &e);
+            char out[64] = "";
+
+            assert_non_null(f);
+            assert_int_equal(feed_parts(f, stream, a, out, &e), 0);
+            assert_int_equal(feed_parts(f, stream + a, b - a, out, &e), 0);
+            assert_int_equal(grpc_framing_at_boundary(f), b == 0 || b == 10 || b == 15 || b == STREAM_LEN);
+            assert_int_equal(feed_parts(f, stream + b, STREAM_LEN - b, out, &e), 0);
+            assert_string_equal(out, "<5:hello><0:><3:abc>");
+            assert_true(grpc_framing_at_boundary(f));
+        }
+}
+
 static void a_message_within_a_piece_stays_where_it_is(void **state)
 {
     struct err e = ERR_INIT;
@@ -142,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(pieces_are_cut_anywhere),
+            cmocka_unit_test(parts_are_what_there_is),
             cmocka_unit_test(a_message_within_a_piece_stays_where_it_is),
             cmocka_unit_test(what_breaks_the_protocol_is_refused),
             cmocka_unit_test(a_promise_takes_no_memory),
