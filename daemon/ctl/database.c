@@ -72,7 +72,7 @@ static int check_hash(const struct database *d, struct err *e)
 
     if (!digest)
         return -1;
-    for (size_t left = d->mapped_len, len; left > 0; left -= len, at += len) {
+    for (size_t left = d->mapped_len, len; left > 0 && !d->is_over; left -= len, at += len) {
         len = left < DIGEST_STEP ? left : DIGEST_STEP;
         if (digest_update(digest, (struct bytes){at, len}, e) < 0)
             return -1;
@@ -84,15 +84,53 @@ static int check_hash(const struct database *d, struct err *e)
             e, e->kind, e->domain, e->code, "%.400s; --skip-hash-check reads a copy of a member's database", e->text);
 }
 
+static void *hash(void *ctx)
+{
+    struct database *d = ctx;
+
+    (void)check_hash(d, &d->hash_err);
+    return NULL;
+}
+
+/* Where there can be no thread it is done before all else. */
+static void begin_hash(struct database *d)
+{
+    d->hash_err = ERR_INIT;
+    d->is_hashing = pthread_create(&d->hasher, NULL, hash, d) == 0;
+    if (!d->is_hashing)
+        (void)hash(d);
+}
+
+static void wait_for_hash(struct database *d)
+{
+    if (d->is_hashing)
+        (void)pthread_join(d->hasher, NULL);
+    d->is_hashing = false;
+}
+
+int database_prove(struct database *d, struct err *e)
+{
+    wait_for_hash(d);
+    if (d->hash_err.kind == ERR_NONE)
+        return 0;
+    *e = d->hash_err;
+    return -1;
+}
+
 int database_open(struct database *d, const char *path, bool skip_hash_check, int64_t revision, struct err *e)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0)
         return err_errno(e, errno, "%s", path);
-    if (map(d, fd, path, e) < 0 || (!skip_hash_check && check_hash(d, e) < 0))
+    if (map(d, fd, path, e) < 0)
         return -1;
-    return open_database(d, revision, e);
+    if (!skip_hash_check)
+        begin_hash(d);
+    if (open_database(d, revision, e) == 0)
+        return 0;
+    (void)database_prove(d, e);
+    return -1;
 }
 
 int database_map(struct database *d, int fd, const char *name, int64_t revision, struct err *e)
@@ -102,8 +140,11 @@ int database_map(struct database *d, int fd, const char *name, int64_t revision,
 
 void database_close(struct database *d)
 {
+    d->is_over = true;
+    wait_for_hash(d);
     if (d->mapped)
         (void)munmap(d->mapped, d->mapped_len);
     free(d->name);
-    *d = DATABASE_INIT;
+    d->mapped = NULL;
+    d->name = NULL;
 }

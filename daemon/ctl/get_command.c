@@ -85,6 +85,8 @@ static int put_history(const struct ctl *ctl, struct database *d)
     unsigned n = 0;
     int more;
 
+    if (database_prove(d, &e) < 0)
+        return look_failed(ctl, &e);
     while ((more = keyspace_changes_next(&d->changes, &c, &e)) > 0) {
         if (c.revision.main > (uint64_t)d->revision || bolt_key_compare(c.kv.key, key) != 0)
             continue;
@@ -182,10 +184,12 @@ static int put_value(const struct ctl *ctl, struct database *d)
     struct keyspace_found found;
     struct err e = ERR_INIT;
 
-    if (keyspace_find(&d->changes, look_bytes(ctl->argument), d->revision, &found, &e) < 0) {
+    int ret = keyspace_find(&d->changes, look_bytes(ctl->argument), d->revision, &found, &e);
+
+    if (ret < 0)
         err_prepend(&e, "%s: ", d->name);
+    if (database_prove(d, &e) < 0 || ret < 0)
         return look_failed(ctl, &e);
-    }
     if (!found.is_live)
         return not_found(ctl, d, &found);
     tell_encrypted(found.kv.value);

@@ -154,11 +154,13 @@ struct keyspace_live *look_keys(const struct ctl *ctl, struct database *d, struc
     struct err e = ERR_INIT;
     struct keyspace_live *live = keyspace_live_new(&d->changes, &spec, &e);
 
-    *status = CTL_DONE;
-    if (!live) {
+    if (!live)
         err_prepend(&e, "%s: ", d->name);
-        *status = look_failed(ctl, &e);
+    if (database_prove(d, &e) < 0) {
+        keyspace_live_free(live);
+        live = NULL;
     }
+    *status = live ? CTL_DONE : look_failed(ctl, &e);
     return live;
 }
 

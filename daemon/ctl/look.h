@@ -50,7 +50,8 @@ enum { LOOK_FILE = 512, LOOK_REVISION, LOOK_ALLOW_RENAMED, LOOK_ALLOW_PLAIN, LOO
 /* Takes one of these options: 0, or -1 with a line printed. */
 int look_set(struct look *l, int letter, const char *value);
 
-/* Opens it. CTL_DONE, or another exit status, with a line printed. The caller closes the database in any case. */
+/* Opens it. CTL_DONE, or another exit status, with a line printed. The caller closes the database in any case, and
+ * calls database_prove, or look_keys which does, before he tells what is in it. */
 int look_open(const struct look *l, const struct ctl *ctl, struct database *d);
 
 /* The keys below a prefix; NULL with a line printed and *status set. The caller frees, before the database. */

@@ -286,8 +286,8 @@ def test_damaged(programs, told, folder):
     damaged = folder / "damaged.db"
     for at in [0, 17, len(whole) - 1, *chosen.sample(range(len(whole)), 3)]:
         damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
-        for command in ("ls", "export"):
-            done = run(programs, command, "--file", damaged)
+        for command in ("ls",), ("export",), ("get", "large"), ("get", "large", "--history"), ("diff", "--to", snapshot):
+            done = run(programs, *command, "--file", damaged)
             assert (done.returncode, done.stdout) == (5, b"") and b"SHA-256 does not match" in done.stderr, done
     for cut in (b"", whole[:31], whole[:4096], whole[:-32], whole[:len(whole) // 2]):
         damaged.write_bytes(cut)
