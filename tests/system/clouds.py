@@ -2,6 +2,7 @@
 
     Ec2(give)     the metadata service of an instance, version 2
     Agent(give)   the agent of ECS or EKS
+    Broker(give)  what a program has that is asked for them
     Sts(give)     AssumeRole and AssumeRoleWithWebIdentity
 
 `give()` returns Credentials. `asked` are the requests so far, as (method, path, headers, body). `answer`, where it is set, is called
@@ -117,6 +118,16 @@ class Agent(Cloud):
         if self.token and headers.get("Authorization") != self.token:
             return 401, '{"message": "no"}'
         return 200, self.give().document(RoleArn="arn:aws:iam::1:role/r")
+
+
+class Broker(Cloud):
+    """Whom a program asks that gives credentials (`credential_process`); command(): that program."""
+
+    def say(self, *_):
+        return 200, self.give().document(token="SessionToken", Version=1)
+
+    def command(self):
+        return ["/usr/bin/python3", "-c", f"import urllib.request; print(urllib.request.urlopen('{self.url}').read().decode())"]
 
 
 class Sts(Cloud):

@@ -15,7 +15,7 @@ import pytest
 
 import clouds
 import servers
-from clouds import Agent, Credentials, Ec2, Sts
+from clouds import Agent, Broker, Credentials, Ec2, Sts
 from s3_proxy import Answer, error
 from servers import Raw, wait_for
 
@@ -198,12 +198,20 @@ def expiring(ceph):
         ceph.admin("key", "rm", "--uid=t", "--key-type=s3", f"--access-key={access_key}")
 
 
-def test_an_hour_of_short_credentials(proxied, ceph, medium, expiring):
+@pytest.mark.parametrize("place", [Ec2, Agent, Broker], ids=["EC2", "ECS and EKS", "a program"])
+def test_an_hour_of_short_credentials(proxied, ceph, medium, expiring, place):
     """Backups, verifications and prunes while the credentials change again and again: none that had expired was ever used, and
     nothing was asked for twice."""
-    with Ec2(expiring.give) as ec2:
+    expiring.turn, expiring.used = 0, set()
+    with place(expiring.give) as cloud:
         site, proxy = proxied(ceph, medium, expiring.rule)
-        site.configure(auth("instance", instance_endpoint=ec2.url))
+        if place is Ec2:
+            site.configure(auth("instance", instance_endpoint=cloud.url))
+        elif place is Agent:
+            with_environment(site, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{cloud.url}/v1/credentials")
+            site.configure(auth("container"))
+        else:
+            site.configure(auth("process", process=cloud.command()))
         site.start()
         while expiring.turn < 8:
             backup(site)
