@@ -6,14 +6,16 @@
 #include "base/timestamp.h"
 #include "core/credentials.h"
 #include "core/log.h"
+#include "http/proxy.h"
 
 struct s3_keys {
     const struct conf *conf;
     struct credentials *file;    /* while somebody needs it; with a role, for a fetch alone */
     struct cloud_source *source; /* NULL: the file is all */
     const char **process;        /* argv */
-    bool is_service;             /* else who is waited for tells the person */
-    bool is_failing;             /* the source, as the log says */
+    struct http_proxy proxy;
+    bool is_service; /* else who is waited for tells the person */
+    bool is_failing; /* the source, as the log says */
 };
 
 static const struct conf_credentials *read_file(struct s3_keys *k, struct err *e)
@@ -142,6 +144,7 @@ static int make_source(struct s3_keys *k, uv_loop_t *loop, bool keeps_fresh, str
             .external_id = s3->external_id,
             .token_file = s3->token_file,
             .sts_endpoint = s3->sts_endpoint,
+            .proxy = &k->proxy,
             .instance_endpoint = s3->instance_endpoint,
             .ca_cert = s3->ca_cert,
             .process = k->process,
@@ -155,6 +158,18 @@ static int make_source(struct s3_keys *k, uv_loop_t *loop, bool keeps_fresh, str
     return k->source ? 0 : -1;
 }
 
+static int set_proxy(struct s3_keys *k, struct err *e)
+{
+    const struct conf_s3 *s3 = &k->conf->s3;
+    _cleanup_(cleanup_credentials_free) struct credentials *file = NULL;
+    const struct conf_credentials *got = NULL;
+
+    if (s3->proxy_auth &&
+            (!(file = credentials_new(s3->proxy_auth, CONF_CREDENTIALS_ETCD, e)) || !(got = credentials_get(file, e))))
+        return -1;
+    return http_proxy_set(&k->proxy, s3->proxy, got ? got->id : NULL, got ? got->secret : NULL, e);
+}
+
 struct s3_keys *s3_keys_new(uv_loop_t *loop, const struct conf *conf, bool keeps_fresh, struct err *e)
 {
     _cleanup_(cleanup_s3_keys_free) struct s3_keys *k = calloc(1, sizeof(*k));
@@ -165,6 +180,8 @@ struct s3_keys *s3_keys_new(uv_loop_t *loop, const struct conf *conf, bool keeps
     }
     k->conf = conf;
     k->is_service = keeps_fresh;
+    if (set_proxy(k, e) < 0)
+        return NULL;
     if ((conf->s3.source != CONF_SOURCE_FILE || conf->s3.role_arn) && make_source(k, loop, keeps_fresh, e) < 0)
         return NULL;
     return TAKE_PTR(k);
@@ -173,6 +190,7 @@ struct s3_keys *s3_keys_new(uv_loop_t *loop, const struct conf *conf, bool keeps
 int s3_keys_use(struct s3_keys *k, struct s3_conf *out, struct err *e)
 {
     out->credentials_ctx = k;
+    out->proxy = &k->proxy;
     if (k->source) {
         out->credentials = get_of_source;
         out->credentials_wait = wait_for_source;
@@ -209,6 +227,7 @@ void s3_keys_free(struct s3_keys *k)
     if (!k)
         return;
     cloud_source_free(k->source);
+    http_proxy_reset(&k->proxy);
     credentials_free(k->file);
     free(k->process);
     free(k);

@@ -23,7 +23,8 @@ struct s3_keys *s3_keys_new(uv_loop_t *loop, const struct conf *conf, bool keeps
  * while that gives nothing makes nothing worse. */
 void s3_keys_inherit(struct s3_keys *k, struct s3_keys *before);
 
-/* Sets the callbacks of *out. Errors: those of reading the file; what is fetched is waited for by the requests. */
+/* Sets the callbacks of *out, and its proxy. Errors: those of reading the file; what is fetched is waited for by the
+ * requests. */
 int s3_keys_use(struct s3_keys *k, struct s3_conf *out, struct err *e);
 
 /* Nobody needs them for a while: what a file held is forgotten. */

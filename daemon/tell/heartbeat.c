@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "core/log.h"
 #include "http/exchange.h"
+#include "http/proxy.h"
 #include "tell/event.h"
 
 enum { URL_LEN_MAX = 2048, CONNECT_MS = 5000, TOTAL_MS = 10000, RETRY_MS = 1000 };
@@ -26,6 +27,7 @@ struct heartbeat {
     unsigned n_calls;
     unsigned tries; /* of the first */
     struct http_exchange *exchange;
+    struct http_proxy proxy; /* of the exchange */
     uv_timer_t retry, grace;
     bool is_stopping;
 };
@@ -129,6 +131,7 @@ static void try_first(struct heartbeat *h)
             .headers = &type,
             .n_headers = 1,
             .body = {(const uint8_t *)c->body, c->len},
+            .proxy = &h->proxy,
             .connect_ms = CONNECT_MS,
             .total_ms = TOTAL_MS,
             .ctx = h,
@@ -138,7 +141,8 @@ static void try_first(struct heartbeat *h)
     _cleanup_secret_ struct secret *url = path ? make_url(path, c->suffix, &e) : NULL;
 
     h->tries++;
-    if (url) {
+    http_proxy_reset(&h->proxy);
+    if (url && http_proxy_set(&h->proxy, core_conf(h->core)->heartbeat.proxy, NULL, NULL, &e) == 0) {
         spec.url = (const char *)secret_const_data(url);
         h->exchange = http_exchange_start(core_loop(h->core), &spec, &e);
     } else if (!path) { /* the configuration was read anew */
@@ -245,5 +249,7 @@ void heartbeat_stop(struct heartbeat *h, uint64_t grace_ms)
 
 void heartbeat_free(struct heartbeat *h)
 {
+    if (h)
+        http_proxy_reset(&h->proxy);
     free(h);
 }

@@ -26,11 +26,12 @@ struct cloud_conf {
     enum cloud_kind kind;
     const char *region;
     const char *role_arn, *role_session_name, *external_id;
-    const char *token_file;        /* of CONTAINER, WEB_IDENTITY */
-    const char *sts_endpoint;      /* NULL: Amazon's of the region */
-    const char *instance_endpoint; /* never NULL */
-    const char *ca_cert;           /* with sts_endpoint: of its issuer */
-    const char *const *process;    /* argv, ends with NULL */
+    const char *token_file;         /* of CONTAINER, WEB_IDENTITY */
+    const char *sts_endpoint;       /* NULL: Amazon's of the region */
+    const struct http_proxy *proxy; /* to STS, or NULL; what is on the machine or beside the pod is asked directly */
+    const char *instance_endpoint;  /* never NULL */
+    const char *ca_cert;            /* with sts_endpoint: of its issuer */
+    const char *const *process;     /* argv, ends with NULL */
     const char *profile, *shared_credentials_file;
     /* The variables that the two kinds that may have some are given by: getenv, but for tests. */
     char *(*variable)(const char *name);

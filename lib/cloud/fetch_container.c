@@ -120,7 +120,7 @@ static void on_answer(struct cloud_fetch *f, const struct http_exchange_answer *
 
 void cloud_fetch_begin_container(struct cloud_fetch *f)
 {
-    struct http_exchange_spec spec = {.method = "GET", .direct = true, .connect_ms = CONNECT_MS, .total_ms = TOTAL_MS};
+    struct http_exchange_spec spec = {.method = "GET", .connect_ms = CONNECT_MS, .total_ms = TOTAL_MS};
     struct http_header header = {"Authorization", NULL};
     char url[URL_MAX], name[SHOWN_MAX];
     struct endpoint ep;

@@ -31,7 +31,7 @@ static int make(const struct cloud_fetch *f, const char *path, char url[URL_MAX]
     (void)snprintf(url, URL_MAX, "%s://%s%s", ep.tls ? "https" : "http", ep.authority, path);
     (void)snprintf(name, SHOWN_MAX, "the instance metadata service at %s", ep.authority);
     *spec = (struct http_exchange_spec){
-            .method = "GET", .url = url, .name = name, .direct = true, .connect_ms = CONNECT_MS, .total_ms = TOTAL_MS};
+            .method = "GET", .url = url, .name = name, .connect_ms = CONNECT_MS, .total_ms = TOTAL_MS};
     return 0;
 }
 

@@ -62,6 +62,7 @@ static void ask(struct cloud_fetch *f, const struct question *q, cloud_fetch_ans
             .headers = q->headers,
             .n_headers = q->n_headers,
             .body = buf_bytes(&q->body),
+            .proxy = f->conf->proxy,
             .ca_cert = f->conf->sts_endpoint ? f->conf->ca_cert : NULL,
             .connect_ms = CONNECT_MS,
             .total_ms = TOTAL_MS,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -102,6 +103,28 @@ static void warn_of_s3(const struct warner *w)
             endpoint_parse(s3->endpoint, ENDPOINT_S3, &ep, &ignored) == 0 && ep.tls)
         warn(w, "s3_client.bucket",
                 "has dots, which the store's certificate for *.HOST does not cover; use s3_client.addressing: path");
+}
+
+/* It did once, and many programs go by it. */
+static void warn_of_proxy(const struct warner *w)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"};
+    struct endpoint ep;
+    struct err ignored;
+    char text[128];
+
+    if (w->conf->s3.proxy || (w->conf->positions && conf_positions_find_value(w->conf->positions, "s3_client.proxy")) ||
+            (endpoint_parse(w->conf->s3.endpoint, ENDPOINT_S3, &ep, &ignored) == 0 && endpoint_is_loopback(&ep)))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *value = getenv(names[i]);
+
+        if (!value || !value[0])
+            continue;
+        (void)snprintf(text, sizeof(text), "is left out: %s of the environment does not count", names[i]);
+        warn(w, "s3_client.proxy", text);
+        return;
+    }
 }
 
 /* Who wrote it down believes that it is used. */
@@ -240,6 +263,7 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
                 "there is no such file, nor that of client_key: password_auth goes alone");
     warn_of_s3(&w);
     warn_of_auth(&w);
+    warn_of_proxy(&w);
     warn_of_storage(&w);
     warn_of_lock(&w);
     warn_of_spool(&w);

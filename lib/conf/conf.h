@@ -76,6 +76,8 @@ struct conf_s3 {
     char *profile; /* default "default" */
     char *shared_credentials_file;
     char *instance_endpoint; /* as endpoint */
+    char *proxy;             /* "http://host:port", also https, socks5, socks5h; NULL: none */
+    char *proxy_auth;        /* path of a YAML file with username and password, or NULL */
     enum conf_addressing addressing;
     uint64_t part_size;       /* bytes, 5 MiB to 5 GiB; 0 (default): chosen from the size of the snapshot */
     unsigned parts_in_flight; /* 1 to 16, default 3 */
@@ -126,6 +128,7 @@ struct conf_heartbeat {
     char *url_file; /* path of a file that holds one URL; or NULL */
     char **on;      /* of "start", "success", "failure"; none: all */
     size_t n_on;
+    char *proxy; /* as s3.proxy */
 };
 
 struct conf_positions;

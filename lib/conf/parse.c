@@ -128,12 +128,23 @@ static int check_lock(const struct conf *c, struct err *e)
     return 0;
 }
 
+static int check_proxy(const struct conf *c, struct err *e)
+{
+    if (!c->s3.proxy_auth)
+        return 0;
+    if (!c->s3.proxy)
+        return refuse_key(c, "s3_client.proxy_auth", "needs proxy beside it", e);
+    if (strncmp(c->s3.proxy, "socks", strlen("socks")) == 0)
+        return refuse_key(c, "s3_client.proxy_auth", "is for proxies of HTTP alone", e);
+    return 0;
+}
+
 /* What no row of the schema can say alone. */
 static int check_together(const struct conf *c, struct err *e)
 {
     struct endpoint ep;
 
-    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0 || check_lock(c, e) < 0)
+    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0 || check_lock(c, e) < 0 || check_proxy(c, e) < 0)
         return -1;
     if (c->etcd.client_cert && !c->etcd.client_key)
         return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);

@@ -9,7 +9,7 @@
 #include "conf/place.h"
 #include "conf/schema.h"
 
-enum { SECTIONS_MAX = 24, FIELDS_MAX = 64, NAME_LEN_MAX = 32, PATH_LEN_MAX = 96 };
+enum { SECTIONS_MAX = 24, FIELDS_MAX = 128, NAME_LEN_MAX = 32, PATH_LEN_MAX = 96 };
 
 /* One array of fields for each section, made once a load. */
 struct conf_raw {

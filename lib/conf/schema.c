@@ -72,6 +72,9 @@ static const struct conf_schema_key keys[] = {
                 TO(s3.connection_timeout_ms)},
         {"s3_client.request_timeout", CONF_KIND_DURATION, .by_default = "1m", .min = TIMEOUT_MIN, .max = TIMEOUT_MAX,
                 TO(s3.request_timeout_ms)},
+        {"s3_client.proxy", CONF_KIND_PROXY, .by_default = "none", TO(s3.proxy)},
+        {"s3_client.proxy_auth", CONF_KIND_ETCD_CREDENTIALS, .sample = "/etc/etcd-backupd/proxy-password.yml",
+                TO(s3.proxy_auth)},
         {"s3_client.addressing", CONF_KIND_ADDRESSING, .by_default = "auto", TO(s3.addressing)},
         {"s3_client.part_size", CONF_KIND_SIZE, .by_default = "0", .min = MIB(5), .max = MIB(5 * 1024),
                 TO(s3.part_size)},
@@ -111,6 +114,7 @@ static const struct conf_schema_key keys[] = {
         {"hooks.timeout", CONF_KIND_DURATION, .by_default = "1m", .min = 100, .max = 24 * HOUR, TO(hooks.timeout_ms)},
         {"heartbeat.url_file", CONF_KIND_URL, .sample = "/etc/etcd-backupd/heartbeat.url", TO(heartbeat.url_file)},
         {"heartbeat.on", CONF_KIND_EVENTS, .sample = "[start, success, failure]", TO(heartbeat.on)},
+        {"heartbeat.proxy", CONF_KIND_PROXY, .by_default = "none", TO(heartbeat.proxy)},
         {"log_level", CONF_KIND_LOG_LEVEL, .by_default = "info", TO(log_level)},
 };
 
@@ -151,6 +155,8 @@ const char *conf_schema_kind_name(enum conf_kind kind)
         return "list of endpoints";
     case CONF_KIND_ENDPOINT:
         return "endpoint";
+    case CONF_KIND_PROXY:
+        return "URL";
     case CONF_KIND_BUCKET:
     case CONF_KIND_PREFIX:
     case CONF_KIND_REGION:

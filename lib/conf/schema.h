@@ -38,7 +38,8 @@ enum conf_kind {
     CONF_KIND_KMS_KEY,
     CONF_KIND_STORAGE_CLASS,
     CONF_KIND_LOCK,
-    CONF_KIND_TAGS, /* a list of KEY=VALUE */
+    CONF_KIND_PROXY, /* a URL without user and password, or "none" */
+    CONF_KIND_TAGS,  /* a list of KEY=VALUE */
     CONF_KIND_GROUP,
     CONF_KIND_SOCKET,
     /* Paths of files, by what conf_check_files expects in them. */

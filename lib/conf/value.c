@@ -22,6 +22,7 @@ enum {
     BUCKET_LEN_MAX = 255,
     REGION_LEN_MAX = 64,
     GROUP_LEN_MAX = 255,
+    PROXY_LEN_MAX = 263, /* a name and a port */
     /* AWS STS API reference, AssumeRole. */
     ROLE_LEN_MAX = 2048,
     SESSION_LEN_MAX = 64,
@@ -212,6 +213,29 @@ static int check_cron(const char *text, struct err *e)
     return cron_parse(text, &cron, e);
 }
 
+/* A password would stand where many can read it, and in what is said of a proxy that does not answer: it is not quoted.
+ */
+static int set_proxy(char **out, const char *text, struct err *e)
+{
+    static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://"};
+    const char *rest = NULL;
+    char as_http[PROXY_LEN_MAX + sizeof("http://")];
+    struct endpoint ep;
+
+    if (strcmp(text, "none") == 0)
+        return 0;
+    if (strchr(text, '@'))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "has a user in it: user and password belong into a file of their own, s3_client.proxy_auth");
+    for (size_t i = 0; i < ARRAY_LEN(schemes) && !rest; i++)
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+            rest = text + strlen(schemes[i]);
+    if (!rest || strlen(rest) > PROXY_LEN_MAX || !strchr(rest, ':'))
+        return objection(e, text, "is neither none nor SCHEME://HOST:PORT, of http, https, socks5 or socks5h");
+    (void)snprintf(as_http, sizeof(as_http), "http://%s", rest);
+    return endpoint_parse(as_http, ENDPOINT_S3, &ep, e) < 0 ? -1 : set_text(out, text, e);
+}
+
 /* What cannot be read at once is no place for a backup: a restore would wait for hours. The classes of stores other
  * than Amazon's have names of their own. */
 static int check_storage_class(const char *text, struct err *e)
@@ -361,6 +385,8 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_ENCRYPTION:
     case CONF_KIND_LOCK:
         return set_word(c, key, text, e);
+    case CONF_KIND_PROXY:
+        return set_proxy(member_of(c, key), text, e);
     default:
         return set_string(c, key, text, e);
     }

@@ -14,7 +14,6 @@ struct http_exchange {
     struct http_multi *multi;
     struct http_multi_transfer transfer;
     struct curl_slist *lines;
-    struct http_proxy proxy;
     char *name;
     const char *hint;
     struct secret *body;   /* what is sent */
@@ -41,7 +40,6 @@ static void destroy(struct http_exchange *x)
         secret_wipe(l->data, strlen(l->data));
     curl_slist_free_all(x->lines);
     http_multi_free(x->multi);
-    http_proxy_reset(&x->proxy);
     secret_free(x->body);
     secret_free(x->answer);
     free(x->name);
@@ -195,22 +193,20 @@ static int add_headers(struct http_exchange *x, const struct http_exchange_spec 
     return add_line(x, "Expect:", e);
 }
 
-static int find_proxy(struct http_exchange *x, const struct http_exchange_spec *spec, struct err *e)
+static int check_url(const struct http_exchange *x, const struct http_exchange_spec *spec, struct err *e)
 {
     CURLU *url = curl_url();
     char *host = NULL, *scheme = NULL;
-    int result = -1;
+    int result = 0;
 
     if (!url)
         return no_memory(e);
     if (curl_url_set(url, CURLUPART_URL, spec->url, 0) != CURLUE_OK ||
             curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
             curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: that is no URL", x->name);
+        result = err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: that is no URL", x->name);
     else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
-        (void)err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: a URL begins with https:// or http://", x->name);
-    else
-        result = spec->direct ? 0 : http_proxy_find(&x->proxy, strcmp(scheme, "https") == 0, host, e);
+        result = err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s: a URL begins with https:// or http://", x->name);
     curl_free(host);
     curl_free(scheme);
     curl_url_cleanup(url);
@@ -228,8 +224,7 @@ static bool set_options(struct http_exchange *x, const struct http_exchange_spec
     CURLcode c = curl_easy_setopt(easy, CURLOPT_URL, spec->url);
 
     c |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    c |= curl_easy_setopt(easy, CURLOPT_PROXY, x->proxy.url ? x->proxy.url : "");
-    c |= curl_easy_setopt(easy, CURLOPT_NOPROXY, spec->direct ? "*" : "");
+    c |= http_proxy_use(spec->proxy, easy);
     c |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "etcd-backupd");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -270,7 +265,7 @@ struct http_exchange *http_exchange_start(uv_loop_t *loop, const struct http_exc
     x->on_done = spec->on_done;
     x->transfer.on_done = on_curl_done;
     x->multi = http_multi_new(loop, 1, e);
-    if (!x->multi || find_proxy(x, spec, e) < 0 || add_headers(x, spec, e) < 0)
+    if (!x->multi || check_url(x, spec, e) < 0 || add_headers(x, spec, e) < 0)
         return NULL;
     if (spec->body.len && !(x->body = secret_copy(spec->body.data, spec->body.len, e)))
         return NULL;

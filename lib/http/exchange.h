@@ -15,6 +15,7 @@
 #include "base/err.h"
 
 struct http_exchange_answer;
+struct http_proxy;
 
 enum { HTTP_EXCHANGE_ANSWER_MAX = 64 << 10 };
 
@@ -28,12 +29,12 @@ struct http_exchange_spec {
     const char *name; /* of who is asked, for people: "the metadata service at 169.254.169.254" */
     const struct http_header *headers;
     size_t n_headers;
-    struct bytes body;   /* of PUT and POST, may be empty */
-    bool direct;         /* through no proxy, whatever the environment says */
-    const char *ca_cert; /* path of a PEM file; NULL: the system's CAs */
-    uint64_t connect_ms; /* for the connection with its TLS */
-    uint64_t total_ms;   /* for everything */
-    const char *hint;    /* static; what no answer in time may mean; or NULL */
+    struct bytes body;              /* of PUT and POST, may be empty */
+    const struct http_proxy *proxy; /* or NULL: none; borrowed until the end */
+    const char *ca_cert;            /* path of a PEM file; NULL: the system's CAs */
+    uint64_t connect_ms;            /* for the connection with its TLS */
+    uint64_t total_ms;              /* for everything */
+    const char *hint;               /* static; what no answer in time may mean; or NULL */
     void *ctx;
     /* Once, unless cancelled; never inside http_exchange_start. Exactly one is not NULL; both end with the call, and
      * the exchange is gone when this returns. Any status is an answer. */

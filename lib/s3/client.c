@@ -17,7 +17,6 @@ struct s3_client {
     char *encryption, *kms_key_id, *storage_class; /* of what is put; or NULL */
     struct buf tagging;                            /* with a 0; empty: none */
     struct s3_url_target target;
-    struct http_proxy proxy;
     union race_address good, bad; /* the family 0: not known */
     struct http_multi *multi;
     struct sign_cache *sign;
@@ -34,7 +33,6 @@ static void release(struct s3_client *c)
     http_multi_free(c->multi);
     sign_cache_free(c->sign);
     s3_url_target_reset(&c->target);
-    http_proxy_reset(&c->proxy);
     free(c->bucket);
     free(c->region);
     free(c->ca_cert);
@@ -114,15 +112,16 @@ size_t s3_client_put_headers(const struct s3_client *c, bool upload, struct s3_p
 
 static int copy_conf(struct s3_client *c, const struct s3_conf *conf, struct err *e)
 {
+    const char *proxy = conf->proxy ? conf->proxy->name : NULL;
+
     c->bucket = strdup(conf->bucket);
     c->region = strdup(conf->region && conf->region[0] ? conf->region : "us-east-1");
     c->ca_cert = conf->ca_cert ? strdup(conf->ca_cert) : NULL;
     if (!c->bucket || !c->region || (conf->ca_cert && !c->ca_cert))
         return no_memory(e);
-    if (s3_url_target(&c->target, conf, e) < 0 || http_proxy_find(&c->proxy, c->target.tls, c->target.host, e) < 0)
+    if (s3_url_target(&c->target, conf, e) < 0)
         return -1;
-    if (asprintf(&c->shown, "%s%s%s", c->target.host, c->proxy.name ? " through the proxy " : "",
-                c->proxy.name ? c->proxy.name : "") < 0)
+    if (asprintf(&c->shown, "%s%s%s", c->target.host, proxy ? " through the proxy " : "", proxy ? proxy : "") < 0)
         c->shown = NULL;
     if (!c->shown)
         return no_memory(e);
@@ -214,7 +213,9 @@ const struct s3_url_target *s3_client_target(const struct s3_client *c)
 
 const struct http_proxy *s3_client_proxy(const struct s3_client *c)
 {
-    return &c->proxy;
+    static const struct http_proxy none = {0};
+
+    return c->conf.proxy ? c->conf.proxy : &none;
 }
 
 const char *s3_client_shown(const struct s3_client *c)

@@ -32,12 +32,14 @@ struct s3_credentials {
 };
 
 struct s3_dialect;
+struct http_proxy;
 
 struct s3_conf {
     const char *endpoint; /* "host[:port]" (TLS), "https://host[:port]" or "http://host[:port]"; IPv6 in brackets */
     const char *bucket;
     const char *region;
-    const char *ca_cert; /* path of a PEM file; NULL: the system's CAs; read anew for each connection */
+    const char *ca_cert;            /* path of a PEM file; NULL: the system's CAs; read anew for each connection */
+    const struct http_proxy *proxy; /* or NULL: none; borrowed */
     enum s3_addressing addressing;
     uint64_t connect_timeout_ms;
     uint64_t stall_timeout_ms;  /* without a byte in either direction */

@@ -35,15 +35,13 @@ static int on_opened(void *ctx, curl_socket_t fd, curlsocktype purpose)
 
 void s3_connect_set(struct s3_request *r)
 {
-    const struct http_proxy *proxy = s3_client_proxy(r->client);
-
     (void)curl_easy_setopt(r->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     (void)curl_easy_setopt(r->easy, CURLOPT_OPENSOCKETDATA, r);
     (void)curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_opened);
     /* It is not to wait with the second family until the first has been refused for a while. */
     (void)curl_easy_setopt(r->easy, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 1L);
-    s3_attempt_text(r, CURLOPT_PROXY, proxy->url ? proxy->url : "");
-    s3_attempt_text(r, CURLOPT_NOPROXY, "");
+    if (http_proxy_use(s3_client_proxy(r->client), r->easy) != CURLE_OK)
+        r->lacks_option = true;
 }
 
 bool s3_connect_is_wanted(const struct s3_request *r, CURLcode code)

@@ -20,7 +20,6 @@ struct s3_verdict_place s3_outcome_place(const struct s3_request *r)
             .tls = s3_client_is_tls(r->client),
             .ca_cert = conf->ca_cert,
             .proxy = proxy->name,
-            .proxy_variable = proxy->variable,
     };
 }
 

@@ -295,8 +295,8 @@ bool s3_verdict_curl(const struct s3_verdict_place *at, const struct s3_verdict_
         return false;
     }
     if (f->code == CURLE_COULDNT_RESOLVE_PROXY && at->proxy) {
-        (void)err_set(e, ERR_TRANSIENT, ERR_DOMAIN_CURL, f->code, "cannot resolve the name of the proxy %s (%s)",
-                at->proxy, at->proxy_variable);
+        (void)err_set(e, ERR_TRANSIENT, ERR_DOMAIN_CURL, f->code,
+                "cannot resolve the name of the proxy %s (s3_client.proxy)", at->proxy);
         return true;
     }
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
@@ -315,8 +315,8 @@ void s3_verdict_dial(const struct s3_verdict_place *at, const struct err *why, s
     const CURLcode code = why->kind == ERR_RESOURCE ? CURLE_ABORTED_BY_CALLBACK : CURLE_COULDNT_CONNECT;
 
     if (at->proxy)
-        (void)err_set(e, why->kind, ERR_DOMAIN_CURL, code, "cannot %s to the proxy %s (%s): %s", verb, at->proxy,
-                at->proxy_variable, why->text);
+        (void)err_set(e, why->kind, ERR_DOMAIN_CURL, code, "cannot %s to the proxy %s (s3_client.proxy): %s", verb,
+                at->proxy, why->text);
     else
         (void)err_set(e, why->kind, ERR_DOMAIN_CURL, code, "cannot %s to %s: %s", verb, at->host, why->text);
 }
@@ -328,8 +328,7 @@ bool s3_verdict_proxy(const struct s3_verdict_place *at, int status, struct err 
     const bool is_rule = known.kind == ERR_NOT_FOUND || (known.kind == ERR_AUTH && status != 407);
 
     (void)err_set(e, is_rule ? ERR_CONFIG : known.kind, ERR_DOMAIN_CURL, CURLE_RECV_ERROR,
-            "HTTP %d%s%s from the proxy %s (%s)", status, known.name[0] ? " " : "", known.name, at->proxy,
-            at->proxy_variable);
+            "HTTP %d%s%s from the proxy %s (s3_client.proxy)", status, known.name[0] ? " " : "", known.name, at->proxy);
     return known.again;
 }
 

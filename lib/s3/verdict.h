@@ -15,9 +15,8 @@ struct s3_verdict_place {
     const char *host; /* with the proxy before it, if there is one */
     const char *bucket;
     bool tls;
-    const char *ca_cert;        /* or NULL */
-    const char *proxy;          /* its name without a password, or NULL */
-    const char *proxy_variable; /* of the environment, that names it */
+    const char *ca_cert; /* or NULL */
+    const char *proxy;   /* its name without a password, or NULL */
 };
 
 /* An answer that is not the one wanted, as far as it was seen. */

@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "http/proxy.h"
 #include "s3/object.h"
 #include "s3/remove.h"
 #include "s3/xml.h"
@@ -37,6 +38,7 @@
 enum { COMMANDS_MAX = 4096, WORDS_MAX = 16, LINE_LIMIT = 64 << 10, FILE_LIMIT = 256 << 20, BODY_SHOWN = 64 << 10 };
 
 struct probe {
+    struct http_proxy proxy;
     uv_loop_t loop;
     uv_pipe_t input;
     struct buf line;
@@ -584,9 +586,15 @@ static struct s3_client *make_client(struct probe *p)
             .credentials_ctx = p,
             .credentials = read_credentials,
     };
+    _cleanup_secret_ struct secret *password = NULL;
     struct s3_client *client;
     struct err e = ERR_INIT;
 
+    if (option("proxy_password", NULL))
+        password = secret_copy(option("proxy_password", ""), strlen(option("proxy_password", "")), &e);
+    if (http_proxy_set(&p->proxy, option("proxy", NULL), option("proxy_user", NULL), password, &e) < 0)
+        die(e.text);
+    conf.proxy = &p->proxy;
     for (size_t i = 0; i < ARRAY_LEN(addressings); i++)
         if (strcmp(option("addressing", "auto"), addressings[i]) == 0)
             conf.addressing = (enum s3_addressing)i;
@@ -616,6 +624,7 @@ int main(int argc, char **argv)
             return 2;
     }
     uv_run(&p.loop, UV_RUN_DEFAULT);
+    http_proxy_reset(&p.proxy);
     if (uv_loop_close(&p.loop) < 0)
         die("something is left in the loop");
     buf_reset(&p.line);

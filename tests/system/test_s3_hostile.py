@@ -207,11 +207,12 @@ def test_payload_is_unsigned_over_tls_only(folder, ca):
                            "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7")
 
 
-def test_proxy_of_the_environment():
+def test_proxy():
     with Peer(forever(lambda c, r: c.answer())) as peer:
-        with S3("http://s3.example.com", environment={"http_proxy": peer.url}) as s3:
+        with S3("http://s3.example.com", proxy=peer.url, proxy_user="u", proxy_password="secret") as s3:
             assert s3("head", "key")["event"] == "done"
         assert peer.requests[0].target == "http://s3.example.com/bucket/key"
+        assert peer.requests[0].headers["proxy-authorization"] == "Basic dTpzZWNyZXQ="
 
 
 @pytest.mark.parametrize("status, kind, attempts", [
@@ -227,31 +228,35 @@ def test_refusal_of_a_proxy(status, kind, attempts):
         connection.answer(status, error("NoSuchUpload"), date=date(hours=1))
 
     with Peer(forever(script)) as peer:
-        with S3("https://s3.example.com", attempts=3, environment={"HTTPS_PROXY": peer.url}) as s3:
+        with S3("https://s3.example.com", attempts=3, proxy=peer.url) as s3:
             event = s3("abort", "key", "id")
-            failed(event, kind, f"HTTP {status} {name} from the proxy {peer.url} (HTTPS_PROXY){tried}")
+            failed(event, kind, f"HTTP {status} {name} from the proxy {peer.url} (s3_client.proxy){tried}")
             assert s3("look")["skew"] == 0
         assert len(peer.requests) == attempts
 
 
 def test_dead_proxy():
-    """Is told as the proxy, not as the store; without the password that is in its address."""
+    """Is told as the proxy, not as the store."""
     with socket.socket() as kept:  # nobody else listens there either
         kept.bind(("127.0.0.1", 0))
         port = kept.getsockname()[1]
-        environment = {"HTTPS_PROXY": f"http://u:secret@127.0.0.1:{port}"}
-        with S3("https://s3.example.com", attempts=1, environment=environment) as s3:
+        with S3("https://s3.example.com", attempts=1, proxy=f"http://127.0.0.1:{port}") as s3:
             failed(s3("head", "k"), "transient",
-                   f"cannot connect to the proxy http://127.0.0.1:{port} (HTTPS_PROXY): Connection refused")
+                   f"cannot connect to the proxy http://127.0.0.1:{port} (s3_client.proxy): Connection refused")
     with Peer(forever(lambda c, r: c.answer(404))) as peer:
-        with S3("http://s3.example.com", environment={"http_proxy": peer.url}) as s3:
+        with S3("http://s3.example.com", proxy=peer.url) as s3:
             failed(s3("head", "k"), "not-found", f"HTTP 404 Not Found from s3.example.com through the proxy {peer.url}")
 
 
-def test_no_proxy_for_some():
+def test_no_proxy_of_the_environment():
+    """Whatever it names, and whomever it excepts."""
+    names = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
     with Peer(forever(lambda c, r: c.answer())) as peer:
-        with S3(peer.url, environment={"http_proxy": "http://127.0.0.1:1", "no_proxy": "example.com,127.0.0.0/8"}) as s3:
+        with S3(peer.url, environment=dict.fromkeys(names, "http://127.0.0.1:1")) as s3:
             assert s3("head", "key")["event"] == "done"
+        with S3("http://s3.example.com", proxy=peer.url, environment={"no_proxy": "*", "NO_PROXY": "*"}) as s3:
+            assert s3("head", "key")["event"] == "done"
+        assert len(peer.requests) == 2
 
 
 def test_tunnel_of_a_proxy(ca):
@@ -276,11 +281,13 @@ def test_tunnel_of_a_proxy(ca):
 
     store = forever(lambda c, r: c.answer(404 if "gone" in r.target else 200))
     with Peer(store, (ca("server"), ca.key("server"))) as peer, Peer(proxy) as between:
-        with S3(peer.url, ca=ca("ca"), environment={"HTTPS_PROXY": between.url}) as s3:
+        with S3(peer.url, ca=ca("ca"), proxy=between.url, proxy_user="u", proxy_password="p") as s3:
             assert s3("head", "k")["event"] == "done" and s3("look")["skew"] == 0
             failed(s3("head", "gone"), "not-found",
                    f"HTTP 404 Not Found from 127.0.0.1:{peer.port} through the proxy {between.url}")
         assert [r.method for r in between.requests] == ["CONNECT"] and len(peer.requests) == 2
+        assert between.requests[0].headers["proxy-authorization"] == "Basic dTpw"
+        assert not any("proxy-authorization" in r.headers for r in peer.requests)
 
 
 # Connections

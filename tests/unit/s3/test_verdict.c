@@ -218,7 +218,6 @@ static const struct s3_verdict_place behind = {
         .host = "s3.example.com through the proxy http://p:3128",
         .bucket = "bucket",
         .proxy = "http://p:3128",
-        .proxy_variable = "HTTPS_PROXY",
 };
 
 /* The proxy is what is dead, not the store. */
@@ -235,11 +234,11 @@ static void test_no_connection(void **state)
     assert_int_equal(e.domain, ERR_DOMAIN_CURL);
     assert_int_equal(e.code, CURLE_COULDNT_CONNECT);
     s3_verdict_dial(&behind, &refused, &e);
-    expect_error(&e, ERR_TRANSIENT, "cannot connect to the proxy http://p:3128 (HTTPS_PROXY): Connection refused");
+    expect_error(&e, ERR_TRANSIENT, "cannot connect to the proxy http://p:3128 (s3_client.proxy): Connection refused");
     s3_verdict_dial(&at, &full, &e);
     expect_error(&e, ERR_RESOURCE, "cannot watch a connection to s3.example.com: No space left on device");
     assert_true(s3_verdict_curl(&behind, &unknown, &e));
-    expect_error(&e, ERR_TRANSIENT, "cannot resolve the name of the proxy http://p:3128 (HTTPS_PROXY)");
+    expect_error(&e, ERR_TRANSIENT, "cannot resolve the name of the proxy http://p:3128 (s3_client.proxy)");
 }
 
 static void test_proxy(void **state)
@@ -250,13 +249,13 @@ static void test_proxy(void **state)
         bool again;
         const char *text;
     } rows[] = {
-            {404, ERR_CONFIG, false, "HTTP 404 Not Found from the proxy http://p:3128 (HTTPS_PROXY)"},
-            {403, ERR_CONFIG, false, "HTTP 403 Forbidden from the proxy http://p:3128 (HTTPS_PROXY)"},
-            {401, ERR_CONFIG, false, "HTTP 401 Unauthorized from the proxy http://p:3128 (HTTPS_PROXY)"},
-            {407, ERR_AUTH, false, "HTTP 407 Proxy Authentication Required from the proxy http://p:3128 (HTTPS_PROXY)"},
-            {302, ERR_CONFIG, false, "HTTP 302 from the proxy http://p:3128 (HTTPS_PROXY)"},
-            {502, ERR_TRANSIENT, true, "HTTP 502 Bad Gateway from the proxy http://p:3128 (HTTPS_PROXY)"},
-            {504, ERR_TRANSIENT, true, "HTTP 504 Gateway Timeout from the proxy http://p:3128 (HTTPS_PROXY)"},
+            {404, ERR_CONFIG, false, "HTTP 404 Not Found from the proxy http://p:3128 (s3_client.proxy)"},
+            {403, ERR_CONFIG, false, "HTTP 403 Forbidden from the proxy http://p:3128 (s3_client.proxy)"},
+            {401, ERR_CONFIG, false, "HTTP 401 Unauthorized from the proxy http://p:3128 (s3_client.proxy)"},
+            {407, ERR_AUTH, false, "HTTP 407 Proxy Authentication Required from the proxy http://p:3128 (s3_client.proxy)"},
+            {302, ERR_CONFIG, false, "HTTP 302 from the proxy http://p:3128 (s3_client.proxy)"},
+            {502, ERR_TRANSIENT, true, "HTTP 502 Bad Gateway from the proxy http://p:3128 (s3_client.proxy)"},
+            {504, ERR_TRANSIENT, true, "HTTP 504 Gateway Timeout from the proxy http://p:3128 (s3_client.proxy)"},
     };
 
     (void)state;
