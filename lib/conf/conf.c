@@ -187,6 +187,11 @@ static void warn_of_spool(const struct warner *w)
 {
     const struct conf *c = w->conf;
 
+    if (c->s3.max_bandwidth && (!c->s3.spool_size || !c->snapshot_path || !c->encryption_key_path))
+        warn(w, "s3_client.max_bandwidth",
+                "holds up etcd, too: there is no spool (encryption_key_path, snapshot_path, s3_client.spool_size), so "
+                "etcd keeps its snapshot open as long as the upload takes");
+
     if (c->s3.spool_size && (!c->snapshot_path || !c->encryption_key_path) && c->positions &&
             conf_positions_find(c->positions, "s3_client.spool_size"))
         warn(w, "s3_client.spool_size",

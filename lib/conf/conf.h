@@ -83,6 +83,7 @@ struct conf_s3 {
     unsigned parts_in_flight; /* 1 to 16, default 3 */
     uint64_t spool_size;      /* bytes of sealed data that may wait on disk, beside snapshot_path, for a slow S3;
                                  default 8GiB; 0, or no snapshot_path, or no encryption_key_path: none do */
+    uint64_t max_bandwidth;   /* bytes a second of a dump's upload; 0 (default): no limit */
     enum conf_encryption server_side_encryption; /* by the store, beside ours; default none */
     char *kms_key_id;                            /* or NULL: the account's own */
     char *storage_class;                         /* of dumps; default "STANDARD" */

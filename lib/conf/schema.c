@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define TO(member)  .offset = offsetof(struct conf, member), .width = sizeof(((struct conf *)NULL)->member)
+#define KIB(n)      ((uint64_t)(n) << 10)
 #define MIB(n)      ((uint64_t)(n) << 20)
 #define TIMEOUT_MIN 1
 #define TIMEOUT_MAX (UINT64_C(7) * 24 * 3600 * 1000)
@@ -80,6 +81,8 @@ static const struct conf_schema_key keys[] = {
                 TO(s3.part_size)},
         {"s3_client.parts_in_flight", CONF_KIND_COUNT, .by_default = "3", .min = 1, .max = 16, TO(s3.parts_in_flight)},
         {"s3_client.spool_size", CONF_KIND_SIZE, .by_default = "8GiB", .min = 1, .max = INT64_MAX, TO(s3.spool_size)},
+        {"s3_client.max_bandwidth", CONF_KIND_SIZE, .by_default = "0", .min = KIB(64), .max = INT64_MAX,
+                TO(s3.max_bandwidth)},
         {"s3_client.server_side_encryption", CONF_KIND_ENCRYPTION, .by_default = "none", TO(s3.server_side_encryption)},
         {"s3_client.kms_key_id", CONF_KIND_KMS_KEY, .sample = "alias/etcd-backups", TO(s3.kms_key_id)},
         {"s3_client.storage_class", CONF_KIND_STORAGE_CLASS, .by_default = "STANDARD", TO(s3.storage_class)},

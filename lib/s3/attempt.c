@@ -196,6 +196,7 @@ static void set_method(struct s3_request *r)
     if (r->method == S3_PUT || r->method == S3_POST) {
         (void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->body.len);
+        (void)curl_easy_setopt(easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)r->send_rate);
         (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
         (void)curl_easy_setopt(easy, CURLOPT_READDATA, r);
         (void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);

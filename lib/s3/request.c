@@ -342,6 +342,7 @@ static int copy_spec(struct s3_request *r, const struct s3_request_spec *spec, s
         return -1;
     r->method = spec->method;
     r->body = spec->body;
+    r->send_rate = spec->send_rate;
     r->with_md5 = spec->with_md5;
     r->into = spec->into;
     r->into_len = spec->into_len;

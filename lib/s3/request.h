@@ -73,8 +73,9 @@ struct s3_request_spec {
     size_t n_query;
     const struct s3_param *headers; /* beside those that the request makes itself, all of them signed; copied */
     size_t n_headers;
-    struct bytes body; /* borrowed until done or cancelled: retries send it again */
-    bool with_md5;     /* of the body, whether the store has asked for it or not; of a PUT alone */
+    struct bytes body;  /* borrowed until done or cancelled: retries send it again */
+    uint64_t send_rate; /* bytes a second, on the average, that the body is sent with at most; 0: as fast as it goes */
+    bool with_md5;      /* of the body, whether the store has asked for it or not; of a PUT alone */
 
     /*
      * Where the body of a successful GET goes instead of s3_response.body: exactly `into_len` bytes, borrowed until

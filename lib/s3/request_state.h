@@ -38,6 +38,7 @@ struct s3_request {
     size_t n_headers;
     struct bytes body;
     char payload_hash[65]; /* "" until the first attempt */
+    uint64_t send_rate;
     bool with_md5;
     char md5[BODY_DIGEST_MAX]; /* of the body; "" until the store wants it */
     uint8_t *into;

@@ -23,6 +23,9 @@
  * (Ceph 16 passes it over, others refuse it) overwrites what comes in the moment between the two; and where somebody
  * else's commit comes behind ours, the ETag of the HEAD behind it says so. All are ERR_TRANSIENT: another name will do.
  *
+ * With a `rate` one part after the other is sent, and each at that rate: so it holds at each moment, and not only from
+ * part to part. What comes faster waits as for a slow S3; whoever knows that has no patience to lose.
+ *
  * A lost answer to the commit is settled by a HEAD: the object is there with the right size and the ETag of these parts
  * (or, where the store makes ETags otherwise, a Last-Modified not before the upload began), or it is an error. An
  * access key that may not look (s3:GetObject) is believed what the answer to the commit says.
@@ -40,6 +43,7 @@ struct s3_upload_spec {
     bool at_most;                    /* or fewer, but some: s3_upload_end says how many */
     uint64_t part_size;              /* bytes, 0: chosen */
     unsigned parts_in_flight;        /* >= 1 */
+    uint64_t rate;                   /* bytes a second at most, for which one part at a time is sent; 0: no limit */
     const struct s3_param *metadata; /* names without x-amz-meta-; copied */
     size_t n_metadata;
     bool must_be_new;      /* no object of this name may be there when it is committed */

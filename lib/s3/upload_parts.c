@@ -17,6 +17,7 @@ enum { SPOOL_KEEP_FREE_PERCENT = 5 };
 struct upload_parts {
     struct upload_store *store;
     unsigned in_flight;
+    uint64_t rate;
     uint64_t patience_ms;
     void *ctx;
     void (*on_room)(void *ctx);
@@ -135,6 +136,7 @@ static int send_part(struct upload_parts *p, struct upload_buffer *b, struct err
             .query = (struct s3_param[]){{"partNumber", number}, {"uploadId", p->id}},
             .n_query = 2,
             .body = {b->data, b->len},
+            .send_rate = p->rate,
     };
 
     (void)snprintf(number, sizeof(number), "%" PRIu32, b->number);
@@ -390,7 +392,8 @@ static struct spool *make_spool(const struct upload_parts *p, const struct s3_up
 static int fill_in(struct upload_parts *p, const struct upload_parts_spec *spec, struct err *e)
 {
     p->store = spec->store;
-    p->in_flight = spec->spec->parts_in_flight;
+    p->in_flight = spec->spec->rate ? 1 : spec->spec->parts_in_flight;
+    p->rate = spec->spec->rate;
     p->at_most = spec->spec->at_most;
     p->patience_ms = spec->spec->patience_ms;
     p->ctx = spec->ctx;

@@ -157,7 +157,8 @@ def test_settings(site):
         site.configure({"s3_client": {"object_lock": changes}, "prune": {"max_age": "15d"}, "schedule": {"interval": "1h"}})
         done = site.check_config()
         assert done.status == (2 if words else 0) and (words or "") in done.err, done
-    assert "s3_client.object_lock.retain: is longer than prune.max_age (15d): what is older stays" in done.err
+    words = "s3_client.object_lock.retain: is longer than prune.max_age (15d): what is older stays"
+    assert words in done.err and words in site.ctl("--json", "check").out
     site.configure({"s3_client": {"object_lock": {"retain": "30m"}}})
     assert "is shorter than the time between two backups: for a while none of them is locked" in site.check_config().err
     assert "s3:PutObjectRetention" in site.ctl("check", "--policy").out

@@ -45,7 +45,8 @@ struct s3_upload *dump_object_start(
             .must_be_new = !backup->encrypted, /* else it is the key that takes the name (key_object.h) */
             .spool_dir = dir,
             .spool_limit = conf->s3.spool_size,
-            .patience_ms = S3_PATIENCE_MS,
+            .rate = conf->s3.max_bandwidth,
+            .patience_ms = conf->s3.max_bandwidth ? 0 : S3_PATIENCE_MS, /* that it will be slow is known */
             .outage_ms = S3_OUTAGE_MS,
             .ctx = events->ctx,
             .on_retry = events->on_retry,
