@@ -8,6 +8,7 @@ beside it, since on shared cores the wall clock measures mostly those two.
 import argparse
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -90,6 +91,23 @@ def save_plain(etcd, folder):
     return Measured([*etcdctl(etcd), "snapshot", "save", path], env=dict(servers.ENVIRONMENT, ETCDCTL_API="3"))
 
 
+AWS = "/usr/bin/aws"  # Debian's
+
+
+def save_by_script(site, folder, compressed=False):
+    """What people have without a program for it: etcdctl to a file, openssl to another, aws to the bucket."""
+    ceph, plain, sealed = site.bucket.ceph, folder / "script.db", folder / "script.enc"
+    for path in (plain, sealed):
+        path.unlink(missing_ok=True)
+    save = shlex.join([*map(str, etcdctl(site.etcd)), "snapshot", "save", str(plain)])
+    read = f"zstd -q -3 -T0 -c {plain} |" if compressed else f"<{plain}"
+    upload = f"{AWS} --endpoint-url {site.settings['s3_client']['endpoint']} s3 cp --only-show-errors {sealed} s3://{site.bucket.name}/script"
+    encrypt = f"openssl enc -aes-256-cbc -pbkdf2 -pass pass:secret -out {sealed}"
+    return Measured(["sh", "-ec", f"{save}; {f'{read} {encrypt}' if compressed else f'{encrypt} {read}'}; {upload}; rm {plain} {sealed}"],
+                    env=dict(servers.ENVIRONMENT, ETCDCTL_API="3", AWS_ACCESS_KEY_ID=ceph.access_key, AWS_SECRET_ACCESS_KEY=ceph.secret_key,
+                             AWS_DEFAULT_REGION="us-east-1", AWS_CA_BUNDLE=str(ceph.ca("ca"))))
+
+
 def backup(site, compression="none"):
     site.configure({"compression": compression})
     run = Measured([site.programs.ctl, "-c", site.file, "--json", "backup"], env=site.programs.environment)
@@ -121,6 +139,23 @@ def download(site, url, through=""):
 OPENSSL = f"| openssl enc -d -aes-256-ctr -K {'11' * 32} -iv {'22' * 16}"
 
 
+def look_inside(site, options, size):
+    """Into a plain file, and into the newest backup, beside a restore of that to a file."""
+    snapshot = site.dir / "look.db"
+    site.etcd.snapshot(snapshot)
+    commands = [("`ls --file`", ["ls", "--file", snapshot]), ("`export --file`", ["export", "--file", snapshot]),
+                ("`ls --prefixes 2 --file`", ["ls", "--prefixes", "2", "--file", snapshot]),
+                ("`ls` of the backup", ["-c", site.file, "ls"]), ("`export` of the backup", ["-c", site.file, "export"])]
+    runs = [(restore(site), *(Measured([site.programs.ctl, *command], env=site.programs.environment) for _, command in commands))
+            for _ in range(options.runs)]
+    print(f"\nratios to a restore to a file:\n{HEAD}")
+    restores, *looks = zip(*runs)
+    base = row("`etcd-backupctl restore` (to a file)", restores, size)
+    for (name, _), measured in zip(commands, looks):
+        row(name, measured, size, base)
+    snapshot.unlink()
+
+
 def idle(site):
     """Memory of a daemon that has made a backup and rests, and how often it wakes up in ten seconds."""
     site.start()
@@ -141,31 +176,40 @@ def idle(site):
         site.stop()
 
 
-def row(name, runs, size, base=None):
-    seconds = statistics.median(r.seconds for r in runs)
+HEAD = ("| | time | rate | CPU | a byte | CPU of etcd | of S3 | peak memory | written to disk | time, ratio | CPU, ratio |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|")
+
+
+def row(name, runs, size, base=(None, None)):
+    """Prints it. Returns its seconds, by the clock and of the processor: what others are compared with."""
+    seconds, cpu = (statistics.median(values) for values in ([r.seconds for r in runs], [r.cpu for r in runs]))
     cells = [name, f"{seconds:.2f} s", f"{size / 1e6 / seconds:.0f} MB/s",
-             f"{statistics.median(r.cpu for r in runs):.2f} s",
-             f"{statistics.median(r.cpu for r in runs) / size * 1e9:.2f} ns",
+             f"{cpu:.2f} s", f"{cpu / size * 1e9:.2f} ns",
              *(f"{statistics.median(r.theirs[name] for r in runs):.1f} s" for name in Measured.servers),
              f"{max(r.rss for r in runs) / MIB:.1f} MiB",
              f"{statistics.median(r.written for r in runs) / MIB:.0f} MiB",
-             f"{seconds / base:.2f}" if base else "1.00"]
+             *(f"{own / other:.2f}" if other else "1.00" for own, other in zip((seconds, cpu), base))]
     print("| " + " | ".join(cells) + " |", flush=True)
-    return seconds
+    return seconds, cpu
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=1024, help="MiB of data in etcd")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--etcd", default="3.4", choices=["3.4", "3.5", "3.6", "3.7"])
-    parser.add_argument("--data", default="random", choices=["random", "kubernetes"],
+    parser.add_argument("--size", type=int, default=512, help="MiB of data in etcd; of a cluster's half as much is written")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--etcd", default="3.7", choices=["3.4", "3.5", "3.6", "3.7"])
+    parser.add_argument("--data", default="both", choices=["random", "kubernetes", "both"],
                         help="values that do not compress, or objects as kube-apiserver stores them")
     parser.add_argument("--plain-http", action="store_true", help="no TLS on either side")
     options = parser.parse_args()
+    # The store shares the few cores with all that is measured: no more threads than it can use, and memory stays its own.
+    servers.ENVIRONMENT["TCMALLOC_RELEASE_RATE"] = "0"
     folder = Path(tempfile.mkdtemp(prefix="ebd-bench-"))
     try:
-        measure(options, folder)
+        ca = servers.Ca(folder / "ca")
+        with servers.Ceph(folder / "ceph", ca, rgw=f"rgw_thread_pool_size={2 * os.cpu_count()}") as ceph:
+            for data in ("random", "kubernetes") if options.data == "both" else (options.data,):
+                measure(options, folder, ca, ceph, data)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -188,43 +232,58 @@ def measure_restores(options, site, size, base):
         row(name, measured, size, base)
 
 
-def measure(options, folder):
-    # The store shares the few cores with all that is measured: no more threads than it can use, and memory stays its own.
-    servers.ENVIRONMENT["TCMALLOC_RELEASE_RATE"] = "0"
-    ca = servers.Ca(folder / "ca")
+def measure_backups(options, site, folder, size):
+    """In turns; the last is the one that the restores read. Returns what others are compared with."""
+    has_aws = os.access(AWS, os.X_OK)
+    kinds = {"`etcdctl snapshot save` (plain file)": lambda: save_plain(site.etcd, folder)}
+    if has_aws:
+        kinds["that, `openssl enc`, `aws s3 cp`, as a script"] = lambda: save_by_script(site, folder)
+        kinds["the script with `zstd -3`"] = lambda: save_by_script(site, folder, compressed=True)
+    kinds["`etcd-backupctl backup` with `compression: zstd`"] = lambda: backup(site, "zstd")
+    kinds["`etcd-backupctl backup` (encrypted, in S3)"] = lambda: backup(site)
+    runs = []
+    for _ in range(options.runs + 1):
+        empty(site.bucket.ceph, site.bucket)
+        runs.append([run() for run in kinds.values()])
+    base = (None, None)
+    for name, *measured in zip(kinds, *runs[1:]):  # the first was warming up
+        if "zstd`" in name and "etcd-backupctl" in name:
+            name += f" (stored as {measured[-1].stored / MIB:.0f} MiB, ratio {size / measured[-1].stored:.1f})"
+        told = row(name, measured, size, base)
+        base = base if base[0] else told
+    if not has_aws:
+        print(f"(no {AWS}: the script is left out; apt-get install awscli)")
+    return base
+
+
+def measure(options, folder, ca, ceph, data):
     tls = "none" if options.plain_http else "mutual"
     quota = ("--quota-backend-bytes", str(8 << 30))
-    with servers.Ceph(folder / "ceph", ca, rgw=f"rgw_thread_pool_size={2 * os.cpu_count()}") as ceph, \
-            servers.Etcd(folder / "etcd", ca, version=options.etcd, tls=tls, extra=quota) as etcd:
-        bucket = servers.Bucket(ceph, "bench")
+    folder = folder / data
+    folder.mkdir()
+    with servers.Etcd(folder / "etcd", ca, version=options.etcd, tls=tls, extra=quota) as etcd:
+        bucket = servers.Bucket(ceph, f"bench-{data}")
         site = servers.Site(folder / "site", servers.Programs(), etcd, bucket, https=not options.plain_http)
-        if options.data == "random":
+        if data == "random":
             etcd.fill(options.size * MIB, value_size=64 << 10)
         else:
-            etcd.fill_as_kubernetes(options.size * MIB)
+            etcd.fill_as_kubernetes(options.size * MIB // 2)
         size = etcd.status()["dbSize"]
-        print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB of {options.data} data, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
-              f"{os.cpu_count()} cores, medians of {options.runs}\n")
+        print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB of {data} data, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
+              f"{os.cpu_count()} cores, medians of {options.runs}\n\n{HEAD}", flush=True)
         Measured.servers = {"etcd": etcd.process.pid, "S3": ceph.process.pid}
-        print("| | time | rate | CPU | a byte | CPU of etcd | of S3 | peak memory | written to disk | time, ratio |\n"
-              "|---|---|---|---|---|---|---|---|---|---|", flush=True)
-        plain, ours, compressed = [], [], []
-        for _ in range(options.runs + 1):
-            empty(ceph, bucket)
-            plain.append(save_plain(etcd, folder))
-            compressed.append(backup(site, "zstd"))
-            ours.append(backup(site)) # the last, whose object the restores read
-        del plain[0], ours[0], compressed[0]  # warming up
-        base = row("`etcdctl snapshot save` (plain file)", plain, size)
-        row("`etcd-backupctl backup` (encrypted, in S3)", ours, size, base)
-        row(f"the same with `compression: zstd` (stored as {compressed[-1].stored / MIB:.0f} MiB, ratio "
-            f"{size / compressed[-1].stored:.1f})", compressed, size, base)
-        measure_restores(options, site, size, base)
-        backup(site, "zstd")
-        packed = [restore(site) for _ in range(options.runs)]
-        row("`etcd-backupctl restore` of a compressed backup (to a file)", packed, size, base)
+        base = measure_backups(options, site, folder, size)
+        if data == "random":
+            measure_restores(options, site, size, base)
+        look_inside(site, options, size)
+        if data == "kubernetes":
+            backup(site, "zstd")
+            row("`etcd-backupctl restore` of a compressed backup (to a file)", [restore(site) for _ in range(options.runs)], size)
+        else:
+            print()
+            idle(site)
         print()
-        idle(site)
+        empty(ceph, bucket)
 
 
 if __name__ == "__main__":
