@@ -9,7 +9,7 @@ _etcd_backupctl() {
         --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain'
     local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
     local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check'
-    local ls="$look -l --long --prefixes" get="$look --output --history --binary"
+    local ls="$look -l --long --prefixes" get="$look --output --history --binary --escaped"
     local diff="$look --to --to-rev --live" export="$look --etcdctl"
     local check='-P --policy'
     local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'

@@ -63,6 +63,7 @@ complete -c etcd-backupctl -n '__fish_seen_subcommand_from ls' -l prefixes -x -d
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l output -r -F -d 'the value into a new file'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l history -d 'each change that the backup has'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l binary -d 'also to a terminal that cannot show it'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from get' -l escaped -d 'the key is as ls shows it'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from diff' -l to -r -F -d 'the other one'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from diff' -l live -d 'with etcd as it is now'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from diff' -l to-rev -x -d 'that as it was at this revision'

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,24 +13,28 @@
 #include "ctl/look.h"
 #include "ctl/show.h"
 
-enum { OPT_OUTPUT = 256, OPT_HISTORY, OPT_BINARY };
+enum { OPT_OUTPUT = 256, OPT_HISTORY, OPT_BINARY, OPT_ESCAPED };
 
 const struct option get_options[] = {
         LOOK_OPTIONS,
         {"output", required_argument, NULL, OPT_OUTPUT},
         {"history", no_argument, NULL, OPT_HISTORY},
         {"binary", no_argument, NULL, OPT_BINARY},
+        {"escaped", no_argument, NULL, OPT_ESCAPED},
         {0},
 };
 
-const char get_usage[] = "      --output FILE            the value into a new file, not to standard output\n"
-                         "      --history                not the value: each change of the key that the backup has\n"
-                         "      --binary                 also to a terminal that cannot show it\n" LOOK_USAGE;
+const char get_usage[] =
+        "      --output FILE            the value into a new file, not to standard output\n"
+        "      --history                not the value: each change of the key that the backup has\n"
+        "      --binary                 also to a terminal that cannot show it\n"
+        "      --escaped                the key is as ls shows it: \\\\ for \\, \\x00 for a byte\n" LOOK_USAGE;
 
 static struct {
     struct look look;
     const char *output;
-    bool history, binary;
+    bool history, binary, escaped;
+    struct bytes key; /* without escapes */
 } get = {.look = {LOOK_INIT}};
 
 int get_set(int letter, const char *value)
@@ -45,6 +50,9 @@ int get_set(int letter, const char *value)
         return 0;
     case OPT_BINARY:
         get.binary = true;
+        return 0;
+    case OPT_ESCAPED:
+        get.escaped = true;
         return 0;
     default:
         return look_set(&get.look, letter, value);
@@ -79,7 +87,6 @@ static void put_change(const struct keyspace_change *c)
 
 static int put_history(const struct ctl *ctl, struct database *d)
 {
-    struct bytes key = look_bytes(ctl->argument);
     struct keyspace_change c;
     struct err e = ERR_INIT;
     unsigned n = 0;
@@ -88,7 +95,7 @@ static int put_history(const struct ctl *ctl, struct database *d)
     if (database_prove(d, &e) < 0)
         return look_failed(ctl, &e);
     while ((more = keyspace_changes_next(&d->changes, &c, &e)) > 0) {
-        if (c.revision.main > (uint64_t)d->revision || bolt_key_compare(c.kv.key, key) != 0)
+        if (c.revision.main > (uint64_t)d->revision || bolt_key_compare(c.kv.key, get.key) != 0)
             continue;
         if (n++ == 0 && !ctl->json)
             (void)printf("%12s  %8s  %9s  CHANGE\n", "REVISION", "VERSION", "SIZE");
@@ -184,7 +191,7 @@ static int put_value(const struct ctl *ctl, struct database *d)
     struct keyspace_found found;
     struct err e = ERR_INIT;
 
-    int ret = keyspace_find(&d->changes, look_bytes(ctl->argument), d->revision, &found, &e);
+    int ret = keyspace_find(&d->changes, get.key, d->revision, &found, &e);
 
     if (ret < 0)
         err_prepend(&e, "%s: ", d->name);
@@ -204,15 +211,35 @@ static int put_value(const struct ctl *ctl, struct database *d)
     return look_end(CTL_DONE);
 }
 
+/* What is asked for; NULL with a line printed. The caller frees what it stands in. */
+static char *read_key(const char *argument)
+{
+    char *room = strdup(argument);
+    size_t len = strlen(argument);
+
+    if (!room)
+        show_failure("out of memory");
+    else if (get.escaped && !key_text_read(argument, (uint8_t *)room, &len)) {
+        show_failure("--escaped: behind a backslash stands another, or x and two hexadecimal digits");
+        free(TAKE_PTR(room));
+    }
+    get.key = (struct bytes){.data = (const uint8_t *)room, .len = len};
+    return room;
+}
+
 int get_run(const struct ctl *ctl)
 {
     _cleanup_database_ struct database d = DATABASE_INIT;
+    _cleanup_free_ char *key = NULL;
     int status;
 
     if (get.history && get.output) {
         show_failure("--history and --output: give one of them");
         return CTL_USAGE;
     }
+    key = read_key(ctl->argument);
+    if (!key)
+        return CTL_USAGE;
     status = look_open(&get.look, ctl, &d);
     if (status != CTL_DONE)
         return status;

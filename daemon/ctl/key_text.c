@@ -38,6 +38,32 @@ void key_text_put(FILE *out, struct bytes key)
     }
 }
 
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+bool key_text_read(const char *text, uint8_t *out, size_t *len)
+{
+    for (*len = 0; *text; ++*len) {
+        if (*text != '\\') {
+            out[*len] = (uint8_t)*text++;
+        } else if (text[1] == '\\') {
+            out[*len] = '\\';
+            text += 2;
+        } else if (text[1] == 'x' && digit(text[2]) >= 0 && digit(text[3]) >= 0) {
+            out[*len] = (uint8_t)(digit(text[2]) << 4 | digit(text[3]));
+            text += 4;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
 void key_text_quote(FILE *out, struct bytes bytes)
 {
     (void)fputc('"', out);

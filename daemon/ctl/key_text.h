@@ -11,6 +11,9 @@
 /* For people, on one line: as it is, but `\\` for a backslash and `\x1b` for each byte that is not to be shown. */
 void key_text_put(FILE *out, struct bytes key);
 
+/* The way back. `out` has room for strlen(text) bytes; *len are in it. False: a backslash that begins neither. */
+bool key_text_read(const char *text, uint8_t *out, size_t *len);
+
 /* As a string of Go, in double quotes: printable ASCII, and `\x1b` for all else. */
 void key_text_quote(FILE *out, struct bytes bytes);
 

@@ -87,6 +87,7 @@ def test_version_names_all_that_is_linked(programs, program):
     (["diff", "--to", "yesterday"], 2, "yesterday"),
     (["diff", "--file", "a"], 2, "compare it with what?"),
     (["get", "k", "--history", "--output", "x"], 2, "give one of them"),
+    (["get", "\\x", "--escaped"], 2, "two hexadecimal digits"),
     (["diff", "--live", "--to", "x"], 2, "give one of them"),
     (["ls", "/registry/"], 3, "no etcd-backupd listens on"),
     (["prune", "-a", "-1d"], 2, "'-1d' is less than nothing"),

@@ -86,6 +86,7 @@ def tell_history(etcd, seed):
         if step == 120 and seed % 2:
             compacted = teller.revision - 20
             teller.post("kv/compaction", revision=compacted, physical=True)
+    teller.post("kv/put", key=text(b"\0\\x00"), value=text(b"no argument"))
     teller.post("kv/put", key=text(b"large"), value=text(chosen.randbytes(LARGE)))
     return teller, compacted
 
@@ -102,7 +103,7 @@ def rows(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.fixture(scope="module", params=[("3.4", 1), ("3.5", 2), ("3.6", 3)], ids=lambda param: param[0])
+@pytest.fixture(scope="module", params=[("3.4", 1), ("3.5", 2), ("3.6", 3), ("3.7", 5)], ids=lambda param: param[0])
 def told(request, scratch, ca):
     """An etcd with a history, a snapshot of it, and what was compacted."""
     version, seed = request.param
@@ -152,6 +153,34 @@ def test_one_key(programs, told, folder):
         if revision > 0:
             done = run(programs, "get", "a", "--file", snapshot, "--rev", revision)
             assert done.returncode == 1 and word in done.stderr, done
+
+
+def test_each_key_as_ls_shows_it(programs, told):
+    """Also one with bytes that no argument can hold."""
+    _, teller, snapshot, _ = told
+    shown = run(programs, "ls", "--file", snapshot).stdout.splitlines()
+    live = teller.range()
+    assert len(shown) == len(live) and any(b"\\x00" in name for name in shown) and any(b"\\\\" in name for name in shown)
+    for name, kv in zip(shown, live):
+        done = subprocess.run([programs.ctl, "get", "--escaped", "--file", snapshot, "--", name], env=programs.environment,
+                              check=True, capture_output=True)
+        assert text(done.stdout) == kv["value"], name
+    for name in ("\\", "\\x0", "\\n", "a\\xg0"):
+        done = run(programs, "get", "--escaped", "--file", snapshot, "--", name)
+        assert done.returncode == 2 and b"two hexadecimal digits" in done.stderr, done
+
+
+def test_leases_are_those_of_etcd(programs, told):
+    _, teller, snapshot, _ = told
+    attached = {}
+    for lease in teller.post("lease/leases").get("leases", []):
+        told_of = teller.post("lease/timetolive", ID=lease["ID"], keys=True)
+        attached.update((key, int(lease["ID"])) for key in told_of.get("keys", []))
+    assert attached
+    assert {kv["key"]: kv["lease"] for kv in rows(run(programs, "ls", "--file", snapshot, "--json")) if kv["lease"]} == attached
+    listed = run(programs, "ls", "-l", "--file", snapshot).stdout.splitlines()[1:]
+    assert sorted(line.split()[4].decode() for line in listed if line.split()[4] != b"-") == sorted(
+        f"{lease:016x}" for lease in attached.values())
 
 
 def test_history(programs, new_etcd, folder):
