@@ -30,6 +30,10 @@ struct etcd_member {
         void *ctx;
         void (*done)(void *ctx, const struct etcd_messages_member *info);
     } describe;
+    struct {
+        struct etcd_rpc *rpc;
+        struct etcd_member_hash asked;
+    } hash;
 };
 
 static void on_conn_closed(void *ctx, const struct err *err)
@@ -219,6 +223,26 @@ int etcd_member_describe(struct etcd_member *m, uint64_t id, void *ctx,
     return m->describe.rpc ? 0 : -1;
 }
 
+static void on_hash(void *ctx, struct etcd_rpc_answer *answer, enum etcd_errors_next next, const struct err *err)
+{
+    struct etcd_member *m = ctx;
+
+    (void)next;
+    m->hash.rpc = NULL;
+    m->hash.asked.done(m->hash.asked.ctx, err ? NULL : &answer->hash, err);
+}
+
+int etcd_member_hash(struct etcd_member *m, const struct etcd_member_hash *asked, struct err *e)
+{
+    struct etcd_rpc_spec spec = rpc_spec(m);
+
+    spec.timeout_ms = asked->timeout_ms;
+    spec.done = on_hash;
+    m->hash.asked = *asked;
+    m->hash.rpc = etcd_rpc_hash(&spec, asked->revision, e);
+    return m->hash.rpc ? 0 : -1;
+}
+
 bool etcd_member_has_password(const struct etcd_member *m)
 {
     return etcd_client_conf(m->client)->password != NULL;
@@ -246,6 +270,7 @@ void etcd_member_close(struct etcd_member *m)
     etcd_rpc_cancel(m->status.rpc);
     etcd_rpc_cancel(m->auth.rpc);
     etcd_rpc_cancel(m->describe.rpc);
+    etcd_rpc_cancel(m->hash.rpc);
     h2_conn_close(m->conn);
     secret_free(m->token);
     free(m);

@@ -42,6 +42,15 @@ void etcd_member_authenticate_cancel(struct etcd_member *m);
 int etcd_member_describe(struct etcd_member *m, uint64_t id, void *ctx,
         void (*done)(void *ctx, const struct etcd_messages_member *info), struct err *e);
 
+/* HashKV up to a revision, in `timeout_ms`. */
+struct etcd_member_hash {
+    int64_t revision;
+    uint64_t timeout_ms;
+    void *ctx;
+    void (*done)(void *ctx, const struct etcd_messages_hash *hash, const struct err *err);
+};
+int etcd_member_hash(struct etcd_member *m, const struct etcd_member_hash *asked, struct err *e);
+
 /* Whether there is a user name and a password to authenticate with. */
 bool etcd_member_has_password(const struct etcd_member *m);
 

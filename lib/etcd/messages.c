@@ -218,6 +218,28 @@ int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *
     return 0;
 }
 
+size_t etcd_messages_hash_request(int64_t revision, uint8_t out[ETCD_MESSAGES_HASH_REQUEST_MAX])
+{
+    Etcdserverpb__HashKVRequest m = ETCDSERVERPB__HASH_KVREQUEST__INIT;
+
+    m.revision = revision;
+    return etcdserverpb__hash_kvrequest__pack(&m, out);
+}
+
+int etcd_messages_hash(struct bytes message, struct etcd_messages_hash *out, struct err *e)
+{
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+    Etcdserverpb__HashKVResponse *m =
+            etcdserverpb__hash_kvresponse__unpack(&memory.allocator, message.len, message.data);
+
+    if (!m)
+        return undecodable(&memory, "the answer to HashKV", e);
+    *out = (struct etcd_messages_hash){
+            .hash = m->hash, .compact_revision = m->compact_revision, .hash_revision = m->hash_revision};
+    etcdserverpb__hash_kvresponse__free_unpacked(m, &memory.allocator);
+    return 0;
+}
+
 int etcd_messages_range_request(const struct etcd_messages_range_request *wanted, struct buf *out, struct err *e)
 {
     Etcdserverpb__RangeRequest m = ETCDSERVERPB__RANGE_REQUEST__INIT;

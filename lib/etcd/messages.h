@@ -42,6 +42,20 @@ struct etcd_messages_snapshot {
 /* Errors: ERR_PROTOCOL. */
 int etcd_messages_snapshot(struct bytes message, struct etcd_messages_snapshot *out, struct err *e);
 
+/* HashKVRequest: 12 bytes are enough. Returns its length. */
+enum { ETCD_MESSAGES_HASH_REQUEST_MAX = 12 };
+size_t etcd_messages_hash_request(int64_t revision, uint8_t out[ETCD_MESSAGES_HASH_REQUEST_MAX]);
+
+/* HashKVResponse. */
+struct etcd_messages_hash {
+    uint32_t hash;
+    int64_t compact_revision; /* that it was computed with; -1: none */
+    int64_t hash_revision;    /* up to which; 0: servers before 3.6 do not say it */
+};
+
+/* Errors: ERR_PROTOCOL. */
+int etcd_messages_hash(struct bytes message, struct etcd_messages_hash *out, struct err *e);
+
 /* RangeRequest: names from `first` on, and before `end`; serializable, without values. Appended to `out`. */
 struct etcd_messages_range_request {
     struct bytes first, end;

@@ -32,6 +32,11 @@ static int decode_member(struct etcd_rpc *r, struct bytes message, struct err *e
     return etcd_messages_member(message, r->member_id, &r->answer.member, e);
 }
 
+static int decode_hash(struct etcd_rpc *r, struct bytes message, struct err *e)
+{
+    return etcd_messages_hash(message, &r->answer.hash, e);
+}
+
 static void free_rpc(struct etcd_rpc *r)
 {
     if (!r)
@@ -123,6 +128,18 @@ struct etcd_rpc *etcd_rpc_member(const struct etcd_rpc_spec *spec, uint64_t id, 
 {
     /* An empty request: linearizable is false, and as any false it is left out. */
     const struct kind kind = {.method = "/etcdserverpb.Cluster/MemberList", .decode = decode_member, .member_id = id};
+
+    return start(spec, &kind, e);
+}
+
+struct etcd_rpc *etcd_rpc_hash(const struct etcd_rpc_spec *spec, int64_t revision, struct err *e)
+{
+    uint8_t request[ETCD_MESSAGES_HASH_REQUEST_MAX];
+    const struct kind kind = {
+            .method = "/etcdserverpb.Maintenance/HashKV",
+            .request = {.data = request, .len = etcd_messages_hash_request(revision, request)},
+            .decode = decode_hash,
+    };
 
     return start(spec, &kind, e);
 }

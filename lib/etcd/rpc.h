@@ -15,6 +15,7 @@
 struct etcd_rpc_answer {
     struct etcd_status status;
     struct etcd_messages_member member;
+    struct etcd_messages_hash hash;
     struct secret *token; /* TAKE_PTR it, or it is wiped */
 };
 
@@ -38,6 +39,9 @@ struct etcd_rpc *etcd_rpc_authenticate(
 
 /* Cluster/MemberList, what the member itself knows: name and kind of member `id`. */
 struct etcd_rpc *etcd_rpc_member(const struct etcd_rpc_spec *spec, uint64_t id, struct err *e);
+
+/* Maintenance/HashKV, up to a revision. */
+struct etcd_rpc *etcd_rpc_hash(const struct etcd_rpc_spec *spec, int64_t revision, struct err *e);
 
 /* Never calls back. NULL is fine. */
 void etcd_rpc_cancel(struct etcd_rpc *r);
