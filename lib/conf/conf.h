@@ -41,6 +41,7 @@ struct conf_etcd {
     size_t n_endpoints;
     uint64_t connection_timeout_ms; /* default 1m; connecting and the TLS handshake, for each address */
     uint64_t request_timeout_ms;    /* default 1m; time without progress */
+    bool compare_members;           /* default true; by HashKV, behind each snapshot */
     uint64_t retries;               /* default 10; attempts of a backup after the first, whichever side failed */
     bool use_learner;               /* always false for now: a learner is read only if configured */
     char *ca_cert;                  /* NULL: the system's CAs */

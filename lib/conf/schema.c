@@ -24,6 +24,7 @@ static const struct conf_schema_key keys[] = {
         {"etcd_client.request_timeout", CONF_KIND_DURATION, .by_default = "1m", .min = TIMEOUT_MIN, .max = TIMEOUT_MAX,
                 TO(etcd.request_timeout_ms)},
         {"etcd_client.retries", CONF_KIND_COUNT, .by_default = "10", .min = 0, .max = RETRIES_MAX, TO(etcd.retries)},
+        {"etcd_client.compare_members", CONF_KIND_SWITCH, .by_default = "true", TO(etcd.compare_members)},
         {"etcd_client.auth.ca_cert", CONF_KIND_AUTHORITIES, .sample = "/etc/etcd-backupd/etcd-ca.crt",
                 TO(etcd.ca_cert)},
         {"etcd_client.auth.password_auth", CONF_KIND_ETCD_CREDENTIALS, .sample = "/etc/etcd-backupd/etcd-password.yml",
