@@ -118,6 +118,11 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     entry.storage_version = text(shown->storage_version);
     entry.revision_before = shown->revision_before;
     entry.revision_after = shown->revision_after;
+    entry.revision = shown->revision;
+    entry.compact_revision = shown->compact_revision;
+    entry.revisions = shown->revisions;
+    entry.has_hashkv = shown->hashkv.is_known;
+    entry.hashkv = shown->hashkv.hash;
     entry.verified = facts.verified;
     entry.verified_good = facts.verdict == KNOWN_GOOD;
     entry.key = text(shown->key);

@@ -283,6 +283,19 @@ static void show_structure(const Control__BackupResult *b)
                 b->revisions, b->revision, size_format(b->free, free_size));
 }
 
+static void show_members(const Control__BackupResult *b)
+{
+    if (strcmp(b->members, "equal") == 0)
+        (void)printf("  %" PRIu32 " members have the same contents", b->members_compared);
+    else if (strcmp(b->members, "diverge") == 0)
+        (void)printf("  the members DIVERGE");
+    else
+        (void)printf("  members not compared");
+    if (b->members_why[0])
+        (void)printf(" (%s)", b->members_why);
+    (void)putchar('\n');
+}
+
 void show_backup(const Control__BackupResult *b)
 {
     char size[SIZE_TEXT_MAX], spooled[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX + 16] = "";
@@ -298,6 +311,7 @@ void show_backup(const Control__BackupResult *b)
         (void)printf(", at attempt %" PRIu32, b->attempts);
     (void)putchar('\n');
     show_structure(b);
+    show_members(b);
     if (b->spooled)
         (void)printf("  S3 was slower than etcd: %s waited on disk, sealed\n", size_format(b->spooled, spooled));
 }

@@ -14,6 +14,7 @@
 #include "catalog/name.h"
 #include "core/core.h"
 #include "etcd/choose.h"
+#include "etcd/compare.h"
 #include "keyspace/facts.h"
 #include "seal/key.h"
 
@@ -51,7 +52,8 @@ struct backup_result {
     bool is_stored_damaged;   /* with a failure: it is damaged, as others are, and was stored all the same, marked so */
     enum err_kind not_stored; /* with a failure: it is damaged, was to be stored all the same, and this came in the way;
                                  or 0 */
-    int64_t revision_after;   /* the snapshot lies between member.revision and this; 0 if that could not be asked */
+    struct etcd_compare_result members; /* whether they have the same contents, and HashKV of the snapshot's */
+    int64_t revision_after; /* the snapshot lies between member.revision and this; 0 if that could not be asked */
     char doubt[ETCD_CHOOSE_DOUBT_MAX]; /* what speaks against it, as was noted, or "" */
 };
 

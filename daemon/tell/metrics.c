@@ -46,6 +46,10 @@ static void count_backup(struct metrics_counts *c, const struct backup_result *r
     c->last_size = r->snapshot_size;
     c->last_stored_size = r->stored_size;
     c->last_duration_ms = r->elapsed_ms;
+    if (r->members.verdict == ETCD_COMPARE_NOT) /* says nothing, and takes nothing back */
+        return;
+    c->members_compared = true;
+    c->members_diverge = r->members.verdict == ETCD_COMPARE_DIVERGE;
 }
 
 static void on_backup_ended(struct metrics_counts *c, const struct backup_result *r, const struct err *err)

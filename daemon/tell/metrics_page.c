@@ -62,6 +62,11 @@ static void write_backups(FILE *out, const struct metrics_counts *c)
         sample(out, "backup_last_stored_bytes", "gauge", "Size of the object that it became.", c->last_stored_size);
         sample_ms(out, "backup_last_duration_seconds", "gauge", "Time that the last backup took.", c->last_duration_ms);
     }
+    if (c->members_compared)
+        sample(out, "members_diverge", "gauge",
+                "Whether etcd's members have different contents at one revision, as the last backup saw that could "
+                "compare them.",
+                c->members_diverge);
     sample(out, "prune_deleted_total", "counter", "Backups that were deleted because of their age.", c->pruned);
     sample(out, "prune_failures_total", "counter", "Prunes that failed or refused to begin.", c->prune_failures);
 }

@@ -24,6 +24,8 @@ struct metrics_counts {
     uint64_t last_size;        /* bytes; 0: none yet */
     uint64_t last_stored_size; /* bytes of its object */
     uint64_t last_duration_ms; /* of a success */
+    bool members_compared;     /* by a backup that succeeded; and the last that did so: */
+    bool members_diverge;
 };
 
 struct metrics_facts {

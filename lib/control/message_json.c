@@ -23,6 +23,10 @@ static const struct exception {
     const char *other;
 } exceptions[] = {
         {&control__entry__descriptor, "verified_good", NULL_UNLESS, "verified"},
+        {&control__entry__descriptor, "hashkv", NULL_UNLESS, "has_hashkv"},
+        {&control__entry__descriptor, "has_hashkv", HIDDEN, NULL},
+        {&control__backup_result__descriptor, "hashkv", NULL_UNLESS, "has_hashkv"},
+        {&control__backup_result__descriptor, "has_hashkv", HIDDEN, NULL},
         {&control__verdict__descriptor, "drilled", HIDDEN, NULL},
         {&control__verdict__descriptor, "revision", IF, "drilled"},
         {&control__verdict__descriptor, "keys", IF, "counts_keys"},

@@ -94,11 +94,12 @@ def test_one_that_differs(new_etcd, new_bucket, new_site, folder):
         leader, bad = members[0], members[2]
         site = new_site(of(bad, leader), new_bucket()).start()
         done = site.ctl("backup", "--json", "-q")
-        assert (done.status, done.json["endpoint"], done.json["doubt"]) == (0, bad.endpoint, ""), done
+        assert (done.status, done.json["endpoint"]) == (0, bad.endpoint), done
+        assert "do not have the same contents" in done.json["doubt"], done
 
         find_out(leader, header_of(bad)[0])
         done = site.ctl("backup", "--json", "-q")
-        assert (done.status, done.json["endpoint"], done.json["doubt"]) == (0, leader.endpoint, ""), done
+        assert (done.status, done.json["endpoint"]) == (0, leader.endpoint), done
         check_clean(site, 2)
 
         told = doubted(with_a_hook(new_site(of(bad), new_bucket())),
@@ -112,5 +113,6 @@ def test_nobody_knows_who(new_etcd, bucket, new_site, folder, version, values):
     """Since each differs; and 3.5 does not ask what most of them have."""
     with grown_apart(new_etcd, folder, version, values) as members:
         find_out(members[0], 0)
-        doubted(with_a_hook(new_site(of(*members), bucket)), "^the backup may be damaged: it was taken from .* m[012], "
+        site = new_site(of(*members), bucket, changes={"etcd_client": {"compare_members": False}})  # which sees it, too
+        doubted(with_a_hook(site), "^the backup may be damaged: it was taken from .* m[012], "
                 "and etcd has raised the alarm CORRUPT without knowing for which member$")

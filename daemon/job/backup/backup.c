@@ -1,5 +1,6 @@
 #include "job/backup/backup.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "catalog/name.h"
 #include "core/leftovers.h"
 #include "job/backup/claim.h"
+#include "job/backup/comparison.h"
 #include "job/backup/damage_mark.h"
 #include "job/backup/damaged_end.h"
 #include "job/backup/data_key.h"
@@ -59,6 +61,8 @@ struct backup {
     struct claim *claim; /* of the name, from CLAIMING to the end */
     struct s3_upload *upload;
     struct predecessor *predecessor; /* is being looked at */
+    bool was_asked;                  /* the member, behind the snapshot; or that is left out */
+    struct comparison *comparison;   /* of the members, behind that */
     bool accepts_damaged;
     struct damage_mark *mark;                  /* is being put */
     bool commit_sent;                          /* s3_upload_commit was called */
@@ -172,6 +176,7 @@ static void finish(struct backup *b, const struct err *err)
     s3_upload_free(TAKE_PTR(b->upload));
     data_key_free(TAKE_PTR(b->key));
     predecessor_free(TAKE_PTR(b->predecessor));
+    comparison_free(TAKE_PTR(b->comparison));
     damage_mark_free(TAKE_PTR(b->mark));
     claim_free(TAKE_PTR(b->claim));
     b->result.elapsed_ms = lifecycle_elapsed_ms(&b->life);
@@ -196,6 +201,12 @@ static void tell_doubts(struct backup *b)
         tell_doubt(b, doubt);
     if (etcd_choose_downgrade(&b->result.member, doubt))
         tell_doubt(b, doubt);
+    if (b->result.members.verdict == ETCD_COMPARE_DIVERGE) {
+        (void)snprintf(doubt, sizeof(doubt),
+                "etcd's members do not have the same contents at revision %" PRId64 ": %s; one of them is corrupt",
+                b->result.facts.current, b->result.members.why);
+        tell_doubt(b, doubt);
+    }
     if (b->other_cluster[0])
         tell_doubt(b, b->other_cluster);
 }
@@ -429,6 +440,7 @@ static void advance_abort(struct backup *b)
     if (b->stream)
         b->result.read_ms = stream_read_ms(b->stream);
     etcd_session_close(TAKE_PTR(b->session));
+    comparison_free(TAKE_PTR(b->comparison));
     if (b->upload && !b->aborting) {
         b->aborting = true;
         s3_upload_abort(b->upload);
@@ -545,6 +557,26 @@ static void store_key(struct backup *b)
     }
 }
 
+static void on_compared(void *ctx, const struct etcd_compare_result *members)
+{
+    struct backup *b = ctx;
+
+    b->result.members = *members;
+    comparison_free(TAKE_PTR(b->comparison));
+    store_key(b);
+}
+
+/* The snapshot is whole, and the member was asked once more, or could not be: once. */
+static void compare_members(struct backup *b)
+{
+    const struct comparison_spec spec = {.backup = &b->result, .ctx = b, .on_done = on_compared};
+
+    b->was_asked = true;
+    b->comparison = comparison_start(b->life.core, &spec, b->result.members.why);
+    if (!b->comparison)
+        store_key(b);
+}
+
 static void on_status_after(void *ctx, const struct etcd_status *status, const struct err *err)
 {
     struct backup *b = ctx;
@@ -557,7 +589,7 @@ static void on_status_after(void *ctx, const struct etcd_status *status, const s
         if (!b->result.member.downgrade[0])
             memcpy(b->result.member.downgrade, status->downgrade, sizeof(b->result.member.downgrade));
     }
-    store_key(b);
+    compare_members(b);
 }
 
 /* What etcd sent is what it has, and that is broken. Whether it is stored all the same. */
@@ -596,7 +628,7 @@ static void advance_flush(struct backup *b)
             etcd_session_praise(b->session);
         b->have |= HAVE_VERDICT;
         if (etcd_session_status(b->session, b, on_status_after, &e) < 0)
-            store_key(b);
+            compare_members(b);
         return;
     }
     if (b->have == HAVE_ALL) {
@@ -676,8 +708,8 @@ static void on_session_failed(void *ctx, const struct err *err)
         return;
     }
     /* The snapshot is whole, and the session was only good for one more question: it stays unanswered. */
-    if ((b->have & HAVE_VERDICT) && !(b->have & HAVE_KEY) && !(b->key && data_key_is_there(b->key)))
-        store_key(b);
+    if ((b->have & HAVE_VERDICT) && !b->was_asked)
+        compare_members(b);
 }
 
 /* The backup's name, its own data key, and the stream that uses it. */

@@ -64,6 +64,7 @@ int data_key_store(
             .revision_after = backup->revision_after,
             .facts = &backup->facts,
             .lock = object_lock_now(k->core, k->instant, NULL),
+            .members = &backup->members,
             .ctx = events->ctx,
             .on_retry = events->on_retry,
             .on_stored = events->on_stored,

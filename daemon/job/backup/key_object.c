@@ -21,7 +21,7 @@ struct key_object {
     uint8_t wrapped[KEY_WRAPPED_LEN];
     char revision_before[24], revision_after[24], etcd_version[ETCD_VERSION_MAX], storage_version[ETCD_VERSION_MAX],
             cluster[24], snapshot_size[24];
-    char revision[24], compacted[24], revisions[24], free_bytes[24];
+    char revision[24], compacted[24], revisions[24], free_bytes[24], hash[24], hash_compacted[24];
     struct keyspace_facts facts;
     struct s3_lock lock;
     bool stored; /* by us, for sure */
@@ -158,6 +158,15 @@ static void write_facts(struct key_object *k)
     (void)snprintf(k->free_bytes, sizeof(k->free_bytes), "%" PRIu64, f->free_bytes);
 }
 
+/* As the member says it that the snapshot is of. */
+static void write_hash(struct key_object *k, const struct etcd_compare_result *members)
+{
+    if (!members->has_hash || !k->revision[0])
+        return;
+    (void)snprintf(k->hash, sizeof(k->hash), "%" PRIu32, members->hash);
+    (void)snprintf(k->hash_compacted, sizeof(k->hash_compacted), "%" PRId64, k->facts.compacted);
+}
+
 static int put(struct key_object *k, bool if_none_match, struct err *e)
 {
     const struct s3_param all[] = {
@@ -169,10 +178,13 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             {DUMP_COMPRESSION, k->snapshot_size[0] ? DUMP_COMPRESSION_ZSTD : ""},
             {DUMP_SNAPSHOT_SIZE, k->snapshot_size},
             {DUMP_STRUCTURE, k->facts.structure == BOLT_DAMAGED ? "" : bolt_structure_name(k->facts.structure)},
-            {"etcd-snapshot-revision", k->revision},
-            {"etcd-compact-revision", k->compacted},
-            {"etcd-revisions", k->revisions},
+            {DUMP_REVISION, k->revision},
+            {DUMP_COMPACT, k->compacted},
+            {DUMP_REVISIONS, k->revisions},
             {"free-bytes", k->free_bytes},
+            {DUMP_HASHKV, k->hash},
+            {DUMP_HASHKV_REVISION, k->hash[0] ? k->revision : ""},
+            {DUMP_HASHKV_COMPACT, k->hash_compacted},
     };
     struct s3_param metadata[ARRAY_LEN(all)]; /* without what is not known */
     struct s3_put_spec spec = {
@@ -218,6 +230,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     k->facts = *spec->facts;
     k->lock = spec->lock;
     write_facts(k);
+    write_hash(k, spec->members);
     k->ctx = spec->ctx;
     k->on_retry = spec->on_retry;
     k->on_stored = spec->on_stored;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "etcd/compare.h"
 #include "keyspace/facts.h"
 #include "s3/request.h"
 #include "seal/key.h"
@@ -27,8 +28,9 @@ struct key_object_spec {
     const char *storage_version; /* "": not known */
     int64_t revision_before;     /* 0: unknown */
     int64_t revision_after;
-    const struct keyspace_facts *facts; /* of the database; copied */
-    struct s3_lock lock;                /* or none */
+    const struct keyspace_facts *facts;        /* of the database; copied */
+    struct s3_lock lock;                       /* or none */
+    const struct etcd_compare_result *members; /* read until the start returns */
     void *ctx;
     void (*on_retry)(void *ctx, const struct s3_retry *retry); /* the store is away, and is waited for; or NULL */
     void (*on_stored)(void *ctx, const struct err *err);       /* once, never inside the start */

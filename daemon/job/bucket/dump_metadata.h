@@ -27,6 +27,11 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
  * says alone, since a verification may find otherwise and take it away. */
 #define DUMP_STRUCTURE "structure"
 
+/* Of a sound one, at the key. */
+#define DUMP_REVISION  "etcd-snapshot-revision" /* of its last change */
+#define DUMP_COMPACT   "etcd-compact-revision"  /* not there: never compacted */
+#define DUMP_REVISIONS "etcd-revisions"         /* changes that are kept */
+
 /* HashKV, as the member said that the snapshot is of; at the key, all three or none. */
 #define DUMP_HASHKV          "hashkv"                  /* decimal, as etcdctl prints it */
 #define DUMP_HASHKV_REVISION "hashkv-revision"         /* up to which */

@@ -20,6 +20,8 @@ enum { AT_A_TIME = 8, VERSION_MAX = 32 };
 struct detail {
     char etcd_version[VERSION_MAX], storage_version[VERSION_MAX];
     int64_t revision_before, revision_after;
+    int64_t revision, compact_revision, revisions;
+    struct dump_hashkv hashkv;
     char key[KEY_FINGERPRINT_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
     uint64_t cluster;                /* 0: not known */
@@ -65,6 +67,12 @@ static void take_metadata(struct detail *d, const struct s3_response *res)
     (void)snprintf(d->storage_version, VERSION_MAX, "%s", dump_metadata_text(res, DUMP_STORAGE));
     d->revision_before = parse_revision(dump_metadata_text(res, "etcd-revision"));
     d->revision_after = parse_revision(dump_metadata_text(res, "etcd-revision-after"));
+    d->revision = parse_revision(dump_metadata_text(res, DUMP_REVISION));
+    d->compact_revision = parse_revision(dump_metadata_text(res, DUMP_COMPACT));
+    if (d->revision && !d->compact_revision)
+        d->compact_revision = -1;
+    d->revisions = parse_revision(dump_metadata_text(res, DUMP_REVISIONS));
+    d->hashkv = dump_metadata_hashkv(res);
 }
 
 /* Which of our master keys opens it. A backup that was renamed is one for verify to find. */
@@ -262,6 +270,10 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         out->storage_version = d ? d->storage_version : "";
         out->revision_before = d ? d->revision_before : 0;
         out->revision_after = d ? d->revision_after : 0;
+        out->revision = d ? d->revision : 0;
+        out->compact_revision = d ? d->compact_revision : 0;
+        out->revisions = d ? (uint64_t)d->revisions : 0;
+        out->hashkv = d ? d->hashkv : (struct dump_hashkv){0};
         out->key = d ? d->key : "";
         out->key_is_missing = is_key_missing(out->backup, d);
         if (!catalog_backup_is_orphan(out->backup))

@@ -11,6 +11,7 @@
 
 #include "catalog/list.h"
 #include "core/core.h"
+#include "job/bucket/dump_metadata.h"
 
 struct inventory;
 
@@ -23,6 +24,10 @@ struct inventory_entry {
     const char *storage_version; /* "" if not known; etcd has one since 3.6 */
     int64_t revision_before;     /* the snapshot lies between the two; 0 if not known */
     int64_t revision_after;
+    int64_t revision;         /* of the database's last change, by the key's metadata as the next three; 0: not known */
+    int64_t compact_revision; /* -1: never compacted; 0 if not known */
+    uint64_t revisions;       /* changes that are kept */
+    struct dump_hashkv hashkv;
     const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
     bool key_is_missing; /* by the dump's own metadata where they say it, else by the listing */
 };

@@ -26,6 +26,11 @@ void backup_message_fill(Control__BackupResult *m, const struct backup_result *r
     m->storage_version = text(r->storage_version);
     m->structure = text(bolt_structure_name(r->facts.structure));
     m->structure_why = text(r->facts.why);
+    m->members = text(etcd_compare_verdict_name(r->members.verdict));
+    m->members_compared = r->members.compared;
+    m->members_why = text(r->members.why);
+    m->has_hashkv = r->members.has_hash;
+    m->hashkv = r->members.has_hash ? r->members.hash : 0;
     if (r->facts.structure != BOLT_SOUND || !r->facts.has_keys)
         return;
     m->revision = r->facts.current;

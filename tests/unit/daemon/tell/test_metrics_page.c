@@ -61,6 +61,7 @@ static void test_nothing_is_known(void **state)
     lacks("next_backup");
     lacks("last_size");
     lacks("last_stored");
+    lacks("members_diverge");
     lacks("last_duration");
     lacks("certificate");
     lacks("} 1\netcd_backupd_job_running");
@@ -78,6 +79,8 @@ static void test_values(void **state)
                     .prune_failures = 6,
                     .last_size = 7,
                     .last_stored_size = 3,
+                    .members_compared = true,
+                    .members_diverge = true,
                     .last_duration_ms = 1007},
             .cycle = {.is_known = true, .newest = NOW, .backups = 8, .bytes = 9, .next = NOW + 60},
             .jobs = &jobs,
@@ -95,6 +98,7 @@ static void test_values(void **state)
     lacks("etcd_backupd_backup_failures_total{kind=\"cancelled\"}");
     has_line("etcd_backupd_backup_bytes_total 18446744073709551615");
     has_line("etcd_backupd_backup_attempts_total 4");
+    has_line("etcd_backupd_members_diverge 1");
     has_line("etcd_backupd_etcd_read_transaction_seconds_total 12.034");
     has_line("etcd_backupd_backup_last_size_bytes 7");
     has_line("etcd_backupd_backup_last_stored_bytes 3");

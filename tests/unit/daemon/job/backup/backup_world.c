@@ -70,7 +70,8 @@ struct etcd_client *core_etcd(struct core *c, struct err *e)
 
 static void (*const events[])(void) = {world_on_session, world_on_session_lost, world_on_status, world_on_chunk,
         world_on_chunk, world_on_snapshot_end, world_on_stage, world_on_stage, world_on_room, world_on_upload,
-        world_on_commit, world_on_abort, world_on_key, world_on_mark, world_on_claim, world_on_predecessor};
+        world_on_commit, world_on_abort, world_on_key, world_on_mark, world_on_claim, world_on_predecessor,
+        world_on_comparison};
 
 int world_open(void)
 {
@@ -120,6 +121,7 @@ static void begin(uint64_t seed, bool encrypted, const struct world_odds *odds, 
     memset(&stage, 0, sizeof(stage));
     memset(&claim, 0, sizeof(claim));
     memset(&predecessor, 0, sizeof(predecessor));
+    memset(&comparison, 0, sizeof(comparison));
     memset(&upload, 0, sizeof(upload));
     memset(&key, 0, sizeof(key));
     memset(&mark, 0, sizeof(mark));
@@ -142,8 +144,8 @@ static void check_end(void)
 
     MUST(uv_run(&loop, UV_RUN_DEFAULT) == 0 && !uv_loop_alive(&loop));
     MUST(session.life != ALIVE && snapshot.life != ALIVE && stage.life != ALIVE && upload.life != ALIVE &&
-            key.life != ALIVE && claim.life != ALIVE && predecessor.life != ALIVE && mark.life != ALIVE &&
-            w.core_users == 0);
+            key.life != ALIVE && claim.life != ALIVE && predecessor.life != ALIVE && comparison.life != ALIVE &&
+            mark.life != ALIVE && w.core_users == 0);
     MUST(!claim.may_be_there); /* it is released, whatever came */
     end->visible = upload.taken;
     end->is_damaged = stage.is_damaged;

@@ -110,7 +110,7 @@ static void test_failures(void **state)
     struct seen seen = run_many(200000, &(struct world_odds){.failure = 10});
 
     (void)state;
-    assert_true(seen.succeeded > WORLDS / 10 && seen.failed > WORLDS / 10 && seen.removed > 3);
+    assert_true(seen.succeeded > WORLDS / 10 && seen.failed > WORLDS / 10 && seen.removed > 0);
     assert_true(seen.committed_and_failed > 0 && seen.marked > 0 && seen.refused > 0);
     assert_int_equal(seen.cancelled, 0);
 }

@@ -3,6 +3,7 @@
 struct world_session session;
 struct world_snapshot snapshot;
 struct world_stage stage;
+struct world_comparison comparison;
 
 /* ---- etcd ---- */
 
@@ -170,6 +171,27 @@ void seal_worker_free(struct seal_worker *s)
     stage.life = FREED;
 }
 
+/* ---- the comparison of the members ---- */
+
+struct comparison *comparison_start(struct core *core, const struct comparison_spec *spec, char *why)
+{
+    (void)core;
+    MUST(comparison.life == NONE && stage.verdict_is_good && !key.spec.dump); /* what comes of it goes with the key */
+    if (happens(w.odds.failure)) {
+        why[0] = 'x';
+        return NULL;
+    }
+    comparison = (struct world_comparison){.life = ALIVE, .spec = *spec};
+    return (struct comparison *)(void *)&comparison;
+}
+
+void comparison_free(struct comparison *c)
+{
+    MUST(!c || comparison.life == ALIVE);
+    if (c)
+        comparison.life = FREED;
+}
+
 /* ---- what can happen next ---- */
 
 void world_on_session(void)
@@ -262,4 +284,15 @@ void world_on_stage(void)
         stage.ready(stage.ctx, (struct bytes){0}, &e);
     else
         stage.ready(stage.ctx, out, NULL);
+}
+
+void world_on_comparison(void)
+{
+    struct etcd_compare_result result = {.verdict = (enum etcd_compare_verdict)chance(3)};
+
+    if (comparison.life != ALIVE || comparison.has_told)
+        return;
+    comparison.has_told = true;
+    result.has_hash = result.verdict != ETCD_COMPARE_NOT;
+    comparison.spec.on_done(comparison.spec.ctx, &result);
 }

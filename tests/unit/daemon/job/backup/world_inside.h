@@ -12,6 +12,7 @@
 #include "core/leftovers.h"
 #include "etcd/snapshot.h"
 #include "job/backup/claim.h"
+#include "job/backup/comparison.h"
 #include "job/backup/damage_mark.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
@@ -91,6 +92,13 @@ struct world_claim {
 };
 extern struct world_claim claim;
 
+struct world_comparison {
+    enum life life;
+    struct comparison_spec spec;
+    bool has_told;
+};
+extern struct world_comparison comparison;
+
 struct world_predecessor {
     enum life life;
     struct predecessor_spec spec;
@@ -131,6 +139,7 @@ extern struct world_key key;
 void world_on_session(void);
 void world_on_session_lost(void);
 void world_on_predecessor(void);
+void world_on_comparison(void);
 void world_on_status(void);
 void world_on_chunk(void);
 void world_on_snapshot_end(void);

@@ -1,0 +1,182 @@
+"""Whether etcd's members have the same contents: each is asked for HashKV at the snapshot's revision, behind each backup."""
+
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+
+from etcd_peer import STATUS, Etcd, member, message, pieces, stream, unary
+from faults import Scripted, check_clean, log
+from servers import wait_for
+from test_corrupt import grown_apart, of
+from test_faults_etcd import doubted, with_a_hook
+from test_service import Page
+from unpacking import tool_of
+
+HASHKV = "/etcdserverpb.Maintenance/HashKV"
+NEVER = 2**64 - 1  # compact revision -1
+
+
+def hash_by_etcd(etcd, revision):
+    """What each member says, by etcdctl."""
+    told = json.loads(etcd.ctl("endpoint", "hashkv", "--rev", revision, "-w", "json"))
+    return {one["HashKV"]["hash"] for one in told}
+
+
+def a_backup(site):
+    done = site.ctl("backup", "--json", "-q")
+    assert done.status == 0, done
+    return done.json
+
+
+@pytest.mark.parametrize("version, auth", [("3.4", "none"), ("3.5", "password"), ("3.6", "none"), ("3.7", "password")])
+def test_equal(new_etcd, bucket, new_site, version, auth):
+    """All members, before and after a compaction; the number is etcd's own, lies beside the backup, and a drill proves it."""
+    etcd = new_etcd(version=version, members=3, tls="server" if auth == "password" else "none", auth=auth)
+    site = new_site(etcd, bucket)
+    page = Page(site)
+    site.start()
+    for n in range(20):
+        etcd.ctl("put", f"key{n % 7}", f"value{n}")
+    made = [a_backup(site)]
+    etcd.ctl("compact", 12)
+    etcd.ctl("del", "key3")
+    made.append(a_backup(site))
+    for one in made:
+        assert (one["members"], one["members_compared"], one["members_why"], one["doubt"]) == ("equal", 3, "", ""), one
+    assert [one["compact_revision"] for one in made] == [-1, 12]
+    assert hash_by_etcd(etcd, made[1]["revision"]) == {made[1]["hashkv"]}
+    kept = bucket.metadata(made[1]["name"].replace(".dump", ".key"))
+    assert (kept["hashkv"], kept["hashkv-revision"], kept["hashkv-compact-revision"]) == (
+        str(made[1]["hashkv"]), str(made[1]["revision"]), "12"), kept
+    listed = {one["name"]: one for one in map(json.loads, site.ctl("list", "--json").out.splitlines())}
+    for one in made:
+        assert {key: listed[one["name"]][key] for key in ("hashkv", "revision", "compact_revision", "revisions")} == {
+            key: one[key] for key in ("hashkv", "revision", "compact_revision", "revisions")}
+    assert site.ctl("status", "--json").json["last_success"]["hashkv"] == made[1]["hashkv"]
+    assert page.values()["members_diverge"] == 0
+    drilled = [json.loads(line) for line in site.ctl("verify", "--all", "--drill", "-e", tool_of(etcd), "--json").out.splitlines()]
+    assert [one["contents"] for one in drilled[:-1]] == ["proven"] * 2, drilled
+    check_clean(site, 2)
+
+
+def test_one_member_has_other_contents(new_etcd, bucket, new_site, folder):
+    """It is told everywhere, and is no refusal."""
+    with grown_apart(new_etcd, folder, "3.5", ["good", "good", "bad"]) as members:
+        site = new_site(of(*members), bucket)
+        page = Page(site)
+        told = doubted(with_a_hook(site), r"^etcd's members do not have the same contents at revision 6: "
+                       r"(.*HashKV \d+ \(compact revision -1\)(; )?){3}; one of them is corrupt$",
+                       *(re.escape(one.endpoint) for one in members))
+        assert (told["members"], told["members_compared"]) == ("diverge", 3), told
+        assert page.values()["members_diverge"] == 1
+        site.stop()
+        # Where the other one cannot be asked, that is said, and is no alarm; what was seen before stays.
+        site.configure({"etcd_client": {"endpoints": [members[0].endpoint]}})
+        site.start()
+        told = a_backup(site)
+        assert (told["members"], told["members_why"], told["doubt"]) == (
+            "not compared", "there is no other member to compare it with", ""), told
+        assert "members_diverge" not in page.values()
+
+
+@pytest.fixture(scope="module")
+def database(shared_etcd, scratch):
+    """A real one, without its SHA-256, and its revision."""
+    etcd = shared_etcd(version="3.5")
+    path = etcd.snapshot(scratch / "members.db")
+    return path.read_bytes()[:-32], etcd.describe(path)[1]
+
+
+def answer(number, compact=NEVER, revision=0):
+    return unary(message(f1=message(f1=9), f2=number, f3=compact, f4=revision))
+
+
+def refusal(code, text):
+    return lambda call: call.trailers_only(code, text)
+
+
+def late(call, seen=[]):  # pylint: disable=dangerous-default-value
+    """Has not come that far when it is asked first."""
+    seen.append(call)
+    if len(seen) < 3:
+        call.trailers_only(11, "etcdserver: mvcc: required revision is a future revision")
+    else:
+        answer(7)(call)
+
+
+OTHER = {  # how another member answers: (what is replaced, what the backup says, and why)
+    "equal": ({HASHKV: answer(7)}, "equal", ""),
+    "late": ({HASHKV: late}, "equal", ""),
+    "diverge": ({HASHKV: answer(8)}, "diverge", "OWN: HashKV 7 .*; OTHER: HashKV 8 "),
+    "compacted since": ({HASHKV: answer(8, compact=5)}, "not compared",
+                        "OWN: no other member answers with its compact revision -1; OTHER: no other .* revision 5"),
+    "compacted": ({HASHKV: refusal(11, "etcdserver: mvcc: required revision has been compacted")}, "not compared",
+                  "OTHER: .*required revision has been compacted"),
+    "denied": ({HASHKV: refusal(7, "etcdserver: permission denied")}, "not compared", "OTHER: permission denied: the user needs"),
+    "unknown": ({HASHKV: refusal(12, "unknown service")}, "not compared", "OTHER: .*unknown service"),
+    "another revision": ({HASHKV: answer(8, revision=1)}, "not compared", "OTHER: it has answered for another revision"),
+    "nonsense": ({HASHKV: unary(b"\xff\xff\xff")}, "not compared", "OTHER: .*HashKV cannot be decoded"),
+    "learner": ({HASHKV: answer(8), STATUS: unary(member(me=3, learner=1))}, "not compared", "OTHER: it is a learner"),
+    "stranger": ({HASHKV: answer(8), STATUS: unary(member(me=3, cluster=8))}, "not compared", "OTHER: it is of another cluster"),
+    "the same": ({HASHKV: answer(8), STATUS: unary(member(me=2, leader=1))}, "not compared",
+                 "there is no other member to compare it with"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_what_another_member_says(new_site, bucket, database, case):
+    """What cannot be compared is no alarm, and the hash of the snapshot's own member is recorded all the same."""
+    snapshot, revision = database
+    replaced, verdict, why = OTHER[case]
+    own_answers = {STATUS: unary(member(me=2, leader=1)), HASHKV: answer(7, revision=revision)}
+    with Etcd(stream(*pieces(snapshot)), own_answers) as own, Etcd(None, replaced) as other:
+        if case == "the same":  # whichever is read from
+            other.handlers["/etcdserverpb.Maintenance/Snapshot"] = stream(*pieces(snapshot))
+            other.handlers[HASHKV] = answer(7)
+        site = new_site(Scripted(own), bucket)
+        site.configure({"etcd_client": {"endpoints": [own.endpoint, other.endpoint]}})
+        told = a_backup(site.start())
+        assert (told["members"], told["members_compared"], told["hashkv"], told["attempts"]) == (
+            verdict, 2 if verdict != "not compared" else 0, 7, 1), told
+        expected = why.replace("OWN", re.escape(own.endpoint)).replace("OTHER", re.escape(other.endpoint))
+        assert re.match(expected or "$", told["members_why"]), told
+        warned = [text for level, text in log(site) if level == "warning" and "same contents" in text]
+        assert len(warned) == (verdict == "diverge"), warned
+        check_clean(site, 1)
+
+
+def test_a_member_is_down(new_etcd, bucket, new_site):
+    """The others are compared, and it is said who was not asked."""
+    etcd = new_etcd(version="3.5", members=3)
+    etcd.ctl("put", "a", "b")
+    site = new_site(etcd, bucket).start()
+    etcd.kill("n3")
+    told = a_backup(site)
+    assert (told["members"], told["members_compared"], told["doubt"]) == ("equal", 2, ""), told
+    assert re.fullmatch(rf"{re.escape(etcd.endpoints[2].removeprefix('http://'))}.*", told["members_why"].removeprefix("http://")), told
+
+
+def test_it_is_not_wanted(new_site, bucket, database):
+    with Etcd(stream(*pieces(database[0])), {HASHKV: answer(7)}) as peer:
+        site = new_site(Scripted(peer), bucket)
+        site.configure({"etcd_client": {"compare_members": False}})
+        told = a_backup(site.start())
+        assert (told["members"], told["members_why"], told["hashkv"]) == (
+            "not compared", "etcd_client.compare_members is false", None), told
+        assert not [call for call in peer.calls if call.method == HASHKV]
+        assert "hashkv" not in bucket.metadata(told["name"].replace(".dump", ".key"))
+
+
+def test_a_cancellation_does_not_wait(new_site, bucket, database):
+    """For a member that computes for ever."""
+    with Etcd(stream(*pieces(database[0])), {HASHKV: lambda call: call.headers()}) as peer:
+        site = new_site(Scripted(peer), bucket).start()
+        with subprocess.Popen([site.programs.ctl, "-s", site.socket, "backup"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, env=site.programs.environment) as command:
+            wait_for(lambda: [call for call in peer.calls if call.method == HASHKV], what="the question")
+            command.send_signal(signal.SIGINT)
+            assert b"cancelled" in command.communicate()[1]
+        assert not site.bucket.dumps()
