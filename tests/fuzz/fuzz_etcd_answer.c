@@ -96,6 +96,15 @@ static void check_range(struct bytes message)
     FUZZ_CHECK(k.bytes <= message.len);
 }
 
+static void check_hash(struct bytes message)
+{
+    struct etcd_messages_hash hash;
+    struct err e = ERR_INIT;
+
+    if (etcd_messages_hash(message, &hash, &e) < 0)
+        check_refusal(&e);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     const struct bytes message = {.data = data, .len = len};
@@ -104,5 +113,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_member(message);
     check_token(message);
     check_range(message);
+    check_hash(message);
     return 0;
 }

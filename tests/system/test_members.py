@@ -148,6 +148,17 @@ def test_what_another_member_says(new_site, bucket, database, case):
         check_clean(site, 1)
 
 
+def test_what_was_compacted_is_not_recorded(new_site, bucket, database):
+    """All have compacted behind the snapshot: they can be compared, but what they say is not the snapshot's."""
+    replaced = {HASHKV: answer(7, compact=5)}
+    with Etcd(stream(*pieces(database[0])), {STATUS: unary(member(me=2, leader=1)), **replaced}) as own, Etcd(None, replaced) as other:
+        site = new_site(Scripted(own), bucket)
+        site.configure({"etcd_client": {"endpoints": [own.endpoint, other.endpoint]}})
+        told = a_backup(site.start())
+        assert (told["members"], told["members_compared"], told["hashkv"]) == ("equal", 2, None), told
+        assert "hashkv" not in bucket.metadata(told["name"].replace(".dump", ".key"))
+
+
 def test_a_member_is_down(new_etcd, bucket, new_site):
     """The others are compared, and it is said who was not asked."""
     etcd = new_etcd(version="3.5", members=3)

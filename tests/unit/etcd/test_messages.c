@@ -318,6 +318,33 @@ static int decode_all(const struct secret *password, struct err *e)
     return 0;
 }
 
+static void a_hash_is_read(void **state)
+{
+    struct etcd_messages_hash h = {.hash = 1};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    expect_success(etcd_messages_hash(BYTES("\x0a\x02\x18\x09\x10\xff\xff\xff\xff\x0f"
+                                            "\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x20\x07"),
+                           &h, &e) == 0,
+            &e);
+    assert_true(h.hash == UINT32_MAX && h.compact_revision == -1 && h.hash_revision == 7);
+    expect_success(etcd_messages_hash(BYTES(""), &h, &e) == 0, &e);
+    assert_true(h.hash == 0 && h.compact_revision == 0 && h.hash_revision == 0);
+    assert_int_equal(etcd_messages_hash(BYTES("\x10\xff"), &h, &e), -1);
+    expect_error(&e, ERR_PROTOCOL, "the answer to HashKV cannot be decoded");
+}
+
+static void a_hash_is_asked_for(void **state)
+{
+    uint8_t out[ETCD_MESSAGES_HASH_REQUEST_MAX];
+
+    (void)state;
+    assert_int_equal(etcd_messages_hash_request(300, out), 3);
+    assert_memory_equal(out, "\x08\xac\x02", 3);
+    assert_true(etcd_messages_hash_request(INT64_MIN, out) <= sizeof(out));
+}
+
 static void each_allocation_may_fail(void **state)
 {
     struct err e = ERR_INIT;
@@ -354,6 +381,8 @@ int main(void)
             cmocka_unit_test(a_member_is_found_by_its_number),
             cmocka_unit_test(a_piece_of_a_snapshot_is_read),
             cmocka_unit_test(keys_are_read),
+            cmocka_unit_test(a_hash_is_read),
+            cmocka_unit_test(a_hash_is_asked_for),
             cmocka_unit_test(keys_are_asked_for),
             cmocka_unit_test(each_allocation_may_fail),
     };
