@@ -164,7 +164,7 @@ static int set_proxy(struct s3_keys *k, struct err *e)
     _cleanup_(cleanup_credentials_free) struct credentials *file = NULL;
     const struct conf_credentials *got = NULL;
 
-    if (s3->proxy_auth &&
+    if (s3->proxy && s3->proxy_auth &&
             (!(file = credentials_new(s3->proxy_auth, CONF_CREDENTIALS_ETCD, e)) || !(got = credentials_get(file, e))))
         return -1;
     return http_proxy_set(&k->proxy, s3->proxy, got ? got->id : NULL, got ? got->secret : NULL, e);

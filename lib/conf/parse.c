@@ -132,9 +132,9 @@ static int check_proxy(const struct conf *c, struct err *e)
 {
     if (!c->s3.proxy_auth)
         return 0;
-    if (!c->s3.proxy)
+    if (!c->s3.proxy && !is_there(c, "s3_client.proxy"))
         return refuse_key(c, "s3_client.proxy_auth", "needs proxy beside it", e);
-    if (strncmp(c->s3.proxy, "socks", strlen("socks")) == 0)
+    if (c->s3.proxy && strncmp(c->s3.proxy, "socks", strlen("socks")) == 0)
         return refuse_key(c, "s3_client.proxy_auth", "is for proxies of HTTP alone", e);
     return 0;
 }

@@ -160,7 +160,7 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_ENDPOINT:
         return "endpoint";
     case CONF_KIND_PROXY:
-        return "URL";
+        return "proxy";
     case CONF_KIND_BUCKET:
     case CONF_KIND_PREFIX:
     case CONF_KIND_REGION:

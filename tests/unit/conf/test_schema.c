@@ -155,7 +155,7 @@ static void defaults_are_what_is_said(void **state)
             continue;
         expect_success(conf_value_set(&with, &keys[i], keys[i].by_default, &e) == 0, &e);
         if (keys[i].width == sizeof(char *) && keys[i].kind != CONF_KIND_DURATION && keys[i].kind != CONF_KIND_SIZE &&
-                keys[i].kind != CONF_KIND_COUNT)
+                keys[i].kind != CONF_KIND_COUNT && *(char *const *)(const void *)b)
             assert_string_equal(*(char *const *)(const void *)a, *(char *const *)(const void *)b);
         else
             assert_memory_equal(a, b, keys[i].width);
