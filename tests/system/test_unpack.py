@@ -95,6 +95,7 @@ def test_defaults(backed_up, folder):
     site = backed_up(start=False)
     bin = folder / "bin"
     bin.mkdir()
+    (bin / "setpriv").symlink_to(shutil.which("setpriv"))  # by which the client is started
     spy = tool(folder, site.etcd, f"""echo "$@" >'{folder}/told'; exec "$real" "$@" """)
     paths = f"{bin}:/bin:/usr/bin" if not os.path.exists("/usr/bin/etcdutl") else str(bin)
     site.programs.environment, saved = dict(site.programs.environment, PATH=paths), site.programs.environment
