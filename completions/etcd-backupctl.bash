@@ -6,9 +6,9 @@ _etcd_backupctl() {
     local common='-s --socket -c --config --json -q --quiet -h --help -V --version'
     local restore='-t --backup-timestamp -d --data-dir -e --etcdutl-path -n --name -l --initial-cluster
         -a --initial-advertise-peer-urls -o --initial-cluster-token --wal-dir --bump-revision --mark-compacted --owner
-        --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain'
-    local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain'
-    local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check'
+        --dry-run -u --use-etcdutl --output --allow-renamed --skip-hash-check --allow-plain --identity --data-key --allow-unvouched'
+    local verify='-t --backup-timestamp --all --drill -e --etcdutl-path --allow-renamed --allow-plain --identity --allow-unvouched'
+    local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check --identity --allow-unvouched'
     local ls="$look -l --long --prefixes" get="$look --output --history --binary --escaped"
     local diff="$look --to --to-rev --live" export="$look --etcdctl"
     local check='-P --policy'

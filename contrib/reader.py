@@ -5,12 +5,15 @@ A reader of its own: written from the description of the format and from libsodi
 etcd-backupd's code; what is compressed it gives to zstd(1). It shows that a backup can be read without the program that
 wrote it. It is strict: whatever does not follow the format is refused, with the name of the rule that it breaks.
 
-usage: reader.py --key MASTER_KEY_FILE --timestamp TIMESTAMP DUMP [KEY] [-o FILE] [--no-trailer] [--renamed]
+usage: reader.py [--key MASTER_KEY_FILE] [--identity FILE] --timestamp TIMESTAMP DUMP [KEY] [-o FILE] [--no-trailer]
+                 [--renamed] [--unvouched]
 """
 
 import argparse
+import base64
 import datetime
 import hashlib
+import hmac
 import os
 import re
 import struct
@@ -18,7 +21,9 @@ import subprocess
 import sys
 import threading
 
+from nacl.bindings import crypto_aead_chacha20poly1305_ietf_decrypt as age_decrypt
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as aead_decrypt
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
 CHUNK = 1 << 20
@@ -85,6 +90,114 @@ def unwrap(master_key, wrapped, timestamp, renamed=False):
     if ours and not renamed and binding(master_key, nonce[4:12], canonical_timestamp(timestamp)) != nonce[12:]:
         raise FormatError(f"key: belongs to a backup of another time than {timestamp}")
     return data_key
+
+
+AGE = b"age-encryption.org/v1\n"
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def bech32_checksum(name, values):
+    """The six values behind those (BIP 173)."""
+    state = 1
+    for value in [ord(c) >> 5 for c in name] + [0] + [ord(c) & 31 for c in name] + values + [0] * 6:
+        top = state >> 25
+        state = (state & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            state ^= generator if top >> bit & 1 else 0
+    return [(state ^ 1) >> 5 * (5 - i) & 31 for i in range(6)]
+
+
+def bech32_decode(name, text):
+    """The 32 bytes of age1... or AGE-SECRET-KEY-1..."""
+    lower = text.lower()
+    if not lower.startswith(name + "1") or len(text) != len(name) + 59 or text not in (lower, text.upper()):
+        raise FormatError(f"not an {name}1... of age")
+    values = [BECH32.find(c) for c in lower[len(name) + 1:]]
+    bits = sum(value << 5 * (51 - i) for i, value in enumerate(values[:52]))
+    if -1 in values or bech32_checksum(name, values[:-6]) != values[-6:] or bits & 15:
+        raise FormatError(f"not an {name}1... of age: mistyped")
+    return (bits >> 4).to_bytes(32, "big")
+
+
+def parse_identities(text):
+    """The secret keys in a file of age-keygen's."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [bech32_decode("age-secret-key-", line) for line in lines]
+
+
+def hkdf(key, salt, info):
+    """HKDF with SHA-256, one block."""
+    return hmac.new(hmac.new(salt, key, "sha256").digest(), info + b"\x01", "sha256").digest()
+
+
+def base64_decode(text):
+    data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    if base64.b64encode(data).rstrip(b"=") != text:
+        raise FormatError("sealed key: Base64 that is not canonical")
+    return data
+
+
+def parse_age(sealed):
+    """A file of age: [(its arguments, its body, as it stands)], the header as its MAC covers it, the MAC, the payload."""
+    header = re.match(rb"age-encryption\.org/v1\n((?:-> [!-~]+(?: [!-~]+)*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+)"
+                      rb"--- ([A-Za-z0-9+/]{43})\n", sealed)
+    if not header:
+        raise FormatError("sealed key: not a file of age")
+    stanzas = []
+    for whole in re.findall(rb"-> .*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n", header[1]):
+        first, _, body = whole[3:].partition(b"\n")
+        stanzas.append((first.split(b" "), base64_decode(body.replace(b"\n", b"")), whole))
+    return stanzas, sealed[:header.end(1)] + b"---", base64_decode(header[2]), sealed[header.end():]
+
+
+def find_file_key(stanzas, identities):
+    """The key that a stanza X25519 wraps for one of the identities."""
+    for arguments, body, _ in stanzas:
+        if arguments[0] != b"X25519":
+            continue
+        if len(arguments) != 2 or len(body) != 32:
+            raise FormatError("sealed key: a stanza X25519 that cannot be one")
+        share = base64_decode(arguments[1])
+        for identity in identities:
+            try:
+                shared = crypto_scalarmult(identity, share)
+            except Exception:
+                raise FormatError("sealed key: a share of low order") from None
+            key = hkdf(shared, share + crypto_scalarmult_base(identity), b"age-encryption.org/v1/X25519")
+            try:
+                return age_decrypt(body, None, bytes(12), key)
+            except CryptoError:
+                pass
+    raise FormatError("sealed key: no identity opens it")
+
+
+def is_vouched(master_key, stanzas, payload, timestamp):
+    """Whether the holder of that master key has made it, for a backup of that time."""
+    vouches = [(arguments, body) for arguments, body, _ in stanzas if arguments[0] == b"etcd-backupd-1"]
+    others = b"".join(whole for arguments, _, whole in stanzas if arguments[0] != b"etcd-backupd-1")
+    key = kdf_derive(master_key, 4, b"etcdbkey")
+    right = hashlib.blake2b(timestamp.encode() + others + b"---" + payload, digest_size=32, key=key).digest()
+    return vouches == [([b"etcd-backupd-1", timestamp.encode()], right)]
+
+
+def unseal(identities, sealed, timestamp, master_key=None, renamed=False):
+    """The data key in a .key object that is sealed. master_key: that has to vouch for it; None: nobody has to."""
+    stanzas, header, mac, payload = parse_age(sealed)
+    time = canonical_timestamp(timestamp)
+    if master_key and not is_vouched(master_key, stanzas, payload, time):
+        raise FormatError("sealed key: the master key does not vouch for it")
+    file_key = find_file_key(stanzas, identities)
+    if hmac.new(hkdf(file_key, b"", b"header"), header, "sha256").digest() != mac:
+        raise FormatError("sealed key: its header was changed")
+    try:
+        plain = age_decrypt(payload[16:], None, bytes(11) + b"\x01", hkdf(file_key, payload[:16], b"payload"))
+    except CryptoError:
+        raise FormatError("sealed key: its payload does not authenticate") from None
+    if len(plain) != KEY_SIZE + 20:
+        raise FormatError(f"sealed key: holds {len(plain)} bytes")
+    if not renamed and plain[KEY_SIZE:] != time.encode():
+        raise FormatError(f"sealed key: belongs to a backup of another time than {timestamp}")
+    return plain[:KEY_SIZE]
 
 
 class Unsealed:
@@ -234,14 +347,19 @@ class Trailer:
             raise FormatError("snapshot: does not end in the SHA-256 of what precedes it")
 
 
-def read_backup(master_key, timestamp, dump, size, wrapped, write, trailer=True, renamed=False):
+def read_backup(master_key, timestamp, dump, size, wrapped, write, trailer=True, renamed=False, identities=None):
     """Reads one backup from the stream `dump` of `size` bytes, and hands the plaintext to write() piece by piece.
 
-    wrapped: the .key object, or None for a backup that is not encrypted. An exception tells that what was written so
+    wrapped: the .key object, or None for a backup that is not encrypted. One that is sealed is opened by `identities`, and
+    master_key, which may be None then, vouches. An exception tells that what was written so
     far is worth nothing. Returns whether the object proved its end by itself.
     """
     if wrapped is None:
         pieces = (read_exactly(dump, min(CHUNK, size - offset)) for offset in range(0, size, CHUNK))
+    elif wrapped.startswith(AGE):
+        pieces = Unsealed(unseal(identities or [], wrapped, timestamp, master_key, renamed), dump, size)
+    elif not master_key:
+        raise FormatError("key: wrapped by a master key, and none is given")
     else:
         pieces = Unsealed(unwrap(master_key, wrapped, timestamp, renamed), dump, size)
     digest = Trailer()
@@ -269,7 +387,9 @@ def read_backup(master_key, timestamp, dump, size, wrapped, write, trailer=True,
 
 def main():
     parser = argparse.ArgumentParser(prog="reader.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--key", required=True, help="file with the master key")
+    parser.add_argument("--key", help="file with the master key; of a sealed backup, that vouches for it")
+    parser.add_argument("--identity", help="file with identities of age, for a sealed backup")
+    parser.add_argument("--unvouched", action="store_true", help="allow a sealed backup that nobody vouches for")
     parser.add_argument("--timestamp", required=True, help="of the backup's name")
     parser.add_argument("-o", "--output", default="/dev/stdout", help="where the snapshot goes (standard output)")
     parser.add_argument("--no-trailer", action="store_true", help="do not insist on etcd's SHA-256 at the end")
@@ -278,15 +398,22 @@ def main():
     parser.add_argument("wrapped", nargs="?", metavar="key", help="left out: the backup is not encrypted")
     arguments = parser.parse_args()
     try:
-        with open(arguments.key, "rb") as file:
-            master_key = parse_master_key(file.read())
+        master_key = identities = None
+        if arguments.key and not arguments.unvouched:
+            with open(arguments.key, "rb") as file:
+                master_key = parse_master_key(file.read())
+        if arguments.identity:
+            with open(arguments.identity, encoding="utf-8") as file:
+                identities = parse_identities(file.read())
+        if not arguments.key and not arguments.unvouched:
+            raise FormatError("--key is missing: of a sealed backup it vouches; --unvouched does without")
         wrapped = None
         if arguments.wrapped:
             with open(arguments.wrapped, "rb") as file:
                 wrapped = file.read()
         with open(arguments.dump, "rb") as dump, open(arguments.output, "wb") as out:
             read_backup(master_key, arguments.timestamp, dump, os.fstat(dump.fileno()).st_size, wrapped, out.write,
-                        trailer=not arguments.no_trailer, renamed=arguments.renamed)
+                        trailer=not arguments.no_trailer, renamed=arguments.renamed, identities=identities)
     except (FormatError, OSError) as problem:
         if arguments.output != "/dev/stdout" and os.path.isfile(arguments.output):
             os.unlink(arguments.output)

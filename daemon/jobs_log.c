@@ -20,7 +20,9 @@ void jobs_log_output(const char *job, const char *line)
 
 void jobs_log_verdict(const struct verdict *v)
 {
-    if (v->err)
+    if (v->is_vouched)
+        log_info("verify: %s is vouched for, not opened", v->name);
+    else if (v->err)
         log_error("verify: %s", v->err->text);
     else
         log_info("verify: %s is good%s", v->name,
@@ -86,7 +88,11 @@ static void log_restore(const struct restore_result *r)
 
 static void log_verify(const struct verify_result *r)
 {
-    log_info("verify done: %u good, in %.1f s%s%s", r->good, (double)r->elapsed_ms / 1000,
+    char vouched[48] = "";
+
+    if (r->vouched)
+        (void)snprintf(vouched, sizeof(vouched), ", %u vouched for, not opened", r->vouched);
+    log_info("verify done: %u good%s, in %.1f s%s%s", r->good, vouched, (double)r->elapsed_ms / 1000,
             r->tool ? ", unpacked by " : "", r->tool ? r->tool : "");
 }
 

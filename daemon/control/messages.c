@@ -126,6 +126,8 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     entry.verified = facts.verified;
     entry.verified_good = facts.verdict == KNOWN_GOOD;
     entry.key = text(shown->key);
+    entry.sealed = shown->sealed_to[0] != '\0';
+    entry.sealed_to = text(shown->sealed_to);
     reply.body_case = CONTROL__REPLY__BODY_ENTRY;
     reply.entry = &entry;
     return append(out, &reply, e);
@@ -186,6 +188,7 @@ int message_verdict(struct buf *out, const struct verdict *v, struct err *e)
     verdict.encrypted = v->encrypted;
     verdict.elapsed_ms = v->elapsed_ms;
     verdict.unknown = v->is_unknown;
+    verdict.vouched = v->is_vouched;
     fill_contents(&verdict, v);
     reply.body_case = CONTROL__REPLY__BODY_VERDICT;
     reply.verdict = &verdict;
@@ -262,6 +265,7 @@ static void fill_verify(Control__VerifyResult *m, const struct verify_result *r)
 {
     m->good = r->good;
     m->bad = r->bad;
+    m->vouched = r->vouched;
     m->elapsed_ms = r->elapsed_ms;
     m->tool = text(r->tool);
     m->left_out = text(r->left_out);
@@ -502,7 +506,7 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
     status.started = started;
     status.config = conf->file;
     status.bucket = text(core_bucket_url(core));
-    status.encrypting = conf->encryption_key_path != NULL;
+    status.encrypting = conf_encrypts(conf);
     status.key = fingerprint;
     if (keyring_current_fingerprint(conf, fingerprint, &trouble) < 0)
         status.key_trouble = trouble.text;
@@ -511,6 +515,8 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
                 text(cycle->key_trouble.kind == ERR_NONE && cycle->needs_previous
                                 ? "some backups are opened by a key of previous_key_paths alone: rotate-key is not done"
                                 : cycle->key_trouble.text);
+    status.recipients = conf->encryption_recipients;
+    status.n_recipients = conf->n_encryption_recipients;
     status.endpoints = conf->etcd.endpoints;
     status.n_endpoints = conf->etcd.n_endpoints;
     status.next_backup = cycle->next;

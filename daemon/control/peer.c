@@ -328,10 +328,13 @@ static int start_restore(struct peer *p, const Control__Restore *m, const struct
 
     if (requests_restore(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
-    if (has_to_wait(p, JOBS_RESTORE))
+    if (has_to_wait(p, JOBS_RESTORE)) {
+        brought_keys_clear(&request.brought); /* it is taken from the message again */
         return 0;
+    }
     p->is_for_us = true;
     p->watching = jobs_start_restore(p->spec.jobs, &request, sink, e) == 0;
+    brought_keys_clear(&request.brought);
     return p->watching ? 0 : -1;
 }
 
@@ -341,10 +344,13 @@ static int start_verify(struct peer *p, const Control__Verify *m, const struct j
 
     if (requests_verify(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
-    if (has_to_wait(p, JOBS_VERIFY))
+    if (has_to_wait(p, JOBS_VERIFY)) {
+        brought_keys_clear(&request.brought); /* it is taken from the message again */
         return 0;
+    }
     p->is_for_us = true;
     p->watching = jobs_start_verify(p->spec.jobs, &request, sink, e) == 0;
+    brought_keys_clear(&request.brought);
     return p->watching ? 0 : -1;
 }
 
@@ -391,10 +397,13 @@ static int start_look(struct peer *p, const Control__Look *m, const struct job_s
 
     if (requests_look(m, core_conf(p->spec.core), p->spec.is_trusted, &request, e) < 0)
         return -1;
-    if (has_to_wait(p, JOBS_LOOK))
+    if (has_to_wait(p, JOBS_LOOK)) {
+        brought_keys_clear(&request.brought); /* it is taken from the message again */
         return 0;
+    }
     p->is_for_us = true;
     p->watching = jobs_start_look(p->spec.jobs, &request, sink, e) == 0;
+    brought_keys_clear(&request.brought);
     return p->watching ? 0 : -1;
 }
 

@@ -64,6 +64,29 @@ static int check_object(const char *object, const struct conf *conf, struct err 
             conf->s3.objects_prefix);
 }
 
+static int take_secret(const ProtobufCBinaryData *data, struct secret **out, struct err *e)
+{
+    if (data->len)
+        *out = secret_copy(data->data, data->len, e);
+    return data->len && !*out ? -1 : 0;
+}
+
+static int take_brought(const Control__Brought *m, struct brought_keys *out, struct err *e)
+{
+    enum { ONE = 32 };
+
+    *out = (struct brought_keys){.allow_unvouched = m && m->allow_unvouched};
+    if (!m)
+        return 0;
+    if (m->identities.len % ONE)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "the identities have %zu bytes, which are not %d each",
+                m->identities.len, ONE);
+    if (take_secret(&m->identities, &out->identities, e) == 0 && take_secret(&m->data_key, &out->data_key, e) == 0)
+        return 0;
+    brought_keys_clear(out);
+    return -1;
+}
+
 int requests_restore(
         const Control__Restore *m, const struct conf *conf, bool is_trusted, struct restore_request *out, struct err *e)
 {
@@ -78,7 +101,9 @@ int requests_restore(
     if (check_object(m->object, conf, e) < 0 || check_absolute(m->output, e) < 0 ||
             (!is_trusted && check_trust(m, conf->snapshot_path, e) < 0))
         return -1;
-    return m->unpack ? take_unpack(out, m->unpack, e) : 0;
+    if (m->unpack && take_unpack(out, m->unpack, e) < 0)
+        return -1;
+    return take_brought(m->brought, &out->brought, e);
 }
 
 int requests_verify(
@@ -97,7 +122,7 @@ int requests_verify(
     if (out->tool && !is_trusted)
         return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
                 "only root and the daemon's own user may choose the program; leave out --etcdutl-path");
-    return 0;
+    return take_brought(m->brought, &out->brought, e);
 }
 
 int requests_look(
@@ -111,7 +136,7 @@ int requests_look(
     };
     if (!is_trusted)
         return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "only root and the daemon's own user may look inside a backup");
-    return check_object(m->object, conf, e);
+    return check_object(m->object, conf, e) < 0 ? -1 : take_brought(m->brought, &out->brought, e);
 }
 
 int requests_prune(

@@ -36,7 +36,7 @@ enum known_verdict {
 
 enum known_key {
     KNOWN_KEY_UNSEEN,
-    KNOWN_KEY_OPENS,
+    KNOWN_KEY_OPENS,     /* or it is sealed, and one vouches for it */
     KNOWN_KEY_OPENS_NOT, /* with any master key that is configured */
     KNOWN_KEY_MISSING,   /* it was listed, and was not there when it was asked for */
 };

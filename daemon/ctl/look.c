@@ -13,6 +13,8 @@
 
 int look_set(struct look *l, int letter, const char *value)
 {
+    if (brought_set(letter, value))
+        return 0;
     switch (letter) {
     case 't':
         return word_backup(value, &l->backup);
@@ -110,9 +112,13 @@ static int open_backup(const struct look *l, const struct ctl *ctl, struct datab
             .on_done = on_done,
     };
     Control__Look body = CONTROL__LOOK__INIT;
+    Control__Brought brought = CONTROL__BROUGHT__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
     int status;
 
+    status = brought_read(ctl, &brought, &body.brought);
+    if (status != CTL_DONE)
+        return status;
     body.latest = !l->backup.is_given;
     body.instant = l->backup.instant;
     body.object = (char *)(uintptr_t)l->backup.name; /* protobuf-c's strings are not const */

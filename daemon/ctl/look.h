@@ -11,6 +11,7 @@
 
 #include <getopt.h>
 
+#include "ctl/brought.h"
 #include "ctl/ctl.h"
 #include "ctl/database.h"
 #include "ctl/words.h"
@@ -35,7 +36,7 @@ enum { LOOK_FILE = 512, LOOK_REVISION, LOOK_ALLOW_RENAMED, LOOK_ALLOW_PLAIN, LOO
 #define LOOK_OPTIONS                                                                                                   \
     {"backup-timestamp", required_argument, NULL, 't'}, {"file", required_argument, NULL, LOOK_FILE},                  \
             {"rev", required_argument, NULL, LOOK_REVISION}, {"allow-renamed", no_argument, NULL, LOOK_ALLOW_RENAMED}, \
-            {"allow-plain", no_argument, NULL, LOOK_ALLOW_PLAIN},                                                      \
+            {"allow-plain", no_argument, NULL, LOOK_ALLOW_PLAIN}, BROUGHT_OPTIONS,                                     \
     {                                                                                                                  \
         "skip-hash-check", no_argument, NULL, LOOK_SKIP_HASH_CHECK                                                     \
     }
@@ -45,7 +46,7 @@ enum { LOOK_FILE = 512, LOOK_REVISION, LOOK_ALLOW_RENAMED, LOOK_ALLOW_PLAIN, LOO
     "      --rev N                  as it was at this revision; default: the last one\n"                               \
     "      --allow-renamed          accept a backup whose objects were renamed\n"                                      \
     "      --allow-plain            accept one that is not encrypted, though the master key is configured\n"           \
-    "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n"
+    "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n" BROUGHT_USAGE
 
 /* Takes one of these options: 0, or -1 with a line printed. */
 int look_set(struct look *l, int letter, const char *value);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/peer_urls.h"
 #include "ctl/ask.h"
+#include "ctl/brought.h"
 #include "ctl/show.h"
 #include "ctl/words.h"
 
@@ -40,6 +41,8 @@ const struct option restore_options[] = {
         {"allow-renamed", no_argument, NULL, OPT_ALLOW_RENAMED},
         {"skip-hash-check", no_argument, NULL, OPT_SKIP_HASH_CHECK},
         {"allow-plain", no_argument, NULL, OPT_ALLOW_PLAIN},
+        {"data-key", required_argument, NULL, OPT_DATA_KEY},
+        BROUGHT_OPTIONS,
         {0},
 };
 
@@ -66,7 +69,9 @@ const char restore_usage[] =
         "                               when it is unpacked: this says on which disk there is room for it\n"
         "      --allow-renamed          accept a backup whose objects were renamed\n"
         "      --skip-hash-check        accept a snapshot without etcd's SHA-256 at its end\n"
-        "      --allow-plain            accept one that is not encrypted, though the master key is configured\n";
+        "      --allow-plain            accept one that is not encrypted, though the master key is configured\n"
+        "      --data-key FILE          what age -d makes of a sealed backup's key, for identities that age's plugins\n"
+        "                               have; -: standard input\n" BROUGHT_USAGE;
 
 /* What etcdutl is told when an option is left out: the Go tool's defaults, which are also etcd's own. */
 static struct {
@@ -153,6 +158,8 @@ int restore_set(int letter, const char *value)
     const char **text = text_of(letter);
     bool *flag = flag_of(letter);
 
+    if (brought_set(letter, value))
+        return 0;
     restore.has_cluster = restore.has_cluster || letter == 'l';
     if (text)
         return set_text(letter, text, value);
@@ -239,7 +246,9 @@ int restore_run(const struct ctl *ctl)
     _cleanup_free_ char *tool = restore.tool ? word_program(restore.tool) : NULL;
     Control__Unpack unpack = CONTROL__UNPACK__INIT;
     Control__Restore body = CONTROL__RESTORE__INIT;
+    Control__Brought brought = CONTROL__BROUGHT__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
+    int status;
 
     if (check_usage() < 0 || check_output() < 0 || (restore.use_etcdutl && check_members(ctl) < 0))
         return CTL_USAGE;
@@ -256,6 +265,9 @@ int restore_run(const struct ctl *ctl)
     }
     if (output)
         body.output = output;
+    status = brought_read(ctl, &brought, &body.brought);
+    if (status != CTL_DONE)
+        return status;
     body.latest = !restore.backup.is_given;
     body.instant = restore.backup.instant;
     body.object = (char *)(uintptr_t)restore.backup.name;

@@ -75,7 +75,7 @@ void rows_entry(const Control__Entry *e, int64_t now)
 {
     char instant[TIMESTAMP_TEXT_MAX] = "-", when[AGE_TEXT_MAX] = "-", size[SIZE_TEXT_MAX],
          snapshot[SIZE_TEXT_MAX] = "-";
-    char verified[DURATION_TEXT_MAX + 16], range[48], key[10];
+    char verified[DURATION_TEXT_MAX + 16], range[48], key[80];
     bool is_whole;
 
     if (e->instant) {
@@ -84,10 +84,16 @@ void rows_entry(const Control__Entry *e, int64_t now)
     }
     if (e->snapshot_size)
         (void)size_format(e->snapshot_size, snapshot);
-    (void)snprintf(key, sizeof(key), "%.9s", e->key[0] ? e->key : "-");
+    if (e->sealed)
+        (void)snprintf(key, sizeof(key), "%s", e->sealed_to);
+    else
+        (void)snprintf(key, sizeof(key), "%.9s", e->key[0] ? e->key : "-");
     is_whole = table_row(stdout, entry_columns, ARRAY_LEN(entry_columns),
-            (const char *const[]){instant, when, size_format(e->size, size), snapshot, e->encrypted ? "yes" : "no", key,
-                    e->state, verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
+            (const char *const[]){instant, when, size_format(e->size, size), snapshot,
+                    e->sealed      ? "SEALED"
+                    : e->encrypted ? "yes"
+                                   : "no",
+                    key, e->state, verification(e, now, verified), e->etcd_version[0] ? e->etcd_version : "-",
                     e->storage_version[0] ? e->storage_version : "-",
                     revisions(e->revision_before, e->revision_after, range), e->name},
             width_of_terminal());
@@ -133,6 +139,7 @@ void rows_verdict(FILE *table, const Control__Verdict *v)
     (void)snprintf(time, sizeof(time), "%.1f s", (double)v->elapsed_ms / 1000);
     (void)table_row(table, verdict_columns, ARRAY_LEN(verdict_columns),
             (const char *const[]){v->good      ? "good"
+                                  : v->vouched ? "vouched"
                                   : v->unknown ? "UNKNOWN"
                                                : "BAD",
                     instant, size, v->encrypted ? "yes" : "no", time, revision, holds,

@@ -137,13 +137,22 @@ void show_verdict(const Control__Verdict *v)
     if (v->good)
         (void)fprintf(stderr, "%s: good%s%s%s\n", v->name, words_of_contents(v), v->contents_why[0] ? ": " : "",
                 v->contents_why);
+    else if (v->vouched)
+        (void)fprintf(stderr, "%s: vouched, not opened\n", v->name);
     else
         (void)fprintf(stderr, "%s: %s\n", v->unknown ? "NOT VERIFIED" : "BAD", v->text);
 }
 
 void show_verify(const Control__VerifyResult *v)
 {
-    (void)fprintf(stderr, "%" PRIu32 " verified, all good, in %.1f s%s%s\n", v->good, (double)v->elapsed_ms / 1000,
+    char good[64], vouched[64] = "";
+
+    (void)snprintf(good, sizeof(good), "%" PRIu32 " verified, all good", v->good);
+    if (v->vouched)
+        (void)snprintf(vouched, sizeof(vouched), "%s%" PRIu32 " vouched, not opened: --identity FILE verifies",
+                v->good ? "; " : "", v->vouched);
+    (void)fprintf(stderr, "%s%s, in %.1f s%s%s\n", v->good || !v->vouched ? good : "", vouched,
+            (double)v->elapsed_ms / 1000,
             v->tool[0]       ? "; unpacked by "
             : v->left_out[0] ? "; not unpacked"
                              : "",
@@ -422,8 +431,14 @@ void show_status(const Control__StatusResult *s, int64_t now)
     if (s->bucket_trouble[0])
         (void)printf("              could not be looked at: %s\n", s->bucket_trouble);
     show_credentials(s, now);
-    (void)printf("encryption    %s%s%s\n", s->encrypting ? "on" : "OFF: backups are stored as they are",
-            s->key[0] ? ", master key " : "", s->key);
+    (void)printf("encryption    %s%s%s%s\n", s->encrypting ? "on" : "OFF: backups are stored as they are",
+            s->n_recipients ? ", sealed to people" : "",
+            !s->key[0]        ? ""
+            : s->n_recipients ? ", vouched for by master key "
+                              : ", master key ",
+            s->key);
+    for (size_t i = 0; i < s->n_recipients; i++)
+        (void)printf("%-13s %s\n", i ? "" : "sealed to", s->recipients[i]);
     if (s->key_trouble[0])
         (void)printf("              %s\n", s->key_trouble);
     if (s->running)

@@ -278,14 +278,29 @@ static int check_daemon(const struct session *s, struct err *e)
         return 0;
     if (!s->ctl->config && geteuid() == 0 && stat(s->ctl->socket, &st) == 0 && st.st_uid == daemon.uid)
         return 0;
-    return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0,
-            "what listens on %s runs as user %u: the master keys are not sent there", s->ctl->socket,
-            (unsigned)daemon.uid);
+    return err_set(e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "what listens on %s runs as user %u: no keys are sent there",
+            s->ctl->socket, (unsigned)daemon.uid);
+}
+
+static bool brings_secrets(const Control__Request *request)
+{
+    switch (request->body_case) {
+    case CONTROL__REQUEST__BODY_ROTATE_KEY:
+        return true;
+    case CONTROL__REQUEST__BODY_RESTORE:
+        return request->restore->brought;
+    case CONTROL__REQUEST__BODY_VERIFY:
+        return request->verify->brought;
+    case CONTROL__REQUEST__BODY_LOOK:
+        return request->look->brought;
+    default:
+        return false;
+    }
 }
 
 static int converse(struct session *s, const Control__Request *request, struct err *e)
 {
-    bool is_secret = request->body_case == CONTROL__REQUEST__BODY_ROTATE_KEY, is_sent = false;
+    bool is_secret = brings_secrets(request), is_sent = false;
     sigset_t waiting;
     int asked_to_cancel = 0, n;
 

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "ctl/ask.h"
+#include "ctl/brought.h"
 #include "ctl/show.h"
 #include "ctl/words.h"
 
@@ -17,6 +18,7 @@ const struct option verify_options[] = {
         {"etcdutl-path", required_argument, NULL, 'e'},
         {"allow-renamed", no_argument, NULL, OPT_ALLOW_RENAMED},
         {"allow-plain", no_argument, NULL, OPT_ALLOW_PLAIN},
+        BROUGHT_OPTIONS,
         {0},
 };
 
@@ -28,7 +30,8 @@ const char verify_usage[] =
         "                               if there is one, into a scratch directory beside snapshot_path\n"
         "  -e, --etcdutl-path FILE      etcdutl, or etcdctl of 3.4; default: etcdutl in PATH, else etcdctl\n"
         "      --allow-renamed          accept a backup whose objects were renamed\n"
-        "      --allow-plain            accept one that is not encrypted, though the master key is configured\n";
+        "      --allow-plain            accept one that is not encrypted, though the master key is "
+        "configured\n" BROUGHT_USAGE;
 
 static struct {
     bool all, drill, allow_renamed, allow_plain;
@@ -38,6 +41,8 @@ static struct {
 
 int verify_set(int letter, const char *value)
 {
+    if (brought_set(letter, value))
+        return 0;
     switch (letter) {
     case 't':
         return word_backup(value, &verify.backup);
@@ -65,7 +70,9 @@ int verify_run(const struct ctl *ctl)
 {
     _cleanup_free_ char *tool = verify.tool ? word_program(verify.tool) : NULL;
     Control__Verify body = CONTROL__VERIFY__INIT;
+    Control__Brought brought = CONTROL__BROUGHT__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
+    int status;
 
     if (verify.all && verify.backup.is_given) {
         show_failure("--all and --backup-timestamp: give one of them");
@@ -77,6 +84,9 @@ int verify_run(const struct ctl *ctl)
     }
     if (verify.tool && !tool)
         return CTL_FAILED;
+    status = brought_read(ctl, &brought, &body.brought);
+    if (status != CTL_DONE)
+        return status;
     body.all = verify.all;
     body.latest = !verify.all && !verify.backup.is_given;
     body.instant = verify.backup.instant;

@@ -109,6 +109,7 @@ struct verdict {
     int64_t instant;
     const struct err *err;  /* why it is not good; NULL: it is */
     bool is_unknown;        /* nobody knows: it could not be looked at, for a reason that is not its own */
+    bool is_vouched;        /* then: which is that it is sealed; it is vouched for, and nothing of it is missing */
     uint64_t snapshot_size; /* bytes; 0 when that did not come out */
     uint64_t elapsed_ms;
     bool encrypted;
@@ -122,6 +123,7 @@ struct verdict {
 /* All that was to be verified has been looked at. */
 struct verify_result {
     unsigned good, bad;
+    unsigned vouched; /* sealed, and not opened: all that can be seen of them is good */
     uint64_t elapsed_ms;
     const char *tool;     /* that unpacked, or NULL; valid during `done`, as is: */
     const char *left_out; /* why a drill has unpacked nothing, or NULL */

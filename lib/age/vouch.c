@@ -1,6 +1,7 @@
 #include "age/vouch.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/secret.h"
@@ -48,6 +49,16 @@ enum age_vouch_state age_vouch_find(const struct age_file *f)
                            !age_stanza_argument(s, 2, &more) && age_stanza_body(s, vouch, sizeof(vouch))
                    ? AGE_VOUCH_ONE
                    : AGE_VOUCH_MALFORMED;
+}
+
+char *age_vouch_time(const struct age_file *f, char out[TIMESTAMP_TEXT_MAX])
+{
+    struct bytes said = {0};
+
+    if (age_vouch_find(f) == AGE_VOUCH_ONE)
+        (void)age_stanza_argument(find(f), 1, &said);
+    (void)snprintf(out, TIMESTAMP_TEXT_MAX, "%.*s", (int)said.len, said.len ? (const char *)said.data : "");
+    return out;
 }
 
 bool age_vouch_is_by(

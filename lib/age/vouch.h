@@ -36,6 +36,9 @@ enum age_vouch_state {
 };
 enum age_vouch_state age_vouch_find(const struct age_file *f);
 
+/* The time that it says; of a file that has one. Writes into `out` and returns it. */
+char *age_vouch_time(const struct age_file *f, char out[TIMESTAMP_TEXT_MAX]);
+
 /* Whether it is that key's, for that time; of a file that has one. */
 bool age_vouch_is_by(
         const struct age_file *f, const uint8_t key[AGE_VOUCH_KEY_LEN], const char timestamp[TIMESTAMP_TEXT_MAX]);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "catalog/name.h"
-#include "seal/key.h"
+#include "seal/sealed_key.h"
 #include "seal/unseal.h"
 
 /* One object of the listing; after catalog_list_finish, one backup. */
@@ -151,12 +151,18 @@ static bool is_plain_size(uint64_t size)
     return size > 32 && size % CATALOG_PAGE == 32;
 }
 
-/* And that of one that was sealed. A sealed one need not have it: the Go tool seals whatever etcd sends. */
+/* And that of one that was encrypted. The Go tool encrypts whatever etcd sends, so one of a wrapped key need not have
+ * it; those whose keys are sealed to people are ours. */
 static bool is_sealed_snapshot_size(uint64_t size)
 {
     uint64_t plain = unseal_plain_size(size);
 
     return plain != UINT64_MAX && is_plain_size(plain);
+}
+
+static bool may_be_key(uint64_t size)
+{
+    return size == KEY_WRAPPED_LEN || (size >= SEALED_KEY_MIN && size <= SEALED_KEY_MAX);
 }
 
 static void judge(const struct catalog_list *l, struct entry *entry)
@@ -175,7 +181,8 @@ static void judge(const struct catalog_list *l, struct entry *entry)
         b->state = CATALOG_UNREADABLE;
     } else if (b->has_key) {
         b->state = CATALOG_COMPLETE;
-        if (entry->key_size != KEY_WRAPPED_LEN || unseal_plain_size(b->size) == UINT64_MAX)
+        if (!may_be_key(entry->key_size) || unseal_plain_size(b->size) == UINT64_MAX ||
+                (entry->key_size != KEY_WRAPPED_LEN && !is_sealed_snapshot_size(b->size)))
             b->doubt = CATALOG_WRONG_SIZE;
     } else if (!is_plain_size(b->size)) {
         b->state = CATALOG_KEY_MISSING;

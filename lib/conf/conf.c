@@ -187,12 +187,12 @@ static void warn_of_spool(const struct warner *w)
 {
     const struct conf *c = w->conf;
 
-    if (c->s3.max_bandwidth && (!c->s3.spool_size || !c->snapshot_path || !c->encryption_key_path))
+    if (c->s3.max_bandwidth && (!c->s3.spool_size || !c->snapshot_path || !conf_encrypts(c)))
         warn(w, "s3_client.max_bandwidth",
                 "holds up etcd, too: there is no spool (encryption_key_path, snapshot_path, s3_client.spool_size), so "
                 "etcd keeps its snapshot open as long as the upload takes");
 
-    if (c->s3.spool_size && (!c->snapshot_path || !c->encryption_key_path) && c->positions &&
+    if (c->s3.spool_size && (!c->snapshot_path || !conf_encrypts(c)) && c->positions &&
             conf_positions_find(c->positions, "s3_client.spool_size"))
         warn(w, "s3_client.spool_size",
                 c->snapshot_path
@@ -200,6 +200,25 @@ static void warn_of_spool(const struct warner *w)
                           "etcd has to wait for a slow S3"
                         : "there is no spool without snapshot_path, in whose directory it lies: etcd has to "
                           "wait for a slow S3");
+}
+
+static void warn_of_recipients(const struct warner *w)
+{
+    const struct conf *c = w->conf;
+
+    if (c->n_encryption_recipients && !c->encryption_key_path)
+        warn(w, "encryption_recipients",
+                "backups are sealed, and nobody vouches for them, since encryption_key_path is not configured: whoever "
+                "can write to the bucket can make some, restore wants --allow-unvouched, and prune counts none");
+    if (c->n_encryption_recipients == 1)
+        warn(w, "encryption_recipients",
+                "is one recipient alone: with his identity all backups are lost; name a second one, whose identity "
+                "lies "
+                "in a safe");
+    for (size_t i = 0; i < c->n_encryption_recipients; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(c->encryption_recipients[i], c->encryption_recipients[j]) == 0)
+                warn(w, "encryption_recipients", "names one recipient twice");
 }
 
 /* A star in the field of minutes is most often one that was meant to be a 0. */
@@ -256,7 +275,8 @@ void conf_warnings(const struct conf *c, void (*each)(void *ctx, const char *tex
         else if (c->encryption_key_path && strcmp(c->encryption_key_path, c->previous_key_paths[i]) == 0)
             warn(&w, key, "is the file of encryption_key_path itself");
     }
-    if (!c->encryption_key_path)
+    warn_of_recipients(&w);
+    if (!conf_encrypts(c))
         warn(&w, "encryption_key_path",
                 c->positions && conf_positions_find(c->positions, "encryption_key_path")
                         ? "has no value: backups are NOT encrypted, and whoever can read the bucket can read the whole "

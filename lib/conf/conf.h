@@ -148,13 +148,22 @@ struct conf {
     struct conf_hooks hooks;
     struct conf_heartbeat heartbeat;
     char *snapshot_path;       /* NULL if left out: restore then needs --output */
-    char *encryption_key_path; /* NULL: backups are not encrypted */
+    char *encryption_key_path; /* NULL: no master key */
     char **previous_key_paths; /* tried beside it when a backup is read; NULL: none */
     size_t n_previous_key_paths;
+    char **encryption_recipients; /* of age, to which data keys are sealed; the master key then only vouches; NULL: none
+                                   */
+    size_t n_encryption_recipients;
     enum conf_compression compression; /* default none */
     uint64_t compression_level;        /* 1 to 9, default 3 */
     enum conf_log_level log_level;     /* default info; the Go tool's words: error, warning, info, debug, in any case */
 };
+
+/* Whether backups are encrypted, by whichever key. */
+static inline bool conf_encrypts(const struct conf *c)
+{
+    return c->encryption_key_path || c->n_encryption_recipients;
+}
 
 /* Loads and checks. The caller frees. Errors: ERR_CONFIG (text as above), ERR_NOT_FOUND, ERR_RESOURCE. */
 struct conf *conf_load(const char *path, struct err *e);

@@ -38,6 +38,9 @@ static const struct conf_schema_key keys[] = {
                 TO(encryption_key_path)},
         {"previous_key_paths", CONF_KIND_MASTER_KEYS, .sample = "[\"/etc/etcd-backupd/previous.key\"]",
                 TO(previous_key_paths)},
+        {"encryption_recipients", CONF_KIND_RECIPIENTS,
+                .sample = "[\"age1kmwm8ns7lt9p7xzryuxjrwhv0xcusnyqrrn0e8t85nv5rkkr2f3qlertnu\"]",
+                TO(encryption_recipients)},
         {"compression", CONF_KIND_COMPRESSION, .by_default = "none", TO(compression)},
         {"compression_level", CONF_KIND_COUNT, .by_default = "3", .min = 1, .max = 9, TO(compression_level)},
         {"s3_client.objects_prefix", CONF_KIND_PREFIX, .by_default = "backup", TO(s3.objects_prefix)},
@@ -139,7 +142,7 @@ const struct conf_schema_key *conf_schema_find(const char *key)
 bool conf_schema_is_list(enum conf_kind kind)
 {
     return kind == CONF_KIND_ENDPOINTS || kind == CONF_KIND_MASTER_KEYS || kind == CONF_KIND_ARGUMENTS ||
-           kind == CONF_KIND_EVENTS || kind == CONF_KIND_TAGS;
+           kind == CONF_KIND_EVENTS || kind == CONF_KIND_TAGS || kind == CONF_KIND_RECIPIENTS;
 }
 
 bool conf_schema_is_section(const char *path)
@@ -211,6 +214,8 @@ const char *conf_schema_kind_name(enum conf_kind kind)
         return "list of words";
     case CONF_KIND_MASTER_KEYS:
         return "list of paths";
+    case CONF_KIND_RECIPIENTS:
+        return "list of recipients";
     }
     return "value";
 }

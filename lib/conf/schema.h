@@ -54,6 +54,7 @@ enum conf_kind {
     CONF_KIND_URL,         /* in a file, since it is a secret */
     CONF_KIND_OUTPUT,      /* need not exist, but its directory */
     CONF_KIND_MASTER_KEYS, /* a list of paths */
+    CONF_KIND_RECIPIENTS,  /* a list of age's */
 };
 
 struct conf_schema_key {
@@ -72,6 +73,7 @@ struct conf_schema_key {
 enum {
     CONF_ENDPOINTS_MAX = 64,
     CONF_PREVIOUS_KEYS_MAX = 16,
+    CONF_RECIPIENTS_MAX = 16,
     CONF_ARGUMENTS_MAX = 64,
     CONF_EVENTS_MAX = 3,
     CONF_TAGS_MAX = 10

@@ -107,6 +107,8 @@ static const char *item_of(const struct conf_schema_key *key)
         return "failure";
     if (key->kind == CONF_KIND_TAGS)
         return "KEY=VALUE";
+    if (key->kind == CONF_KIND_RECIPIENTS)
+        return "age1...";
     return key->kind == CONF_KIND_ARGUMENTS ? "/program" : "/path";
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "age/recipient.h"
 #include "base/cron.h"
 #include "base/duration.h"
 #include "base/endpoint.h"
@@ -316,6 +317,8 @@ static struct list list_of(struct conf *c, const struct conf_schema_key *key)
         return (struct list){&c->s3.process, &c->s3.n_process, CONF_ARGUMENTS_MAX, "words"};
     if (key->kind == CONF_KIND_TAGS)
         return (struct list){&c->s3.tags, &c->s3.n_tags, CONF_TAGS_MAX, "tags"};
+    if (key->kind == CONF_KIND_RECIPIENTS)
+        return (struct list){&c->encryption_recipients, &c->n_encryption_recipients, CONF_RECIPIENTS_MAX, "recipients"};
     if (key->kind == CONF_KIND_EVENTS)
         return (struct list){&c->heartbeat.on, &c->heartbeat.n_on, CONF_EVENTS_MAX, "events"};
     if (key->kind == CONF_KIND_ENDPOINTS)
@@ -340,6 +343,19 @@ static int check_event(const char *text, struct err *e)
     return objection(e, text, "is none of start, success, failure");
 }
 
+/* What is no recipient may be a secret, and is quoted only where it cannot be one. */
+static int check_recipient(const char *text, struct err *e)
+{
+    struct age_recipient r;
+    struct err why = ERR_INIT;
+
+    if (age_recipient_parse(text, &r, &why) == 0)
+        return 0;
+    if (strncmp(text, "age1", 4) == 0)
+        return objection(e, text, why.text);
+    return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "what stands here %s", why.text);
+}
+
 static int add_item(struct conf *c, const struct conf_schema_key *key, const char *text, struct err *e)
 {
     struct list list = list_of(c, key);
@@ -349,7 +365,8 @@ static int add_item(struct conf *c, const struct conf_schema_key *key, const cha
     if (*list.n == list.max)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "more than %zu %s", list.max, list.what);
     if ((key->kind == CONF_KIND_EVENTS && check_event(text, e) < 0) ||
-            (key->kind == CONF_KIND_TAGS && check_tag(text, e) < 0))
+            (key->kind == CONF_KIND_TAGS && check_tag(text, e) < 0) ||
+            (key->kind == CONF_KIND_RECIPIENTS && check_recipient(text, e) < 0))
         return -1;
     if (key->kind == CONF_KIND_ENDPOINTS ? endpoint_parse(text, ENDPOINT_ETCD, &ep, e) < 0
                                          : check_text(text, PATH_MAX - 1, NULL, e) < 0)
@@ -372,6 +389,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_ARGUMENTS:
     case CONF_KIND_EVENTS:
     case CONF_KIND_TAGS:
+    case CONF_KIND_RECIPIENTS:
         return add_item(c, key, text, e);
     case CONF_KIND_DURATION:
     case CONF_KIND_COUNT:
@@ -402,6 +420,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_ARGUMENTS:
     case CONF_KIND_EVENTS:
     case CONF_KIND_TAGS:
+    case CONF_KIND_RECIPIENTS:
         list = list_of(c, key);
         for (size_t i = 0; i < *list.n; i++)
             free((*list.items)[i]);

@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/timestamp.h"
 #include "seal/nonce.h"
+#include "seal/sealed_key.h"
 
 enum {
     MASTER_DIGITS = 2 * KEY_LEN,
@@ -263,6 +264,11 @@ bool key_is_bound_to(const struct secret *master, struct bytes wrapped, int64_t 
 /* What can be said of a wrapped key without any key. */
 static int check_shape(struct bytes wrapped, struct err *e)
 {
+    char whom[SEALED_KEY_WHOM_MAX];
+
+    if (sealed_key_is(wrapped))
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SEALED,
+                "sealed to %s: no master key opens it, but an identity of theirs", sealed_key_whom(wrapped, whom));
     if (wrapped.len != KEY_WRAPPED_LEN)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SHAPE, "the key object has %zu bytes instead of %d",
                 wrapped.len, KEY_WRAPPED_LEN);

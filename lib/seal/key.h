@@ -25,8 +25,8 @@
 enum {
     KEY_LEN = 32,
     KEY_WRAPPED_LEN = 72,
-    /* Bytes of an object to read as a wrapped key: more than one has, to say how many it has. */
-    KEY_OBJECT_LIMIT = 4096,
+    /* Bytes of an object to read as a key: more than a wrapped one has, and as many as a sealed one may have. */
+    KEY_OBJECT_LIMIT = 16 * 1024,
 };
 
 /*
@@ -79,13 +79,16 @@ int key_wrap(const struct secret *master, const struct secret *data_key, int64_t
  * is not checked. Errors: ERR_INTEGRITY: not KEY_WRAPPED_LEN bytes (says how many); does not authenticate ("wrong
  * master key, or the key object is damaged"); bound to another instant than `instant`, which the text names (the other
  * one cannot be read out of a binding: try the instants of the listing with key_is_bound_to); nonce begins with EB but
- * an unknown magic ("written by a newer version"); *e's code tells which, an enum key_fault. ERR_RESOURCE.
+ * an unknown magic ("written by a newer version"); sealed to people, whom the text names; *e's code tells which, an
+ * enum key_fault. ERR_RESOURCE.
  */
 enum key_fault {
     KEY_FAULT_SHAPE = 1,
     KEY_FAULT_DOES_NOT_OPEN,
     KEY_FAULT_BOUND_ELSEWHERE,
     KEY_FAULT_ROTATED_AWAY, /* by nothing here: a master key must not wrap any more (key_mark) */
+    KEY_FAULT_SEALED,       /* it is sealed to people (sealed_key.h): no master key opens it */
+    KEY_FAULT_UNVOUCHED,    /* and no master key vouches for it */
 };
 struct secret *key_unwrap(
         const struct secret *master, struct bytes wrapped, int64_t instant, bool allow_renamed, struct err *e);

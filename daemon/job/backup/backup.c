@@ -80,7 +80,7 @@ static void advance(struct backup *b);
 
 static bool encrypts(const struct backup *b)
 {
-    return core_conf(b->life.core)->encryption_key_path != NULL;
+    return conf_encrypts(core_conf(b->life.core));
 }
 
 static int compression_level(const struct backup *b)

@@ -1,20 +1,22 @@
 #include "job/backup/data_key.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
+#include "conf/schema.h"
 #include "job/backup/key_object.h"
 #include "job/bucket/object_lock.h"
 #include "job/keys/keyring.h"
-#include "seal/key.h"
+#include "seal/sealed_key.h"
 
 struct data_key {
     struct core *core;
     int64_t instant;
     struct secret *secret;
-    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct buf wrapped; /* by the master key; or sealed, and vouched for by it */
     char dump[NAME_TEXT_MAX];
     struct key_object *object;
     void *ctx;
@@ -22,13 +24,43 @@ struct data_key {
     void (*on_removed)(void *ctx);
 };
 
+static_assert(CONF_RECIPIENTS_MAX == (int)AGE_RECIPIENTS_MAX, "one file for all of them");
+
 CLEANUP_FUNC(struct data_key *, data_key_free)
 
+static int seal(struct data_key *k, const struct secret *master, struct err *e)
+{
+    const struct conf *conf = core_conf(k->core);
+    struct age_recipient recipients[AGE_RECIPIENTS_MAX];
+    const struct sealed_key_spec spec = {.recipients = recipients,
+            .n = conf->n_encryption_recipients,
+            .data_key = k->secret,
+            .instant = k->instant,
+            .vouching = master};
+
+    for (size_t i = 0; i < spec.n; i++)
+        if (age_recipient_parse(conf->encryption_recipients[i], &recipients[i], e) < 0)
+            return -1;
+    return sealed_key_make(&spec, &k->wrapped, e);
+}
+
+/* Anew each time: what is configured may be another meanwhile. */
 static int wrap(struct data_key *k, struct err *e)
 {
-    _cleanup_secret_ struct secret *master = key_read_master(core_conf(k->core)->encryption_key_path, e);
+    const struct conf *conf = core_conf(k->core);
+    _cleanup_secret_ struct secret *master = NULL;
+    uint8_t wrapped[KEY_WRAPPED_LEN];
 
-    return master ? key_wrap(master, k->secret, k->instant, k->wrapped, e) : -1;
+    buf_reset(&k->wrapped);
+    if (conf->encryption_key_path && !(master = key_read_master(conf->encryption_key_path, e)))
+        return -1;
+    if (!conf_encrypts(conf))
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "encryption is not configured any more");
+    if (conf->n_encryption_recipients)
+        return seal(k, master, e);
+    if (key_wrap(master, k->secret, k->instant, wrapped, e) < 0)
+        return -1;
+    return buf_append(&k->wrapped, wrapped, sizeof(wrapped), e);
 }
 
 struct data_key *data_key_new(struct core *core, int64_t instant, struct err *e)
@@ -41,6 +73,7 @@ struct data_key *data_key_new(struct core *core, int64_t instant, struct err *e)
     }
     k->core = core;
     k->instant = instant;
+    k->wrapped = BUF_INIT(SEALED_KEY_MAX);
     k->secret = key_new_data(e);
     return k->secret && wrap(k, e) == 0 ? TAKE_PTR(k) : NULL;
 }
@@ -55,7 +88,6 @@ int data_key_store(
 {
     struct key_object_spec spec = {
             .dump = backup->name,
-            .wrapped = k->wrapped,
             .cluster = backup->member.cluster_id,
             .etcd_version = backup->member.version,
             .storage_version = backup->storage_version,
@@ -71,8 +103,10 @@ int data_key_store(
     };
 
     (void)snprintf(k->dump, sizeof(k->dump), "%s", backup->name);
-    if (wrap(k, e) == 0)
-        k->object = key_object_store(core_s3(k->core, e), &spec, e);
+    if (wrap(k, e) < 0)
+        return -1;
+    spec.wrapped = buf_bytes(&k->wrapped);
+    k->object = key_object_store(core_s3(k->core, e), &spec, e);
     return k->object ? 0 : -1;
 }
 
@@ -149,5 +183,6 @@ void data_key_free(struct data_key *k)
         return;
     data_key_leave(k);
     secret_free(k->secret);
+    buf_reset(&k->wrapped);
     free(k);
 }

@@ -4,6 +4,9 @@
  *     new -> store => check                 => asynchronous;  -> a plain function call
  *                  => remove
  *
+ * Where encryption_recipients are configured it is sealed to them, and the master key, if there is one, vouches for
+ * that (seal/sealed_key.h): from then on nothing here opens it.
+ *
  * It is wrapped when it is made, so that what is wrong with the master key is known before anything is read from etcd;
  * and again when it is stored, at the backup's end: a master key that was rotated away meanwhile must not wrap this
  * one.

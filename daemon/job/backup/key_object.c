@@ -1,5 +1,6 @@
 #include "job/backup/key_object.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ struct key_object {
     struct s3_client *s3;
     struct s3_request *request;
     char name[NAME_TEXT_MAX];
-    uint8_t wrapped[KEY_WRAPPED_LEN];
+    uint8_t wrapped[SEALED_KEY_MAX];
+    size_t wrapped_len;
     char revision_before[24], revision_after[24], etcd_version[ETCD_VERSION_MAX], storage_version[ETCD_VERSION_MAX],
             cluster[24], snapshot_size[24];
     char revision[24], compacted[24], revisions[24], free_bytes[24], hash[24], hash_compacted[24];
@@ -92,7 +94,7 @@ static void on_got_existing(void *ctx, const struct s3_response *res, const stru
     k->request = NULL;
     if (err)
         end_with(k, err);
-    else if (res->body.len == sizeof(k->wrapped) && sodium_memcmp(res->body.data, k->wrapped, res->body.len) == 0)
+    else if (res->body.len == k->wrapped_len && sodium_memcmp(res->body.data, k->wrapped, res->body.len) == 0)
         end_with(k, NULL);
     else
         end_with_taken(k);
@@ -189,7 +191,7 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
     struct s3_param metadata[ARRAY_LEN(all)]; /* without what is not known */
     struct s3_put_spec spec = {
             .key = k->name,
-            .body = {.data = k->wrapped, .len = sizeof(k->wrapped)},
+            .body = {.data = k->wrapped, .len = k->wrapped_len},
             .metadata = metadata,
             .lock = k->lock,
             .if_none_match = if_none_match,
@@ -218,7 +220,9 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     }
     k->s3 = s3;
     name_key_of_dump(k->name, spec->dump);
-    memcpy(k->wrapped, spec->wrapped, sizeof(k->wrapped));
+    assert(spec->wrapped.len <= sizeof(k->wrapped));
+    memcpy(k->wrapped, spec->wrapped.data, spec->wrapped.len);
+    k->wrapped_len = spec->wrapped.len;
     (void)snprintf(k->etcd_version, sizeof(k->etcd_version), "%s", spec->etcd_version);
     (void)snprintf(k->storage_version, sizeof(k->storage_version), "%s", spec->storage_version);
     (void)snprintf(k->revision_before, sizeof(k->revision_before), "%" PRId64, spec->revision_before);
@@ -243,7 +247,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
 
 static bool is_ours(const struct key_object *k, struct bytes found)
 {
-    return found.len == sizeof(k->wrapped) && sodium_memcmp(found.data, k->wrapped, found.len) == 0;
+    return found.len == k->wrapped_len && sodium_memcmp(found.data, k->wrapped, found.len) == 0;
 }
 
 static void on_got_for_check(void *ctx, const struct s3_response *res, const struct err *err)

@@ -15,13 +15,13 @@
 #include "etcd/compare.h"
 #include "keyspace/facts.h"
 #include "s3/request.h"
-#include "seal/key.h"
+#include "seal/sealed_key.h"
 
 struct key_object;
 
 struct key_object_spec {
     const char *dump;            /* name of the dump; the key's name is derived from it; copied */
-    const uint8_t *wrapped;      /* KEY_WRAPPED_LEN bytes; copied */
+    struct bytes wrapped;        /* or sealed: at most SEALED_KEY_MAX bytes; copied */
     uint64_t cluster;            /* of etcd; 0: not known */
     uint64_t snapshot_size;      /* bytes, of a compressed dump; else 0 */
     const char *etcd_version;    /* as metadata, like the next three; copied */

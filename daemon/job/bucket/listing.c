@@ -91,7 +91,7 @@ struct listing *listing_start(struct core *core, const struct listing_spec *spec
     l->list = catalog_list_new(core_conf(core)->s3.objects_prefix, e);
     if (!l->list || !(l->pages = listing_pages(core, s3_list_objects, pages, e)))
         return NULL;
-    if (core_conf(core)->encryption_key_path)
+    if (conf_encrypts(core_conf(core)))
         catalog_list_expect_keys(l->list);
     return TAKE_PTR(l);
 }

@@ -57,7 +57,7 @@ static void check_room(const struct conf *conf, struct check_report *r)
     size_format(available, free_text);
     if (access(dir, W_OK) < 0)
         check_report_add(r, FINDING_FAILS, "machine", "space", "restore", "%s: %s", dir, strerror(errno));
-    else if (available < ROOM_SMALL || (conf->encryption_key_path && available < conf->s3.spool_size))
+    else if (available < ROOM_SMALL || (conf_encrypts(conf) && available < conf->s3.spool_size))
         check_report_add(r, FINDING_WARNING, "machine", "space", "backup, restore",
                 "%s free in %s: a slow S3 may want s3_client.spool_size, %s, and etcd waits where it is not there",
                 free_text, dir, size_format(conf->s3.spool_size, want));

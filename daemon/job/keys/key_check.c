@@ -52,7 +52,8 @@ static void remember(struct key_check *k, size_t index, enum known_key key)
 
 static void count_unopened(struct key_check *k, size_t index, const struct err *why)
 {
-    k->result.other += why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
+    k->result.other +=
+            why->domain == ERR_DOMAIN_KEY && (why->code == KEY_FAULT_DOES_NOT_OPEN || why->code == KEY_FAULT_UNVOUCHED);
     k->result.which[k->result.unopened] = k->checked[index].index;
     if (k->result.unopened++ == 0 || index < k->unopened) {
         k->unopened = index;
@@ -71,26 +72,25 @@ static void fail(struct key_check *k, const struct err *err)
 static int look_at(struct key_check *k, size_t index, const struct s3_response *res, struct err *unknown)
 {
     const struct checked *c = &k->checked[index];
-    _cleanup_secret_ struct secret *data_key = NULL;
     struct err e = ERR_INIT;
     size_t by = KEYRING_CURRENT;
+    const bool is_ours = keyring_check(k->ring, res->body, c->instant, false, &by, &e) == 0;
 
-    data_key = keyring_unwrap(k->ring, res->body, c->instant, false, &by, &e);
     k->result.looked_at++;
-    k->result.current += data_key && by == KEYRING_CURRENT;
-    k->result.needs_previous = k->result.needs_previous || (data_key && by != KEYRING_CURRENT);
+    k->result.current += is_ours && by == KEYRING_CURRENT;
+    k->result.needs_previous = k->result.needs_previous || (is_ours && by != KEYRING_CURRENT);
     if (was_rotated_away(k, res) && !k->result.is_rotated_away) {
         k->result.is_rotated_away = true;
         (void)snprintf(k->result.rotated_away, sizeof(k->result.rotated_away), "%s",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT));
         key_check_set_rotated_away(&k->result.trouble, k->result.rotated_away, c->name);
     }
-    if (!data_key && e.kind == ERR_RESOURCE && !k->result.is_rotated_away) {
+    if (!is_ours && e.kind == ERR_RESOURCE && !k->result.is_rotated_away) {
         *unknown = e;
         return -1;
     }
-    remember(k, index, data_key ? KNOWN_KEY_OPENS : KNOWN_KEY_OPENS_NOT);
-    if (!data_key)
+    remember(k, index, is_ours ? KNOWN_KEY_OPENS : KNOWN_KEY_OPENS_NOT);
+    if (!is_ours)
         count_unopened(k, index, &e);
     return 0;
 }
@@ -165,7 +165,8 @@ static void describe(struct key_check *k)
     if (k->unopened == 0 && k->why.domain == ERR_DOMAIN_KEY && k->why.code == KEY_FAULT_DOES_NOT_OPEN)
         err_prepend(trouble, "the master key is not that of the newest backup; %s: ", name);
     else
-        err_prepend(trouble, "%u of %u backups looked at are opened by no configured key; %s: ", k->result.unopened,
+        err_prepend(trouble,
+                "%u of %u backups looked at are opened by no configured key; %s: ", k->result.unopened,
                 k->result.looked_at, name);
 }
 
@@ -267,7 +268,7 @@ struct key_check *key_check_start(struct core *core, const struct key_check_spec
 {
     _cleanup_(cleanup_key_check_free) struct key_check *k = NULL;
 
-    if (!core_conf(core)->encryption_key_path)
+    if (!conf_encrypts(core_conf(core)))
         return NULL;
     k = calloc(1, sizeof(*k));
     if (!k) {

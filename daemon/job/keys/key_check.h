@@ -10,6 +10,8 @@
  * since: as long as there is one, the oldest have it. Who only asks that need not look at those in the middle. The
  * oldest are also what a prune may be taking away meanwhile, hence several.
  *
+ * Of a backup that is sealed to people no key opens anything: there it counts that one vouches for it.
+ *
  * Each key is remembered (core/known.h). One that the store does not hand out says nothing of the others, unless none
  * is handed out: then it could not be found out.
  */

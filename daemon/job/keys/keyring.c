@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seal/sealed_key.h"
+
 struct slot {
     const char *path;   /* borrowed */
     struct secret *key; /* NULL: it could not be read, and unreadable says why */
@@ -36,10 +38,6 @@ struct keyring *keyring_new(const struct conf *conf, struct err *e)
     }
     r->n = n;
     r->has_current = conf->encryption_key_path != NULL;
-    if (!r->has_current && n == 1) {
-        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
-        return NULL;
-    }
     if (r->has_current)
         read_slot(&r->slots[KEYRING_CURRENT], conf->encryption_key_path);
     if (r->has_current && !r->slots[KEYRING_CURRENT].key) {
@@ -51,8 +49,10 @@ struct keyring *keyring_new(const struct conf *conf, struct err *e)
     return TAKE_PTR(r);
 }
 
-/* None opens it. Where memory or a disk kept one from being tried, that says nothing about the backup. */
-static int tell_none(const struct keyring *r, struct err *e)
+/* None opens it, or vouches for it. Where memory or a disk kept one from being tried, that says nothing about the
+ * backup.
+ */
+static int tell_none(const struct keyring *r, bool is_sealed, struct err *e)
 {
     char tried[ERR_TEXT_MAX / 2] = "", unread[ERR_TEXT_MAX / 4] = ""; /* of many, as many as leave room for the rest */
     const struct err *lack = NULL;
@@ -72,15 +72,34 @@ static int tell_none(const struct keyring *r, struct err *e)
     if (lack)
         return err_set(e, ERR_RESOURCE, lack->domain, lack->code, "not opened by %s; not tried: %.200s",
                 tried[0] ? tried : "any", lack->text);
+    if (is_sealed)
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "sealed, and another master key vouches for it, or the key object was changed (not vouched for by "
+                "%s%s); the right one goes into previous_key_paths",
+                tried[0] ? tried : "any", unread);
     return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
             "wrong master key, or the key object is damaged (not opened by %s%s); the right one goes into "
             "previous_key_paths",
             tried[0] ? tried : "any", unread);
 }
 
+static bool is_next_to_be_tried(const struct err *why)
+{
+    return why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
+}
+
+static bool is_empty(const struct keyring *r)
+{
+    return !r->has_current && r->n == 1;
+}
+
 struct secret *keyring_unwrap(
         const struct keyring *r, struct bytes wrapped, int64_t instant, bool allow_renamed, size_t *by, struct err *e)
 {
+    if (is_empty(r) && !sealed_key_is(wrapped)) {
+        err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
+        return NULL;
+    }
     for (size_t i = 0; i < r->n; i++) {
         struct err why = ERR_INIT;
         struct secret *key;
@@ -92,13 +111,48 @@ struct secret *keyring_unwrap(
             *by = i;
         if (key)
             return key;
-        if (why.domain != ERR_DOMAIN_KEY || why.code != KEY_FAULT_DOES_NOT_OPEN) {
+        if (!is_next_to_be_tried(&why)) {
             *e = why;
             return NULL;
         }
     }
-    tell_none(r, e);
+    tell_none(r, false, e);
     return NULL;
+}
+
+static int check_sealed(
+        const struct keyring *r, struct bytes object, int64_t instant, bool allow_renamed, size_t *by, struct err *e)
+{
+    if (is_empty(r))
+        return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_UNVOUCHED,
+                "is sealed, and there is no encryption_key_path whose key could vouch for it");
+    for (size_t i = 0; i < r->n; i++) {
+        struct err why = ERR_INIT;
+
+        if (!r->slots[i].key)
+            continue;
+        if (sealed_key_check(r->slots[i].key, object, instant, allow_renamed, &why) == 0) {
+            if (by)
+                *by = i;
+            return 0;
+        }
+        if (!is_next_to_be_tried(&why)) {
+            *e = why;
+            return -1;
+        }
+    }
+    return tell_none(r, true, e);
+}
+
+int keyring_check(
+        const struct keyring *r, struct bytes object, int64_t instant, bool allow_renamed, size_t *by, struct err *e)
+{
+    _cleanup_secret_ struct secret *data_key = NULL;
+
+    if (sealed_key_is(object))
+        return check_sealed(r, object, instant, allow_renamed, by, e);
+    data_key = keyring_unwrap(r, object, instant, allow_renamed, by, e);
+    return data_key ? 0 : -1;
 }
 
 const struct secret *keyring_current(const struct keyring *r)

@@ -21,18 +21,26 @@
 
 struct keyring;
 
-/* Reads the keys. `conf` must outlive it: errors name its paths. The caller frees. Errors: ERR_CONFIG (no key is
- * configured; the one in use cannot be read), ERR_NOT_FOUND, ERR_RESOURCE; they name the file. */
+/* Reads the keys, of which there may be none. `conf` must outlive it: errors name its paths. The caller frees. Errors:
+ * ERR_CONFIG (the one in use cannot be read), ERR_NOT_FOUND, ERR_RESOURCE; they name the file. */
 struct keyring *keyring_new(const struct conf *conf, struct err *e);
 
 enum { KEYRING_CURRENT = 0 }; /* the one that encryption_key_path names; others are previous ones */
 
 /*
- * As key_unwrap, by the first key that opens it; *by (may be NULL) is its number. An error speaks of all keys that were
- * tried, with their fingerprints and files, and of the files that could not be read. The caller frees.
+ * As key_unwrap, by the first key that opens it (none opens what is sealed to people); *by (may be NULL) is its number.
+ * An error speaks of all keys that were tried, with their fingerprints and files, and of the files that could not be
+ * read. The caller frees.
  */
 struct secret *keyring_unwrap(
         const struct keyring *r, struct bytes wrapped, int64_t instant, bool allow_renamed, size_t *by, struct err *e);
+
+/*
+ * Whether what lies in the bucket as the key of the backup of `instant` is ours: a master key opens it; or, if it is
+ * sealed to people, vouches for it. Errors: those of keyring_unwrap; ERR_INTEGRITY with KEY_FAULT_UNVOUCHED.
+ */
+int keyring_check(
+        const struct keyring *r, struct bytes object, int64_t instant, bool allow_renamed, size_t *by, struct err *e);
 
 /* The key in use; NULL: none is configured. Borrowed. */
 const struct secret *keyring_current(const struct keyring *r);

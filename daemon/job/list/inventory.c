@@ -13,6 +13,7 @@
 #include "job/bucket/listing.h"
 #include "job/keys/keyring.h"
 #include "s3/object.h"
+#include "seal/sealed_key.h"
 #include "seal/unseal.h"
 
 enum { AT_A_TIME = 8, VERSION_MAX = 32 };
@@ -23,6 +24,7 @@ struct detail {
     int64_t revision, compact_revision, revisions;
     struct dump_hashkv hashkv;
     char key[KEY_FINGERPRINT_MAX];
+    char sealed_to[SEALED_KEY_WHOM_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
     uint64_t cluster;                /* 0: not known */
     uint64_t snapshot_size;          /* bytes, of a compressed one; 0: it is not, or not known */
@@ -75,21 +77,25 @@ static void take_metadata(struct detail *d, const struct s3_response *res)
     d->hashkv = dump_metadata_hashkv(res);
 }
 
-/* Which of our master keys opens it. A backup that was renamed is one for verify to find. */
+/* Which of our master keys opens it, or vouches for it. A backup that was renamed is one for verify to find. */
 static void take_key(struct inventory *v, size_t index, struct bytes wrapped)
 {
     const struct catalog_backup *b = catalog_list_at(v->list, index);
-    _cleanup_secret_ struct secret *data_key = NULL;
     struct err e = ERR_INIT;
+    bool is_ours;
     size_t by;
 
-    if (!v->ring || !b->has_key)
+    if (!b->has_key)
         return;
-    data_key = keyring_unwrap(v->ring, wrapped, b->instant, true, &by, &e);
-    if (!data_key && e.kind == ERR_RESOURCE)
+    if (sealed_key_is(wrapped))
+        (void)sealed_key_whom(wrapped, v->details[index].sealed_to);
+    if (!v->ring)
         return;
+    is_ours = keyring_check(v->ring, wrapped, b->instant, true, &by, &e) == 0;
+    if (!is_ours && (e.kind == ERR_RESOURCE || e.kind == ERR_CONFIG))
+        return; /* which says nothing of it; the latter: there is no master key */
     (void)snprintf(
-            v->details[index].key, KEY_FINGERPRINT_MAX, "%s", data_key ? keyring_fingerprint(v->ring, by) : "none");
+            v->details[index].key, KEY_FINGERPRINT_MAX, "%s", is_ours ? keyring_fingerprint(v->ring, by) : "none");
 }
 
 static void ask(struct lane *lane);
@@ -275,6 +281,7 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         out->revisions = d ? (uint64_t)d->revisions : 0;
         out->hashkv = d ? d->hashkv : (struct dump_hashkv){0};
         out->key = d ? d->key : "";
+        out->sealed_to = d ? d->sealed_to : "";
         out->key_is_missing = is_key_missing(out->backup, d);
         if (!catalog_backup_is_orphan(out->backup))
             return true;

@@ -29,7 +29,9 @@ struct inventory_entry {
     uint64_t revisions;       /* changes that are kept */
     struct dump_hashkv hashkv;
     const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
-    bool key_is_missing; /* by the dump's own metadata where they say it, else by the listing */
+    const char *sealed_to; /* to whom, as it says itself (seal/sealed_key.h); `key` then vouches; "": it is not, or not
+                              known */
+    bool key_is_missing;   /* by the dump's own metadata where they say it, else by the listing */
 };
 
 struct inventory_spec {

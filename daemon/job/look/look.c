@@ -29,6 +29,7 @@ static void free_job(struct lifecycle *life)
 
     destination_clear(&l->to);
     reader_free(l->reader);
+    brought_keys_clear(&l->request.brought);
     free(l);
 }
 
@@ -184,6 +185,7 @@ static struct look *new_look(const struct look_request *request, struct err *e)
             .phases = {"preparing", NULL, "fetching", NULL},
             .allow_renamed = request->allow_renamed,
             .allow_plain = request->allow_plain,
+            .brought = &l->request.brought,
             .skip_hash_check = request->skip_hash_check,
             .ctx = l,
             .on_looked = on_looked,
@@ -218,6 +220,11 @@ struct look *look_start(
     if (!l)
         return NULL;
     l->request = *request;
+    if (brought_keys_copy(&request->brought, &l->request.brought, e) < 0) {
+        reader_free(l->reader);
+        free(l);
+        return NULL;
+    }
     l->request.choice.unhashed_too = request->skip_hash_check;
     l->request.choice.plain_too = request->allow_plain;
     lifecycle_start(

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "job/job.h"
+#include "job/keys/brought_keys.h"
 #include "job/restore/choice.h"
 
 struct look;
@@ -17,6 +18,7 @@ struct look;
 struct look_request {
     struct choice choice;
     bool allow_renamed, allow_plain;
+    struct brought_keys brought;
     bool skip_hash_check;
 };
 

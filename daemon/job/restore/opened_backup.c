@@ -11,6 +11,7 @@
 #include "job/keys/keyring.h"
 #include "job/restore/frames.h"
 #include "s3/object.h"
+#include "seal/sealed_key.h"
 #include "seal/unseal.h"
 
 struct opened_backup {
@@ -81,6 +82,54 @@ static void look_for_frames(struct opened_backup *s)
         end_with(s, &e);
 }
 
+/* Who brings the data key itself has it from whoever could open it. */
+static struct secret *open_wrapped(
+        struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
+{
+    const struct brought_keys *brought = s->spec.brought;
+
+    if (brought && brought->data_key)
+        return sealed_key_take(brought->data_key, s->instant, s->spec.allow_renamed, e);
+    return keyring_unwrap(ring, object, s->instant, s->spec.allow_renamed, NULL, e);
+}
+
+/* Whoever can write to the bucket can seal something to those whom it is for: who did is what the vouch says. */
+static int check_vouch(const struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
+{
+    struct err why = ERR_INIT;
+
+    if (keyring_check(ring, object, s->instant, s->spec.allow_renamed, NULL, &why) == 0)
+        return 0;
+    if (why.domain != ERR_DOMAIN_KEY || (why.code != KEY_FAULT_UNVOUCHED && why.code != KEY_FAULT_DOES_NOT_OPEN)) {
+        *e = why;
+        return -1;
+    }
+    if (s->spec.brought && s->spec.brought->allow_unvouched)
+        return 0;
+    return err_set(e, why.kind, why.domain, why.code, "%.400s; --allow-unvouched accepts it", why.text);
+}
+
+static struct secret *open_sealed(
+        struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
+{
+    const struct brought_keys *brought = s->spec.brought;
+    char whom[SEALED_KEY_WHOM_MAX];
+
+    if (check_vouch(s, ring, object, e) < 0)
+        return NULL;
+    if (brought && brought->data_key)
+        return sealed_key_take(brought->data_key, s->instant, s->spec.allow_renamed, e);
+    if (unseal_plain_size(s->size) % CATALOG_PAGE != 32) {
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "cut off: no snapshot has as many bytes as are sealed in it");
+        return NULL;
+    }
+    if (brought && brought->identities)
+        return sealed_key_open(brought->identities, object, s->instant, s->spec.allow_renamed, e);
+    err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SEALED,
+            "sealed to %s: --identity FILE with an identity of theirs opens it", sealed_key_whom(object, whom));
+    return NULL;
+}
+
 static void on_key(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct opened_backup *s = ctx;
@@ -99,7 +148,8 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
     s->hashkv = dump_metadata_hashkv(res);
     ring = keyring_new(core_conf(s->core), &e);
     if (ring)
-        s->data_key = keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
+        s->data_key =
+                sealed_key_is(res->body) ? open_sealed(s, ring, res->body, &e) : open_wrapped(s, ring, res->body, &e);
     if (!s->data_key && e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_BOUND_ELSEWHERE)
         err_set(&e, e.kind, e.domain, e.code, "%.400s; --allow-renamed accepts it", e.text);
     if (s->data_key)
@@ -114,8 +164,6 @@ static int read_key(struct opened_backup *s, struct err *e)
     char name[NAME_TEXT_MAX];
     struct s3_client *s3;
 
-    if (!core_conf(s->core)->encryption_key_path && !core_conf(s->core)->n_previous_key_paths)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "is encrypted, and encryption_key_path is not configured");
     name_key_of_dump(name, s->name);
     get.key = name;
     s3 = core_s3(s->core, e);
@@ -141,12 +189,14 @@ static int check_size(const struct opened_backup *s, struct err *e)
  * of what is not encrypted nothing says who wrote it. */
 static bool may_be_planted(const struct opened_backup *s)
 {
-    return core_conf(s->core)->encryption_key_path && !s->spec.allow_plain;
+    return conf_encrypts(core_conf(s->core)) && !s->spec.allow_plain;
 }
 
 /* A dump without a key. Its size may be that of a plain one by chance. */
 static int check_plain(const struct opened_backup *s, enum dump_encryption encryption, struct err *e)
 {
+    const char *key = core_conf(s->core)->encryption_key_path ? "encryption_key_path" : "encryption_recipients";
+
     if (encryption == DUMP_ENCRYPTED)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
                 "its key is missing: it is encrypted, as its metadata say, and cannot be read");
@@ -154,11 +204,13 @@ static int check_plain(const struct opened_backup *s, enum dump_encryption encry
         return 0;
     if (s->may_lack_key && encryption == DUMP_UNKNOWN)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "its key is missing, or it is not encrypted, though encryption_key_path is configured; --allow-plain "
-                "accepts the latter");
+                "its key is missing, or it is not encrypted, though %s is configured; --allow-plain accepts the latter",
+                key);
     return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-            "is not encrypted, though encryption_key_path is configured: whoever can write to the bucket may have "
-            "made it; --allow-plain accepts it");
+            "is not encrypted, though %s is configured: whoever can write to the bucket may have made it; "
+            "--allow-plain "
+            "accepts it",
+            key);
 }
 
 static void take_versions(struct opened_backup *s, const struct s3_response *res)

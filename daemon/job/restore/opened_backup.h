@@ -16,6 +16,7 @@
 #include "catalog/list.h"
 #include "core/core.h"
 #include "job/bucket/dump_metadata.h"
+#include "job/keys/brought_keys.h"
 #include "s3/request.h"
 #include "zstd/seek_table.h"
 
@@ -25,9 +26,11 @@ struct opened_backup_spec {
     const struct catalog_backup *backup; /* complete, or it may be a plain one; copied */
     bool allow_renamed;                  /* its key may be bound to another instant */
     bool allow_plain;                    /* it may be plain though a master key is configured */
+    const struct brought_keys *brought;  /* what opens one that is sealed, or NULL; borrowed until on_done */
     void *ctx;
     void (*on_note)(void *ctx, const char *text); /* one line: S3 is asked again, and why */
     /* Once unless freed, never inside opened_backup_open; err NULL when it is open. Errors begin with the dump's name:
+     * ERR_INTEGRITY with KEY_FAULT_SEALED: it is sealed, vouched for, and nothing was brought that opens it; else
      * ERR_INTEGRITY (not encrypted though it should be, without its key, empty, cut off, key of another backup or
      * damaged, compressed and its end is wrong), ERR_CONFIG (master key), ERR_NOT_FOUND, those of requests. */
     void (*on_done)(void *ctx, const struct err *err);

@@ -222,6 +222,7 @@ int reader_open(struct reader *r, const struct catalog_backup *backup, struct er
             .backup = backup,
             .allow_renamed = r->spec.allow_renamed,
             .allow_plain = r->spec.allow_plain,
+            .brought = r->spec.brought,
             .ctx = r,
             .on_note = on_note,
             .on_done = on_opened,

@@ -43,6 +43,7 @@ struct reader_spec {
     const char *tool;                /* as in etcdutl.h; borrowed until on_looked */
     bool allow_renamed, allow_plain; /* as in opened_backup.h */
     bool skip_hash_check;            /* as in download.h */
+    const struct brought_keys *brought; /* as in opened_backup.h; borrowed */
     void *ctx;
     /* Each once for each call that starts it, never inside that. Errors name the backup, and are valid during the call,
      * in which the reader may be freed. */

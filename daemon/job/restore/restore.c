@@ -40,6 +40,7 @@ static void free_job(struct lifecycle *life)
     destination_clear(&r->to);
     reader_free(r->reader);
     unpack_options_clear(&r->request.unpack);
+    brought_keys_clear(&r->request.brought);
     free(r->output);
     free(r);
 }
@@ -294,6 +295,7 @@ static int take_request(struct restore *r, const struct restore_request *request
             .needs_etcdutl = request->unpacks,
             .allow_renamed = request->allow_renamed,
             .allow_plain = request->allow_plain,
+            .brought = &r->request.brought,
             .skip_hash_check = request->skip_hash_check,
             .ctx = r,
             .on_looked = on_looked,
@@ -311,7 +313,9 @@ static int take_request(struct restore *r, const struct restore_request *request
         r->output[len - 1] = '\0'; /* a data directory's name may end so, a file's beside it not */
     r->request = *request;
     r->request.output = NULL;
-    if (unpack_options_copy(&r->request.unpack, &request->unpack, e) < 0)
+    r->request.brought = (struct brought_keys){0};
+    if (unpack_options_copy(&r->request.unpack, &request->unpack, e) < 0 ||
+            brought_keys_copy(&request->brought, &r->request.brought, e) < 0)
         return -1;
     r->request.unpack.skip_hash_check = r->request.choice.unhashed_too = request->skip_hash_check;
     r->request.choice.plain_too = request->allow_plain;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "job/job.h"
+#include "job/keys/brought_keys.h"
 #include "job/restore/choice.h"
 #include "job/restore/unpack.h"
 
@@ -24,8 +25,10 @@ struct restore_request {
     bool allow_renamed;
     bool skip_hash_check;
     bool allow_plain; /* a dump that is not encrypted, though a master key is configured */
-    bool dry_run;     /* look around, and say what would be done */
-    bool unpacks;     /* into a data directory, as `unpack` says; `output` then only says where the disk is large */
+    struct brought_keys brought;
+
+    bool dry_run; /* look around, and say what would be done */
+    bool unpacks; /* into a data directory, as `unpack` says; `output` then only says where the disk is large */
     struct unpack_options unpack;
 };
 

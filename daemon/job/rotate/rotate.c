@@ -429,6 +429,9 @@ static int take_new_key(struct rotate *r, struct err *e)
     _cleanup_secret_ struct secret *configured = NULL;
     struct err why = ERR_INIT;
 
+    if (core_conf(r->life.core)->n_encryption_recipients)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "encryption_recipients are configured: rotate-key cannot seal yet, and changes nothing");
     if (!path && !r->next)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "encryption_key_path is not configured: there is no key to rotate to; --new-key brings one along");

@@ -50,10 +50,12 @@ static void judge(struct inspection *i, const struct unpack_status *status, cons
         f->verdict = KNOWN_GOOD;
         return;
     }
-    f->is_unknown = !is_its_own(i, err);
+    f->is_vouched = err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_SEALED;
+    f->is_unknown = f->is_vouched || !is_its_own(i, err);
     f->verdict = was_read && err->domain != ERR_DOMAIN_KEY ? KNOWN_BAD : KNOWN_REFUSED;
     f->err = *err;
-    reader_advise(i->reader, &f->err);
+    if (!f->is_vouched)
+        reader_advise(i->reader, &f->err);
 }
 
 /* Nothing of one backup stays when its verdict is told. */
@@ -328,6 +330,7 @@ struct inspection *inspection_new(const struct inspection_spec *spec, struct err
             .tool = spec->tool,
             .allow_renamed = spec->allow_renamed,
             .allow_plain = spec->allow_plain,
+            .brought = spec->brought,
             .ctx = i,
             .on_looked = on_looked,
             .on_opened = on_opened,

@@ -23,6 +23,7 @@ struct inspection_spec {
     const char *tool;       /* then: as in etcdutl.h; borrowed until on_looked */
     bool allow_renamed;
     bool allow_plain;
+    const struct brought_keys *brought; /* as in reader.h */
     void *ctx;
     void (*on_looked)(void *ctx);    /* of reader_look */
     void (*on_inspected)(void *ctx); /* never inside inspection_start; in it the inspection may be freed */
@@ -32,6 +33,8 @@ struct inspection_spec {
 struct inspection_finding {
     bool is_gone;    /* it was listed, and somebody has deleted it since: neither good nor bad, and that is all */
     bool is_unknown; /* nobody knows: it could not be looked at, for a reason that is not its own */
+    bool is_vouched; /* is_unknown since it is sealed, and nothing was brought that opens it; all that can be seen is
+                        good */
     enum known_verdict verdict; /* else: of the dump's own bytes, or, if it is refused, of something else of it */
     struct err err;             /* why it is not good; of kind ERR_NONE: it is */
     uint64_t snapshot_size;     /* bytes; 0 when that did not come out */

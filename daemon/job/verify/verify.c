@@ -49,6 +49,7 @@ static void free_job(struct lifecycle *life)
 
     inspection_free(v->inspection);
     free(v->tool);
+    brought_keys_clear(&v->request.brought);
     free(v);
 }
 
@@ -76,7 +77,7 @@ static void finish_all(struct verify *v)
     struct err e = v->failure;
     unsigned left = count_left(v);
 
-    if (v->result.good + v->result.bad == 0) {
+    if (v->result.good + v->result.bad + v->result.vouched == 0) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no backups in %s", core_bucket_url(v->life.core));
         finish(v, &e);
     } else if (v->result.bad == 0) {
@@ -84,8 +85,9 @@ static void finish_all(struct verify *v)
     } else {
         if (left)
             err_prepend(&e, "%u failures in a row, %u more not looked at; the first: ", v->alike, left);
-        if (v->result.good + v->result.bad > 1)
-            err_prepend(&e, "%u of %u backups are not good: ", v->result.bad, v->result.good + v->result.bad);
+        if (v->result.good + v->result.bad + v->result.vouched > 1)
+            err_prepend(&e, "%u of %u backups are not good: ", v->result.bad,
+                    v->result.good + v->result.bad + v->result.vouched);
         finish(v, &e);
     }
 }
@@ -96,9 +98,11 @@ static void look_at_next(struct verify *v);
 
 static void count(struct verify *v, const struct inspection_finding *f)
 {
-    v->alike = f->is_unknown && f->err.domain != ERR_DOMAIN_S3 ? v->alike + 1 : 0;
+    v->alike = f->is_unknown && !f->is_vouched && f->err.domain != ERR_DOMAIN_S3 ? v->alike + 1 : 0;
     if (f->err.kind == ERR_NONE)
         v->result.good++;
+    else if (f->is_vouched)
+        v->result.vouched++;
     else if (v->result.bad++ == 0 || (v->failure.kind != ERR_INTEGRITY && f->err.kind == ERR_INTEGRITY))
         v->failure = f->err;
 }
@@ -159,6 +163,7 @@ static void tell_verdict(struct verify *v, const struct inspection_finding *f)
             .instant = b->instant,
             .err = f->err.kind == ERR_NONE ? NULL : &f->err,
             .is_unknown = f->is_unknown,
+            .is_vouched = f->is_vouched,
             .snapshot_size = f->snapshot_size,
             .elapsed_ms = f->elapsed_ms,
             .encrypted = b->has_key || b->state == CATALOG_KEY_MISSING,
@@ -290,6 +295,7 @@ static struct verify *new_verify(const struct verify_request *request, struct er
             .drill = request->drill,
             .allow_renamed = request->allow_renamed,
             .allow_plain = request->allow_plain,
+            .brought = &v->request.brought,
             .ctx = v,
             .on_looked = on_looked,
             .on_inspected = on_inspected,
@@ -322,6 +328,10 @@ struct verify *verify_start(
     if (!v)
         return NULL;
     v->request = *request;
+    if (brought_keys_copy(&request->brought, &v->request.brought, e) < 0) {
+        free_job(&v->life);
+        return NULL;
+    }
     v->request.tool = NULL;
     v->request.choice.plain_too = request->allow_plain;
     lifecycle_start(

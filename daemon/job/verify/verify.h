@@ -10,6 +10,7 @@
 #pragma once
 
 #include "job/job.h"
+#include "job/keys/brought_keys.h"
 #include "job/restore/choice.h"
 
 struct verify;
@@ -22,6 +23,7 @@ struct verify_request {
     const char *tool; /* for a drill, as in etcdutl.h */
     bool allow_renamed;
     bool allow_plain;
+    struct brought_keys brought;
 };
 
 /* Starts one. Errors: ERR_CONFIG (a drill without snapshot_path), ERR_RESOURCE; all else comes through `done`. Frees

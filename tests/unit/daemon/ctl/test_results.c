@@ -85,7 +85,7 @@ static void test_entry(void **state)
                    "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
                    "\"revision_after\":0,\"key\":\"\",\"storage_version\":\"\",\"snapshot_size\":0,"
-                   "\"revision\":0,\"compact_revision\":0,\"revisions\":0,\"hashkv\":null}\n",
+                   "\"revision\":0,\"compact_revision\":0,\"revisions\":0,\"hashkv\":null,\"sealed\":false,\"sealed_to\":\"\"}\n",
             results_entry(&entry));
     entry = (Control__Entry)CONTROL__ENTRY__INIT;
     entry.key = text("0123-\"");
@@ -98,7 +98,7 @@ static void test_entry(void **state)
             "{\"name\":\"\",\"instant\":null,\"size\":0,\"encrypted\":false,\"state\":\"\",\"last_modified\":null,"
             "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
             "\"revision_after\":0,\"key\":\"0123-\\\"\",\"storage_version\":\"3.6.0\",\"snapshot_size\":0,"
-            "\"revision\":7,\"compact_revision\":-1,\"revisions\":6,\"hashkv\":0}\n",
+            "\"revision\":7,\"compact_revision\":-1,\"revisions\":6,\"hashkv\":0,\"sealed\":false,\"sealed_to\":\"\"}\n",
             results_entry(&entry));
 }
 
@@ -150,21 +150,21 @@ static void test_verdict(void **state)
     (void)state;
     verdict.good = true;
     EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
-                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0}\n",
+                   "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"vouched\":false}\n",
             results_verdict(&verdict));
     verdict.drilled = verdict.counts_keys = true;
     verdict.revision = 7;
     EXPECT_PRINTED(
             "{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
             "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":0,\"contents\":\"\","
-            "\"contents_why\":\"\"}\n",
+            "\"contents_why\":\"\",\"vouched\":false}\n",
             results_verdict(&verdict));
     verdict.counts_keys = false;
     verdict.counts_entries = true;
     verdict.entries = 9;
     EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
                    "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"entries\":9,"
-                   "\"contents\":\"\",\"contents_why\":\"\"}\n",
+                   "\"contents\":\"\",\"contents_why\":\"\",\"vouched\":false}\n",
             results_verdict(&verdict));
     verdict.counts_keys = verdict.has_hashkv = true;
     verdict.keys = 5;
@@ -173,7 +173,7 @@ static void test_verdict(void **state)
     verdict.contents_why = (char[]){"why"};
     EXPECT_PRINTED("{\"name\":\"\",\"instant\":null,\"good\":true,\"unknown\":false,\"kind\":\"\",\"text\":\"\","
                    "\"snapshot_size\":0,\"encrypted\":false,\"elapsed_ms\":0,\"revision\":7,\"keys\":5,\"entries\":9,"
-                   "\"contents\":\"not compared\",\"contents_why\":\"why\",\"hashkv\":4000000000}\n",
+                   "\"contents\":\"not compared\",\"contents_why\":\"why\",\"hashkv\":4000000000,\"vouched\":false}\n",
             results_verdict(&verdict));
 }
 
@@ -238,7 +238,7 @@ static void test_status(void **state)
             "\"newest\":null,\"failures_in_a_row\":0,\"last_"
             "prune\":null,\"pruned\":null,\"running\":null,\"beside\":null,\"waiting\":[],\"last_success\":null,\"last_"
             "failure\":null,"
-            "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
+            "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
             results_done(&done));
     status.key = text("f");
     status.key_trouble = text("t");
@@ -256,7 +256,7 @@ static void test_status(void **state)
                    "\"note\":\"\"},\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
                    "\"text\":\"\"},"
-                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
             results_done(&done));
     running.progress = &progress;
     progress.phase = text("streaming");
@@ -271,7 +271,7 @@ static void test_status(void **state)
                    "\"last_success\":"
                    "null,\"last_"
                    "failure\":null,"
-                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
             results_done(&done));
     progress.unit = text("keys");
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
@@ -283,7 +283,7 @@ static void test_status(void **state)
                    "\"since\":null,\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"keys\",\"note\":\"\"},"
                    "\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":null,"
-                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\"}\n",
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
             results_done(&done));
 }
 

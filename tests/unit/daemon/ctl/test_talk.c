@@ -490,8 +490,7 @@ static void test_keys(void **state)
             assert_string_equal(failures, "");
         } else {
             assert_int_equal(ask_with_keys(welcomes_and_gets_nothing, &ctl), CTL_FAILED);
-            (void)snprintf(text, sizeof(text),
-                    "what listens on %s runs as user 4711: the master keys are not sent there\n", path);
+            (void)snprintf(text, sizeof(text), "what listens on %s runs as user 4711: no keys are sent there\n", path);
             assert_string_equal(failures, text);
         }
         assert_int_equal(ask_with_keys(does_not_welcome, &ctl), CTL_FAILED);

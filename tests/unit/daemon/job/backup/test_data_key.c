@@ -46,7 +46,7 @@ struct key_object *key_object_store(struct s3_client *s3, const struct key_objec
     (void)s3;
     (void)e;
     object.spec = *spec;
-    (void)memcpy(object.wrapped, spec->wrapped, sizeof(object.wrapped));
+    (void)memcpy(object.wrapped, spec->wrapped.data, sizeof(object.wrapped));
     object.stored++;
     return &object;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "seal/key.h"
 
 enum { WAITING_MAX = 8 };
 
@@ -128,7 +129,7 @@ struct s3_request *s3_get(struct s3_client *c, const struct s3_get_spec *spec, s
 {
     struct s3_request *r = start(c, false, spec->key, e);
 
-    assert_true(spec->limit >= 72 && spec->limit <= 4096 && !spec->version_id);
+    assert_true(spec->limit >= 72 && spec->limit <= KEY_OBJECT_LIMIT && !spec->version_id);
     if (!r)
         return NULL;
     r->limit = spec->limit;

@@ -8,6 +8,7 @@
 #include "failing.h"
 #include "folder.h"
 #include "job/keys/keyring.h"
+#include "seal/sealed_key.h"
 
 #define WRONG "wrong master key, or the key object is damaged (not opened by "
 #define RIGHT "); the right one goes into previous_key_paths"
@@ -173,9 +174,51 @@ static void test_none_configured(void **state)
     struct err e = ERR_INIT;
 
     (void)state;
+    static const char sealed[] = "age-encryption.org/v1\n";
+    static const uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct keyring *ring;
+
     conf = (struct conf){.file = NULL};
-    assert_null(keyring_new(&conf, &e));
+    ring = keyring_new(&conf, &e);
+    expect_success(ring, &e);
+    assert_null(keyring_current(ring));
+    assert_null(keyring_unwrap(ring, (struct bytes){wrapped, sizeof(wrapped)}, 0, false, NULL, &e));
     expect_error(&e, ERR_CONFIG, "is encrypted, and encryption_key_path is not configured");
+    assert_int_equal(
+            keyring_check(ring, (struct bytes){(const uint8_t *)sealed, strlen(sealed)}, 0, false, NULL, &e), -1);
+    expect_error(&e, ERR_INTEGRITY, "is sealed, and there is no encryption_key_path whose key could vouch for it");
+    assert_int_equal(e.code, KEY_FAULT_UNVOUCHED);
+    keyring_free(ring);
+}
+
+/* What is sealed is opened by none, and vouched for by the one that is in use, or was before. */
+static void test_sealed(void **state)
+{
+    static const struct age_recipient recipient = {.point = {9}};
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *data_key = key_new_data(&e);
+    _cleanup_(cleanup_keyring_free) struct keyring *ring = NULL;
+    _cleanup_secret_ struct secret *vouching = NULL;
+    _cleanup_buf_ struct buf object = BUF_INIT(SEALED_KEY_MAX);
+    struct sealed_key_spec spec = {.recipients = &recipient, .n = 1, .data_key = data_key, .instant = 1733520145};
+    size_t by = 99;
+
+    (void)state;
+    ring = keyring_new(&conf, &e);
+    expect_success(ring, &e);
+    vouching = secret_copy(secret_const_data(keyring_current(ring)), KEY_LEN, &e);
+    spec.vouching = vouching;
+    expect_success(sealed_key_make(&spec, &object, &e) == 0, &e);
+    expect_success(keyring_check(ring, buf_bytes(&object), 1733520145, false, &by, &e) == 0, &e);
+    assert_int_equal(by, KEYRING_CURRENT);
+    assert_null(keyring_unwrap(ring, buf_bytes(&object), 1733520145, false, &by, &e));
+    assert_int_equal(e.code, KEY_FAULT_SEALED);
+    assert_int_equal(keyring_check(ring, buf_bytes(&object), 1733520146, false, &by, &e), -1);
+    assert_int_equal(e.code, KEY_FAULT_BOUND_ELSEWHERE);
+    expect_success(keyring_check(ring, buf_bytes(&object), 1733520146, true, &by, &e) == 0, &e);
+    object.data[object.len - 1] ^= 1;
+    assert_int_equal(keyring_check(ring, buf_bytes(&object), 1733520145, false, &by, &e), -1);
+    assert_int_equal(e.code, KEY_FAULT_DOES_NOT_OPEN);
 }
 
 /* ---- files that are not there ---- */
@@ -362,6 +405,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_current_alone, setup, teardown),
             cmocka_unit_test_setup_teardown(test_previous_alone, setup, teardown),
             cmocka_unit_test_setup_teardown(test_none_configured, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_sealed, setup, teardown),
             cmocka_unit_test_setup_teardown(test_previous_is_missing, setup, teardown),
             cmocka_unit_test_setup_teardown(test_no_previous_can_be_read, setup, teardown),
             cmocka_unit_test_setup_teardown(test_current_is_missing, setup, teardown),
