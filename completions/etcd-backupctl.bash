@@ -11,7 +11,7 @@ _etcd_backupctl() {
     local look='-t --backup-timestamp --file --rev --allow-renamed --allow-plain --skip-hash-check --identity --allow-unvouched'
     local ls="$look -l --long --prefixes" get="$look --output --history --binary --escaped"
     local diff="$look --to --to-rev --live" export="$look --etcdctl"
-    local check='-P --policy'
+    local check='-P --policy' key_file=''
     local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
     local prune='-a --max-age -i --min-count --dry-run --allow-other-keys'
 
@@ -67,8 +67,9 @@ _etcd_backupctl() {
             prune rotate-key generate-key key-fingerprint" -- "$current") ;;
         rotate-key) mapfile -t COMPREPLY < <(compgen -W "$common $rotate_key" -- "$current") ;;
         generate-key | key-fingerprint)
+            [ "$command" = generate-key ] && key_file=--identity
             if [[ $current == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current")
+                mapfile -t COMPREPLY < <(compgen -W "$common $key_file" -- "$current")
             else
                 compopt -o filenames 2>/dev/null
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -83,3 +83,4 @@ complete -c etcd-backupctl -n $rotate -l new-key -r -F -d 'the new one; default:
 complete -c etcd-backupctl -n $rotate -l purge-versions -d 'remove old versions of the keys after success'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from generate-key key-fingerprint' -F
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -l allow-other-keys -d 'also beside backups of other keys'
+complete -c etcd-backupctl -n '__fish_seen_subcommand_from generate-key' -l identity -d 'an identity of age instead'

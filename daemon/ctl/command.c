@@ -183,11 +183,12 @@ const struct command command_table[] = {
         {
                 .name = "generate-key",
                 .help = "make a master key in a new file, and show its fingerprint",
-                .options = no_options,
+                .options = generate_key_options,
                 .letters = "",
-                .usage = "",
+                .usage = generate_key_usage,
                 .argument = "FILE",
                 .asks_nobody = true,
+                .set = generate_key_set,
                 .run = generate_key_run,
         },
         {

@@ -17,12 +17,12 @@ void results_failure(const char *kind, const char *text)
     (void)puts("}}");
 }
 
-void results_key(const char *file, const char *fingerprint)
+void results_key(const char *file, const char *kind, const char *name)
 {
     bool first = true;
 
     json_text(stdout, &first, "file", file);
-    json_text(stdout, &first, "fingerprint", fingerprint);
+    json_text(stdout, &first, kind, name);
     (void)puts("}");
 }
 

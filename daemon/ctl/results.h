@@ -12,5 +12,5 @@ void results_verdict(const Control__Verdict *v);
 void results_planned(const Control__Planned *p);
 void results_unrotated(const Control__Unrotated *u);
 void results_finding(const Control__Finding *f);
-void results_key(const char *file, const char *fingerprint);
+void results_key(const char *file, const char *kind, const char *name); /* kind: "fingerprint", "recipient" */
 void results_done(const Control__Done *done);

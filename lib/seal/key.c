@@ -130,16 +130,22 @@ int key_write_master(const char *path, const struct secret *master, struct err *
 {
     enum { TEXT_LEN = MASTER_DIGITS + 1 }; /* with a line's end, which is where sodium_bin2hex puts its 0 */
     _cleanup_secret_ struct secret *text = secret_new(TEXT_LEN, e);
-    _cleanup_place_ struct path_place place = PATH_PLACE_INIT;
-    _cleanup_close_ int fd = -1;
 
     assert(secret_len(master) == KEY_LEN);
     if (!text)
         return -1;
-    if (path_find(path, &place, e) < 0)
-        return no_place(path, e);
     (void)sodium_bin2hex((char *)secret_data(text), TEXT_LEN, secret_const_data(master), KEY_LEN);
     secret_data(text)[MASTER_DIGITS] = '\n';
+    return key_write_text(path, text, e);
+}
+
+int key_write_text(const char *path, const struct secret *text, struct err *e)
+{
+    _cleanup_place_ struct path_place place = PATH_PLACE_INIT;
+    _cleanup_close_ int fd = -1;
+
+    if (path_find(path, &place, e) < 0)
+        return no_place(path, e);
     if (!place.is_linked)
         fd = openat(place.dir_fd, place.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (place.is_linked || (fd < 0 && errno == EEXIST))
@@ -147,7 +153,8 @@ int key_write_master(const char *path, const struct secret *master, struct err *
     if (fd < 0)
         return err_errno(e, errno, "%s", path);
     (void)fchmod(fd, 0600); /* whatever the umask took away; a medium without modes may refuse */
-    if (write_all(fd, secret_const_data(text), TEXT_LEN) == 0 && fsync(fd) == 0 && sync_directory(place.dir_fd) == 0)
+    if (write_all(fd, secret_const_data(text), secret_len(text)) == 0 && fsync(fd) == 0 &&
+            sync_directory(place.dir_fd) == 0)
         return 0;
     err_errno(e, errno, "%s", path);
     (void)unlinkat(place.dir_fd, place.name, 0);

@@ -43,6 +43,9 @@ struct secret *key_read_brought(const char *path, struct err *e);
  * as it is: ERR_CONFIG. After a failure there is no file. Errors name the path. */
 int key_write_master(const char *path, const struct secret *master, struct err *e);
 
+/* The same for another text that is a secret, as it is: an identity of age. */
+int key_write_text(const char *path, const struct secret *text, struct err *e);
+
 /* A new random master key. The caller frees. Errors: ERR_RESOURCE. */
 struct secret *key_new_master(struct err *e);
 

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -255,6 +256,20 @@ def test_generate_key(site, folder):
     other = folder / "other.key"
     assert site.run(site.programs.ctl, "generate-key", other).status == 0
     assert other.read_bytes() != file.read_bytes()
+
+
+def test_generate_identity(site, folder):
+    file = folder / "new.identity"
+    done = site.run(site.programs.ctl, "generate-key", "--identity", file)
+    recipient = subprocess.run(["age-keygen", "-y", file], check=True, capture_output=True, text=True).stdout.strip()
+    assert done.status == 0 and done.out == f"{recipient}  {file}\n" and done.err == "", done
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    before = file.read_bytes()
+    again = site.run(site.programs.ctl, "generate-key", "--identity", file)
+    assert again.status == 2 and "exists already" in again.err and file.read_bytes() == before, again
+    other = folder / "other.identity"
+    told = site.run(site.programs.ctl, "generate-key", "--identity", other, "--json").json
+    assert told["file"] == str(other) and told["recipient"] != recipient and other.read_bytes() != before, told
 
 
 def test_a_disk_that_is_full_leaves_no_half_key(site, folder):

@@ -154,10 +154,11 @@ void results_failure(const char *kind, const char *text)
     (void)text;
 }
 
-void results_key(const char *file, const char *fingerprint)
+void results_key(const char *file, const char *kind, const char *name)
 {
     (void)file;
-    (void)fingerprint;
+    (void)kind;
+    (void)name;
 }
 
 void show_prune(const Control__PruneResult *r, bool has_failed)
