@@ -85,7 +85,8 @@ static void test_entry(void **state)
                    "\"size\":18446744073709551615,\"encrypted\":true,\"state\":\"complete\",\"last_modified\":null,"
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
                    "\"revision_after\":0,\"key\":\"\",\"storage_version\":\"\",\"snapshot_size\":0,"
-                   "\"revision\":0,\"compact_revision\":0,\"revisions\":0,\"hashkv\":null,\"sealed\":false,\"sealed_to\":\"\"}\n",
+                   "\"revision\":0,\"compact_revision\":0,\"revisions\":0,\"hashkv\":null,\"sealed\":false,\"sealed_"
+                   "to\":\"\"}\n",
             results_entry(&entry));
     entry = (Control__Entry)CONTROL__ENTRY__INIT;
     entry.key = text("0123-\"");
@@ -98,7 +99,8 @@ static void test_entry(void **state)
             "{\"name\":\"\",\"instant\":null,\"size\":0,\"encrypted\":false,\"state\":\"\",\"last_modified\":null,"
             "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
             "\"revision_after\":0,\"key\":\"0123-\\\"\",\"storage_version\":\"3.6.0\",\"snapshot_size\":0,"
-            "\"revision\":7,\"compact_revision\":-1,\"revisions\":6,\"hashkv\":0,\"sealed\":false,\"sealed_to\":\"\"}\n",
+            "\"revision\":7,\"compact_revision\":-1,\"revisions\":6,\"hashkv\":0,\"sealed\":false,\"sealed_to\":\"\"}"
+            "\n",
             results_entry(&entry));
 }
 
