@@ -165,8 +165,7 @@ static void describe(struct key_check *k)
     if (k->unopened == 0 && k->why.domain == ERR_DOMAIN_KEY && k->why.code == KEY_FAULT_DOES_NOT_OPEN)
         err_prepend(trouble, "the master key is not that of the newest backup; %s: ", name);
     else
-        err_prepend(trouble,
-                "%u of %u backups looked at are opened by no configured key; %s: ", k->result.unopened,
+        err_prepend(trouble, "%u of %u backups looked at are opened by no configured key; %s: ", k->result.unopened,
                 k->result.looked_at, name);
 }
 

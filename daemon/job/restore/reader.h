@@ -39,10 +39,10 @@ struct reader_spec {
     struct lifecycle *life;            /* of the job, which begins before the look; borrowed */
     const char *phases[READER_STAGES]; /* what the progress calls them; static; NULL: not told */
     bool needs_etcdutl;
-    bool may_lack_etcdutl;           /* then: that there is none is no objection, but for one that `tool` names */
-    const char *tool;                /* as in etcdutl.h; borrowed until on_looked */
-    bool allow_renamed, allow_plain; /* as in opened_backup.h */
-    bool skip_hash_check;            /* as in download.h */
+    bool may_lack_etcdutl;              /* then: that there is none is no objection, but for one that `tool` names */
+    const char *tool;                   /* as in etcdutl.h; borrowed until on_looked */
+    bool allow_renamed, allow_plain;    /* as in opened_backup.h */
+    bool skip_hash_check;               /* as in download.h */
     const struct brought_keys *brought; /* as in opened_backup.h; borrowed */
     void *ctx;
     /* Each once for each call that starts it, never inside that. Errors name the backup, and are valid during the call,
