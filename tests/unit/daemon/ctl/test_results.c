@@ -215,7 +215,8 @@ static void test_rotate(void **state)
     unrotated.kind = text("integrity");
     unrotated.text = text("why");
     EXPECT_PRINTED("{\"name\":\"n\\u001b\",\"kind\":\"integrity\",\"text\":\"why\"}\n", results_unrotated(&unrotated));
-    EXPECT_PRINTED("{\"file\":\"a \\\"b\\\"\",\"fingerprint\":\"0123\"}\n", results_key("a \"b\"", "0123"));
+    EXPECT_PRINTED(
+            "{\"file\":\"a \\\"b\\\"\",\"fingerprint\":\"0123\"}\n", results_key("a \"b\"", "fingerprint", "0123"));
     /* A list says which key the daemon holds, but in JSON each line is an entry. */
     done.result_case = CONTROL__DONE__RESULT_LIST;
     EXPECT_PRINTED("", results_done(&done));
