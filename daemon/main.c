@@ -97,6 +97,7 @@ static void close_rest(struct daemon *d)
     uv_close((uv_handle_t *)&d->idle, NULL);
     control_free(TAKE_PTR(d->control));
     hooks_stop(d->hooks, left);
+    cycle_close(d->cycle);
     heartbeat_stop(d->heartbeat, left < HEARTBEAT_MS ? left : HEARTBEAT_MS);
     metrics_stop(d->metrics);
     notify_free(TAKE_PTR(d->notify));

@@ -450,13 +450,13 @@ void show_status(const Control__StatusResult *s, int64_t now)
     for (size_t i = 0; i < s->n_waiting; i++)
         (void)printf("%-13s %s\n", i ? "" : "waiting", s->waiting[i]);
     show_schedule(s, now);
-    if (s->last_success)
+    if (s->last_success && s->newest <= s->last_success->instant)
         (void)printf("last backup   %s, %s ago, %s in %.1f s\n", timestamp_format(s->last_success->instant, text),
                 age_format(s->last_success->instant, now, when), size_format(s->last_success->snapshot_size, size),
                 (double)s->last_success->elapsed_ms / 1000);
     else if (s->newest)
-        (void)printf("last backup   %s, %s ago, by an earlier process\n", timestamp_format(s->newest, text),
-                age_format(s->newest, now, when));
+        (void)printf("last backup   %s, %s ago, by %s\n", timestamp_format(s->newest, text),
+                age_format(s->newest, now, when), s->last_success ? "another daemon" : "another process");
     else
         (void)puts("last backup   none by this process; list shows those in the bucket");
     if (s->last_prune)

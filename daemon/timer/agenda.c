@@ -24,7 +24,10 @@ static uint64_t until_look(const struct agenda *a, const struct schedule_clock *
 
 static uint64_t until_backup(const struct agenda *a, const struct schedule_clock *now)
 {
-    return a->is_scheduled ? schedule_wait(&a->schedule, now) : UINT64_MAX;
+    uint64_t due = a->is_scheduled ? schedule_wait(&a->schedule, now) : UINT64_MAX;
+    uint64_t turn = a->turn_boot_ms > now->boot_ms ? a->turn_boot_ms - now->boot_ms : 0;
+
+    return a->turn == AGENDA_NO_TURN && due < turn ? turn : due;
 }
 
 enum agenda_step agenda_next(
@@ -36,12 +39,14 @@ enum agenda_step agenda_next(
     *wait_ms = UINT64_MAX;
     if (has_looked)
         a->look = AGENDA_NO_LOOK;
-    if (a->look != AGENDA_NO_LOOK || busy == AGENDA_TAKEN)
+    if (a->look != AGENDA_NO_LOOK || a->turn == AGENDA_TAKING_TURN || busy == AGENDA_TAKEN)
         return AGENDA_WAIT; /* its end brings us back */
     if ((a->owed & AGENDA_OWES_PRUNE) && busy == AGENDA_FREE)
         return AGENDA_PRUNE;
     if ((a->owed & AGENDA_OWES_LOOK) && a->bucket == AGENDA_KNOWN)
         return AGENDA_LOOK;
+    if (backup == 0 && a->spec.is_shared && a->turn == AGENDA_NO_TURN)
+        return AGENDA_TURN;
     if (backup == 0)
         return has_looked ? AGENDA_BACKUP : AGENDA_LOOK;
     if (look == 0)
@@ -96,6 +101,38 @@ void agenda_owe_look(struct agenda *a)
     a->owed |= AGENDA_OWES_LOOK;
     if (a->look == AGENDA_LOOKING)
         a->look = AGENDA_LOOKING_AT_THE_PAST; /* then there is another behind it */
+}
+
+/* ---- a schedule that is shared ---- */
+
+void agenda_turn_began(struct agenda *a)
+{
+    a->turn = AGENDA_TAKING_TURN;
+}
+
+void agenda_turn_ended(struct agenda *a, bool is_ours, const struct schedule_clock *now)
+{
+    a->turn = is_ours ? AGENDA_HAS_TURN : AGENDA_NO_TURN;
+    if (!is_ours)
+        a->turn_boot_ms =
+                now->boot_ms + a->spec.turn_wait_ms / 2 + a->spec.schedule.random() % (a->spec.turn_wait_ms + 1);
+}
+
+void agenda_turn_given_back(struct agenda *a)
+{
+    a->turn = AGENDA_NO_TURN;
+}
+
+bool agenda_seen(struct agenda *a, int64_t instant, const struct schedule_clock *now)
+{
+    if (!a->is_scheduled)
+        return false;
+    if (instant)
+        schedule_seen(&a->schedule, instant, now);
+    if (schedule_wait(&a->schedule, now) == 0)
+        return true;
+    a->failures = 0;
+    return false;
 }
 
 /* ---- backups and prunes ---- */

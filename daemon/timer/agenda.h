@@ -12,6 +12,8 @@
  *   the backup away.
  * - After each backup that was made, by whomever, a prune is owed (if the configuration has one), and after one that
  *   was not ours a look. What changes in the bucket while a look is under way makes it outdated.
+ * - Where the schedule is shared, a backup that is due has a turn before all that (turn.h), and what another daemon has
+ *   made serves ours. Whoever holds a turn and finds nothing due any more, or has to wait, gives it back.
  * - Jobs that only read (AGENDA_READING) keep nothing away but a prune, which stays owed.
  */
 #pragma once
@@ -29,6 +31,12 @@ enum agenda_bucket {
     AGENDA_KNOWN,
 };
 
+enum agenda_turn {
+    AGENDA_NO_TURN,
+    AGENDA_TAKING_TURN,
+    AGENDA_HAS_TURN,
+};
+
 enum agenda_look {
     AGENDA_NO_LOOK,
     AGENDA_LOOKING,
@@ -40,7 +48,7 @@ enum agenda_look {
 enum { AGENDA_OWES_LOOK = 1, AGENDA_OWES_PRUNE = 2 };
 
 /* What is next. */
-enum agenda_step { AGENDA_WAIT, AGENDA_LOOK, AGENDA_BACKUP, AGENDA_PRUNE };
+enum agenda_step { AGENDA_WAIT, AGENDA_TURN, AGENDA_LOOK, AGENDA_BACKUP, AGENDA_PRUNE };
 
 /* What runs, whoever asked for it. */
 enum agenda_busy {
@@ -56,6 +64,8 @@ struct agenda_spec {
     struct schedule_spec schedule; /* if it has */
     bool wants_bucket;             /* to be known, also without a schedule: somebody shows it */
     bool prunes;
+    bool is_shared;        /* the schedule, with daemons elsewhere */
+    uint64_t turn_wait_ms; /* about so long, by chance, after a turn that was another's; of use if it is shared */
 };
 
 /* A value; its members are for reading. */
@@ -63,6 +73,8 @@ struct agenda {
     struct agenda_spec spec;
     enum agenda_bucket bucket;
     enum agenda_look look;
+    enum agenda_turn turn;
+    uint64_t turn_boot_ms; /* not before this it is asked for again */
     unsigned owed;
     bool is_scheduled; /* the schedule has begun */
     struct schedule schedule;
@@ -91,6 +103,14 @@ bool agenda_look_is_outdated(const struct agenda *a);
 /* A backup begins because it is due; and one ends, that was due or not. */
 void agenda_backup_began(struct agenda *a, const struct schedule_clock *now);
 void agenda_backup_ended(struct agenda *a, enum agenda_outcome outcome, bool was_due, const struct schedule_clock *now);
+
+/* Asks for a turn; then it is ours, or not, and given back some time. */
+void agenda_turn_began(struct agenda *a);
+void agenda_turn_ended(struct agenda *a, bool is_ours, const struct schedule_clock *now);
+void agenda_turn_given_back(struct agenda *a);
+
+/* Another daemon has made a backup of this instant. Returns whether one is due all the same. */
+bool agenda_seen(struct agenda *a, int64_t instant, const struct schedule_clock *now);
 
 void agenda_prune_began(struct agenda *a);
 

@@ -14,8 +14,12 @@
 #include "job/keys/key_check.h"
 #include "job/keys/keyring.h"
 #include "timer/agenda.h"
+#include "timer/turn.h"
 
-enum { SCHEDULE_TEXT_MAX = 256 };
+enum {
+    SCHEDULE_TEXT_MAX = 256,
+    TURN_ASKS = 18, /* in the time after which somebody is taken for dead */
+};
 
 /* What is forgotten when another configuration is taken into use. */
 struct cycle_facts {
@@ -33,8 +37,12 @@ struct cycle {
     struct catalog_list *list; /* what it has found, meanwhile */
     struct agenda agenda;
     struct cycle_facts facts;
-    bool is_ours;    /* the running backup */
-    bool is_stopped; /* by its owner: the observers stay with the jobs */
+    bool is_ours;              /* the running backup */
+    struct turn *turn;         /* is asked for, held or given back; the core is acquired */
+    struct turn_memory others; /* who share the schedule */
+    bool has_told_of_others;   /* that one of them is at what is due */
+    int64_t own;               /* instant of the newest backup that was made here; 0: none was */
+    bool is_stopped;           /* by its owner: the observers stay with the jobs */
 };
 
 static struct schedule_clock now(void)
@@ -88,6 +96,100 @@ static void start_prune(struct cycle *c)
     alarm_set(c->alarm, 0);
 }
 
+/* ---- a schedule that is shared ---- */
+
+static void advance(struct cycle *c);
+
+/* Nothing of ours is left of it. */
+static void drop_turn(struct cycle *c)
+{
+    turn_free(TAKE_PTR(c->turn));
+    core_release(c->core); /* may bring another configuration */
+}
+
+static void on_given_back(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    if (!c->is_stopped) {
+        agenda_turn_given_back(&c->agenda);
+        alarm_set(c->alarm, 0);
+    }
+    drop_turn(c);
+}
+
+static void give_turn_back(struct cycle *c)
+{
+    if (!c->turn) { /* we went on without */
+        agenda_turn_given_back(&c->agenda);
+        alarm_set(c->alarm, 0);
+        return;
+    }
+    agenda_turn_began(&c->agenda); /* and nothing else does, until it has been */
+    turn_give_back(c->turn, on_given_back);
+}
+
+/* Of backups that others have made: what counts of them, and whether one is due all the same. */
+static bool take_others(struct cycle *c, int64_t newest)
+{
+    struct schedule_clock at = now();
+    bool is_others = newest > c->own;
+
+    if (is_others && newest > c->facts.state.newest)
+        c->facts.state.newest = newest;
+    return agenda_seen(&c->agenda, is_others ? newest : 0, &at);
+}
+
+static bool is_still_due(void *ctx, int64_t newest)
+{
+    return take_others(ctx, newest);
+}
+
+static void tell_turn(struct cycle *c, enum turn_outcome outcome, const struct err *err)
+{
+    char text[TIMESTAMP_TEXT_MAX];
+
+    if (outcome == TURN_UNKNOWN)
+        log_warning("whose turn it is cannot be found out: %s; a backup is made all the same", err->text);
+    else if (outcome == TURN_NOT_DUE)
+        log_info("another daemon has made the backup that is due: %s", timestamp_format(c->facts.state.newest, text));
+    else if (outcome == TURN_ANOTHERS && !c->has_told_of_others)
+        log_info("another daemon is at the backup that is due");
+    c->has_told_of_others = outcome == TURN_ANOTHERS;
+}
+
+static void on_turn(void *ctx, enum turn_outcome outcome, const struct err *err)
+{
+    struct cycle *c = ctx;
+    struct schedule_clock at = now();
+
+    tell_turn(c, outcome, err);
+    agenda_turn_ended(&c->agenda, outcome == TURN_OURS || outcome == TURN_UNKNOWN, &at);
+    if (outcome == TURN_NOT_DUE)
+        agenda_owe_look(&c->agenda); /* for what is shown */
+    alarm_set(c->alarm, 0);
+    if (outcome != TURN_OURS)
+        drop_turn(c);
+}
+
+static void take_turn(struct cycle *c)
+{
+    struct turn_spec spec = {
+            .memory = &c->others,
+            .takeover_ms = core_conf(c->core)->schedule.takeover_ms,
+            .ctx = c,
+            .is_due = is_still_due,
+            .on_end = on_turn,
+    };
+    struct err e = ERR_INIT;
+
+    agenda_turn_began(&c->agenda);
+    core_acquire(c->core);
+    c->turn = turn_take(c->core, &spec, &e);
+    if (!c->turn)
+        on_turn(c, TURN_UNKNOWN, &e);
+}
+
 static bool is_looking(const struct cycle *c)
 {
     return c->lookup || c->check;
@@ -111,11 +213,21 @@ static void look_up(struct cycle *c);
 static void advance(struct cycle *c)
 {
     struct schedule_clock at = now();
+    enum agenda_step step;
     uint64_t wait;
 
     if (c->is_stopped)
         return;
-    switch (agenda_next(&c->agenda, busy_of(c), &at, &wait)) {
+    step = agenda_next(&c->agenda, busy_of(c), &at, &wait);
+    if (c->agenda.turn == AGENDA_HAS_TURN && !c->is_ours && !is_looking(c) && step != AGENDA_LOOK &&
+            step != AGENDA_BACKUP) {
+        give_turn_back(c);
+        return;
+    }
+    switch (step) {
+    case AGENDA_TURN:
+        take_turn(c);
+        break;
     case AGENDA_LOOK:
         look_up(c);
         break;
@@ -184,6 +296,8 @@ static void end_good_lookup(struct cycle *c)
     count(c, c->list);
     catalog_list_free(TAKE_PTR(c->list));
     agenda_looked(&c->agenda, c->facts.state.newest, &at);
+    if (c->agenda.spec.is_shared)
+        (void)take_others(c, c->facts.state.newest);
     end_lookup(c);
 }
 
@@ -316,7 +430,7 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result,
     struct schedule_clock at = now();
 
     if (!err) {
-        c->facts.state.newest = result->instant;
+        c->facts.state.newest = c->own = result->instant;
         c->facts.state.backups++;
         c->facts.state.bytes += result->stored_size;
     } else if (!c->is_ours && key_check_is_rotated_away(err)) {
@@ -377,12 +491,13 @@ static void on_idle(void *ctx)
 static void describe(struct cycle *c)
 {
     const struct conf_schedule *conf = &core_conf(c->core)->schedule;
+    const char *shared = conf->is_shared ? ", shared" : "";
     char interval[DURATION_TEXT_MAX], *text = c->facts.text;
 
     if (conf->cron)
-        (void)snprintf(text, SCHEDULE_TEXT_MAX, "cron %.200s", conf->cron);
+        (void)snprintf(text, SCHEDULE_TEXT_MAX, "cron %.200s%s", conf->cron, shared);
     else if (conf->interval_ms)
-        (void)snprintf(text, SCHEDULE_TEXT_MAX, "every %s", duration_format(conf->interval_ms, interval));
+        (void)snprintf(text, SCHEDULE_TEXT_MAX, "every %s%s", duration_format(conf->interval_ms, interval), shared);
 }
 
 void cycle_reload(struct cycle *c)
@@ -401,6 +516,8 @@ void cycle_reload(struct cycle *c)
                     },
             .wants_bucket = conf->metrics.listen != NULL,
             .prunes = conf->prune.max_age_ms > 0,
+            .is_shared = conf->schedule.is_shared,
+            .turn_wait_ms = conf->schedule.takeover_ms / TURN_ASKS,
     };
     struct err ignored = ERR_INIT; /* conf_load has parsed it */
 
@@ -471,6 +588,14 @@ void cycle_stop(struct cycle *c)
         core_release(c->core);
     }
     alarm_free(TAKE_PTR(c->alarm));
+    if (c->turn) /* so that nobody waits for us; on its way already, it is only once */
+        turn_give_back(c->turn, on_given_back);
+}
+
+void cycle_close(struct cycle *c)
+{
+    if (c && c->turn)
+        drop_turn(c);
 }
 
 void cycle_free(struct cycle *c)

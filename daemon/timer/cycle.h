@@ -10,6 +10,9 @@
  * looks for itself (attempts.h), and behind it, or behind its refusal, there is such a look, too; and behind each job
  * and each list while there is trouble with the key.
  *
+ * A schedule may be shared with daemons elsewhere (schedule.shared): each backup that is due is made by one of them
+ * (turn.h).
+ *
  * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */
 #pragma once
@@ -51,8 +54,12 @@ void cycle_was_listed(struct cycle *c);
 
 void cycle_get_state(const struct cycle *c, struct cycle_state *out);
 
-/* Starts nothing more and closes its handles, so that the loop can end. NULL is fine. */
+/* Starts nothing more and closes its handles, so that the loop can end; a turn that it has is given back meanwhile.
+ * NULL is fine. */
 void cycle_stop(struct cycle *c);
+
+/* After cycle_stop: what is still on its way is left. NULL is fine. */
+void cycle_close(struct cycle *c);
 
 /* After the jobs are gone, which it observes. NULL is fine. */
 void cycle_free(struct cycle *c);

@@ -86,24 +86,28 @@ static int64_t until_instant(const struct schedule *s, const struct schedule_clo
  * All that was due up to this moment has its backup, or its failed cycle. A wall clock that was set back a little
  * stands before what was served already, which stays served. The jitter is drawn when what is due next is another one.
  */
-static void serve(struct schedule *s, const struct schedule_clock *at)
+static void serve_at(struct schedule *s, int64_t wall, int64_t boot_ms, int64_t before)
 {
-    int64_t due = plus(span(at->boot_ms), span(s->spec.interval_ms)), before;
+    int64_t due = plus(boot_ms, span(s->spec.interval_ms));
     bool is_another;
 
     if (s->spec.has_cron) {
-        before = served(s, at);
-        if (at->wall <= before)
+        if (wall <= before)
             return;
-        is_another = cron_next(&s->spec.cron, before) != cron_next(&s->spec.cron, at->wall);
-        s->served = at->wall;
-        s->served_boot_ms = span(at->boot_ms);
+        is_another = cron_next(&s->spec.cron, before) != cron_next(&s->spec.cron, wall);
+        s->served = wall;
+        s->served_boot_ms = boot_ms;
     } else {
         is_another = s->due_boot_ms != due;
         s->due_boot_ms = due;
     }
     if (is_another)
         draw_jitter(s);
+}
+
+static void serve(struct schedule *s, const struct schedule_clock *at)
+{
+    serve_at(s, at->wall, span(at->boot_ms), served(s, at));
 }
 
 /* ms until what is due next, whatever failed; negative: since when. */
@@ -149,10 +153,37 @@ void schedule_began(struct schedule *s, const struct schedule_clock *now)
     /* Another try of the same, or ahead of time: what will be due stays so until this one has succeeded. */
     if (until_due(s, now) > 0)
         return;
+    s->tried_due_boot_ms = s->due_boot_ms;
+    s->tried_served = served(s, now);
     s->is_at_once = false;
     s->is_retrying = false;
     s->failures = 0;
     serve(s, now);
+}
+
+/* Of a cycle that failed: whether what was due before it, and not what it served, is done. */
+static bool is_news(const struct schedule *s, int64_t wall, int64_t boot_ms, const struct schedule_clock *now)
+{
+    if (s->is_at_once)
+        return true;
+    if (!s->spec.has_cron)
+        return plus(boot_ms, span(s->spec.interval_ms)) > (s->is_retrying ? s->tried_due_boot_ms : s->due_boot_ms);
+    if (s->is_retrying)
+        return wall > s->tried_served && cron_next(&s->spec.cron, wall) > now->wall;
+    return wall > served(s, now);
+}
+
+void schedule_seen(struct schedule *s, int64_t instant, const struct schedule_clock *now)
+{
+    const int64_t wall = instant < now->wall ? instant : now->wall;
+    const int64_t boot_ms = plus(span(now->boot_ms), in_ms(wall - now->wall));
+
+    if (s->is_running || !is_news(s, wall, boot_ms, now))
+        return;
+    serve_at(s, wall, boot_ms, s->is_retrying ? s->tried_served : served(s, now));
+    s->is_at_once = false;
+    s->is_retrying = false;
+    s->failures = 0;
 }
 
 /* The cycle that ended, for which the end stands if nobody told the beginning. */

@@ -52,6 +52,8 @@ struct schedule {
     int64_t due_boot_ms;    /* of an interval: without jitter; negative: before the machine started */
     int64_t served;         /* of a cron line: the instant up to which it was served, and the same by the other clock */
     int64_t served_boot_ms;
+    int64_t tried_due_boot_ms; /* the two as they were before the cycle that is tried again */
+    int64_t tried_served;
     uint64_t jitter_ms; /* for what is due next */
 };
 
@@ -69,6 +71,11 @@ int64_t schedule_next(const struct schedule *s, const struct schedule_clock *now
 
 /* A cycle begins, because it is due, or because somebody asked for one. Left out, it counts as begun when it ends. */
 void schedule_began(struct schedule *s, const struct schedule_clock *now);
+
+/* Somebody else has made a backup of this instant (seconds since the epoch), as the bucket shows: what was due up to it
+ * has its backup, also one that was tried and failed. One of before what was served changes nothing, and while a cycle
+ * is running nothing does. */
+void schedule_seen(struct schedule *s, int64_t instant, const struct schedule_clock *now);
 
 /* It has ended. */
 void schedule_succeeded(struct schedule *s, const struct schedule_clock *now);

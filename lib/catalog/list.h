@@ -20,7 +20,7 @@ enum catalog_state {
     CATALOG_UNREADABLE,  /* <prefix>-<something like a date>.dump */
     CATALOG_ORPHAN_KEY,  /* a key without a dump */
     CATALOG_ORPHAN_MARK, /* a mark that a dump is bad (name.h), without that dump or a key */
-    CATALOG_CLAIM,       /* of a name (job/backup/claim.h): a backup is on its way, or a crash has left it */
+    CATALOG_CLAIM,       /* of a name (job/bucket/claim.h): a backup is on its way, or a crash has left it */
     CATALOG_CHECK,       /* what a check tries (name.h): it is on its way, or a crash has left it */
 };
 

@@ -30,7 +30,7 @@ enum name_kind {
     NAME_DUMP,
     NAME_KEY,
     NAME_BAD,
-    NAME_CLAIM, /* the name is taken by a backup that is being made (job/backup/claim.h) */
+    NAME_CLAIM, /* the name is taken by a backup that is being made (job/bucket/claim.h) */
     NAME_CHECK, /* of a check: it is on its way, or could not take this away again */
 };
 

@@ -104,6 +104,8 @@ struct conf_schedule {
     uint64_t interval_ms;                    /* 0: none; at most one of the two is there */
     char *cron;                              /* a line that cron_parse takes, or NULL */
     uint64_t jitter_ms;                      /* default 0 */
+    bool is_shared;                          /* with daemons of the same prefix elsewhere; default false */
+    uint64_t takeover_ms;                    /* a claim that stays as it is for so long is a dead one's; default 3m */
     uint64_t retry_initial_ms, retry_max_ms; /* default 30s and 10m */
 };
 

@@ -278,6 +278,53 @@ static void a_look_at_the_past(void **state)
     expect_wait(&a, AGENDA_FREE, HOUR);
 }
 
+/* A turn before the look; what another has made serves ours; and who has to wait asks again a little later. */
+static void a_schedule_that_is_shared(void **state)
+{
+    struct agenda_spec spec = hourly;
+    struct agenda a;
+
+    (void)state;
+    spec.is_shared = true;
+    spec.turn_wait_ms = 10 * SECOND;
+    a = begin(spec);
+    look(&a, AGENDA_FREE, now.wall - 3600);
+    expect_step(&a, AGENDA_TAKEN, AGENDA_WAIT);
+    expect_step(&a, AGENDA_FREE, AGENDA_TURN);
+    agenda_turn_began(&a);
+    expect_wait(&a, AGENDA_FREE, UINT64_MAX);
+    assert_true(agenda_seen(&a, 0, &now));
+    agenda_turn_ended(&a, true, &now);
+    look(&a, AGENDA_FREE, now.wall - 3600);
+    back_up(&a, AGENDA_FREE, AGENDA_MADE);
+    assert_int_equal(a.turn, AGENDA_HAS_TURN);
+    agenda_turn_given_back(&a);
+    prune(&a);
+    expect_wait(&a, AGENDA_FREE, HOUR);
+    pass(HOUR);
+    expect_step(&a, AGENDA_FREE, AGENDA_TURN);
+    agenda_turn_began(&a);
+    agenda_turn_ended(&a, false, &now); /* somebody is at it */
+    expect_wait(&a, AGENDA_FREE, 5 * SECOND);
+    pass(5 * SECOND);
+    expect_step(&a, AGENDA_FREE, AGENDA_TURN);
+    agenda_turn_began(&a);
+    assert_false(agenda_seen(&a, now.wall - 5, &now)); /* and has made it */
+    agenda_turn_ended(&a, false, &now);
+    expect_wait(&a, AGENDA_FREE, HOUR - 5 * SECOND);
+    pass(HOUR);
+    agenda_turn_began(&a);
+    agenda_turn_ended(&a, true, &now);
+    agenda_backup_began(&a, &now);
+    agenda_backup_ended(&a, AGENDA_FAILED, true, &now); /* here; then elsewhere it works */
+    agenda_turn_given_back(&a);
+    assert_int_equal(a.failures, 1);
+    pass(15 * SECOND);
+    assert_false(agenda_seen(&a, now.wall, &now));
+    assert_int_equal(a.failures, 0);
+    expect_wait(&a, AGENDA_FREE, HOUR);
+}
+
 struct world {
     struct agenda a;
     bool is_blind; /* for ever */
@@ -338,9 +385,16 @@ static void do_next(struct world *w)
             agenda_looked(&w->a, w->made ? now.wall - (int64_t)((now.boot_ms - w->made_boot_ms) / 1000) : 0, &now);
         w->looks = looks + 1;
         break;
+    case AGENDA_TURN:
+        agenda_turn_began(&w->a);
+        pass(next_random() % (2 * SECOND));
+        agenda_turn_ended(&w->a, next_random() % 4 != 0, &now);
+        break;
     case AGENDA_BACKUP:
         w->looks = looks;
+        assert_true(!w->a.spec.is_shared || w->a.turn == AGENDA_HAS_TURN);
         do_backup(w);
+        agenda_turn_given_back(&w->a);
         w->looks = 0;
         break;
     case AGENDA_PRUNE:
@@ -364,7 +418,12 @@ static void a_year_of_mishaps(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 20; i++) {
-        struct world w = {.a = begin(hourly), .is_blind = i % 2};
+        struct agenda_spec spec = hourly;
+        struct world w = {.is_blind = i % 2};
+
+        spec.is_shared = i % 4 / 2;
+        spec.turn_wait_ms = 10 * SECOND;
+        w.a = begin(spec);
 
         seed = i;
         w.made_boot_ms = now.boot_ms;
@@ -388,6 +447,7 @@ int main(void)
             cmocka_unit_test(commands_while_the_bucket_is_not_known),
             cmocka_unit_test(a_cancelled_one_is_no_failure),
             cmocka_unit_test(a_look_at_the_past),
+            cmocka_unit_test(a_schedule_that_is_shared),
             cmocka_unit_test(a_year_of_mishaps),
     };
 

@@ -266,6 +266,55 @@ static void a_cycle_that_somebody_asked_for(void **state)
     assert_int_equal(schedule_wait(&s, &now), 64 * MINUTE);
 }
 
+/* Of who shares the schedule: what is due goes on from there; what is older, or comes while a cycle runs, is no news.
+ */
+static void what_somebody_else_has_made(void **state)
+{
+    struct schedule_spec line = by_cron("0 * * * *"), interval = every(HOUR);
+    struct schedule_clock now = clock_at("2026-11-23T11:00:00Z", 2 * HOUR);
+    struct schedule s;
+
+    (void)state;
+    fixed_random = 0;
+    schedule_start(&s, &interval, at("2026-11-23T10:00:00Z"), &now);
+    assert_int_equal(schedule_wait(&s, &now), 0);
+    schedule_seen(&s, at("2026-11-23T09:30:00Z"), &now);
+    assert_int_equal(schedule_wait(&s, &now), 0);
+    schedule_seen(&s, at("2026-11-23T10:20:00Z"), &now);
+    assert_int_equal(schedule_wait(&s, &now), 20 * MINUTE);
+    schedule_seen(&s, at("2026-11-23T11:00:09Z"), &now); /* a clock that is ahead of ours */
+    assert_int_equal(schedule_wait(&s, &now), HOUR);
+    now = later(now, HOUR);
+    schedule_began(&s, &now);
+    schedule_seen(&s, at("2026-11-23T12:00:00Z"), &now);
+    schedule_failed(&s, &now);
+    assert_int_equal(schedule_wait(&s, &now), 15 * SECOND); /* a half of it, by this chance */
+    schedule_seen(&s, at("2026-11-23T12:00:00Z"), &now);    /* another has done what we failed to do */
+    assert_int_equal(schedule_wait(&s, &now), HOUR);
+    now = later(now, HOUR);
+    schedule_began(&s, &now);
+    schedule_failed(&s, &now);
+    schedule_seen(&s, at("2026-11-23T12:00:00Z"), &now); /* that is the one before */
+    assert_int_equal(schedule_wait(&s, &now), 15 * SECOND);
+    now = clock_at("2026-11-23T12:00:00Z", 3 * HOUR);
+    schedule_start(&s, &interval, 0, &now); /* an empty bucket, and a backup of before the machine started */
+    schedule_seen(&s, at("2026-11-23T08:00:00Z"), &now);
+    assert_int_equal(schedule_wait(&s, &now), 0);
+    assert_int_equal(schedule_next(&s, &now), at("2026-11-23T09:00:00Z"));
+    schedule_start(&s, &line, at("2026-11-23T11:10:00Z"), &now);
+    schedule_seen(&s, at("2026-11-23T11:59:59Z"), &now); /* of the instant before */
+    assert_int_equal(schedule_wait(&s, &now), 0);
+    schedule_seen(&s, at("2026-11-23T12:00:00Z"), &now);
+    assert_int_equal(schedule_next(&s, &now), at("2026-11-23T13:00:00Z"));
+    now = clock_at("2026-11-23T13:00:02Z", 4 * HOUR);
+    schedule_began(&s, &now);
+    schedule_failed(&s, &now);
+    schedule_seen(&s, at("2026-11-23T12:59:59Z"), &now);
+    assert_int_equal(schedule_wait(&s, &now), 15 * SECOND);
+    schedule_seen(&s, at("2026-11-23T13:00:01Z"), &now);
+    assert_int_equal(schedule_next(&s, &now), at("2026-11-23T14:00:00Z"));
+}
+
 static void the_wall_clock_jumps(void **state)
 {
     static const struct {
@@ -583,6 +632,7 @@ int main(void)
             cmocka_unit_test(failures_wait_longer_each_time),
             cmocka_unit_test(a_cycle_serves_what_was_due_when_it_began),
             cmocka_unit_test(a_cycle_that_somebody_asked_for),
+            cmocka_unit_test(what_somebody_else_has_made),
             cmocka_unit_test(the_wall_clock_jumps),
             cmocka_unit_test(an_early_cycle_on_a_clock_set_back),
             cmocka_unit_test(set_back_into_a_gap),

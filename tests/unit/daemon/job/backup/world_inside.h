@@ -11,12 +11,12 @@
 
 #include "core/leftovers.h"
 #include "etcd/snapshot.h"
-#include "job/backup/claim.h"
 #include "job/backup/comparison.h"
 #include "job/backup/damage_mark.h"
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
 #include "job/backup/predecessor.h"
+#include "job/bucket/claim.h"
 #include "job/backup/seal_worker.h"
 #include "job/keys/keyring.h"
 #include "seal/seal.h"

@@ -9,7 +9,7 @@
 #include <uv.h>
 
 #include "base/cleanup.h"
-#include "job/backup/claim.h"
+#include "job/bucket/claim.h"
 #include "s3/dialect.h"
 #include "s3/object.h"
 
@@ -274,6 +274,22 @@ static unsigned owners(void)
     return n;
 }
 
+/* Whoever owns it shows that they live, others do nothing; it may still be on its way when the claim is released. */
+static void renew(unsigned n_owners, bool has_time)
+{
+    char before[sizeof(store.claim)];
+    const unsigned puts = store.puts;
+
+    memcpy(before, store.claim, sizeof(before));
+    for (size_t i = 0; i < CLAIMERS; i++)
+        claim_renew(claimers[i].claim);
+    assert_int_equal(store.puts, puts + n_owners);
+    if (!has_time || n_owners == 0)
+        return;
+    run();
+    assert_string_not_equal(store.claim, before);
+}
+
 static unsigned round_of_many(uint64_t seed, enum manner manner)
 {
     unsigned n;
@@ -288,6 +304,7 @@ static unsigned round_of_many(uint64_t seed, enum manner manner)
             assert_true(claim_is_taken(&claimers[i].err));
     if (n > 1)
         fail_msg("seed %llu, manner %d: %u own the name", (unsigned long long)seed, (int)manner, n);
+    renew(n, seed % 3 != 0);
     for (size_t i = 0; i < CLAIMERS; i++)
         if (claim_release(claimers[i].claim, &claimers[i], on_released))
             run();

@@ -1,4 +1,4 @@
-#include "job/backup/claim.h"
+#include "job/bucket/claim.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -25,6 +25,8 @@ struct claim {
     uv_timer_t settle;
     char name[NAME_TEXT_MAX], dump[NAME_TEXT_MAX];
     char token[TOKEN_LEN + 1];
+    char renewed[TOKEN_LEN + 24]; /* the token, and how often */
+    unsigned renewals;
     uint64_t began_ms;
     bool is_put;     /* it may be there */
     bool is_owned;   /* on_claimed has said so */
@@ -171,6 +173,31 @@ static void put(struct claim *c)
     c->is_put = c->request != NULL;
     if (!c->request)
         fail(c, &e);
+}
+
+/* ---- keeping it ---- */
+
+static void on_renewed(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct claim *c = ctx;
+
+    (void)res;
+    (void)err; /* there is another time */
+    c->request = NULL;
+    if (c->on_released)
+        take_away(c);
+}
+
+void claim_renew(struct claim *c)
+{
+    struct s3_put_spec spec = {.key = c->name, .ctx = c, .on_done = on_renewed};
+    struct err e = ERR_INIT;
+
+    if (!c->is_owned || c->request || c->on_released)
+        return;
+    (void)snprintf(c->renewed, sizeof(c->renewed), "%s %u", c->token, ++c->renewals);
+    spec.body = (struct bytes){.data = (const uint8_t *)c->renewed, .len = strlen(c->renewed)};
+    c->request = s3_put(c->s3, &spec, &e);
 }
 
 /* ---- looking ---- */

@@ -1,0 +1,139 @@
+"""Daemons on several hosts that share one schedule: one backup in each interval, whoever of them fails, hangs, is cut off or dies."""
+
+import calendar
+import re
+import signal
+import time
+
+import pytest
+
+import s3_proxy
+from s3_proxy import DROP, Hold
+from servers import wait_for
+
+
+@pytest.fixture
+def shared(new_site, etcd, new_bucket, ceph):
+    """shared(n, interval=..., takeover=...): n sites of one bucket, each with a proxy of its own before the store."""
+    proxies, bucket = [], new_bucket(ceph)
+
+    def make(n, **schedule):
+        sites = []
+        for _ in range(n):
+            proxies.append(s3_proxy.Proxy(ceph, lambda request: None))
+            sites.append(new_site(etcd, bucket, https=False, changes={
+                "s3_client": {"endpoint": proxies[-1].url}, "etcd_client": {"retries": 0},
+                "schedule": {"shared": True, "retry": {"initial": "100ms", "max": "1s"}, **schedule}}))
+            sites[-1].configure({"encryption_key_path": sites[0].key_file})
+            sites[-1].proxy = proxies[-1]
+        return sites
+
+    yield make
+    for proxy in proxies:
+        proxy.__exit__()
+
+
+def instants(site):
+    return sorted(calendar.timegm(time.strptime(re.search(r"\d{4}-.*Z", name)[0], "%Y-%m-%dT%H:%M:%SZ"))
+                  for name in site.bucket.dumps())
+
+
+def wait_for_more(site, n):
+    """Waits for n backups more than there are; returns the instants of all."""
+    there = len(instants(site))
+    return wait_for(lambda: (lambda found: len(found) >= there + n and found)(instants(site)), 120, what=f"{n} more backups")
+
+
+def gaps(found):
+    return [b - a for a, b in zip(found, found[1:])]
+
+
+def is_upload(request):
+    return request.method in ("PUT", "POST") and ".dump" in request.path
+
+
+def claims(site):
+    return [name for name in site.bucket.list("") if name.endswith(".claim")]
+
+
+@pytest.mark.parametrize("schedule", [{"interval": "6s"}, {"interval": "6s", "jitter": "2s"}], ids=["even", "jitter"])
+def test_three_keep_one_schedule(shared, schedule):
+    """They come at the same moment, again and again: one of them makes it, and the others say so and know of it."""
+    sites = shared(3, takeover="20s", **schedule)
+    for site in sites:
+        site.start()
+    found = wait_for(lambda: (lambda there: len(there) >= 8 and there)(instants(sites[0])), 180, what="eight backups")
+    assert min(gaps(found)) >= 4, found
+    wait_for(lambda: len({site.ctl("--json", "status").json["newest"] for site in sites}) == 1, 60, what="one view")
+    assert any("another daemon has made the backup that is due" in site.log.read_text() for site in sites)
+    assert ", shared)" in sites[0].ctl("status").out
+    for site in sites:
+        assert site.stop().returncode == 0
+        assert " error " not in site.log.read_text()
+    assert not claims(sites[0])
+
+
+def held(shared, takeover):
+    """Two: the first is at the backup, its upload is held, and the second waits for it."""
+    first, second = shared(2, interval="1h", takeover=takeover)
+    first.proxy.rule = lambda request: Hold() if is_upload(request) else None
+    first.start()
+    wait_for(lambda: any(is_upload(request) for request in first.proxy.requests), what="the upload")
+    second.start()
+    wait_for(lambda: "another daemon is at the backup that is due" in second.log.read_text(), what="the one who waits")
+    return first, second
+
+
+def test_who_is_slow_is_waited_for_and_who_is_dead_is_not(shared):
+    first, second = held(shared, "3s")
+
+    def renewals():
+        return sum(request.method == "PUT" and request.path.endswith(".claim") for request in first.proxy.requests)
+
+    before = renewals()
+    wait_for(lambda: renewals() >= before + 14, what="twice the time after which it would be taken for dead")
+    assert not instants(second)
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    first.process = None
+    wait_for(lambda: len(instants(second)) == 1, what="the backup of the other")
+    wait_for(lambda: len(claims(second)) == 2, what="its claims to go, and those of the dead one to stay")
+
+
+def test_who_is_stopped_gives_its_turn_back(shared):
+    first, second = held(shared, "10m")
+    first.process.send_signal(signal.SIGTERM)
+    first.proxy.rule = lambda request: None
+    first.proxy.release()
+    wait_for(lambda: len(instants(second)) == 1, 60, what="the backup of the other")
+    wait_for(lambda: not claims(second), what="the end of the claims")
+
+
+def test_who_finds_it_made_serves_itself(shared):
+    """The one who waited counts what the other made."""
+    first, second = held(shared, "10m")
+    first.proxy.rule = lambda request: None
+    first.proxy.release()
+    wait_for(lambda: "another daemon has made the backup that is due" in second.log.read_text(), 60, what="its words")
+    assert len(instants(second)) == 1
+    newest = {site.ctl("--json", "status").json["newest"] for site in (first, second)}
+    assert len(newest) == 1, newest
+
+
+def test_each_cut_off_in_turn(shared, programs):
+    """From the store, or with an etcd that is away: the others go on, and nothing comes twice when it is back."""
+    sites = shared(3, interval="5s", takeover="3s")
+    endpoints = sites[2].settings["etcd_client"]["endpoints"]
+    sites[2].configure({"etcd_client": {"endpoints": ["127.0.0.1:1"], "connection_timeout": "1s"}})
+    for site in sites:
+        site.start()
+    wait_for_more(sites[0], 3)
+    wait_for(lambda: "backup failed" in sites[2].log.read_text(), 120, what="the one without etcd to have tried")
+    sites[2].configure({"etcd_client": {"endpoints": endpoints}})
+    sites[2].process.send_signal(signal.SIGHUP)
+    for site in sites:
+        site.proxy.rule = lambda request: DROP
+        wait_for_more(site, 2)
+        site.proxy.rule = lambda request: None
+    found = wait_for_more(sites[0], 3)
+    assert min(gaps(found)) >= 3, found
