@@ -429,6 +429,14 @@ void jobs_cancel(struct jobs *j, const void *ctx)
             j->places[i].kind->cancel(j->places[i].job);
 }
 
+void jobs_give_up_backup(struct jobs *j)
+{
+    struct place *p = &j->places[CHANGING];
+
+    if (p->job && p->kind == &backup)
+        p->kind->cancel(p->job);
+}
+
 void jobs_stop(struct jobs *j)
 {
     j->is_stopping = true;

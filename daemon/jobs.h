@@ -118,6 +118,9 @@ void jobs_unwatch(struct jobs *j, const void *ctx);
 /* Asks the job that the watcher with this ctx watches, if any, to stop. */
 void jobs_cancel(struct jobs *j, const void *ctx);
 
+/* Asks the backup that runs, if one does, to stop. */
+void jobs_give_up_backup(struct jobs *j);
+
 /* Asks all to stop because the daemon ends, as is then told. */
 void jobs_stop(struct jobs *j);
 

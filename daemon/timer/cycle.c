@@ -172,6 +172,18 @@ static void on_turn(void *ctx, enum turn_outcome outcome, const struct err *err)
         drop_turn(c);
 }
 
+/* Another will make it: one of ours that came later would be the second of this interval. */
+static void on_lost(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    log_warning("the bucket does not take the claim of this backup any more: it is another daemon's turn");
+    if (c->is_ours)
+        jobs_give_up_backup(c->jobs);
+    else
+        give_turn_back(c);
+}
+
 static void take_turn(struct cycle *c)
 {
     struct turn_spec spec = {
@@ -180,6 +192,7 @@ static void take_turn(struct cycle *c)
             .ctx = c,
             .is_due = is_still_due,
             .on_end = on_turn,
+            .on_lost = on_lost,
     };
     struct err e = ERR_INIT;
 

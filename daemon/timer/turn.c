@@ -11,7 +11,8 @@
 #include "job/bucket/listing.h"
 
 enum {
-    RENEWALS = 6,         /* in `takeover_ms`: four may be lost */
+    RENEWALS = 6,         /* in `takeover_ms` */
+    LOST = 4,             /* so many of them without an answer */
     ANOTHER_SECOND = 200, /* ms, while this second's name has been used */
 };
 
@@ -21,8 +22,9 @@ struct turn {
     struct listing *listing; /* under way */
     struct claim *claim;
     char dump[NAME_TEXT_MAX], name[NAME_TEXT_MAX]; /* name: of the claim */
-    bool is_claimed;
-    uv_timer_t timer; /* the next second; or the next renewal */
+    bool is_claimed, is_lost;
+    uint64_t put_boot_ms, held_boot_ms; /* when the last put began; and the last of those that were answered well */
+    uv_timer_t timer;                   /* the next second; or the next renewal */
     enum turn_outcome outcome;
     struct err why;
     void (*on_given)(void *ctx); /* not NULL: it is being given back */
@@ -157,11 +159,20 @@ static int look(struct turn *t, struct err *e)
     return t->listing ? 0 : -1;
 }
 
+/* Counted from when the last put that was answered well began: nobody has begun to count before that. */
 static void renew(uv_timer_t *timer)
 {
     struct turn *t = CONTAINER_OF(timer, struct turn, timer);
+    const uint64_t now = alarm_boot_ms();
 
-    claim_renew(t->claim);
+    if (claim_is_renewed(t->claim))
+        t->held_boot_ms = t->put_boot_ms;
+    if (claim_renew(t->claim))
+        t->put_boot_ms = now;
+    if (t->is_lost || t->listing || now - t->held_boot_ms < t->spec.takeover_ms / RENEWALS * LOST)
+        return;
+    t->is_lost = true;
+    t->spec.on_lost(t->spec.ctx);
 }
 
 static void on_claimed(void *ctx, const struct err *err)
@@ -198,6 +209,7 @@ static void claim_it(struct turn *t)
         (void)uv_timer_start(&t->timer, on_another_second, ANOTHER_SECOND, 0);
         return;
     }
+    t->put_boot_ms = t->held_boot_ms = alarm_boot_ms();
     s3 = core_s3(t->core, &e);
     if (s3 && name_format(t->dump, core_conf(t->core)->s3.objects_prefix, instant, NAME_DUMP, &e) == 0) {
         name_claim_of_dump(t->name, t->dump);

@@ -12,8 +12,9 @@
  *
  * Nobody's clock is compared with another's. A claim that is held is put anew all the time; one that has not changed
  * for `takeover_ms`, as we have seen ourselves, is a dead one's, or that of a backup without a turn, which is waited
- * for as long. Who would be kept waiting TURN_PATIENCE times as long, whatever is seen, goes on: a backup too many is
- * cheap.
+ * for as long. Likewise, who cannot put theirs for most of that time has lost the turn, and is told so before anybody
+ * else can take it. Who would be kept waiting TURN_PATIENCE times as long, whatever is seen, goes on: a backup too many
+ * is cheap.
  */
 #pragma once
 
@@ -53,6 +54,8 @@ struct turn_spec {
     /* Once, never inside the start, nor after turn_give_back; `err` with TURN_UNKNOWN. But for TURN_OURS there is no
      * claim any more. */
     void (*on_end)(void *ctx, enum turn_outcome outcome, const struct err *err);
+    /* At most once, while it is ours: others will take it for theirs. It is still to be given back. */
+    void (*on_lost)(void *ctx);
 };
 
 /* Asks for it. The core must be acquired, and stay so until turn_free. The caller frees. Errors: ERR_RESOURCE, those of

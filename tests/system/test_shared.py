@@ -62,13 +62,13 @@ def test_three_keep_one_schedule(shared, schedule):
     sites = shared(3, takeover="20s", **schedule)
     for site in sites:
         site.start()
-    found = wait_for(lambda: (lambda there: len(there) >= 8 and there)(instants(sites[0])), 180, what="eight backups")
+    found = wait_for(lambda: (lambda there: len(there) >= 5 and there)(instants(sites[0])), 180, what="five backups")
     assert min(gaps(found)) >= 4, found
     wait_for(lambda: len({site.ctl("--json", "status").json["newest"] for site in sites}) == 1, 60, what="one view")
     assert any("another daemon has made the backup that is due" in site.log.read_text() for site in sites)
     assert ", shared)" in sites[0].ctl("status").out
     for site in sites:
-        assert site.stop().returncode == 0
+        assert site.stop() == 0
         assert " error " not in site.log.read_text()
     assert not claims(sites[0])
 
@@ -120,9 +120,9 @@ def test_who_finds_it_made_serves_itself(shared):
     assert len(newest) == 1, newest
 
 
-def test_each_cut_off_in_turn(shared, programs):
+def test_each_cut_off_in_turn(shared):
     """From the store, or with an etcd that is away: the others go on, and nothing comes twice when it is back."""
-    sites = shared(3, interval="5s", takeover="3s")
+    sites = shared(3, interval="7s", takeover="6s")
     endpoints = sites[2].settings["etcd_client"]["endpoints"]
     sites[2].configure({"etcd_client": {"endpoints": ["127.0.0.1:1"], "connection_timeout": "1s"}})
     for site in sites:

@@ -27,6 +27,7 @@ struct claim {
     char token[TOKEN_LEN + 1];
     char renewed[TOKEN_LEN + 24]; /* the token, and how often */
     unsigned renewals;
+    bool is_renewed;
     uint64_t began_ms;
     bool is_put;     /* it may be there */
     bool is_owned;   /* on_claimed has said so */
@@ -182,22 +183,29 @@ static void on_renewed(void *ctx, const struct s3_response *res, const struct er
     struct claim *c = ctx;
 
     (void)res;
-    (void)err; /* there is another time */
     c->request = NULL;
+    c->is_renewed = !err;
     if (c->on_released)
         take_away(c);
 }
 
-void claim_renew(struct claim *c)
+bool claim_is_renewed(const struct claim *c)
+{
+    return c->is_renewed;
+}
+
+bool claim_renew(struct claim *c)
 {
     struct s3_put_spec spec = {.key = c->name, .ctx = c, .on_done = on_renewed};
     struct err e = ERR_INIT;
 
     if (!c->is_owned || c->request || c->on_released)
-        return;
+        return false;
+    c->is_renewed = false;
     (void)snprintf(c->renewed, sizeof(c->renewed), "%s %u", c->token, ++c->renewals);
     spec.body = (struct bytes){.data = (const uint8_t *)c->renewed, .len = strlen(c->renewed)};
     c->request = s3_put(c->s3, &spec, &e);
+    return c->request != NULL;
 }
 
 /* ---- looking ---- */

@@ -43,8 +43,10 @@ struct claim *claim_start(struct s3_client *s3, const struct claim_spec *spec, s
 /* Whether an error says that the name is taken: another second has another. */
 bool claim_is_taken(const struct err *err);
 
-/* Puts it anew, if it is ours: who looks at it sees that its owner is alive, for its ETag is another. Best effort. */
-void claim_renew(struct claim *c);
+/* Puts it anew, if it is ours and not being put: who looks at it sees that its owner is alive, for its ETag is another.
+ * Returns whether that has begun; whether the last that began was answered well, claim_is_renewed says. */
+bool claim_renew(struct claim *c);
+bool claim_is_renewed(const struct claim *c);
 
 /* Takes the claim away, if it is there and ours; best effort. `on_released` comes once, and on_claimed no more. Returns
  * false when there is nothing to take away: then there is no callback. */
