@@ -8,8 +8,8 @@
 #include "core/leftovers.h"
 #include "job/backup/attempts.h"
 #include "job/backup/backup.h"
-#include "job/bucket/claim.h"
 #include "job/backup/sweep.h"
+#include "job/bucket/claim.h"
 #include "job/keys/key_check.h"
 #include "job/keys/key_guard.h"
 

@@ -16,8 +16,8 @@
 #include "job/backup/dump_object.h"
 #include "job/backup/key_object.h"
 #include "job/backup/predecessor.h"
-#include "job/bucket/claim.h"
 #include "job/backup/seal_worker.h"
+#include "job/bucket/claim.h"
 #include "job/keys/keyring.h"
 #include "seal/seal.h"
 
