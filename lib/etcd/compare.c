@@ -11,6 +11,7 @@ enum {
     STATUS_MS = 5000, /* who has not answered by then is down */
     BEHIND_MS = 500,  /* between two tries while it has not come to the revision */
     BEHIND_TRIES_MAX = 10,
+    AGAIN_MS = 5000, /* until those that differ are asked a second time */
 };
 
 /* One endpoint, in the order in which they are asked. */
@@ -29,7 +30,9 @@ struct etcd_compare {
     uint64_t until_ms;          /* when all is over, by uv_now */
     struct etcd_member *member; /* that is being asked */
     unsigned tries;             /* of its hash */
+    bool is_second;             /* all are asked again, since they differed */
     size_t n, at;
+    struct etcd_compare_result result; /* its hash is that of the first round */
     struct asked asked[ETCD_CLIENT_ENDPOINTS_MAX];
 };
 
@@ -121,6 +124,9 @@ static void judge(const struct etcd_compare *c, struct etcd_compare_result *r)
 {
     char text[160];
 
+    r->verdict = ETCD_COMPARE_NOT;
+    r->compared = 0;
+    r->why[0] = '\0';
     for (size_t i = 0; i < c->n; i++) {
         const struct asked *a = &c->asked[i], *first = a->has_answered ? partner(c, a, 0) : NULL;
 
@@ -142,19 +148,34 @@ static void judge(const struct etcd_compare *c, struct etcd_compare_result *r)
     }
 }
 
+/* Releases before 3.4.34 and 3.5.16 may give another number while they carry out a compaction, which goes by. */
+static void ask_again(struct etcd_compare *c)
+{
+    c->is_second = true;
+    c->at = 0;
+    for (size_t i = 0; i < c->n; i++)
+        c->asked[i] = (struct asked){.endpoint = c->asked[i].endpoint};
+    set_timer(c, AGAIN_MS, ask_next);
+}
+
 static void finish(struct etcd_compare *c)
 {
     const struct asked *first = &c->asked[0];
-    struct etcd_compare_result r = {.verdict = ETCD_COMPARE_NOT};
+    struct etcd_compare_result *r = &c->result;
 
     uv_timer_stop(&c->timer);
-    judge(c, &r);
-    if (r.verdict == ETCD_COMPARE_NOT && !r.why[0])
-        (void)snprintf(r.why, sizeof(r.why), "there is no other member to compare it with");
-    r.has_hash = first->has_answered && first->member_id == c->spec.member_id &&
-                 first->hash.compact_revision == c->spec.compact_revision;
-    r.hash = first->hash.hash;
-    c->spec.done(c->spec.ctx, &r);
+    judge(c, r);
+    if (r->verdict == ETCD_COMPARE_NOT && !r->why[0])
+        (void)snprintf(r->why, sizeof(r->why), "there is no other member to compare it with");
+    if (!c->is_second) {
+        r->has_hash = first->has_answered && first->member_id == c->spec.member_id &&
+                      first->hash.compact_revision == c->spec.compact_revision;
+        r->hash = first->hash.hash;
+    }
+    if (r->verdict == ETCD_COMPARE_DIVERGE && !c->is_second)
+        ask_again(c);
+    else
+        c->spec.done(c->spec.ctx, r);
 }
 
 /* ---- one member after the other ---- */

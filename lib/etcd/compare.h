@@ -6,6 +6,8 @@
  * contents, and different ones a divergence: somebody's data are not what the cluster agreed on. All else is "not
  * compared".
  *
+ * Those that differ are asked a second time, some seconds later, before that is said.
+ *
  * One after the other, on purpose: a member that computes the hash reads all its changes, and holds up what is written
  * to it meanwhile. All at once, they would hold up the cluster. Each connection is closed behind its answer.
  *

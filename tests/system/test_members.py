@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -98,19 +100,20 @@ def refusal(code, text):
     return lambda call: call.trailers_only(code, text)
 
 
-def late(call, seen=[]):  # pylint: disable=dangerous-default-value
-    """Has not come that far when it is asked first."""
-    seen.append(call)
-    if len(seen) < 3:
-        call.trailers_only(11, "etcdserver: mvcc: required revision is a future revision")
-    else:
-        answer(7)(call)
+def changing(*handlers):
+    """The first of them once, then the next, the last one for ever."""
+    left = list(handlers)
+    return lambda call: (left.pop(0) if len(left) > 1 else left[0])(call)
+
+
+FUTURE = refusal(11, "etcdserver: mvcc: required revision is a future revision")
 
 
 OTHER = {  # how another member answers: (what is replaced, what the backup says, and why)
     "equal": ({HASHKV: answer(7)}, "equal", ""),
-    "late": ({HASHKV: late}, "equal", ""),
+    "late": ({HASHKV: changing(FUTURE, FUTURE, answer(7))}, "equal", ""),
     "diverge": ({HASHKV: answer(8)}, "diverge", "OWN: HashKV 7 .*; OTHER: HashKV 8 "),
+    "different once": ({HASHKV: changing(answer(8), answer(7))}, "equal", ""),
     "compacted since": ({HASHKV: answer(8, compact=5)}, "not compared",
                         "OWN: no other member answers with its compact revision -1; OTHER: no other .* revision 5"),
     "compacted": ({HASHKV: refusal(11, "etcdserver: mvcc: required revision has been compacted")}, "not compared",
@@ -168,6 +171,33 @@ def test_a_member_is_down(new_etcd, bucket, new_site):
     told = a_backup(site)
     assert (told["members"], told["members_compared"], told["doubt"]) == ("equal", 2, ""), told
     assert re.fullmatch(rf"{re.escape(etcd.endpoints[2].removeprefix('http://'))}.*", told["members_why"].removeprefix("http://")), told
+
+
+@pytest.mark.parametrize("version", ["3.5", "3.7"])
+def test_heavy_writes_are_no_divergence(new_etcd, bucket, new_site, version):
+    """Nor are deletions and compactions, at whatever moment."""
+    etcd = new_etcd(version=version, members=3)
+    site = new_site(etcd, bucket).start()
+    over, rounds = threading.Event(), []
+
+    def write():
+        while not over.is_set():
+            for n in range(10):
+                etcd.ctl("put", f"fill{len(rounds) % 3}-{n}", f"{len(rounds)}" * 4096)
+            etcd.ctl("del", "--prefix", f"fill{(len(rounds) + 1) % 3}")
+            etcd.ctl("compact", etcd.status()["header"]["revision"])
+            rounds.append(etcd.status()["header"]["revision"])
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            made = [a_backup(site) for _ in range(8)]
+        finally:
+            over.set()
+        writing.result()
+    assert rounds and {one["members"] for one in made} <= {"equal", "not compared"}, made
+    assert [one["doubt"] for one in made] == [""] * 8, made
+    check_clean(site, 8)
 
 
 def test_it_is_not_wanted(new_site, bucket, database):

@@ -16,7 +16,7 @@ from s3_proxy import Answer, error
 from servers import MIB, wait_for
 from test_service import Page
 
-VERSIONS = ["3.4", "3.5"]
+VERSIONS = ["3.4", "3.5", "3.6", "3.7"]
 PAGE = 4096
 SOUND = framed(bytes(MIB))
 
