@@ -131,6 +131,9 @@ static void on_verdict(void *ctx, const struct verdict *v)
 
     if (!p->owner->quiet)
         jobs_log_verdict(v);
+    for (unsigned i = 0; i < p->owner->n_observers; i++)
+        if (p->owner->observers[i].verdict)
+            p->owner->observers[i].verdict(p->owner->observers[i].ctx, v);
     if (p->watcher.ctx)
         p->watcher.verdict(p->watcher.ctx, v);
 }
@@ -192,7 +195,13 @@ static void remember_failure(
         jobs_log_failure(kind->name, result, err);
 }
 
-static void remember_result(struct jobs *j, const struct job_result *result)
+/* Of a verification by the daemon itself the verdict says it all. */
+static bool is_one_of_many(const struct place *p, const struct job_result *result)
+{
+    return result->verify && !p->is_somebodys;
+}
+
+static void remember_result(struct jobs *j, const struct place *p, const struct job_result *result)
 {
     if (result->backup) {
         j->state.has_success = true;
@@ -204,7 +213,7 @@ static void remember_result(struct jobs *j, const struct job_result *result)
         j->state.last_prune = *result->prune;
         j->state.pruned_at = timestamp_now();
     }
-    if (!j->quiet)
+    if (!j->quiet && !is_one_of_many(p, result))
         jobs_log_result(result);
 }
 
@@ -232,6 +241,8 @@ const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_wai
         return NULL;
     j->waiting[j->state.n_waiting] = (struct waiting){kinds[kind], waiter};
     j->state.waiting[j->state.n_waiting++] = kinds[kind]->name;
+    if (p->kind == &verify)
+        p->kind->cancel(p->job); /* never calls back from here */
     return p->kind->name;
 }
 
@@ -286,7 +297,7 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     if (err)
         remember_failure(j, kind, result, err);
     else
-        remember_result(j, result);
+        remember_result(j, p, result);
     for (unsigned i = 0; i < j->n_observers; i++)
         if (j->observers[i].ended)
             j->observers[i].ended(j->observers[i].ctx, kind->name, result, err);

@@ -7,7 +7,8 @@
  * hang, and nobody is to be without backups meanwhile. All else is refused with ERR_BUSY while anything runs.
  *
  * What runs is somebody's, if he watched it at its start, or nobody's: the timer's. Who meets what is nobody's need not
- * be refused for something that he cannot know of: he may wait for its end (jobs_wait).
+ * be refused for something that he cannot know of: he may wait for its end (jobs_wait). A verification that is nobody's
+ * is cancelled for him: it can be made later.
  */
 #pragma once
 
@@ -61,6 +62,7 @@ struct jobs_state {
 struct jobs_observer {
     void *ctx;
     void (*started)(void *ctx, const char *job);
+    void (*verdict)(void *ctx, const struct verdict *v); /* of a verification */
     /* As job.h's done. */
     void (*ended)(void *ctx, const char *job, const struct job_result *result, const struct err *err);
     void (*idle)(void *ctx); /* a job has ended, and its watcher was told; another may run still */

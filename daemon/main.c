@@ -149,9 +149,10 @@ static void on_idle_long_enough(uv_timer_t *timer)
 static void leave_when_idle(struct daemon *d)
 {
     const struct conf_schedule *schedule = &core_conf(d->core)->schedule;
+    const struct conf_verify *verify = &core_conf(d->core)->verify;
 
     uv_update_time(&d->loop); /* at the start the loop has not turned yet, and its time is that of its making */
-    if (d->is_activated && !schedule->interval_ms && !schedule->cron)
+    if (d->is_activated && !schedule->interval_ms && !schedule->cron && !verify->interval_ms && !verify->cron)
         (void)uv_timer_start(&d->idle, on_idle_long_enough, d->idle_exit_ms, 0);
     else
         (void)uv_timer_stop(&d->idle);
@@ -338,6 +339,11 @@ static int listen_for_clients(struct daemon *d, const struct control_spec *spec,
     return d->control ? 0 : -1;
 }
 
+static void on_verify_failed(void *ctx, const struct err *why)
+{
+    hooks_tell_verify_failed(ctx, why);
+}
+
 /* What a daemon has that stays. The order of the observers is that of being told. */
 static int set_up_service(struct daemon *d, struct control_spec *control, struct err *e)
 {
@@ -347,6 +353,7 @@ static int set_up_service(struct daemon *d, struct control_spec *control, struct
     d->metrics = metrics_new(d->core, d->jobs, d->cycle, e);
     if (!d->metrics && e->kind)
         return -1;
+    cycle_watch_verification(d->cycle, &(struct verification_watcher){.ctx = d->hooks, .failed = on_verify_failed});
     control->cycle = d->cycle;
     return listen_for_clients(d, control, e);
 }

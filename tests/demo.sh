@@ -203,12 +203,13 @@ chapter_look() {
 
 chapter_verify() {
     heading 'Are the backups good?'
-    say 'A drill reads them all back, unpacks each, asks etcd what is in it, and leaves nothing behind:'
+    say 'A drill reads them all back, proves that each holds what its etcd had, unpacks it, and leaves nothing behind:'
     run 'etcd-backupctl -s control.sock verify --all --drill 2>/dev/null'
     run 'etcd-backupctl -s control.sock list'
 }
 
 has_pruned() { grep -q 'prune done' daemon.log; }
+has_verified() { grep -q 'verification done: 1 good' daemon.log; }
 
 chapter_schedule() {
     heading 'By itself'
@@ -216,22 +217,24 @@ chapter_schedule() {
     set -- $(free_ports 1)
     kill -TERM "$daemon"
     wait "$daemon" || fail "the daemon ended with exit status $?"
-    say 'The same with a timer, a retention and metrics:'
+    say 'The same with a timer, a retention, metrics, and a proof of the newest backup:'
     cat >>etcd-backupd.conf <<CONF
 schedule: {interval: 8s}
 prune: {max_age: 1h, min_count: 2, keep_hourly: 2}
 metrics: {listen: "127.0.0.1:$1"}
 health: {max_age: 1m}
+verify: {schedule: {interval: 8s}, drill: true}
 CONF
-    run 'tail -n 4 etcd-backupd.conf'
+    run 'tail -n 5 etcd-backupd.conf'
     say "${bold}\$ etcd-backupd -c etcd-backupd.conf &$plain"
     setpriv --pdeathsig TERM etcd-backupd -c etcd-backupd.conf >daemon.log 2>&1 </dev/null &
     daemon=$!
     wait_until 60 has_pruned || { cat daemon.log; fail 'it makes no backups'; }
+    wait_until 60 has_verified || { cat daemon.log; fail 'it verifies no backups'; }
     run 'etcd-backupctl -s control.sock status'
     say 'What would go if a backup were old after a second, and why the others stay:'
     run 'etcd-backupctl -s control.sock prune --max-age 1s --min-count 1 --dry-run'
-    run "curl -s http://127.0.0.1:$1/metrics | grep -E '^etcd_backupd_(backups_total|backup_last|bucket|next)'"
+    run "curl -s http://127.0.0.1:$1/metrics | grep -E '^etcd_backupd_(backups_total|backup_last|bucket|next|verify)'"
     run "curl -s http://127.0.0.1:$1/healthz"
 }
 

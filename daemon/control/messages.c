@@ -487,6 +487,24 @@ static void fill_jobs(Control__StatusResult *m, const struct jobs_state *state, 
     }
 }
 
+static void fill_verification(Control__StatusResult *m, const struct cycle_state *cycle)
+{
+    const struct verification_state *v = &cycle->verify;
+    const struct round_result *r = &v->round;
+
+    m->verify_schedule = text(v->schedule);
+    m->next_verify = cycle->next_verify;
+    m->verify_began = r->began;
+    m->verify_ended = r->ended;
+    m->verify_good = r->good;
+    m->verify_bad = r->bad;
+    m->verify_left = r->left;
+    m->verify_text = text(r->first_bad.kind ? r->first_bad.text : r->last_unknown.text);
+    m->verify_left_out = text(r->left_out);
+    m->proven = v->proven;
+    m->bad_newest = text(cycle->bad_newest.text);
+}
+
 int message_status(struct buf *out, const struct core *core, const struct jobs_state *state,
         const struct cycle_state *cycle, int64_t started, struct err *e)
 {
@@ -529,6 +547,7 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
         status.credentials_expire = credentials.expires;
         status.credentials_trouble = credentials.trouble.text;
     }
+    fill_verification(&status, cycle);
     fill_jobs(&status, state, &parts);
     done.result_case = CONTROL__DONE__RESULT_STATUS;
     done.status = &status;

@@ -418,6 +418,35 @@ static void show_credentials(const Control__StatusResult *s, int64_t now)
         (void)printf("              could not be fetched: %s\n", s->credentials_trouble);
 }
 
+static void show_round(const Control__StatusResult *s, int64_t now)
+{
+    char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX];
+
+    if (s->verify_ended)
+        (void)printf("last verified %s, %s ago: %" PRIu32 " good, %" PRIu32 " %s%s%s\n",
+                timestamp_format(s->verify_ended, text), age_format(s->verify_ended, now, when), s->verify_good,
+                s->verify_bad, s->verify_bad ? "BAD" : "bad", s->verify_left_out[0] ? "; not unpacked: " : "",
+                s->verify_left_out);
+    else
+        (void)printf("last verified %" PRIu32 " good, %" PRIu32 " %s since %s, %" PRIu32 " to go\n", s->verify_good,
+                s->verify_bad, s->verify_bad ? "BAD" : "bad", timestamp_format(s->verify_began, text), s->verify_left);
+    if (s->verify_text[0])
+        (void)printf("              %s\n", s->verify_text);
+}
+
+static void show_verification(const Control__StatusResult *s, int64_t now)
+{
+    char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX];
+
+    if (s->next_verify > now)
+        (void)printf("next verify   %s, %s (%s)\n", timestamp_format(s->next_verify, text),
+                age_format(s->next_verify, now, when), s->verify_schedule);
+    else if (s->verify_schedule[0])
+        (void)printf("next verify   %s (%s)\n", s->next_verify ? "now" : "not known yet", s->verify_schedule);
+    if (s->verify_began)
+        show_round(s, now);
+}
+
 void show_status(const Control__StatusResult *s, int64_t now)
 {
     char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX], size[SIZE_TEXT_MAX];
@@ -459,6 +488,9 @@ void show_status(const Control__StatusResult *s, int64_t now)
                 age_format(s->newest, now, when), s->last_success ? "another daemon" : "another process");
     else
         (void)puts("last backup   none by this process; list shows those in the bucket");
+    if (s->bad_newest[0])
+        (void)printf("              %s\n", s->bad_newest);
+    show_verification(s, now);
     if (s->last_prune)
         (void)printf("last prune    %s, %s ago: %" PRIu32 " deleted, %" PRIu64 " remain\n",
                 timestamp_format(s->pruned, text), age_format(s->pruned, now, when), s->last_prune->deleted,

@@ -16,18 +16,21 @@ static void write_backup(FILE *out, bool *first, const struct backup_result *r)
     message_json_fields(out, first, &m.base);
 }
 
-void event_write(FILE *out, const struct core *core, const struct backup_result *result, const struct err *err)
+void event_write(FILE *out, const struct core *core, const struct event *event)
 {
+    const char *what = event->err ? "failed" : event->result ? "done" : "started";
+    char name[32];
     bool first = true;
 
-    json_text(out, &first, "event", err ? "backup-failed" : result ? "backup-done" : "backup-started");
+    (void)snprintf(name, sizeof(name), "%s-%s", event->of, what);
+    json_text(out, &first, "event", name);
     json_instant(out, &first, "at", timestamp_now());
     json_text(out, &first, "bucket", core_bucket_url(core));
-    if (err) {
-        json_text(out, &first, "kind", err_kind_name(err->kind));
-        json_text(out, &first, "text", err->text);
-    } else if (result) {
-        write_backup(out, &first, result);
+    if (event->err) {
+        json_text(out, &first, "kind", err_kind_name(event->err->kind));
+        json_text(out, &first, "text", event->err->text);
+    } else if (event->result) {
+        write_backup(out, &first, event->result);
     }
     (void)fputs("}\n", out);
 }

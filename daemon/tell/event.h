@@ -1,5 +1,6 @@
 /*
- * event.h: what happened to a backup, as one line of JSON, for those outside: hooks and the heartbeat.
+ * event.h: what happened to a backup, or to a verification, as one line of JSON, for those outside: hooks and the
+ * heartbeat.
  */
 #pragma once
 
@@ -8,6 +9,12 @@
 #include "core/core.h"
 #include "job/job.h"
 
-/* `event` is backup-started (neither result nor err), backup-done with the fields of `etcd-backupctl --json backup`, or
- * backup-failed with kind and text. */
-void event_write(FILE *out, const struct core *core, const struct backup_result *result, const struct err *err);
+/* backup-started (neither result nor err), backup-done with the fields of `etcd-backupctl --json backup`, or
+ * backup-failed or verify-failed with kind and text. */
+struct event {
+    const char *of; /* "backup" or "verify"; static */
+    const struct backup_result *result;
+    const struct err *err;
+};
+
+void event_write(FILE *out, const struct core *core, const struct event *event);

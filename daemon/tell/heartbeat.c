@@ -177,7 +177,7 @@ static void call(struct heartbeat *h, const char *name, const char *suffix, cons
         log_warning("heartbeat: %s could not be told: %u calls wait already, or there is no memory", name, h->n_calls);
         return;
     }
-    event_write(out, h->core, result, err);
+    event_write(out, h->core, &(struct event){.of = "backup", .result = result, .err = err});
     if (fclose(out) != 0) {
         free(c.body);
         return;

@@ -28,7 +28,7 @@ struct hooks {
 /* ---- the event ---- */
 
 /* A file in memory that holds the event, at its beginning; -1 with an error. */
-static int make_input(const struct core *core, const struct backup_result *result, const struct err *err, struct err *e)
+static int make_input(const struct core *core, const struct event *event, struct err *e)
 {
     _cleanup_close_ int fd = memfd_create("etcd-backupd-event", MFD_CLOEXEC);
     int writing = fd >= 0 ? dup(fd) : -1;
@@ -39,7 +39,7 @@ static int make_input(const struct core *core, const struct backup_result *resul
             close(writing);
         return err_errno(e, errno, "a file for the event");
     }
-    event_write(out, core, result, err);
+    event_write(out, core, event);
     if (fclose(out) != 0 || lseek(fd, 0, SEEK_SET) < 0)
         return err_errno(e, errno, "writing the event");
     return TAKE_FD(fd);
@@ -99,27 +99,37 @@ static struct hook *find_place(struct hooks *h)
     return NULL;
 }
 
-static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
+static void tell(struct hooks *h, const struct event *event)
 {
-    struct hooks *h = ctx;
     const struct conf_hooks *conf = &core_conf(h->core)->hooks;
-    const char *name = err ? "hooks.on_failure" : "hooks.on_success";
-    const char *command = err ? conf->on_failure : conf->on_success;
+    const char *name = event->err ? "hooks.on_failure" : "hooks.on_success";
+    const char *command = event->err ? conf->on_failure : conf->on_success;
     struct hook *place = find_place(h);
     _cleanup_close_ int input = -1;
     struct err e = ERR_INIT;
 
-    if (h->is_stopping || !command || strcmp(job, "backup") != 0 || (err && err->kind == ERR_CANCELLED))
+    if (h->is_stopping || !command)
         return;
     if (!place) {
         log_warning("%s: not run: %d of them are running already", name, HOOKS_MAX);
         return;
     }
-    input = make_input(h->core, err ? NULL : result->backup, err, &e);
+    input = make_input(h->core, event, &e);
     if (input >= 0)
         run(place, name, command, input);
     else
         log_warning("%s: %s", name, e.text);
+}
+
+static void on_ended(void *ctx, const char *job, const struct job_result *result, const struct err *err)
+{
+    if (strcmp(job, "backup") == 0 && (!err || err->kind != ERR_CANCELLED))
+        tell(ctx, &(struct event){.of = "backup", .result = err ? NULL : result->backup, .err = err});
+}
+
+void hooks_tell_verify_failed(struct hooks *h, const struct err *why)
+{
+    tell(h, &(struct event){.of = "verify", .err = why});
 }
 
 struct hooks *hooks_new(struct core *core, struct jobs *jobs, struct err *e)

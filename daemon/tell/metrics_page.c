@@ -91,6 +91,21 @@ static void write_bucket(FILE *out, const struct cycle_state *c)
                 "When the next backup is due, or was, if it has not begun.", (uint64_t)c->next);
 }
 
+static void write_verifications(FILE *out, const struct cycle_state *c)
+{
+    if (c->verify.is_scheduled || c->verify.proven)
+        sample(out, "verify_last_success_timestamp_seconds", "gauge",
+                "When a backup was last verified and found good by this process; 0: none was.",
+                (uint64_t)c->verify.proven);
+    head(out, "verify_failures_total", "counter",
+            "Backups that were verified and are bad, or that could not be looked at, each time.");
+    (void)fprintf(out, "etcd_backupd_verify_failures_total{result=\"bad\"} %" PRIu64 "\n", c->verify.bad);
+    (void)fprintf(out, "etcd_backupd_verify_failures_total{result=\"unknown\"} %" PRIu64 "\n", c->verify.unknown);
+    if (c->next_verify > 0)
+        sample(out, "next_verify_timestamp_seconds", "gauge",
+                "When the next round of verifications is due, or was, if it has not begun.", (uint64_t)c->next_verify);
+}
+
 static bool is_running(const struct jobs_running *r, const char *job)
 {
     return r->name && strcmp(r->name, job) == 0;
@@ -104,6 +119,7 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
     (void)fprintf(out, "etcd_backupd_build_info{version=\"%s\"} 1\n", VERSION);
     write_backups(out, &f->counts);
     write_bucket(out, &f->cycle);
+    write_verifications(out, &f->cycle);
     if (f->expires)
         sample(out, "credentials_expiry_timestamp_seconds", "gauge",
                 "When the bucket's credentials, which are fetched from somewhere, expire; 0: there are none.",
@@ -125,6 +141,15 @@ void metrics_page_write(FILE *out, const struct metrics_facts *f)
     }
 }
 
+/* Where nothing else is wrong. */
+static int health_of_newest(const struct cycle_state *cycle, char *out)
+{
+    const bool is_bad = cycle->bad_newest.kind != ERR_NONE;
+
+    (void)snprintf(out, ERR_TEXT_MAX, "%.500s\n", is_bad ? cycle->bad_newest.text : "ok");
+    return is_bad ? HTTP_UNAVAILABLE : HTTP_OK;
+}
+
 int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64_t now, char *out)
 {
     char age[DURATION_TEXT_MAX], limit[DURATION_TEXT_MAX], at[TIMESTAMP_TEXT_MAX];
@@ -133,9 +158,8 @@ int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64
         (void)snprintf(out, ERR_TEXT_MAX, "%.500s\n", cycle->key_trouble.text);
         return HTTP_UNAVAILABLE;
     }
-    (void)snprintf(out, ERR_TEXT_MAX, "ok\n");
     if (max_age == 0)
-        return HTTP_OK;
+        return health_of_newest(cycle, out);
     (void)duration_format(max_age * 1000, limit);
     if (!cycle->is_known && cycle->newest == 0)
         (void)snprintf(out, ERR_TEXT_MAX, "the newest backup is not known: %.400s\n",
@@ -150,6 +174,6 @@ int metrics_page_health(const struct cycle_state *cycle, uint64_t max_age, int64
         (void)snprintf(out, ERR_TEXT_MAX, "the newest backup is %s old, more than %s\n",
                 duration_format((uint64_t)(now - cycle->newest) * 1000, age), limit);
     else
-        return HTTP_OK;
+        return health_of_newest(cycle, out);
     return HTTP_UNAVAILABLE;
 }

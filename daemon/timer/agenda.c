@@ -30,6 +30,16 @@ static uint64_t until_backup(const struct agenda *a, const struct schedule_clock
     return a->turn == AGENDA_NO_TURN && due < turn ? turn : due;
 }
 
+static uint64_t until_round(const struct agenda *a, const struct schedule_clock *now)
+{
+    return a->verify_is_scheduled ? schedule_wait(&a->verify, now) : UINT64_MAX;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 enum agenda_step agenda_next(
         struct agenda *a, enum agenda_busy busy, const struct schedule_clock *now, uint64_t *wait_ms)
 {
@@ -51,7 +61,14 @@ enum agenda_step agenda_next(
         return has_looked ? AGENDA_BACKUP : AGENDA_LOOK;
     if (look == 0)
         return AGENDA_LOOK;
-    *wait_ms = look < backup ? look : backup;
+    *wait_ms = least(look, backup);
+    if (busy != AGENDA_FREE)
+        return AGENDA_WAIT; /* a round is brought back by the end of what runs */
+    if (a->is_in_round)
+        return AGENDA_VERIFY;
+    if (until_round(a, now) == 0 && !has_looked)
+        return AGENDA_LOOK;
+    *wait_ms = least(*wait_ms, until_round(a, now));
     return AGENDA_WAIT;
 }
 
@@ -76,10 +93,20 @@ static void begin_schedule(struct agenda *a, int64_t newest, const struct schedu
     a->is_scheduled = true;
 }
 
+static void begin_rounds(struct agenda *a, const struct schedule_clock *now)
+{
+    if (!a->spec.verifies)
+        return;
+    schedule_start(&a->verify, &a->spec.verify, a->spec.verified, now);
+    a->verify_is_scheduled = true;
+}
+
 void agenda_looked(struct agenda *a, int64_t newest, const struct schedule_clock *now)
 {
-    if (a->bucket != AGENDA_KNOWN)
+    if (a->bucket != AGENDA_KNOWN) {
         begin_schedule(a, newest, now);
+        begin_rounds(a, now);
+    }
     a->bucket = AGENDA_KNOWN;
     a->look = AGENDA_LOOKED;
 }
@@ -87,6 +114,10 @@ void agenda_looked(struct agenda *a, int64_t newest, const struct schedule_clock
 void agenda_look_failed(struct agenda *a, const struct schedule_clock *now)
 {
     a->look = AGENDA_LOOKED; /* what is wrong, the backup will tell */
+    if (agenda_wants_round(a, now)) {
+        agenda_round_began(a, now);
+        agenda_round_ended(a, false, now);
+    }
     if (a->bucket == AGENDA_KNOWN)
         return;
     a->bucket = AGENDA_UNKNOWN;
@@ -181,4 +212,36 @@ void agenda_prune_began(struct agenda *a)
 int64_t agenda_next_backup(const struct agenda *a, const struct schedule_clock *now)
 {
     return a->is_scheduled ? schedule_next(&a->schedule, now) : 0;
+}
+
+/* ---- rounds of verifications ---- */
+
+bool agenda_wants_round(const struct agenda *a, const struct schedule_clock *now)
+{
+    return !a->is_in_round && until_round(a, now) == 0 && until_backup(a, now) > 0 && !(a->owed & AGENDA_OWES_PRUNE);
+}
+
+bool agenda_round_is_retry(const struct agenda *a, const struct schedule_clock *now)
+{
+    return schedule_is_retry(&a->verify, now);
+}
+
+void agenda_round_began(struct agenda *a, const struct schedule_clock *now)
+{
+    schedule_began(&a->verify, now);
+    a->is_in_round = true;
+}
+
+void agenda_round_ended(struct agenda *a, bool is_done, const struct schedule_clock *now)
+{
+    a->is_in_round = false;
+    if (is_done)
+        schedule_succeeded(&a->verify, now);
+    else
+        schedule_failed(&a->verify, now);
+}
+
+int64_t agenda_next_round(const struct agenda *a, const struct schedule_clock *now)
+{
+    return a->verify_is_scheduled ? schedule_next(&a->verify, now) : 0;
 }

@@ -1,6 +1,6 @@
 /*
- * agenda.h: what the daemon does next by itself: a look at the bucket, a backup, a prune. Pure: it is told what
- * happened and what the clocks say; cycle.h does what it says.
+ * agenda.h: what the daemon does next by itself: a look at the bucket, a backup, a prune, a verification. Pure: it is
+ * told what happened and what the clocks say; cycle.h does what it says.
  *
  * Two states, how the bucket is known and how far a look at it is, and one set of what is owed. Their rules:
  *
@@ -14,7 +14,11 @@
  *   was not ours a look. What changes in the bucket while a look is under way makes it outdated.
  * - Where the schedule is shared, a backup that is due has a turn before all that (turn.h), and what another daemon has
  *   made serves ours. Whoever holds a turn and finds nothing due any more, or has to wait, gives it back.
- * - Jobs that only read (AGENDA_READING) keep nothing away but a prune, which stays owed.
+ * - Jobs that only read (AGENDA_READING) keep nothing away but a prune, which stays owed, and a verification.
+ * - Verifications come in rounds (round.h), a job a backup, and each step of a round is the last of all things: what
+ *   is due or owed meanwhile comes before the next step, and a backup need not wait even for that. A round has a
+ *   schedule of its own, which begins when the bucket is known, and a look before it that shows what there is. One that
+ *   could not look at all is tried again, as a backup is.
  */
 #pragma once
 
@@ -48,7 +52,7 @@ enum agenda_look {
 enum { AGENDA_OWES_LOOK = 1, AGENDA_OWES_PRUNE = 2 };
 
 /* What is next. */
-enum agenda_step { AGENDA_WAIT, AGENDA_TURN, AGENDA_LOOK, AGENDA_BACKUP, AGENDA_PRUNE };
+enum agenda_step { AGENDA_WAIT, AGENDA_TURN, AGENDA_LOOK, AGENDA_BACKUP, AGENDA_PRUNE, AGENDA_VERIFY };
 
 /* What runs, whoever asked for it. */
 enum agenda_busy {
@@ -62,10 +66,14 @@ enum agenda_outcome { AGENDA_MADE, AGENDA_FAILED, AGENDA_CANCELLED };
 struct agenda_spec {
     bool has_schedule;
     struct schedule_spec schedule; /* if it has */
-    bool wants_bucket;             /* to be known, also without a schedule: somebody shows it */
+    bool wants_bucket;             /* to be known, also without a schedule: somebody shows it, or it is verified */
     bool prunes;
     bool is_shared;        /* the schedule, with daemons elsewhere */
     uint64_t turn_wait_ms; /* about so long, by chance, after a turn that was another's; of use if it is shared */
+    bool verifies;
+    struct schedule_spec verify; /* if it does */
+    int64_t verified;            /* when the last round began, from which that schedule begins, seconds since the epoch;
+                                  * 0: one is due at once */
 };
 
 /* A value; its members are for reading. */
@@ -78,6 +86,9 @@ struct agenda {
     unsigned owed;
     bool is_scheduled; /* the schedule has begun */
     struct schedule schedule;
+    bool verify_is_scheduled;
+    bool is_in_round; /* it has begun, and has steps left */
+    struct schedule verify;
     unsigned failures;     /* of backups that were due, in a row */
     unsigned looks_failed; /* in a row, since it was to be known */
     uint64_t look_wait_ms; /* after the next that fails */
@@ -113,6 +124,21 @@ void agenda_turn_given_back(struct agenda *a);
 bool agenda_seen(struct agenda *a, int64_t instant, const struct schedule_clock *now);
 
 void agenda_prune_began(struct agenda *a);
+
+/* After a look that worked: whether a round is due, and nothing before it. Then it begins; until it ends agenda_next
+ * says AGENDA_VERIFY for each of its steps. */
+bool agenda_wants_round(const struct agenda *a, const struct schedule_clock *now);
+
+/* Whether that round is another try of one that could not look at all. */
+bool agenda_round_is_retry(const struct agenda *a, const struct schedule_clock *now);
+
+void agenda_round_began(struct agenda *a, const struct schedule_clock *now);
+
+/* Nothing more of it can be done; `is_done`: nor is anything left. */
+void agenda_round_ended(struct agenda *a, bool is_done, const struct schedule_clock *now);
+
+/* When the next round is due, or was; as agenda_next_backup. */
+int64_t agenda_next_round(const struct agenda *a, const struct schedule_clock *now);
 
 /* Something else has changed in the bucket, or somebody doubts what is known. */
 void agenda_owe_look(struct agenda *a);

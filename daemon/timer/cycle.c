@@ -36,6 +36,7 @@ struct cycle {
     struct key_check *check;   /* likewise, after the lookup */
     struct catalog_list *list; /* what it has found, meanwhile */
     struct agenda agenda;
+    struct verification *verification;
     struct cycle_facts facts;
     bool is_ours;              /* the running backup */
     struct turn *turn;         /* is asked for, held or given back; the core is acquired */
@@ -222,6 +223,17 @@ static enum agenda_busy busy_of(const struct cycle *c)
 
 static void look_up(struct cycle *c);
 
+/* The next step of a round, or its end. */
+static void verify_next(struct cycle *c)
+{
+    enum verification_step step = verification_next(c->verification);
+    struct schedule_clock at = now();
+
+    if (step == VERIFICATION_DONE || step == VERIFICATION_PAUSED)
+        agenda_round_ended(&c->agenda, step == VERIFICATION_DONE, &at);
+    alarm_set(c->alarm, 0); /* also beside the job that runs: a backup may be due before its end */
+}
+
 /* Whatever is next. */
 static void advance(struct cycle *c)
 {
@@ -250,6 +262,9 @@ static void advance(struct cycle *c)
     case AGENDA_PRUNE:
         start_prune(c);
         break;
+    case AGENDA_VERIFY:
+        verify_next(c);
+        break;
     case AGENDA_WAIT:
         if (wait != UINT64_MAX)
             alarm_set(c->alarm, wait);
@@ -263,6 +278,21 @@ static void on_alarm(void *ctx)
 }
 
 /* ---- looking the bucket up ---- */
+
+/* What is newer than all that counts, and known to be bad: whoever believes in the newest one believes in that. */
+static void look_for_bad_newest(struct cycle *c, const struct catalog_list *list, int64_t newest)
+{
+    c->facts.state.bad_newest = ERR_INIT;
+    for (size_t i = 0; i < catalog_list_count(list); i++) {
+        const struct catalog_backup *b = catalog_list_at(list, i);
+
+        if (b->doubt == CATALOG_BAD && b->instant > newest) {
+            err_set(&c->facts.state.bad_newest, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                    "the newest backup, %s, was read and is bad", b->name);
+            return;
+        }
+    }
+}
 
 /* Counts the backups that do; returns the instant of the newest, or 0. What lies in the future is none of them: it
  * would silence every alarm until then. */
@@ -289,6 +319,8 @@ static void count(struct cycle *c, const struct catalog_list *list)
 {
     int64_t newest = count_backups(c, list);
 
+    if (!agenda_look_is_outdated(&c->agenda))
+        look_for_bad_newest(c, list, newest);
     c->facts.state.is_known = true;
     c->facts.state.lookup = ERR_INIT;
     if (!agenda_look_is_outdated(&c->agenda) || newest > c->facts.state.newest)
@@ -302,15 +334,26 @@ static void end_lookup(struct cycle *c)
     core_release(c->core); /* may bring another configuration, for which this says nothing */
 }
 
+static void begin_round(struct cycle *c, const struct schedule_clock *at)
+{
+    bool is_retry = agenda_round_is_retry(&c->agenda, at);
+
+    agenda_round_began(&c->agenda, at);
+    if (!verification_begin(c->verification, c->list, is_retry))
+        agenda_round_ended(&c->agenda, false, at);
+}
+
 static void end_good_lookup(struct cycle *c)
 {
     struct schedule_clock at = now();
 
     count(c, c->list);
-    catalog_list_free(TAKE_PTR(c->list));
     agenda_looked(&c->agenda, c->facts.state.newest, &at);
     if (c->agenda.spec.is_shared)
         (void)take_others(c, c->facts.state.newest);
+    if (agenda_wants_round(&c->agenda, &at))
+        begin_round(c, &at);
+    catalog_list_free(TAKE_PTR(c->list));
     end_lookup(c);
 }
 
@@ -444,6 +487,7 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result,
 
     if (!err) {
         c->facts.state.newest = c->own = result->instant;
+        c->facts.state.bad_newest = ERR_INIT;
         c->facts.state.backups++;
         c->facts.state.bytes += result->stored_size;
     } else if (!c->is_ours && key_check_is_rotated_away(err)) {
@@ -463,6 +507,16 @@ static void on_rotated(struct cycle *c, const struct rotate_result *r)
     agenda_owe_look(&c->agenda);
     if (r->failed == 0 && strcmp(r->configured, r->previous) == 0)
         (void)snprintf(c->facts.rotated_away, sizeof(c->facts.rotated_away), "%s", r->previous);
+}
+
+/* What was found bad does not count any more, and what was found good does. Of ours, which all counted before, the
+ * former alone is news. */
+static void on_verified(struct cycle *c, const struct job_result *result, const struct err *err)
+{
+    bool is_ours = verification_is_ours(c->verification), is_bad = verification_took(c->verification, result, err);
+
+    if (is_bad || !is_ours)
+        agenda_owe_look(&c->agenda);
 }
 
 /* What makes it go may have been done to the bucket, or to the key's file, of which nothing tells us. */
@@ -488,7 +542,7 @@ static void on_ended(void *ctx, const char *job, const struct job_result *result
     } else if (result && result->rotate) {
         on_rotated(c, result->rotate);
     } else if (strcmp(job, "verify") == 0) {
-        agenda_owe_look(&c->agenda); /* what it has found bad does not count any more, and what it found good does */
+        on_verified(c, result, err);
     }
     if (strcmp(job, "backup") != 0) /* which has looks of its own */
         look_again_in_trouble(c);
@@ -534,6 +588,9 @@ void cycle_reload(struct cycle *c)
     };
     struct err ignored = ERR_INIT; /* conf_load has parsed it */
 
+    verification_reload(c->verification);
+    spec.verifies = verification_spec(c->verification, &spec.verify, &spec.verified);
+    spec.wants_bucket = spec.wants_bucket || spec.verifies;
     if (conf->schedule.cron && cron_parse(conf->schedule.cron, &spec.schedule.cron, &ignored) < 0)
         spec.has_schedule = false;
     agenda_start(&c->agenda, &spec);
@@ -546,9 +603,13 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
 {
     struct cycle *c = calloc(1, sizeof(*c));
 
-    if (!c || !(c->alarm = alarm_new(core_loop(core), c, on_alarm, e))) {
+    if (c)
+        c->verification = verification_new(core, jobs, e);
+    if (!c || !c->verification || !(c->alarm = alarm_new(core_loop(core), c, on_alarm, e))) {
         if (!c)
             err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        else
+            verification_free(c->verification);
         free(c);
         return NULL;
     }
@@ -557,6 +618,11 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
     jobs_observe(jobs, &(struct jobs_observer){.ctx = c, .ended = on_ended, .idle = on_idle});
     cycle_reload(c);
     return c;
+}
+
+void cycle_watch_verification(struct cycle *c, const struct verification_watcher *watcher)
+{
+    verification_watch(c->verification, watcher);
 }
 
 void cycle_was_listed(struct cycle *c)
@@ -587,6 +653,8 @@ void cycle_get_state(const struct cycle *c, struct cycle_state *out)
     out->schedule = c->facts.text;
     out->failures = c->agenda.failures;
     out->next = agenda_next_backup(&c->agenda, &at);
+    verification_get_state(c->verification, &out->verify);
+    out->next_verify = agenda_next_round(&c->agenda, &at);
 }
 
 void cycle_stop(struct cycle *c)
@@ -616,5 +684,6 @@ void cycle_free(struct cycle *c)
     if (!c)
         return;
     cycle_stop(c);
+    verification_free(c->verification);
     free(c);
 }

@@ -1,5 +1,5 @@
 /*
- * cycle.h: a backup whenever one is due, a prune after each, and what is known of the bucket.
+ * cycle.h: a backup whenever one is due, a prune after each, verifications in between, and what is known of the bucket.
  *
  * State lives in the bucket alone: at the start the newest backup is looked up, and the schedule (schedule.h, pure)
  * begins from it. What is next, and what of it waits for what, agenda.h decides (pure, too); this does it.
@@ -19,6 +19,7 @@
 
 #include "core/core.h"
 #include "jobs.h"
+#include "timer/verification.h"
 
 struct cycle;
 
@@ -35,7 +36,11 @@ struct cycle_state {
     struct err lookup;      /* why the bucket could not be looked at last, while !is_known */
     bool key_is_checked;    /* the master key has been tried */
     struct err key_trouble; /* why it is not the right one; kind ERR_NONE: nothing is known against it */
-    bool needs_previous;    /* a backup is opened by one of previous_key_paths alone */
+    struct err
+            bad_newest; /* there is a newer backup than `newest`, which was read and is bad; ERR_NONE: there is none */
+    struct verification_state verify;
+    int64_t next_verify; /* as `next`, of a round of verifications */
+    bool needs_previous; /* a backup is opened by one of previous_key_paths alone */
 };
 
 /* Borrows both, and observes the jobs; both outlive it. The caller frees. Errors: ERR_RESOURCE. */
@@ -43,6 +48,9 @@ struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e);
 
 /* The configuration has changed (core_reload): begins anew. Not while anything has the core. */
 void cycle_reload(struct cycle *c);
+
+/* Who is told of verifications by the daemon itself that fail; copied. */
+void cycle_watch_verification(struct cycle *c, const struct verification_watcher *watcher);
 
 /* Whether the master key that is configured now was rotated away, as of the last look: no backup that somebody asks for
  * may use it. Then why; and there will be another look, since a rotation may have brought it back meanwhile. */

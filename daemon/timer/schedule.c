@@ -146,6 +146,11 @@ int64_t schedule_next(const struct schedule *s, const struct schedule_clock *now
     return plus(now->wall, until / 1000 + (until % 1000 > 0));
 }
 
+bool schedule_is_retry(const struct schedule *s, const struct schedule_clock *now)
+{
+    return s->is_retrying && until_due(s, now) > 0;
+}
+
 void schedule_began(struct schedule *s, const struct schedule_clock *now)
 {
     s->is_running = true;

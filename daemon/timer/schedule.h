@@ -69,6 +69,9 @@ uint64_t schedule_wait(const struct schedule *s, const struct schedule_clock *no
  * up. */
 int64_t schedule_next(const struct schedule *s, const struct schedule_clock *now);
 
+/* Whether what should begin is another try of what failed, and nothing else is due yet. */
+bool schedule_is_retry(const struct schedule *s, const struct schedule_clock *now);
+
 /* A cycle begins, because it is due, or because somebody asked for one. Left out, it counts as begun when it ends. */
 void schedule_began(struct schedule *s, const struct schedule_clock *now);
 

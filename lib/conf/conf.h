@@ -135,6 +135,16 @@ struct conf_heartbeat {
     char *proxy; /* as s3.proxy */
 };
 
+enum conf_verify_what { CONF_VERIFY_NEWEST, CONF_VERIFY_SAMPLE, CONF_VERIFY_ALL };
+
+struct conf_verify {
+    uint64_t interval_ms; /* 0: none; at most one of the two is there; without both nothing is verified by itself */
+    char *cron;           /* as schedule.cron, or NULL */
+    uint64_t jitter_ms;   /* default 0 */
+    enum conf_verify_what what; /* default newest */
+    bool drill;                 /* default false */
+};
+
 struct conf_positions;
 
 struct conf {
@@ -145,6 +155,7 @@ struct conf {
     struct conf_control control;
     struct conf_schedule schedule;
     struct conf_prune prune;
+    struct conf_verify verify;
     struct conf_metrics metrics;
     struct conf_health health;
     struct conf_hooks hooks;

@@ -97,6 +97,21 @@ static int check_schedule(const struct conf *c, struct err *e)
     return 0;
 }
 
+static int check_verify(const struct conf *c, struct err *e)
+{
+    const struct conf_verify *v = &c->verify;
+
+    if (has_values_below(c, "verify") && !v->interval_ms && !v->cron)
+        return refuse_key(c, "verify", "needs schedule.interval or schedule.cron: when would that be?", e);
+    if (v->interval_ms && v->cron)
+        return refuse_key(c, "verify.schedule.cron", "and interval: give one of them", e);
+    if (v->interval_ms && v->jitter_ms > v->interval_ms)
+        return refuse_key(c, "verify.schedule.jitter", "is longer than the interval", e);
+    if (v->drill && !c->snapshot_path)
+        return refuse_key(c, "verify.drill", "needs snapshot_path, in whose directory backups are unpacked", e);
+    return 0;
+}
+
 /* What this source cannot do without. */
 static int check_auth(const struct conf *c, struct err *e)
 {
@@ -144,7 +159,8 @@ static int check_together(const struct conf *c, struct err *e)
 {
     struct endpoint ep;
 
-    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0 || check_lock(c, e) < 0 || check_proxy(c, e) < 0)
+    if (check_auth(c, e) < 0 || check_schedule(c, e) < 0 || check_lock(c, e) < 0 || check_proxy(c, e) < 0 ||
+            check_verify(c, e) < 0)
         return -1;
     if (c->etcd.client_cert && !c->etcd.client_key)
         return refuse_key(c, "etcd_client.auth.client_cert", "needs client_key beside it", e);

@@ -115,6 +115,13 @@ static const struct conf_schema_key keys[] = {
         {"prune.keep_weekly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_weekly)},
         {"prune.keep_monthly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_monthly)},
         {"prune.keep_yearly", CONF_KIND_COUNT, .by_default = "0", .min = 0, .max = KEEP_MAX, TO(prune.keep_yearly)},
+        {"verify.schedule.interval", CONF_KIND_DURATION, .sample = "24h", .min = SECOND,
+                .max = UINT64_C(366) * 24 * HOUR, TO(verify.interval_ms)},
+        {"verify.schedule.cron", CONF_KIND_CRON, .sample = "\"0 3 * * *\"", TO(verify.cron)},
+        {"verify.schedule.jitter", CONF_KIND_DURATION, .by_default = "0s", .min = 0, .max = 24 * HOUR,
+                TO(verify.jitter_ms)},
+        {"verify.what", CONF_KIND_VERIFY_WHAT, .by_default = "newest", TO(verify.what)},
+        {"verify.drill", CONF_KIND_SWITCH, .by_default = "false", TO(verify.drill)},
         {"metrics.listen", CONF_KIND_LISTEN, .sample = "127.0.0.1:9379", TO(metrics.listen)},
         {"health.max_age", CONF_KIND_DURATION, .sample = "13h", .min = SECOND, .max = UINT64_C(3660) * 24 * HOUR,
                 TO(health.max_age_ms)},
@@ -181,6 +188,7 @@ const char *conf_schema_kind_name(enum conf_kind kind)
     case CONF_KIND_COMPRESSION:
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
+    case CONF_KIND_VERIFY_WHAT:
     case CONF_KIND_STORAGE_CLASS:
     case CONF_KIND_LOCK:
     case CONF_KIND_LOG_LEVEL:

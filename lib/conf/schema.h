@@ -35,6 +35,7 @@ enum conf_kind {
     CONF_KIND_ARGUMENTS,  /* a program and what it is given */
     CONF_KIND_EVENTS,     /* of a backup, a list of words */
     CONF_KIND_ENCRYPTION, /* by the store */
+    CONF_KIND_VERIFY_WHAT,
     CONF_KIND_KMS_KEY,
     CONF_KIND_STORAGE_CLASS,
     CONF_KIND_LOCK,

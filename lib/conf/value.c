@@ -143,6 +143,7 @@ static const struct words {
         {CONF_KIND_ADDRESSING, {"auto", "path", "virtual"}, "is none of auto, path, virtual"},
         {CONF_KIND_COMPRESSION, {"none", "zstd"}, "is none of none, zstd"},
         {CONF_KIND_ENCRYPTION, {"none", "s3", "kms"}, "is none of none, s3, kms"},
+        {CONF_KIND_VERIFY_WHAT, {"newest", "sample", "all"}, "is none of newest, sample, all"},
         {CONF_KIND_SWITCH, {"false", "true"}, "is neither true nor false"},
         {CONF_KIND_LOCK, {"none", "governance", "compliance"}, "is none of none, governance, compliance"},
         {CONF_KIND_SOURCE, {"file", "instance", "container", "web-identity", "process", "profile"},
@@ -166,6 +167,8 @@ static void set_enum(struct conf *c, const struct conf_schema_key *key, unsigned
         *(enum conf_lock *)member_of(c, key) = (enum conf_lock)i;
     else if (key->kind == CONF_KIND_COMPRESSION)
         *(enum conf_compression *)member_of(c, key) = (enum conf_compression)i;
+    else if (key->kind == CONF_KIND_VERIFY_WHAT)
+        *(enum conf_verify_what *)member_of(c, key) = (enum conf_verify_what)i;
     else if (key->kind == CONF_KIND_SWITCH)
         *(bool *)member_of(c, key) = i != 0;
     else
@@ -402,6 +405,7 @@ int conf_value_set(struct conf *c, const struct conf_schema_key *key, const char
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
     case CONF_KIND_LOCK:
+    case CONF_KIND_VERIFY_WHAT:
         return set_word(c, key, text, e);
     case CONF_KIND_PROXY:
         return set_proxy(member_of(c, key), text, e);
@@ -436,6 +440,7 @@ void conf_value_free(struct conf *c, const struct conf_schema_key *key)
     case CONF_KIND_SOURCE:
     case CONF_KIND_ENCRYPTION:
     case CONF_KIND_LOCK:
+    case CONF_KIND_VERIFY_WHAT:
         break;
     default:
         free(*(char **)member_of(c, key));

@@ -77,7 +77,9 @@ static void finish_all(struct verify *v)
     struct err e = v->failure;
     unsigned left = count_left(v);
 
-    if (v->result.good + v->result.bad + v->result.vouched == 0) {
+    if (v->request.may_be_gone && v->result.bad == 0) {
+        finish(v, NULL);
+    } else if (v->result.good + v->result.bad + v->result.vouched == 0) {
         err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "no backups in %s", core_bucket_url(v->life.core));
         finish(v, &e);
     } else if (v->result.bad == 0) {
@@ -209,7 +211,7 @@ static void on_inspected(void *ctx)
 static void look_at(struct verify *v, const struct catalog_backup *b)
 {
     v->backup = b;
-    if (!inspection_start(v->inspection, b, !v->only))
+    if (!inspection_start(v->inspection, b, !v->only || v->request.may_be_gone))
         on_inspected(v);
 }
 
@@ -233,21 +235,35 @@ static void tell_left_out(struct verify *v, const struct err *why)
     char note[ERR_TEXT_MAX + 128];
 
     v->result.left_out = why->text;
+    if (v->request.may_be_gone) /* one of many, whose caller tells it once */
+        return;
     (void)snprintf(note, sizeof(note), "that etcd starts from it is not tried, since nothing can unpack it here: %s",
             why->text);
     lifecycle_note(&v->life, note);
+}
+
+/* Whether the one that was asked for is there no more, and need not be; another objection is added. */
+static bool is_gone(struct verify *v)
+{
+    struct reader *reader = inspection_reader(v->inspection);
+    struct err e = ERR_INIT;
+
+    if (!list_of(v) || v->request.all || (v->only = reader_choose(reader, &v->request.choice, true, &e)))
+        return false;
+    if (v->request.may_be_gone && e.kind == ERR_NOT_FOUND)
+        return true;
+    objections_add(reader_objections(reader), &e);
+    return false;
 }
 
 static void choose(struct lifecycle *life)
 {
     struct verify *v = of(life);
     struct reader *reader = inspection_reader(v->inspection);
-    struct objections *objections = reader_objections(reader);
+    const bool has_gone = is_gone(v);
     struct err e = ERR_INIT;
 
-    if (list_of(v) && !v->request.all && !(v->only = reader_choose(reader, &v->request.choice, true, &e)))
-        objections_add(objections, &e);
-    if (objections_verdict(objections, &e) < 0) {
+    if (objections_verdict(reader_objections(reader), &e) < 0) {
         finish(v, &e);
         return;
     }
@@ -255,7 +271,9 @@ static void choose(struct lifecycle *life)
         v->result.tool = etcdutl_version(reader_etcdutl(reader));
     else if (reader_lacks_etcdutl(reader))
         tell_left_out(v, reader_lacks_etcdutl(reader));
-    if (v->only)
+    if (has_gone)
+        finish(v, NULL);
+    else if (v->only)
         look_at(v, v->only);
     else
         look_at_next(v);

@@ -19,6 +19,8 @@ struct verify;
 struct verify_request {
     bool all; /* or the one that is chosen */
     struct choice choice;
+    bool may_be_gone; /* it is one of many that are asked for one by one: that it is not there is no failure, then
+                       * nothing is good and nothing bad; and what a drill leaves out is in the result alone */
     bool drill;
     const char *tool; /* for a drill, as in etcdutl.h */
     bool allow_renamed;

@@ -275,6 +275,56 @@ static void test_whom_to_wait_for(void **state)
     end(VERIFY, NULL);
 }
 
+/* A verification of the daemon's own makes room at once; one of somebody's stays. */
+static void test_makes_room(void **state)
+{
+    struct waiter w;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(jobs_start_verify(jobs, &(struct verify_request){0}, NULL, &e), 0);
+    assert_null(wait_for(&w, BACKUP)); /* it begins beside it */
+    assert_int_equal(played[VERIFY].cancelled, 0);
+    assert_string_equal(wait_for(&w, RESTORE), "verify");
+    assert_int_equal(played[VERIFY].cancelled, 1);
+    assert_false(w.had_turn);
+    end(VERIFY, &(struct err){.kind = ERR_CANCELLED});
+    assert_true(w.had_turn);
+    assert_string_equal(jobs_state(jobs)->reading.name, "restore");
+    end(RESTORE, NULL);
+    assert_int_equal(start(VERIFY, &e), 0);
+    assert_null(wait_for(&w, RESTORE));
+    assert_int_equal(played[VERIFY].cancelled, 0);
+    end(VERIFY, NULL);
+}
+
+static unsigned verdicts_seen;
+
+static void on_seen_verdict(void *ctx, const struct verdict *v)
+{
+    (void)ctx;
+    verdicts_seen += v->err == NULL;
+}
+
+/* Whoever observes hears each verdict, whoever asked; and of the daemon's own the log gets no sum behind each. */
+static void test_verdicts(void **state)
+{
+    static const struct contents_finding contents = {.verdict = CONTENTS_PROVEN};
+    const struct verdict good = {.name = "a.dump", .contents = &contents};
+    const struct verify_result result = {.good = 1};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    verdicts_seen = 0;
+    jobs_observe(jobs, &(struct jobs_observer){.verdict = on_seen_verdict});
+    assert_int_equal(jobs_start_verify(jobs, &(struct verify_request){0}, NULL, &e), 0);
+    played[VERIFY].sink.verdict(played[VERIFY].sink.ctx, &good);
+    assert_int_equal(verdicts_seen, 1);
+    played[VERIFY].sink.done(played[VERIFY].sink.ctx, &(struct job_result){.verify = &result}, NULL);
+    assert_non_null(strstr(told, "a.dump is good, proven to hold what its etcd had"));
+    assert_null(strstr(told, "verify done"));
+}
+
 static bool timer_had_its_turn;
 
 /* As the timer does: what is due begins as soon as it can. */
@@ -410,6 +460,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
             cmocka_unit_test_setup_teardown(test_two, setup, teardown),
             cmocka_unit_test_setup_teardown(test_whom_to_wait_for, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_makes_room, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_verdicts, setup, teardown),
             cmocka_unit_test_setup_teardown(test_order, setup, teardown),
             cmocka_unit_test_setup_teardown(test_many_wait, setup, teardown),
             cmocka_unit_test_setup_teardown(test_last_failure, setup, teardown),

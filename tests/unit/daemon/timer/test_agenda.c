@@ -35,9 +35,19 @@ static struct agenda begin(struct agenda_spec spec)
     spec.schedule.retry_initial_ms = 30 * SECOND;
     spec.schedule.retry_max_ms = 600 * SECOND;
     spec.schedule.random = no_random;
+    spec.verify.retry_initial_ms = 30 * SECOND;
+    spec.verify.retry_max_ms = 600 * SECOND;
+    spec.verify.random = no_random;
     agenda_start(&a, &spec);
     return a;
 }
+
+static const struct agenda_spec proven = {.has_schedule = true,
+        .schedule.interval_ms = HOUR,
+        .prunes = true,
+        .wants_bucket = true,
+        .verifies = true,
+        .verify.interval_ms = 24 * HOUR};
 
 static const struct agenda_spec hourly = {.has_schedule = true, .schedule.interval_ms = HOUR, .prunes = true};
 
@@ -325,12 +335,163 @@ static void a_schedule_that_is_shared(void **state)
     expect_wait(&a, AGENDA_FREE, HOUR);
 }
 
+/* A round that is due behind a look, of so many backups. */
+static void verify(struct agenda *a, unsigned backups, bool is_done)
+{
+    assert_true(agenda_wants_round(a, &now));
+    agenda_round_began(a, &now);
+    assert_false(agenda_wants_round(a, &now));
+    for (unsigned i = 0; i < backups; i++)
+        expect_step(a, AGENDA_FREE, AGENDA_VERIFY);
+    expect_wait(a, AGENDA_READING, HOUR); /* one of its jobs */
+    agenda_round_ended(a, is_done, &now);
+}
+
+/* At once after the start, behind the first look and what is due; then once a day, with a look of its own. */
+static void a_round_a_day(void **state)
+{
+    struct agenda a = begin(proven);
+
+    (void)state;
+    assert_int_equal(agenda_next_round(&a, &now), 0);
+    look(&a, AGENDA_FREE, now.wall - 3600);
+    assert_false(agenda_wants_round(&a, &now)); /* a backup is due */
+    back_up(&a, AGENDA_FREE, AGENDA_MADE);
+    prune(&a);
+    look(&a, AGENDA_FREE, now.wall);
+    verify(&a, 3, true);
+    expect_wait(&a, AGENDA_FREE, HOUR);
+    assert_int_equal(agenda_next_round(&a, &now), now.wall + 24 * 3600);
+    for (unsigned i = 0; i < 23; i++) {
+        pass(HOUR);
+        look(&a, AGENDA_FREE, now.wall - 3600);
+        assert_false(agenda_wants_round(&a, &now));
+        back_up(&a, AGENDA_FREE, AGENDA_MADE);
+        prune(&a);
+    }
+    expect_wait(&a, AGENDA_FREE, HOUR);
+    pass(HOUR); /* both are due, and the backup is the first */
+    look(&a, AGENDA_FREE, now.wall - 3600);
+    assert_false(agenda_wants_round(&a, &now));
+    back_up(&a, AGENDA_FREE, AGENDA_MADE);
+    assert_false(agenda_wants_round(&a, &now));
+    prune(&a);
+    look(&a, AGENDA_FREE, now.wall);
+    verify(&a, 1, true);
+}
+
+/* Hours of verifying delay a backup not by a second: it begins beside the job that runs, and comes before the next. */
+static void a_round_is_in_nobodys_way(void **state)
+{
+    struct agenda a = begin(proven);
+
+    (void)state;
+    look(&a, AGENDA_FREE, now.wall);
+    agenda_round_began(&a, &now);
+    for (unsigned i = 0; i < 10; i++) {
+        expect_step(&a, AGENDA_FREE, AGENDA_VERIFY);
+        expect_wait(&a, AGENDA_READING, HOUR);
+        pass(HOUR);
+        look(&a, AGENDA_READING, now.wall - 3600);
+        back_up(&a, AGENDA_READING, AGENDA_MADE);
+        expect_wait(&a, AGENDA_READING, HOUR); /* the prune is owed, and waits for the one job */
+        prune(&a);
+        agenda_owe_look(&a);
+        look(&a, AGENDA_FREE, now.wall);
+        expect_wait(&a, AGENDA_TAKEN, UINT64_MAX); /* somebody's */
+    }
+    pass(HOUR);
+    look(&a, AGENDA_FREE, now.wall - 3600); /* between two */
+    back_up(&a, AGENDA_FREE, AGENDA_FAILED);
+    expect_step(&a, AGENDA_FREE, AGENDA_VERIFY); /* until it is tried again */
+    pass(HOUR / 2);
+    look(&a, AGENDA_FREE, now.wall - 3600);
+    back_up(&a, AGENDA_FREE, AGENDA_MADE);
+    prune(&a);
+    expect_step(&a, AGENDA_FREE, AGENDA_VERIFY);
+    agenda_round_ended(&a, true, &now);
+    assert_false(agenda_wants_round(&a, &now));
+}
+
+/* What could not be looked at is tried again, until the next is due, which begins anew. */
+static void a_round_in_vain(void **state)
+{
+    struct agenda a = begin((struct agenda_spec){.wants_bucket = true, .verifies = true, .verify.interval_ms = HOUR});
+    const uint64_t end = now.boot_ms + HOUR;
+    unsigned tries = 0;
+
+    (void)state;
+    while (now.boot_ms < end) {
+        uint64_t wait;
+
+        look(&a, AGENDA_FREE, now.wall);
+        assert_true(agenda_wants_round(&a, &now));
+        assert_int_equal(agenda_round_is_retry(&a, &now), tries++ > 0);
+        agenda_round_began(&a, &now);
+        expect_step(&a, AGENDA_FREE, AGENDA_VERIFY);
+        agenda_round_ended(&a, false, &now);
+        assert_int_equal(agenda_next(&a, AGENDA_FREE, &now, &wait), AGENDA_WAIT);
+        assert_true(wait > 0 && wait <= 600 * SECOND);
+        pass(wait);
+    }
+    assert_true(tries > 6);
+    look(&a, AGENDA_FREE, now.wall);
+    assert_true(agenda_wants_round(&a, &now));
+    assert_false(agenda_round_is_retry(&a, &now));
+}
+
+/* The bucket cannot be listed when one is due: that is such a try, too, and no reason to ask for ever. */
+static void a_round_without_a_look(void **state)
+{
+    struct agenda a = begin((struct agenda_spec){.wants_bucket = true, .verifies = true, .verify.interval_ms = HOUR});
+    uint64_t wait;
+
+    (void)state;
+    look_in_vain(&a, AGENDA_FREE);
+    expect_wait(&a, AGENDA_FREE, 5 * SECOND);
+    pass(5 * SECOND);
+    look(&a, AGENDA_FREE, 0);
+    assert_true(agenda_wants_round(&a, &now));
+    agenda_round_began(&a, &now);
+    agenda_round_ended(&a, true, &now);
+    expect_wait(&a, AGENDA_FREE, HOUR);
+    pass(HOUR);
+    look_in_vain(&a, AGENDA_FREE);
+    assert_int_equal(agenda_next(&a, AGENDA_FREE, &now, &wait), AGENDA_WAIT);
+    assert_true(wait > 0 && wait <= 30 * SECOND);
+    assert_true(agenda_round_is_retry(&a, &now));
+    pass(wait);
+    look(&a, AGENDA_FREE, 0);
+    assert_true(agenda_wants_round(&a, &now));
+}
+
+/* From the last round on; and none is begun by a configuration that has none. */
+static void a_round_after_a_reload(void **state)
+{
+    struct agenda_spec spec = proven;
+    struct agenda a;
+
+    (void)state;
+    spec.verified = 1800000000 - 23 * 3600;
+    a = begin(spec);
+    look(&a, AGENDA_FREE, now.wall);
+    assert_false(agenda_wants_round(&a, &now));
+    assert_int_equal(agenda_next_round(&a, &now), now.wall + 3600);
+    spec.verifies = false;
+    a = begin(spec);
+    look(&a, AGENDA_FREE, now.wall);
+    assert_false(agenda_wants_round(&a, &now));
+    assert_int_equal(agenda_next_round(&a, &now), 0);
+    pass(HOUR / 2);
+    expect_wait(&a, AGENDA_FREE, HOUR / 2);
+}
+
 struct world {
     struct agenda a;
     bool is_blind; /* for ever */
     enum agenda_busy busy;
     uint64_t made_boot_ms; /* the last that was made */
-    unsigned made, looks, owed_prunes;
+    unsigned made, looks, owed_prunes, verified;
 };
 
 /* Somebody else's job, or none. */
@@ -369,6 +530,13 @@ static void do_backup(struct world *w)
     w->owed_prunes++;
 }
 
+static void take_look(struct world *w, int64_t newest)
+{
+    agenda_looked(&w->a, newest, &now);
+    if (agenda_wants_round(&w->a, &now))
+        agenda_round_began(&w->a, &now);
+}
+
 static void do_next(struct world *w)
 {
     unsigned looks = w->looks;
@@ -382,7 +550,7 @@ static void do_next(struct world *w)
         if (w->is_blind || next_random() % 4 == 0)
             agenda_look_failed(&w->a, &now);
         else
-            agenda_looked(&w->a, w->made ? now.wall - (int64_t)((now.boot_ms - w->made_boot_ms) / 1000) : 0, &now);
+            take_look(w, w->made ? now.wall - (int64_t)((now.boot_ms - w->made_boot_ms) / 1000) : 0);
         w->looks = looks + 1;
         break;
     case AGENDA_TURN:
@@ -402,6 +570,13 @@ static void do_next(struct world *w)
         agenda_prune_began(&w->a);
         w->owed_prunes = 0;
         break;
+    case AGENDA_VERIFY:
+        assert_true(w->busy == AGENDA_FREE && w->owed_prunes == 0);
+        pass(next_random() % HOUR); /* of one job */
+        if (next_random() % 8 == 0)
+            agenda_round_ended(&w->a, next_random() % 2, &now);
+        w->verified++;
+        break;
     case AGENDA_WAIT:
         assert_true(wait > 0 && wait <= HOUR); /* whatever happened, something is to come */
         assert_true(w->owed_prunes == 0 || w->busy == AGENDA_READING);
@@ -418,7 +593,7 @@ static void a_year_of_mishaps(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 20; i++) {
-        struct agenda_spec spec = hourly;
+        struct agenda_spec spec = i % 8 < 4 ? hourly : proven;
         struct world w = {.is_blind = i % 2};
 
         spec.is_shared = i % 4 / 2;
@@ -432,6 +607,7 @@ static void a_year_of_mishaps(void **state)
             assert_true(now.boot_ms - w.made_boot_ms < 3 * HOUR);
         }
         assert_true(w.made > 200);
+        assert_true(i % 8 != 4 || w.verified > 20);
     }
 }
 
@@ -448,6 +624,11 @@ int main(void)
             cmocka_unit_test(a_cancelled_one_is_no_failure),
             cmocka_unit_test(a_look_at_the_past),
             cmocka_unit_test(a_schedule_that_is_shared),
+            cmocka_unit_test(a_round_a_day),
+            cmocka_unit_test(a_round_is_in_nobodys_way),
+            cmocka_unit_test(a_round_in_vain),
+            cmocka_unit_test(a_round_without_a_look),
+            cmocka_unit_test(a_round_after_a_reload),
             cmocka_unit_test(a_year_of_mishaps),
     };
 
