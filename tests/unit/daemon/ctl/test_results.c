@@ -222,6 +222,12 @@ static void test_rotate(void **state)
     EXPECT_PRINTED("", results_done(&done));
 }
 
+/* Of the verifications that the daemon makes by itself, while there are none. */
+#define VERIFY_NOTHING                                                                                                 \
+    "\"verify_schedule\":\"\",\"next_verify\":null,\"verify_began\":null,\"verify_ended\":null,"                       \
+    "\"verify_good\":0,\"verify_bad\":0,\"verify_left\":0,\"verify_text\":\"\",\"verify_left_out\":\"\","              \
+    "\"proven\":null,\"bad_newest\":\"\""
+
 static void test_status(void **state)
 {
     Control__Done done = CONTROL__DONE__INIT;
@@ -241,7 +247,8 @@ static void test_status(void **state)
             "\"newest\":null,\"failures_in_a_row\":0,\"last_"
             "prune\":null,\"pruned\":null,\"running\":null,\"beside\":null,\"waiting\":[],\"last_success\":null,\"last_"
             "failure\":null,"
-            "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
+            "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]"
+            "," VERIFY_NOTHING "}\n",
             results_done(&done));
     status.key = text("f");
     status.key_trouble = text("t");
@@ -259,7 +266,8 @@ static void test_status(void **state)
                    "\"note\":\"\"},\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":{\"job\":\"\",\"instant\":null,\"kind\":\"auth\","
                    "\"text\":\"\"},"
-                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]"
+                   "," VERIFY_NOTHING "}\n",
             results_done(&done));
     running.progress = &progress;
     progress.phase = text("streaming");
@@ -274,7 +282,8 @@ static void test_status(void **state)
                    "\"last_success\":"
                    "null,\"last_"
                    "failure\":null,"
-                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]"
+                   "," VERIFY_NOTHING "}\n",
             results_done(&done));
     progress.unit = text("keys");
     EXPECT_PRINTED("{\"program\":\"\",\"pid\":0,\"started\":null,\"config\":\"\",\"bucket\":\"\",\"bucket_trouble\":"
@@ -286,7 +295,8 @@ static void test_status(void **state)
                    "\"since\":null,\"phase\":\"streaming\",\"done\":0,\"total\":0,\"unit\":\"keys\",\"note\":\"\"},"
                    "\"beside\":null,\"waiting\":[],"
                    "\"last_success\":null,\"last_failure\":null,"
-                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]}\n",
+                   "\"credentials\":\"\",\"credentials_expire\":null,\"credentials_trouble\":\"\",\"recipients\":[]"
+                   "," VERIFY_NOTHING "}\n",
             results_done(&done));
 }
 
