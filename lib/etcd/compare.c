@@ -32,7 +32,9 @@ struct etcd_compare {
     unsigned tries;             /* of its hash */
     bool is_second;             /* all are asked again, since they differed */
     size_t n, at;
-    struct etcd_compare_result result; /* its hash is that of the first round */
+    struct etcd_compare_result result; /* of the last round: a number that has changed is nobody's word */
+    struct etcd_compare_result first;  /* of the round before it */
+    unsigned answered_first;           /* how many did, then */
     struct asked asked[ETCD_CLIENT_ENDPOINTS_MAX];
 };
 
@@ -148,10 +150,27 @@ static void judge(const struct etcd_compare *c, struct etcd_compare_result *r)
     }
 }
 
+static unsigned answered(const struct etcd_compare *c)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        n += c->asked[i].has_answered;
+    return n;
+}
+
+static bool all_answered_again(const struct etcd_compare *c)
+{
+    return answered(c) >= c->answered_first;
+}
+
 /* Releases before 3.4.34 and 3.5.16 may give another number while they carry out a compaction, which goes by. */
 static void ask_again(struct etcd_compare *c)
 {
     c->is_second = true;
+    c->first = c->result;
+    c->answered_first = answered(c);
+    c->until_ms = uv_now(etcd_client_loop(c->spec.client)) + AGAIN_MS + c->spec.limit_ms;
     c->at = 0;
     for (size_t i = 0; i < c->n; i++)
         c->asked[i] = (struct asked){.endpoint = c->asked[i].endpoint};
@@ -167,10 +186,12 @@ static void finish(struct etcd_compare *c)
     judge(c, r);
     if (r->verdict == ETCD_COMPARE_NOT && !r->why[0])
         (void)snprintf(r->why, sizeof(r->why), "there is no other member to compare it with");
-    if (!c->is_second) {
-        r->has_hash = first->has_answered && first->member_id == c->spec.member_id &&
-                      first->hash.compact_revision == c->spec.compact_revision;
-        r->hash = first->hash.hash;
+    r->has_hash = first->has_answered && first->member_id == c->spec.member_id &&
+                  first->hash.compact_revision == c->spec.compact_revision;
+    r->hash = first->hash.hash;
+    if (c->is_second && r->verdict != ETCD_COMPARE_DIVERGE && !all_answered_again(c)) {
+        *r = c->first; /* who differed is not to be had: what was seen stays, and no number is anybody's word */
+        r->has_hash = false;
     }
     if (r->verdict == ETCD_COMPARE_DIVERGE && !c->is_second)
         ask_again(c);
