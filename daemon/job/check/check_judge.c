@@ -204,7 +204,7 @@ static void on_range(struct check_bucket *b, const struct s3_response *res, cons
         return; /* said already */
     if (err)
         FAIL(b, "read a part", "restore, verify", "%s", err->text);
-    else if (memcmp(b->range, CHECK_CONTENT + RANGE_FIRST, RANGE_LEN) != 0)
+    else if (memcmp(b->range, &CHECK_CONTENT[RANGE_FIRST], RANGE_LEN) != 0)
         FAIL(b, "read a part", "restore, verify",
                 "the store, or a cache before it, gives another part than it is asked for");
     else
