@@ -209,7 +209,8 @@ static void warn_of_recipients(const struct warner *w)
     if (c->n_encryption_recipients && !c->encryption_key_path)
         warn(w, "encryption_recipients",
                 "backups are sealed, and nobody vouches for them, since encryption_key_path is not configured: whoever "
-                "can write to the bucket can make some, restore wants --allow-unvouched, and prune counts none");
+                "can write to the bucket can make some, restore wants --allow-unvouched, prune refuses to, and healthz "
+                "and a scheduled verify find none good");
     if (c->n_encryption_recipients == 1)
         warn(w, "encryption_recipients",
                 "is one recipient alone: with his identity all backups are lost; name a second one, whose identity "

@@ -109,7 +109,7 @@ static struct secret *open_plain(const struct secret *identities, struct bytes o
         return NULL;
     plain = age_open(&f, identities, e);
     if (!plain && e->domain == ERR_DOMAIN_AGE && e->code == AGE_FAULT_NO_MATCH)
-        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SEALED,
                 "sealed to %s, and no identity that was given is one of theirs", sealed_key_whom(object, whom));
     else if (!plain && e->domain == ERR_DOMAIN_AGE)
         err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SHAPE, "the key object cannot be opened: %.300s", e->text);

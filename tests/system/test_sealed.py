@@ -102,6 +102,13 @@ def test_age_opens_the_key_and_hands_it_over(sealed_site, people):
     assert done.returncode != 0 and b"32 bytes instead of 52" in done.stderr, done.stderr
     done = feed(sealed_site, bytes(32) + opened[32:], "restore", "--use-etcdutl=false", "--output", out, "--data-key", "-")
     assert done.returncode != 0 and not out.exists(), done.stderr
+    # Somebody else's data key, in a shape that age opens and that has no place for a vouch.
+    theirs = bytes(32) + opened[32:]
+    armored = subprocess.run(["age", "-a", "-r", people[0].recipient], input=theirs, check=True, capture_output=True).stdout
+    sealed_site.bucket.put(f"{stem}.key", armored)
+    for more in ([], ["--allow-unvouched"]):
+        done = feed(sealed_site, theirs, "restore", "--use-etcdutl=false", "--output", out, "--data-key", "-", *more)
+        assert done.returncode == 5 and b"chunk" not in done.stderr and not out.exists(), done.stderr
 
 
 def test_identities_come_by_standard_input_and_by_the_socket(sealed_site, people):

@@ -97,7 +97,8 @@ void choice_advise(const struct choice_others *o, struct err *e)
 {
     bool is_archived = e->domain == ERR_DOMAIN_S3 && e->code == S3_FAULT_ARCHIVED;
     bool is_gone = e->kind == ERR_NOT_FOUND && e->domain == ERR_DOMAIN_HTTP;
-    bool is_ours = e->domain == ERR_DOMAIN_KEY && e->code == KEY_FAULT_DOES_NOT_OPEN; /* all others may be so, too */
+    /* All others may be so, too. */
+    bool is_ours = e->domain == ERR_DOMAIN_KEY && (e->code == KEY_FAULT_DOES_NOT_OPEN || e->code == KEY_FAULT_SEALED);
     int64_t instant = is_archived ? o->newest : o->nearest;
     char text[TIMESTAMP_TEXT_MAX];
 

@@ -82,17 +82,6 @@ static void look_for_frames(struct opened_backup *s)
         end_with(s, &e);
 }
 
-/* Who brings the data key itself has it from whoever could open it. */
-static struct secret *open_wrapped(
-        struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
-{
-    const struct brought_keys *brought = s->spec.brought;
-
-    if (brought && brought->data_key)
-        return sealed_key_take(brought->data_key, s->instant, s->spec.allow_renamed, e);
-    return keyring_unwrap(ring, object, s->instant, s->spec.allow_renamed, NULL, e);
-}
-
 /* Whoever can write to the bucket can seal something to those whom it is for: who did is what the vouch says. */
 static int check_vouch(const struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
 {
@@ -147,9 +136,12 @@ static void on_key(void *ctx, const struct s3_response *res, const struct err *e
     }
     s->hashkv = dump_metadata_hashkv(res);
     ring = keyring_new(core_conf(s->core), &e);
+    /* Who brings a data key has it from what is sealed: an object of another shape would have no vouch to be looked at.
+     */
     if (ring)
-        s->data_key =
-                sealed_key_is(res->body) ? open_sealed(s, ring, res->body, &e) : open_wrapped(s, ring, res->body, &e);
+        s->data_key = sealed_key_is(res->body) || (s->spec.brought && s->spec.brought->data_key)
+                              ? open_sealed(s, ring, res->body, &e)
+                              : keyring_unwrap(ring, res->body, s->instant, s->spec.allow_renamed, NULL, &e);
     if (!s->data_key && e.domain == ERR_DOMAIN_KEY && e.code == KEY_FAULT_BOUND_ELSEWHERE)
         err_set(&e, e.kind, e.domain, e.code, "%.400s; --allow-renamed accepts it", e.text);
     if (s->data_key)
