@@ -157,7 +157,8 @@ void known_verified(struct known *k, const struct known_object *o, int64_t when,
 {
     struct known_facts *facts = facts_of(k, o);
 
-    if (facts) {
+    /* That its key does not open takes back nothing of what was read with one that did. */
+    if (facts && !(verdict == KNOWN_REFUSED && facts->verified && facts->verdict == KNOWN_BAD)) {
         k->bad -= facts->verified && facts->verdict == KNOWN_BAD;
         k->bad += verdict == KNOWN_BAD;
         facts->verified = when;

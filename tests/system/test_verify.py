@@ -381,6 +381,13 @@ def test_drill_finds_other_contents(compacted):
     assert people.status == 5 and re.search(r"^BAD .*  different  ", people.out, re.M), people
     entry, = [json.loads(line) for line in site.ctl("list", "--json").out.splitlines()]
     assert entry["state"] == "damaged", entry
+    # A plain look does not see it, and takes nothing back; a drill that finds it good does.
+    plain = site.ctl("verify")
+    assert "stays marked as bad: a drill has found that, and only verify --drill takes it back" in plain.err, plain
+    assert json.loads(site.ctl("list", "--json").out)["state"] == "damaged"
+    record(site, hashkv, made["revision"], forgotten)
+    assert site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl")).status == 0
+    assert json.loads(site.ctl("list", "--json").out)["state"] == "complete"
 
 
 @pytest.mark.parametrize("what", ["nothing", "nonsense", "another revision", "another compaction"])

@@ -20,6 +20,7 @@
 struct bad_mark_spec {
     const struct catalog_backup *backup; /* borrowed until the start returns */
     bool is_bad;                         /* put the mark; or take it away */
+    bool by_drill;                       /* then: it was seen by unpacking it, which a plain look does not see */
     uint64_t patience_ms;                /* of putting it, as in s3_put_spec */
     void *ctx;
     void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err); /* once, unless cancelled */
@@ -27,3 +28,9 @@ struct bad_mark_spec {
 
 /* Starts; the core must be acquired. Errors: those of core_s3, s3_put, s3_delete and name_bad_of_dump. */
 struct s3_request *bad_mark_set(struct core *core, const struct bad_mark_spec *spec, struct err *e);
+
+/* Reads the mark of spec->backup, whose other members are of no matter. Errors: likewise. */
+struct s3_request *bad_mark_get(struct core *core, const struct bad_mark_spec *spec, struct err *e);
+
+/* Whether what was read says that a drill has set it: then only a drill takes it away. */
+bool bad_mark_is_of_drill(const struct s3_response *res);

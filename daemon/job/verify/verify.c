@@ -139,7 +139,13 @@ static void on_marked(void *ctx, const struct s3_response *res, const struct err
 /* What came of the dump's own bytes, and of no key, is kept with it. Whether there is anything to write. */
 static bool write_verdict(struct verify *v, enum known_verdict verdict)
 {
-    struct bad_mark_spec spec = {.backup = v->backup, .is_bad = verdict == KNOWN_BAD, .ctx = v, .on_done = on_marked};
+    struct bad_mark_spec spec = {
+            .backup = v->backup,
+            .is_bad = verdict == KNOWN_BAD,
+            .by_drill = v->request.drill,
+            .ctx = v,
+            .on_done = on_marked,
+    };
     struct err e = ERR_INIT;
 
     if (verdict == KNOWN_REFUSED || v->backup->is_marked == spec.is_bad)
@@ -155,6 +161,37 @@ static void remember(struct verify *v, enum known_verdict verdict)
     const struct known_object object = {.name = v->backup->name, .etag = v->backup->etag, .size = v->backup->size};
 
     known_verified(core_known(v->life.core), &object, timestamp_now(), verdict);
+}
+
+/* What a drill has found a plain look does not see: it takes back only what was found by its like. */
+static void on_mark_read(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct verify *v = ctx;
+    const bool may_stay = err ? err->kind != ERR_NOT_FOUND : bad_mark_is_of_drill(res);
+    char note[NAME_TEXT_MAX + ERR_TEXT_MAX + 128];
+
+    v->mark = NULL;
+    if (may_stay) {
+        (void)snprintf(note, sizeof(note), "%s stays marked as bad: %s", v->backup->name,
+                err ? err->text : "a drill has found that, and only verify --drill takes it back");
+        lifecycle_note(&v->life, note);
+    } else {
+        remember(v, KNOWN_GOOD);
+    }
+    if (may_stay || !write_verdict(v, KNOWN_GOOD))
+        lifecycle_next(&v->life, go_on);
+}
+
+/* Whether the verdict waits for a look at what was found before. */
+static bool doubts_mark(struct verify *v, const struct inspection_finding *f)
+{
+    const struct bad_mark_spec spec = {.backup = v->backup, .ctx = v, .on_done = on_mark_read};
+    struct err e = ERR_INIT;
+
+    if (f->is_unknown || f->verdict != KNOWN_GOOD || v->request.drill || !v->backup->is_marked)
+        return false;
+    v->mark = bad_mark_get(v->life.core, &spec, &e);
+    return v->mark != NULL;
 }
 
 static void tell_verdict(struct verify *v, const struct inspection_finding *f)
@@ -192,16 +229,19 @@ static void on_inspected(void *ctx)
 {
     struct verify *v = ctx;
     const struct inspection_finding *f = inspection_finding(v->inspection);
-    bool is_found = !lifecycle_is_cancelled(&v->life) && !f->is_gone;
+    bool is_found = !lifecycle_is_cancelled(&v->life) && !f->is_gone, waits = false;
 
     if (is_found) {
         count(v, f);
-        if (!f->is_unknown)
+        waits = doubts_mark(v, f);
+        if (!f->is_unknown && !waits)
             remember(v, f->verdict);
         tell_verdict(v, f);
     } else if (f->is_gone) {
         tell_gone(v);
     }
+    if (waits)
+        return;
     if (!is_found || f->is_unknown || !write_verdict(v, f->verdict))
         lifecycle_next(&v->life, go_on);
 }

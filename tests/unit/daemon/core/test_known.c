@@ -26,6 +26,11 @@ static void test_of_an_object(void **state)
     known_verified(k, &unquoted, 8, KNOWN_REFUSED); /* the latest counts */
     assert_int_equal(known_find(k, &a).verified, 8);
     assert_int_equal(known_find(k, &a).verdict, KNOWN_REFUSED);
+    known_verified(k, &a, 9, KNOWN_BAD);
+    known_verified(
+            k, &a, 10, KNOWN_REFUSED); /* but a key that does not open says nothing of what one that did has shown */
+    assert_int_equal(known_find(k, &a).verified, 9);
+    assert_int_equal(known_find(k, &a).verdict, KNOWN_BAD);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_int_equal(known_find(k, &others[i]).verified, 0);
     known_free(k);
