@@ -233,6 +233,14 @@ static const struct place *obstacle(const struct jobs *j, const struct kind *kin
     return found;
 }
 
+void jobs_give_up_verification(struct jobs *j)
+{
+    struct place *p = &j->places[READING];
+
+    if (p->job && p->kind == &verify && !p->is_somebodys)
+        p->kind->cancel(p->job);
+}
+
 const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_waiter *waiter)
 {
     const struct place *p = obstacle(j, kinds[kind]);
@@ -241,8 +249,8 @@ const char *jobs_wait(struct jobs *j, enum jobs_kind kind, const struct jobs_wai
         return NULL;
     j->waiting[j->state.n_waiting] = (struct waiting){kinds[kind], waiter};
     j->state.waiting[j->state.n_waiting++] = kinds[kind]->name;
-    if (p->kind == &verify)
-        p->kind->cancel(p->job); /* never calls back from here */
+    if (kinds[kind] != &backup)
+        jobs_give_up_verification(j); /* never calls back from here */
     return p->kind->name;
 }
 
@@ -287,16 +295,19 @@ static void on_done(void *ctx, const struct job_result *result, const struct err
     struct job_sink watcher = p->watcher;
     const struct kind *kind = p->kind;
     struct err stopped;
+    bool is_put_off;
 
     if (err && err->kind == ERR_CANCELLED && j->is_stopping) {
         stopped = *err;
         err_prepend(&stopped, "the daemon is stopping: ");
         err = &stopped;
     }
+    /* Somebody waits, who comes first: no failure. */
+    is_put_off = kind == &verify && !p->is_somebodys && err && err->kind == ERR_CANCELLED && !j->is_stopping;
     leave(p);
-    if (err)
+    if (err && !is_put_off)
         remember_failure(j, kind, result, err);
-    else
+    else if (!err)
         remember_result(j, p, result);
     for (unsigned i = 0; i < j->n_observers; i++)
         if (j->observers[i].ended)

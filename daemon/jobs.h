@@ -123,6 +123,9 @@ void jobs_cancel(struct jobs *j, const void *ctx);
 /* Asks the backup that runs, if one does, to stop. */
 void jobs_give_up_backup(struct jobs *j);
 
+/* Likewise a verification that nobody has asked for, which can be made later. */
+void jobs_give_up_verification(struct jobs *j);
+
 /* Asks all to stop because the daemon ends, as is then told. */
 void jobs_stop(struct jobs *j);
 

@@ -239,6 +239,7 @@ static void reload(struct daemon *d)
         refuse_conf(d, &e);
     if (conf && conf_check_files(conf, CONF_SCOPE_ALL, refuse_conf, d) == 0) {
         core_reload(d->core, conf, d, on_conf_taken);
+        jobs_give_up_verification(d->jobs);
         if (core_conf(d->core) != conf)
             log_info("the new configuration is good; it is taken into use when nothing runs any more");
     } else {

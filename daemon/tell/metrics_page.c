@@ -93,7 +93,7 @@ static void write_bucket(FILE *out, const struct cycle_state *c)
 
 static void write_verifications(FILE *out, const struct cycle_state *c)
 {
-    if (c->verify.is_scheduled || c->verify.proven)
+    if (c->verify.owes_proof || c->verify.proven)
         sample(out, "verify_last_success_timestamp_seconds", "gauge",
                 "When a backup was last verified and found good by this process; 0: none was.",
                 (uint64_t)c->verify.proven);

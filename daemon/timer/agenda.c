@@ -158,12 +158,9 @@ bool agenda_seen(struct agenda *a, int64_t instant, const struct schedule_clock 
 {
     if (!a->is_scheduled)
         return false;
-    if (instant)
-        schedule_seen(&a->schedule, instant, now);
-    if (schedule_wait(&a->schedule, now) == 0)
-        return true;
-    a->failures = 0;
-    return false;
+    if (instant && schedule_seen(&a->schedule, instant, now))
+        a->failures = 0;
+    return schedule_wait(&a->schedule, now) == 0;
 }
 
 /* ---- backups and prunes ---- */

@@ -43,6 +43,9 @@ struct cycle {
     struct turn_memory others; /* who share the schedule */
     bool has_told_of_others;   /* that one of them is at what is due */
     int64_t own;               /* instant of the newest backup that was made here; 0: none was */
+    bool has_lost;             /* the turn */
+    int64_t listed;            /* newest that was only listed, and serves what is due if it counts; 0: none */
+    int64_t distrusted;        /* one that did not */
     bool is_stopped;           /* by its owner: the observers stay with the jobs */
 };
 
@@ -134,16 +137,33 @@ static void give_turn_back(struct cycle *c)
 static bool take_others(struct cycle *c, int64_t newest)
 {
     struct schedule_clock at = now();
-    bool is_others = newest > c->own;
+    const bool is_due = agenda_seen(&c->agenda, newest != c->own ? newest : 0, &at);
 
-    if (is_others && newest > c->facts.state.newest)
-        c->facts.state.newest = newest;
-    return agenda_seen(&c->agenda, is_others ? newest : 0, &at);
+    if (!is_due)
+        c->others.waits_since_boot_ms = 0;
+    return is_due;
 }
 
+/* As a bare listing has it. What it is worth the look says that follows, and then it counts, or never again. */
 static bool is_still_due(void *ctx, int64_t newest)
 {
-    return take_others(ctx, newest);
+    struct cycle *c = ctx;
+    struct agenda probe = c->agenda;
+    struct schedule_clock at = now();
+
+    if (newest == c->own || newest == c->distrusted || agenda_seen(&probe, newest, &at))
+        return true;
+    c->listed = newest;
+    return false;
+}
+
+/* After a look: does what the listing had count? Anybody who can write to the bucket can put what looks like a backup.
+ */
+static void judge_listed(struct cycle *c)
+{
+    if (c->listed > c->facts.state.newest)
+        c->distrusted = c->listed;
+    c->listed = 0;
 }
 
 static void tell_turn(struct cycle *c, enum turn_outcome outcome, const struct err *err)
@@ -153,7 +173,7 @@ static void tell_turn(struct cycle *c, enum turn_outcome outcome, const struct e
     if (outcome == TURN_UNKNOWN)
         log_warning("whose turn it is cannot be found out: %s; a backup is made all the same", err->text);
     else if (outcome == TURN_NOT_DUE)
-        log_info("another daemon has made the backup that is due: %s", timestamp_format(c->facts.state.newest, text));
+        log_info("another daemon has made the backup that is due: %s", timestamp_format(c->listed, text));
     else if (outcome == TURN_ANOTHERS && !c->has_told_of_others)
         log_info("another daemon is at the backup that is due");
     c->has_told_of_others = outcome == TURN_ANOTHERS;
@@ -179,6 +199,7 @@ static void on_lost(void *ctx)
     struct cycle *c = ctx;
 
     log_warning("the bucket does not take the claim of this backup any more: it is another daemon's turn");
+    c->has_lost = true;
     if (c->is_ours)
         jobs_give_up_backup(c->jobs);
     else
@@ -197,6 +218,7 @@ static void take_turn(struct cycle *c)
     };
     struct err e = ERR_INIT;
 
+    c->has_lost = false;
     agenda_turn_began(&c->agenda);
     core_acquire(c->core);
     c->turn = turn_take(c->core, &spec, &e);
@@ -244,8 +266,8 @@ static void advance(struct cycle *c)
     if (c->is_stopped)
         return;
     step = agenda_next(&c->agenda, busy_of(c), &at, &wait);
-    if (c->agenda.turn == AGENDA_HAS_TURN && !c->is_ours && !is_looking(c) && step != AGENDA_LOOK &&
-            step != AGENDA_BACKUP) {
+    if (c->agenda.turn == AGENDA_HAS_TURN && !c->is_ours && !is_looking(c) &&
+            (c->has_lost || (step != AGENDA_LOOK && step != AGENDA_BACKUP))) {
         give_turn_back(c);
         return;
     }
@@ -349,8 +371,10 @@ static void end_good_lookup(struct cycle *c)
 
     count(c, c->list);
     agenda_looked(&c->agenda, c->facts.state.newest, &at);
-    if (c->agenda.spec.is_shared)
+    if (c->agenda.spec.is_shared) {
+        judge_listed(c);
         (void)take_others(c, c->facts.state.newest);
+    }
     if (agenda_wants_round(&c->agenda, &at))
         begin_round(c, &at);
     catalog_list_free(TAKE_PTR(c->list));
@@ -482,10 +506,12 @@ static void look_up(struct cycle *c)
 
 static void on_backup_ended(struct cycle *c, const struct backup_result *result, const struct err *err)
 {
-    enum agenda_outcome outcome = !err ? AGENDA_MADE : err->kind == ERR_CANCELLED ? AGENDA_CANCELLED : AGENDA_FAILED;
+    const bool is_given_up = err && err->kind == ERR_CANCELLED && !(c->is_ours && c->has_lost);
+    enum agenda_outcome outcome = !err ? AGENDA_MADE : is_given_up ? AGENDA_CANCELLED : AGENDA_FAILED;
     struct schedule_clock at = now();
 
     if (!err) {
+        c->others.waits_since_boot_ms = 0;
         c->facts.state.newest = c->own = result->instant;
         c->facts.state.bad_newest = ERR_INIT;
         c->facts.state.backups++;
@@ -595,6 +621,8 @@ void cycle_reload(struct cycle *c)
         spec.has_schedule = false;
     agenda_start(&c->agenda, &spec);
     c->facts = (struct cycle_facts){0};
+    c->others = (struct turn_memory){0};
+    c->listed = c->distrusted = 0;
     describe(c);
     alarm_set(c->alarm, 0);
 }

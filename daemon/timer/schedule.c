@@ -178,17 +178,18 @@ static bool is_news(const struct schedule *s, int64_t wall, int64_t boot_ms, con
     return wall > served(s, now);
 }
 
-void schedule_seen(struct schedule *s, int64_t instant, const struct schedule_clock *now)
+bool schedule_seen(struct schedule *s, int64_t instant, const struct schedule_clock *now)
 {
     const int64_t wall = instant < now->wall ? instant : now->wall;
     const int64_t boot_ms = plus(span(now->boot_ms), in_ms(wall - now->wall));
 
     if (s->is_running || !is_news(s, wall, boot_ms, now))
-        return;
+        return false;
     serve_at(s, wall, boot_ms, s->is_retrying ? s->tried_served : served(s, now));
     s->is_at_once = false;
     s->is_retrying = false;
     s->failures = 0;
+    return true;
 }
 
 /* The cycle that ended, for which the end stands if nobody told the beginning. */

@@ -77,8 +77,8 @@ void schedule_began(struct schedule *s, const struct schedule_clock *now);
 
 /* Somebody else has made a backup of this instant (seconds since the epoch), as the bucket shows: what was due up to it
  * has its backup, also one that was tried and failed. One of before what was served changes nothing, and while a cycle
- * is running nothing does. */
-void schedule_seen(struct schedule *s, int64_t instant, const struct schedule_clock *now);
+ * is running nothing does. Returns whether it has changed anything. */
+bool schedule_seen(struct schedule *s, int64_t instant, const struct schedule_clock *now);
 
 /* It has ended. */
 void schedule_succeeded(struct schedule *s, const struct schedule_clock *now);

@@ -167,6 +167,9 @@ static void renew(uv_timer_t *timer)
 
     if (claim_is_renewed(t->claim))
         t->held_boot_ms = t->put_boot_ms;
+    /* A store that can be reached keeps nobody's turn from him, and a backup too many is cheap. */
+    if (claim_is_refused(t->claim))
+        t->held_boot_ms = now;
     if (claim_renew(t->claim))
         t->put_boot_ms = now;
     if (t->is_lost || t->listing || now - t->held_boot_ms < t->spec.takeover_ms / RENEWALS * LOST)

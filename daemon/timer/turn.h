@@ -13,8 +13,8 @@
  * Nobody's clock is compared with another's. A claim that is held is put anew all the time; one that has not changed
  * for `takeover_ms`, as we have seen ourselves, is a dead one's, or that of a backup without a turn, which is waited
  * for as long. Likewise, who cannot put theirs for most of that time has lost the turn, and is told so before anybody
- * else can take it. Who would be kept waiting TURN_PATIENCE times as long, whatever is seen, goes on: a backup too many
- * is cheap.
+ * else can take it; but not whom the store answers that nothing may be written over. Who would be kept waiting
+ * TURN_PATIENCE times as long, whatever is seen, goes on: a backup too many is cheap.
  */
 #pragma once
 

@@ -221,7 +221,7 @@ void verification_get_state(const struct verification *v, struct verification_st
 {
     *out = (struct verification_state){
             .schedule = v->text,
-            .is_scheduled = v->text[0] != '\0',
+            .owes_proof = v->text[0] && core_conf(v->core)->n_encryption_recipients == 0,
             .round = v->round.result,
             .proven = v->proven,
             .bad = v->bad,

@@ -47,6 +47,8 @@ int mapping_open(struct mapping *m, int fd, struct err *e)
         return err_errno(e, errno, "a file that is to be looked into");
     if (st.st_size <= 0)
         return err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "is empty");
+    if ((uint64_t)st.st_size > SIZE_MAX)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "is too large to be looked into on this machine");
     m->at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (m->at == MAP_FAILED) {
         m->at = NULL;

@@ -27,7 +27,7 @@ struct claim {
     char token[TOKEN_LEN + 1];
     char renewed[TOKEN_LEN + 24]; /* the token, and how often */
     unsigned renewals;
-    bool is_renewed;
+    bool is_renewed, is_denied; /* the last renewal */
     uint64_t began_ms;
     bool is_put;     /* it may be there */
     bool is_owned;   /* on_claimed has said so */
@@ -185,6 +185,7 @@ static void on_renewed(void *ctx, const struct s3_response *res, const struct er
     (void)res;
     c->request = NULL;
     c->is_renewed = !err;
+    c->is_denied = err && (err->kind == ERR_AUTH || err->kind == ERR_CONFIG);
     if (c->on_released)
         take_away(c);
 }
@@ -192,6 +193,11 @@ static void on_renewed(void *ctx, const struct s3_response *res, const struct er
 bool claim_is_renewed(const struct claim *c)
 {
     return c->is_renewed;
+}
+
+bool claim_is_refused(const struct claim *c)
+{
+    return c->is_denied;
 }
 
 bool claim_renew(struct claim *c)

@@ -48,6 +48,9 @@ bool claim_is_taken(const struct err *err);
 bool claim_renew(struct claim *c);
 bool claim_is_renewed(const struct claim *c);
 
+/* Whether the last was refused for good, as by a store that lets nobody write over what is there. */
+bool claim_is_refused(const struct claim *c);
+
 /* Takes the claim away, if it is there and ours; best effort. `on_released` comes once, and on_claimed no more. Returns
  * false when there is nothing to take away: then there is no callback. */
 bool claim_release(struct claim *c, void *ctx, void (*on_released)(void *ctx));
