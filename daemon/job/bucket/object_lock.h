@@ -3,6 +3,7 @@
  *
  * The dump and the key of a backup are under lock until `retain` after its instant: both until the same moment, and a
  * key that is put again by a rotation, until that moment, too, or until that of the key it replaces, if that is later.
+ * With object_lock.mode none nothing is asked for: what the bucket locks by itself is its own matter.
  * A moment that has passed already, or is about to, is none: stores refuse it. Whatever else we put goes again soon,
  * and is never locked.
  */

@@ -13,7 +13,7 @@
 
 enum {
     ROUNDS_MAX = 6,    /* somebody else writes, too: after so many it is left to the next run */
-    METADATA_MAX = 16, /* that are taken over; ours are three */
+    METADATA_MAX = 30, /* that are taken over; s3_put takes 32 */
 };
 
 struct rewrap {

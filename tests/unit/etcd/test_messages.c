@@ -121,6 +121,8 @@ static void what_a_hostile_server_says_can_be_shown(void **state)
     assert_string_equal(s.version, "?[2J???3");
     assert_int_equal(s.db_size, 0);
     assert_int_equal(s.db_size_in_use, 0);
+    expect_success(etcd_messages_status(BYTES("\x60\x80\x80\x80\x80\x08"), &s, &e) == 0, &e);
+    assert_true(s.db_quota == UINT64_C(2) << 30);
 
     memcpy(message, "\x12\xc8\x01", 3);
     memset(message + 3, 'v', 200);

@@ -264,13 +264,13 @@ static void test_metadata(void **state)
     assert_true(has_mark_of(previous, o));
     assert_string_equal(store_metadata(o, "m0"), "m0");
     assert_string_equal(store_metadata(o, "m14"), "m14");
-    /* Of more than anybody needs the first 16, and the trace all the same. */
+    /* All of what is beside them, and the trace. */
     fill_with(name, previous, data_key, INSTANT);
     for (int i = 0; i < 9; i++)
         store_add_metadata(o, (char[]){'x', (char)('a' + i), 0}, "");
     run = run_to_end();
     expect_rotated(&run);
-    assert_int_equal(o->n_metadata, 17);
+    assert_int_equal(o->n_metadata, 24);
     assert_true(has_mark_of(previous, o));
 }
 
