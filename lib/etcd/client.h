@@ -61,6 +61,8 @@ struct etcd_status {
     uint64_t behind; /* entries that other members know of and its database lacks; of a session's member, when chosen */
     int64_t revision;
     uint64_t db_size, db_size_in_use; /* bytes; in_use 0 where the server is too old to say */
+    uint64_t db_quota;                /* of db_size, bytes; 0 where the server is too old to say, before 3.6 */
+    int64_t certificate_expires;      /* of the server, seconds since the epoch; 0: there is none */
     bool is_learner;
     char downgrade[ETCD_VERSION_MAX]; /* what the cluster is being downgraded to, "3.6.0"; "": nobody has asked for it
                                        */

@@ -157,6 +157,7 @@ static void on_status(void *ctx, struct etcd_rpc_answer *answer, enum etcd_error
         return;
     }
     (void)snprintf(status->endpoint, sizeof(status->endpoint), "%s", etcd_client_conf(m->client)->endpoints[m->index]);
+    status->certificate_expires = h2_conn_expires(m->conn);
     m->status.done(m->status.ctx, status, NULL);
 }
 

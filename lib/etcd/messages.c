@@ -121,6 +121,7 @@ int etcd_messages_status(struct bytes message, struct etcd_status *out, struct e
     out->raft_applied_index = m->raftappliedindex;
     out->db_size = not_negative(m->dbsize);
     out->db_size_in_use = not_negative(m->dbsizeinuse);
+    out->db_quota = not_negative(m->dbsizequota);
     out->is_learner = m->islearner;
     read_downgrade(m->downgradeinfo, out->downgrade);
     out->alarms[0] = '\0';

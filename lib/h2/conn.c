@@ -375,6 +375,11 @@ struct h2_conn *h2_conn_open(uv_loop_t *loop, const struct h2_conn_spec *spec, s
     return c;
 }
 
+int64_t h2_conn_expires(const struct h2_conn *c)
+{
+    return h2_transport_expires(c->transport);
+}
+
 const char *h2_conn_cipher(const struct h2_conn *c)
 {
     return h2_transport_cipher(c->transport);

@@ -56,3 +56,6 @@ void h2_conn_close(struct h2_conn *c);
 
 /* "TLSv1.2 TLS-ECDHE-ECDSA-WITH-CHACHA20-POLY1305-SHA256", or "plain"; valid until h2_conn_close. */
 const char *h2_conn_cipher(const struct h2_conn *c);
+
+/* When the server's certificate expires, seconds since the epoch; 0: it has none, or is not connected yet. */
+int64_t h2_conn_expires(const struct h2_conn *c);

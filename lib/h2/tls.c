@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <mbedtls/error.h>
 #include <mbedtls/ssl.h>
@@ -32,6 +33,7 @@ struct h2_tls {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config conf;
     struct x509_trust *trust;
+    int64_t expires; /* of the certificate that the server has presented */
     mbedtls_x509_crt client;
     mbedtls_pk_context client_key;
     bool has_client;
@@ -229,6 +231,20 @@ static const mbedtls_x509_crt *presented(const struct h2_tls *t)
     return s ? SSL_FIELD(s, peer_cert) : NULL;
 }
 
+static int64_t seconds_of(const mbedtls_x509_time *t)
+{
+    struct tm tm = {
+            .tm_year = t->year - 1900,
+            .tm_mon = t->mon - 1,
+            .tm_mday = t->day,
+            .tm_hour = t->hour,
+            .tm_min = t->min,
+            .tm_sec = t->sec,
+    };
+
+    return timegm(&tm);
+}
+
 /* Before anything is said to the server that a stranger must not hear: our certificate, a signature by our key, a
  * request with its token. */
 static int judge(struct h2_tls *t, const mbedtls_x509_crt *own, struct err *e)
@@ -250,6 +266,7 @@ static int judge(struct h2_tls *t, const mbedtls_x509_crt *own, struct err *e)
         return -1;
     }
     t->trusted = true;
+    t->expires = seconds_of(&own->valid_to);
     return 0;
 }
 
@@ -329,6 +346,11 @@ void h2_tls_bye(struct h2_tls *t)
 {
     if (t->established)
         (void)mbedtls_ssl_close_notify(&t->ssl);
+}
+
+int64_t h2_tls_expires(const struct h2_tls *t)
+{
+    return t->expires;
 }
 
 const char *h2_tls_cipher(struct h2_tls *t)

@@ -56,6 +56,9 @@ void h2_tls_bye(struct h2_tls *t);
 /* "TLSv1.2 TLS-ECDHE-ECDSA-WITH-CHACHA20-POLY1305-SHA256"; valid until the next call on `t`. */
 const char *h2_tls_cipher(struct h2_tls *t);
 
+/* When the certificate expires that the server has presented, seconds since the epoch; 0: none has yet. */
+int64_t h2_tls_expires(const struct h2_tls *t);
+
 /* NULL is fine. */
 void h2_tls_free(struct h2_tls *t);
 

@@ -174,6 +174,11 @@ const char *h2_transport_address(const struct h2_transport *t)
     return t->address;
 }
 
+int64_t h2_transport_expires(const struct h2_transport *t)
+{
+    return t->tls ? h2_tls_expires(t->tls) : 0;
+}
+
 const char *h2_transport_cipher(const struct h2_transport *t)
 {
     return t->cipher;

@@ -62,5 +62,8 @@ const char *h2_transport_address(const struct h2_transport *t);
 const char *h2_transport_cipher(const struct h2_transport *t);
 const char *h2_transport_doing(const struct h2_transport *t);
 
+/* As h2_tls_expires; 0 without TLS. */
+int64_t h2_transport_expires(const struct h2_transport *t);
+
 /* Never calls back. May be called in a callback. NULL is fine. */
 void h2_transport_free(struct h2_transport *t);

@@ -70,6 +70,7 @@ all() {
     issue ca server-other "$ec" elsewhere.example DNS:elsewhere.example
     issue ca documents "$ec" s3.example.com DNS:s3.example.com,IP:10.0.0.11,IP:10.0.0.12,IP:10.0.0.13,IP:127.0.0.1
     issue ca server-expired "$ec" localhost "$here" 20240101000000Z 20240201000000Z
+    issue ca server-soon "$ec" localhost "$here" "$(date -u -d '-1 hour' +%Y%m%d%H%M%SZ)" "$(date -u -d '+10 days' +%Y%m%d%H%M%SZ)"
     issue ca root "$ec" root DNS:root
     issue ca backup "$ec" backup DNS:backup
     issue ca client-expired "$ec" backup DNS:backup 20240101000000Z 20240201000000Z

@@ -92,10 +92,10 @@ def unary(answer):
     return handler
 
 
-def member(leader=1, me=1, index=100, errors=(), learner=0, version="3.6.0", cluster=9):
+def member(leader=1, me=1, index=100, errors=(), learner=0, version="3.6.0", cluster=9, quota=0):
     """StatusResponse."""
     body = message(f1=message(f1=cluster, f2=me, f3=7, f4=1), f2=version, f3=131072, f4=leader, f5=index, f6=1, f7=index)
-    return body + b"".join(message(f8=e) for e in errors) + message(f9=4096, f10=learner)
+    return body + b"".join(message(f8=e) for e in errors) + message(f9=4096, f10=learner, f12=quota)
 
 
 class Etcd(Peer):

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from faults import Command, events
+from etcd_peer import DATABASE, STATUS, Etcd as Peer, member, pieces, stream, unary
+from faults import Command, Scripted, events
 from s3_proxy import LOSE, Answer, Hold, error
 from servers import wait_for
 
@@ -192,3 +193,18 @@ def test_policy(site):
     assert statements[max(statements, key=len)]["Resource"] == f"arn:aws:s3:::{site.bucket.name}/backup-*"
     site.configure({"prune": None})
     assert "DeleteObject" not in site.ctl("check", "--policy").out
+
+
+def test_quota_and_certificate_of_a_member(new_etcd, new_site, bucket):
+    """etcd at its quota takes no more writes, and a certificate that ends soon is its last night's: told while there is time."""
+    etcd = new_etcd(version="3.7", tls="mutual", cert="server-soon")
+    site = new_site(etcd, bucket, changes=QUIET)
+    done = site.ctl("--json", "check")
+    told = {f["what"]: f for f in findings(done)[0] if f["subject"] == etcd.endpoints[0]}
+    assert told["quota"]["mark"] == "ok" and re.match(r"16\.0\d* GiB, of which the database takes 0 %", told["quota"]["text"]), told
+    assert told["certificate"]["mark"] == "warning" and done.status == 0, done
+    assert re.match(r"its own: until 20\d\d-.*Z$", told["certificate"]["text"]), told
+    with Peer(stream(*pieces(DATABASE)), {STATUS: unary(member(quota=140000))}) as peer:
+        site = new_site(Scripted(peer), bucket, changes=QUIET)
+        done = site.ctl("--json", "check")
+        assert ("warning", peer.endpoint, "quota") in bad(done) and not any(what == "certificate" for *_, what in bad(done)), done

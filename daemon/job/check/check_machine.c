@@ -17,7 +17,6 @@
 #include "version.h"
 
 #define DAY        UINT64_C(86400) /* s */
-#define SOON       (14 * DAY)
 #define HOUR_MS    UINT64_C(3600000)
 #define ROOM_SMALL (UINT64_C(1) << 30)
 
@@ -32,9 +31,9 @@ static void check_certificates(const struct conf *conf, struct check_report *r)
         const bool is_over = files[i].expires <= now;
 
         check_report_add(r,
-                is_over                                  ? FINDING_FAILS
-                : files[i].expires < now + (int64_t)SOON ? FINDING_WARNING
-                                                         : FINDING_OK,
+                is_over                               ? FINDING_FAILS
+                : files[i].expires < now + CHECK_SOON ? FINDING_WARNING
+                                                      : FINDING_OK,
                 "certificate", is_over ? "expired" : "valid", is_over ? "backup" : "", "%s: until %s", files[i].file,
                 timestamp_format(files[i].expires, at));
     }

@@ -6,9 +6,13 @@
 
 #include "base/cleanup.h"
 #include "base/size.h"
+#include "base/timestamp.h"
 #include "etcd/snapshot.h"
 
-enum { CHUNK = 64 << 10 };
+enum {
+    CHUNK = 64 << 10,
+    QUOTA_NEAR = 90, /* per cent */
+};
 
 struct check_members {
     struct core *core;
@@ -87,6 +91,29 @@ static void on_snapshot_failed(void *ctx, const struct err *err)
     fail(ctx, "snapshot", err);
 }
 
+/* The server's own: that it is good, the handshake has said. */
+static void tell_certificate(struct check_members *m, int64_t expires)
+{
+    char at[TIMESTAMP_TEXT_MAX];
+
+    if (expires)
+        check_report_add(m->report, expires < timestamp_now() + CHECK_SOON ? FINDING_WARNING : FINDING_OK, endpoint(m),
+                "certificate", expires < timestamp_now() + CHECK_SOON ? "backup" : "", "its own: until %s",
+                timestamp_format(expires, at));
+}
+
+/* At its quota etcd takes no more writes. */
+static void tell_quota(struct check_members *m, const struct etcd_status *s)
+{
+    char quota[SIZE_TEXT_MAX];
+    const bool is_near = s->db_size > s->db_quota / 100 * QUOTA_NEAR;
+
+    if (s->db_quota)
+        check_report_add(m->report, is_near ? FINDING_WARNING : FINDING_OK, endpoint(m), "quota", "",
+                "%s, of which the database takes %.0f %%", size_format(s->db_quota, quota),
+                100 * (double)s->db_size / (double)s->db_quota);
+}
+
 static void tell_status(struct check_members *m, const struct etcd_status *s)
 {
     const char *role = s->is_learner ? "learner" : s->leader_id == s->member_id ? "leader" : "follower";
@@ -95,6 +122,8 @@ static void tell_status(struct check_members *m, const struct etcd_status *s)
     check_report_add(m->report, FINDING_OK, endpoint(m), "member", "", "%s%setcd %s, %s, %s, %s of it in use", s->name,
             s->name[0] ? ", " : "", s->version, role, size_format(s->db_size, size),
             s->db_size_in_use ? size_format(s->db_size_in_use, used) : "nobody knows how much");
+    tell_quota(m, s);
+    tell_certificate(m, s->certificate_expires);
     if (s->alarms[0])
         check_report_add(
                 m->report, FINDING_WARNING, endpoint(m), "alarm", "backup", "etcd has the alarm %s", s->alarms);

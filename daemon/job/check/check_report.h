@@ -6,6 +6,8 @@
 #include "job/job.h"
 #include "job/lifecycle.h"
 
+enum { CHECK_SOON = 14 * 86400 }; /* a certificate that ends within so many seconds is worth a warning */
+
 struct check_report {
     struct lifecycle *life;
     struct check_result result; /* counts */
