@@ -221,3 +221,21 @@ def test_a_cancellation_does_not_wait(new_site, bucket, database):
             command.send_signal(signal.SIGINT)
             assert b"cancelled" in command.communicate()[1]
         assert not site.bucket.dumps()
+
+
+@pytest.mark.parametrize("case", ["ours has changed", "the other is gone"])
+def test_the_second_round(new_site, bucket, database, case):
+    """A number that was another a moment ago is not recorded; and who differed, and then is not to be had, has differed."""
+    snapshot, revision = database
+    own_answers = {STATUS: unary(member(me=2, leader=1)), HASHKV: answer(7, revision=revision)}
+    replaced = {HASHKV: answer(7)}
+    if case == "ours has changed":
+        own_answers[HASHKV] = changing(answer(8, revision=revision), answer(7, revision=revision))
+    else:
+        replaced[HASHKV] = changing(answer(8), refusal(14, "etcdserver: no leader"))
+    with Etcd(stream(*pieces(snapshot)), own_answers) as own, Etcd(None, replaced) as other:
+        site = new_site(Scripted(own), bucket)
+        site.configure({"etcd_client": {"endpoints": [own.endpoint, other.endpoint]}})
+        told = a_backup(site.start())
+        wanted = ("equal", 7) if case == "ours has changed" else ("diverge", None)
+        assert (told["members"], told["hashkv"]) == wanted, told
