@@ -414,7 +414,7 @@ def test_one_that_fails_does_not_stop_the_others(site):
         key_name(13): (wrap(stamp(13), site.master_key)[:71], "71 bytes instead of 72"),
         key_name(14): (b"", "0 bytes instead of 72"),
         key_name(15): (b"\xebK3" + wrap(stamp(15), site.master_key)[3:], "written by a newer version"),
-        key_name(16): (b"x" * 5000, "4096"),
+        key_name(16): (b"x" * 20000, "16384"),
         "backup-2023-99-14T23:13:20Z.key": (wrap(stamp(0), site.master_key), "no time stamp that can be read"),
     }
     flipped = bytearray(wrap(stamp(17), site.master_key))
