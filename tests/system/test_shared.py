@@ -125,10 +125,11 @@ def test_each_cut_off_in_turn(shared):
     sites = shared(3, interval="7s", takeover="6s")
     endpoints = sites[2].settings["etcd_client"]["endpoints"]
     sites[2].configure({"etcd_client": {"endpoints": ["127.0.0.1:1"], "connection_timeout": "1s"}})
-    for site in sites:
+    sites[2].start()
+    wait_for(lambda: "backup failed" in sites[2].log.read_text(), what="the one without etcd to have tried")
+    for site in sites[:2]:
         site.start()
     wait_for_more(sites[0], 3)
-    wait_for(lambda: "backup failed" in sites[2].log.read_text(), 120, what="the one without etcd to have tried")
     sites[2].configure({"etcd_client": {"endpoints": endpoints}})
     sites[2].process.send_signal(signal.SIGHUP)
     for site in sites:

@@ -319,7 +319,7 @@ def test_operating(configured, store):  # pylint: disable=unused-argument
     host.do("systemctl start etcd")
     recipes = [page.take("schedule:"), page.take("schedule:")]
     told = [page.take("metrics:"), page.take("hooks:"), page.take("compression:"),
-            page.take("encryption_recipients:")]
+            page.take("encryption_recipients:"), page.take("verify: {")]
     host.write("/etc/etcd-backupd/heartbeat.url", "http://127.0.0.1:9/ping\n", mode="0640", group="etcd-backupd")
     for more in [*recipes, *told]:
         host.write("/etc/etcd-backupd.conf", f"{whole}{more}\n")
