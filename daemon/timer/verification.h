@@ -20,7 +20,7 @@ struct verification;
 
 struct verification_state {
     const char *schedule; /* "every 24h: the newest, as a drill"; ""; valid until a reload */
-    bool owes_proof; /* it is scheduled, and what is made now can be opened here: nothing is sealed to people */
+    bool owes_proof;      /* it is scheduled, and what is made now can be opened here: nothing is sealed to people */
     struct round_result round; /* the last one, or the one under way; began 0: none yet */
     int64_t proven; /* when a backup was last found good, by whosever job; seconds since the epoch; 0: none was */
     uint64_t bad, unknown; /* verdicts by whosever job, since the start */
