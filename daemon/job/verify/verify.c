@@ -163,35 +163,46 @@ static void remember(struct verify *v, enum known_verdict verdict)
     known_verified(core_known(v->life.core), &object, timestamp_now(), verdict);
 }
 
+static void tell_mark_stays(struct verify *v, const char *why)
+{
+    char note[NAME_TEXT_MAX + ERR_TEXT_MAX + 128];
+
+    (void)snprintf(note, sizeof(note), "%s stays marked as bad: %s", v->backup->name, why);
+    lifecycle_note(&v->life, note);
+}
+
 /* What a drill has found a plain look does not see: it takes back only what was found by its like. */
 static void on_mark_read(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct verify *v = ctx;
     const bool may_stay = err ? err->kind != ERR_NOT_FOUND : bad_mark_is_of_drill(res);
-    char note[NAME_TEXT_MAX + ERR_TEXT_MAX + 128];
 
     v->mark = NULL;
-    if (may_stay) {
-        (void)snprintf(note, sizeof(note), "%s stays marked as bad: %s", v->backup->name,
-                err ? err->text : "a drill has found that, and only verify --drill takes it back");
-        lifecycle_note(&v->life, note);
-    } else {
+    if (may_stay)
+        tell_mark_stays(v, err ? err->text : "a drill has found that, and only verify --drill takes it back");
+    else
         remember(v, KNOWN_GOOD);
-    }
     if (may_stay || !write_verdict(v, KNOWN_GOOD))
         lifecycle_next(&v->life, go_on);
 }
 
-/* Whether the verdict waits for a look at what was found before. */
-static bool doubts_mark(struct verify *v, const struct inspection_finding *f)
+/* Whether what was found before stands against the verdict. */
+static bool doubts_mark(const struct verify *v, const struct inspection_finding *f)
+{
+    return !f->is_unknown && f->verdict == KNOWN_GOOD && !v->request.drill && v->backup->is_marked;
+}
+
+/* Then nothing is remembered or written before the mark was read; one that cannot be read stays. */
+static void read_mark(struct verify *v)
 {
     const struct bad_mark_spec spec = {.backup = v->backup, .ctx = v, .on_done = on_mark_read};
     struct err e = ERR_INIT;
 
-    if (f->is_unknown || f->verdict != KNOWN_GOOD || v->request.drill || !v->backup->is_marked)
-        return false;
     v->mark = bad_mark_get(v->life.core, &spec, &e);
-    return v->mark != NULL;
+    if (v->mark)
+        return;
+    tell_mark_stays(v, e.text);
+    lifecycle_next(&v->life, go_on);
 }
 
 static void tell_verdict(struct verify *v, const struct inspection_finding *f)
@@ -229,20 +240,20 @@ static void on_inspected(void *ctx)
 {
     struct verify *v = ctx;
     const struct inspection_finding *f = inspection_finding(v->inspection);
-    bool is_found = !lifecycle_is_cancelled(&v->life) && !f->is_gone, waits = false;
+    const bool is_found = !lifecycle_is_cancelled(&v->life) && !f->is_gone;
+    const bool is_doubted = is_found && doubts_mark(v, f);
 
     if (is_found) {
         count(v, f);
-        waits = doubts_mark(v, f);
-        if (!f->is_unknown && !waits)
+        if (!f->is_unknown && !is_doubted)
             remember(v, f->verdict);
         tell_verdict(v, f);
     } else if (f->is_gone) {
         tell_gone(v);
     }
-    if (waits)
-        return;
-    if (!is_found || f->is_unknown || !write_verdict(v, f->verdict))
+    if (is_doubted)
+        read_mark(v);
+    else if (!is_found || f->is_unknown || !write_verdict(v, f->verdict))
         lifecycle_next(&v->life, go_on);
 }
 
