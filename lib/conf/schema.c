@@ -165,70 +165,56 @@ bool conf_schema_is_section(const char *path)
     return false;
 }
 
+/* What a value of each kind is called. */
+static const char *const kind_names[] = {
+        [CONF_KIND_ENDPOINTS] = "list of endpoints",
+        [CONF_KIND_ENDPOINT] = "endpoint",
+        [CONF_KIND_PROXY] = "proxy",
+        [CONF_KIND_BUCKET] = "name",
+        [CONF_KIND_PREFIX] = "name",
+        [CONF_KIND_REGION] = "name",
+        [CONF_KIND_GROUP] = "name",
+        [CONF_KIND_ROLE] = "name",
+        [CONF_KIND_SESSION] = "name",
+        [CONF_KIND_EXTERNAL_ID] = "name",
+        [CONF_KIND_PROFILE] = "name",
+        [CONF_KIND_KMS_KEY] = "name",
+        [CONF_KIND_ADDRESSING] = "word",
+        [CONF_KIND_COMPRESSION] = "word",
+        [CONF_KIND_SOURCE] = "word",
+        [CONF_KIND_ENCRYPTION] = "word",
+        [CONF_KIND_VERIFY_WHAT] = "word",
+        [CONF_KIND_STORAGE_CLASS] = "word",
+        [CONF_KIND_LOCK] = "word",
+        [CONF_KIND_LOG_LEVEL] = "word",
+        [CONF_KIND_SWITCH] = "true or false",
+        [CONF_KIND_CRON] = "cron line",
+        [CONF_KIND_LISTEN] = "host:port",
+        [CONF_KIND_COMMAND] = "command",
+        [CONF_KIND_DURATION] = "duration",
+        [CONF_KIND_COUNT] = "number",
+        [CONF_KIND_SIZE] = "size",
+        [CONF_KIND_SOCKET] = "path",
+        [CONF_KIND_AUTHORITIES] = "path",
+        [CONF_KIND_CERTIFICATES] = "path",
+        [CONF_KIND_PRIVATE_KEY] = "path",
+        [CONF_KIND_MASTER_KEY] = "path",
+        [CONF_KIND_ETCD_CREDENTIALS] = "path",
+        [CONF_KIND_S3_CREDENTIALS] = "path",
+        [CONF_KIND_TOKEN] = "path",
+        [CONF_KIND_PROFILES] = "path",
+        [CONF_KIND_URL] = "path",
+        [CONF_KIND_OUTPUT] = "path",
+        [CONF_KIND_ARGUMENTS] = "list of words",
+        [CONF_KIND_EVENTS] = "list of words",
+        [CONF_KIND_TAGS] = "list of words",
+        [CONF_KIND_MASTER_KEYS] = "list of paths",
+        [CONF_KIND_RECIPIENTS] = "list of recipients",
+};
+
 const char *conf_schema_kind_name(enum conf_kind kind)
 {
-    switch (kind) {
-    case CONF_KIND_ENDPOINTS:
-        return "list of endpoints";
-    case CONF_KIND_ENDPOINT:
-        return "endpoint";
-    case CONF_KIND_PROXY:
-        return "proxy";
-    case CONF_KIND_BUCKET:
-    case CONF_KIND_PREFIX:
-    case CONF_KIND_REGION:
-    case CONF_KIND_GROUP:
-    case CONF_KIND_ROLE:
-    case CONF_KIND_SESSION:
-    case CONF_KIND_EXTERNAL_ID:
-    case CONF_KIND_PROFILE:
-    case CONF_KIND_KMS_KEY:
-        return "name";
-    case CONF_KIND_ADDRESSING:
-    case CONF_KIND_COMPRESSION:
-    case CONF_KIND_SOURCE:
-    case CONF_KIND_ENCRYPTION:
-    case CONF_KIND_VERIFY_WHAT:
-    case CONF_KIND_STORAGE_CLASS:
-    case CONF_KIND_LOCK:
-    case CONF_KIND_LOG_LEVEL:
-        return "word";
-    case CONF_KIND_SWITCH:
-        return "true or false";
-    case CONF_KIND_CRON:
-        return "cron line";
-    case CONF_KIND_LISTEN:
-        return "host:port";
-    case CONF_KIND_COMMAND:
-        return "command";
-    case CONF_KIND_DURATION:
-        return "duration";
-    case CONF_KIND_COUNT:
-        return "number";
-    case CONF_KIND_SIZE:
-        return "size";
-    case CONF_KIND_SOCKET:
-    case CONF_KIND_AUTHORITIES:
-    case CONF_KIND_CERTIFICATES:
-    case CONF_KIND_PRIVATE_KEY:
-    case CONF_KIND_MASTER_KEY:
-    case CONF_KIND_ETCD_CREDENTIALS:
-    case CONF_KIND_S3_CREDENTIALS:
-    case CONF_KIND_TOKEN:
-    case CONF_KIND_PROFILES:
-    case CONF_KIND_URL:
-    case CONF_KIND_OUTPUT:
-        return "path";
-    case CONF_KIND_ARGUMENTS:
-    case CONF_KIND_EVENTS:
-    case CONF_KIND_TAGS:
-        return "list of words";
-    case CONF_KIND_MASTER_KEYS:
-        return "list of paths";
-    case CONF_KIND_RECIPIENTS:
-        return "list of recipients";
-    }
-    return "value";
+    return kind_names[kind];
 }
 
 void conf_schema_each(void (*each)(void *ctx, const struct conf_schema_entry *entry), void *ctx)
