@@ -108,6 +108,7 @@ static void advance(struct cycle *c);
 static void drop_turn(struct cycle *c)
 {
     turn_free(TAKE_PTR(c->turn));
+    c->has_lost = false;
     core_release(c->core); /* may bring another configuration */
 }
 
@@ -218,7 +219,6 @@ static void take_turn(struct cycle *c)
     };
     struct err e = ERR_INIT;
 
-    c->has_lost = false;
     agenda_turn_began(&c->agenda);
     core_acquire(c->core);
     c->turn = turn_take(c->core, &spec, &e);

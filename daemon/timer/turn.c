@@ -1,6 +1,5 @@
 #include "timer/turn.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,25 +77,12 @@ static void end(struct turn *t, enum turn_outcome outcome, const struct err *why
 
 /* ---- who else is at it ---- */
 
-static uint64_t hash(const struct catalog_backup *claim)
-{
-    crypto_generichash_state state;
-    uint8_t out[crypto_generichash_BYTES_MIN];
-    uint64_t value;
-
-    (void)crypto_generichash_init(&state, NULL, 0, sizeof(out));
-    (void)crypto_generichash_update(&state, (const uint8_t *)claim->name, strlen(claim->name) + 1);
-    (void)crypto_generichash_update(&state, (const uint8_t *)claim->etag, strlen(claim->etag) + 1);
-    (void)crypto_generichash_update(&state, (const uint8_t *)&claim->last_modified, sizeof(claim->last_modified));
-    (void)crypto_generichash_final(&state, out, sizeof(out));
-    memcpy(&value, out, sizeof(value));
-    return value;
-}
-
-static uint64_t seen_since(const struct turn_memory *m, uint64_t claim, uint64_t now)
+/* When it was first seen as it is now. */
+static uint64_t seen_since(const struct turn_memory *m, const struct turn_claim *claim, uint64_t now)
 {
     for (unsigned i = 0; i < m->n_seen; i++)
-        if (m->seen[i].claim == claim)
+        if (m->seen[i].instant == claim->instant && m->seen[i].tag == claim->tag &&
+                m->seen[i].last_modified == claim->last_modified)
             return m->seen[i].since_boot_ms;
     return now;
 }
@@ -110,15 +96,14 @@ static bool somebody_is_at_it(struct turn *t, const struct catalog_list *list)
 
     for (size_t i = 0; i < catalog_list_count(list) && next.n_seen < TURN_SEEN_MAX; i++) {
         const struct catalog_backup *b = catalog_list_at(list, i);
-        uint64_t claim, since;
+        struct turn_claim claim = {.instant = b->instant, .last_modified = b->last_modified};
 
         if (b->state != CATALOG_CLAIM || strcmp(b->name, t->name) == 0)
             continue;
-        claim = hash(b);
-        since = seen_since(m, claim, now);
-        is_alive = is_alive || now - since < t->spec.takeover_ms;
-        next.seen[next.n_seen].claim = claim;
-        next.seen[next.n_seen++].since_boot_ms = since;
+        claim.tag = name_object_tag(b->etag, b->size);
+        claim.since_boot_ms = seen_since(m, &claim, now);
+        is_alive = is_alive || now - claim.since_boot_ms < t->spec.takeover_ms;
+        next.seen[next.n_seen++] = claim;
     }
     *m = next;
     return is_alive &&

@@ -28,9 +28,10 @@ enum { TURN_SEEN_MAX = 32, TURN_PATIENCE = 20 };
 /* What one daemon remembers of the others' claims from turn to turn. A value, all zero at first; its members are for
  * turn.c alone. */
 struct turn_memory {
-    struct {
-        uint64_t claim;
-        uint64_t since_boot_ms;
+    struct turn_claim {
+        int64_t instant, last_modified; /* of its name, and by the store's clock */
+        uint64_t tag;                   /* name_object_tag */
+        uint64_t since_boot_ms;         /* when we saw it so first */
     } seen[TURN_SEEN_MAX];
     unsigned n_seen;
     uint64_t waits_since_boot_ms; /* 0: it does not */
