@@ -390,6 +390,20 @@ def test_drill_finds_other_contents(compacted):
     assert json.loads(site.ctl("list", "--json").out)["state"] == "complete"
 
 
+def test_a_mark_that_cannot_be_read_stays(proxied, ceph, etcd):
+    """Whoever may not look at it does not know whether a drill has set it, so it is left, and why is said."""
+    site, proxy = proxied(ceph, etcd)
+    made = site.ctl("backup", "--json", "-q").json
+    site.key, site.kept = f"{stem(made)}.key", {}
+    hashkv, forgotten = hash_of(etcd, made["revision"])
+    record(site, hashkv ^ 1, made["revision"], forgotten)
+    assert site.ctl("verify", "--drill", "-e", tool_of(site, "etcdutl")).status == 5
+    proxy.rule = lambda r: Answer(403, error("AccessDenied")) if r.method == "GET" and ".bad-" in r.path else None
+    done = site.ctl("verify")
+    assert re.search(r"stays marked as bad: .*AccessDenied", done.err), done
+    assert json.loads(site.ctl("list", "--json").out)["state"] == "damaged"
+
+
 @pytest.mark.parametrize("what", ["nothing", "nonsense", "another revision", "another compaction"])
 def test_drill_compares_nothing(compacted, what):
     """What cannot be compared is said, and is no fault of the backup."""
