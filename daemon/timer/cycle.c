@@ -14,7 +14,7 @@
 #include "job/keys/key_check.h"
 #include "job/keys/keyring.h"
 #include "timer/agenda.h"
-#include "timer/turn.h"
+#include "timer/shared.h"
 
 enum {
     SCHEDULE_TEXT_MAX = 256,
@@ -37,16 +37,10 @@ struct cycle {
     struct catalog_list *list; /* what it has found, meanwhile */
     struct agenda agenda;
     struct verification *verification;
+    struct shared *shared;
     struct cycle_facts facts;
-    bool is_ours;              /* the running backup */
-    struct turn *turn;         /* is asked for, held or given back; the core is acquired */
-    struct turn_memory others; /* who share the schedule */
-    bool has_told_of_others;   /* that one of them is at what is due */
-    int64_t own;               /* instant of the newest backup that was made here; 0: none was */
-    bool has_lost;             /* the turn */
-    int64_t listed;            /* newest that was only listed, and serves what is due if it counts; 0: none */
-    int64_t distrusted;        /* one that did not */
-    bool is_stopped;           /* by its owner: the observers stay with the jobs */
+    bool is_ours;    /* the running backup */
+    bool is_stopped; /* by its owner: the observers stay with the jobs */
 };
 
 static struct schedule_clock now(void)
@@ -100,132 +94,6 @@ static void start_prune(struct cycle *c)
     alarm_set(c->alarm, 0);
 }
 
-/* ---- a schedule that is shared ---- */
-
-static void advance(struct cycle *c);
-
-/* Nothing of ours is left of it. */
-static void drop_turn(struct cycle *c)
-{
-    turn_free(TAKE_PTR(c->turn));
-    c->has_lost = false;
-    core_release(c->core); /* may bring another configuration */
-}
-
-static void on_given_back(void *ctx)
-{
-    struct cycle *c = ctx;
-
-    if (!c->is_stopped) {
-        agenda_turn_given_back(&c->agenda);
-        alarm_set(c->alarm, 0);
-    }
-    drop_turn(c);
-}
-
-static void give_turn_back(struct cycle *c)
-{
-    if (!c->turn) { /* we went on without */
-        agenda_turn_given_back(&c->agenda);
-        alarm_set(c->alarm, 0);
-        return;
-    }
-    agenda_turn_began(&c->agenda); /* and nothing else does, until it has been */
-    turn_give_back(c->turn, on_given_back);
-}
-
-/* Of backups that others have made: what counts of them, and whether one is due all the same. */
-static bool take_others(struct cycle *c, int64_t newest)
-{
-    struct schedule_clock at = now();
-    const bool is_due = agenda_seen(&c->agenda, newest != c->own ? newest : 0, &at);
-
-    if (!is_due)
-        c->others.waits_since_boot_ms = 0;
-    return is_due;
-}
-
-/* As a bare listing has it. What it is worth the look says that follows, and then it counts, or never again. */
-static bool is_still_due(void *ctx, int64_t newest)
-{
-    struct cycle *c = ctx;
-    struct agenda probe = c->agenda;
-    struct schedule_clock at = now();
-
-    if (newest == c->own || newest == c->distrusted || agenda_seen(&probe, newest, &at))
-        return true;
-    c->listed = newest;
-    return false;
-}
-
-/* After a look: does what the listing had count? Anybody who can write to the bucket can put what looks like a backup.
- */
-static void judge_listed(struct cycle *c)
-{
-    if (c->listed > c->facts.state.newest)
-        c->distrusted = c->listed;
-    c->listed = 0;
-}
-
-static void tell_turn(struct cycle *c, enum turn_outcome outcome, const struct err *err)
-{
-    char text[TIMESTAMP_TEXT_MAX];
-
-    if (outcome == TURN_UNKNOWN)
-        log_warning("whose turn it is cannot be found out: %s; a backup is made all the same", err->text);
-    else if (outcome == TURN_NOT_DUE)
-        log_info("another daemon has made the backup that is due: %s", timestamp_format(c->listed, text));
-    else if (outcome == TURN_ANOTHERS && !c->has_told_of_others)
-        log_info("another daemon is at the backup that is due");
-    c->has_told_of_others = outcome == TURN_ANOTHERS;
-}
-
-static void on_turn(void *ctx, enum turn_outcome outcome, const struct err *err)
-{
-    struct cycle *c = ctx;
-    struct schedule_clock at = now();
-
-    tell_turn(c, outcome, err);
-    agenda_turn_ended(&c->agenda, outcome == TURN_OURS || outcome == TURN_UNKNOWN, &at);
-    if (outcome == TURN_NOT_DUE)
-        agenda_owe_look(&c->agenda); /* for what is shown */
-    alarm_set(c->alarm, 0);
-    if (outcome != TURN_OURS)
-        drop_turn(c);
-}
-
-/* Another will make it: one of ours that came later would be the second of this interval. */
-static void on_lost(void *ctx)
-{
-    struct cycle *c = ctx;
-
-    log_warning("the bucket does not take the claim of this backup any more: it is another daemon's turn");
-    c->has_lost = true;
-    if (c->is_ours)
-        jobs_give_up_backup(c->jobs);
-    else
-        give_turn_back(c);
-}
-
-static void take_turn(struct cycle *c)
-{
-    struct turn_spec spec = {
-            .memory = &c->others,
-            .takeover_ms = core_conf(c->core)->schedule.takeover_ms,
-            .ctx = c,
-            .is_due = is_still_due,
-            .on_end = on_turn,
-            .on_lost = on_lost,
-    };
-    struct err e = ERR_INIT;
-
-    agenda_turn_began(&c->agenda);
-    core_acquire(c->core);
-    c->turn = turn_take(c->core, &spec, &e);
-    if (!c->turn)
-        on_turn(c, TURN_UNKNOWN, &e);
-}
-
 static bool is_looking(const struct cycle *c)
 {
     return c->lookup || c->check;
@@ -266,14 +134,11 @@ static void advance(struct cycle *c)
     if (c->is_stopped)
         return;
     step = agenda_next(&c->agenda, busy_of(c), &at, &wait);
-    if (c->agenda.turn == AGENDA_HAS_TURN && !c->is_ours && !is_looking(c) &&
-            (c->has_lost || (step != AGENDA_LOOK && step != AGENDA_BACKUP))) {
-        give_turn_back(c);
+    if (shared_gives_back(c->shared, step, c->is_ours || is_looking(c)))
         return;
-    }
     switch (step) {
     case AGENDA_TURN:
-        take_turn(c);
+        shared_take(c->shared);
         break;
     case AGENDA_LOOK:
         look_up(c);
@@ -371,10 +236,7 @@ static void end_good_lookup(struct cycle *c)
 
     count(c, c->list);
     agenda_looked(&c->agenda, c->facts.state.newest, &at);
-    if (c->agenda.spec.is_shared) {
-        judge_listed(c);
-        (void)take_others(c, c->facts.state.newest);
-    }
+    shared_looked(c->shared, c->facts.state.newest);
     if (agenda_wants_round(&c->agenda, &at))
         begin_round(c, &at);
     catalog_list_free(TAKE_PTR(c->list));
@@ -506,13 +368,13 @@ static void look_up(struct cycle *c)
 
 static void on_backup_ended(struct cycle *c, const struct backup_result *result, const struct err *err)
 {
-    const bool is_given_up = err && err->kind == ERR_CANCELLED && !(c->is_ours && c->has_lost);
+    const bool is_given_up = err && err->kind == ERR_CANCELLED && !(c->is_ours && shared_has_lost(c->shared));
     enum agenda_outcome outcome = !err ? AGENDA_MADE : is_given_up ? AGENDA_CANCELLED : AGENDA_FAILED;
     struct schedule_clock at = now();
 
     if (!err) {
-        c->others.waits_since_boot_ms = 0;
-        c->facts.state.newest = c->own = result->instant;
+        shared_made(c->shared, result->instant);
+        c->facts.state.newest = result->instant;
         c->facts.state.bad_newest = ERR_INIT;
         c->facts.state.backups++;
         c->facts.state.bytes += result->stored_size;
@@ -621,23 +483,42 @@ void cycle_reload(struct cycle *c)
         spec.has_schedule = false;
     agenda_start(&c->agenda, &spec);
     c->facts = (struct cycle_facts){0};
-    c->others = (struct turn_memory){0};
-    c->listed = c->distrusted = 0;
+    shared_reload(c->shared);
     describe(c);
     alarm_set(c->alarm, 0);
+}
+
+static void wake(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    alarm_set(c->alarm, 0);
+}
+
+static void on_turn_lost(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    if (c->is_ours)
+        jobs_give_up_backup(c->jobs);
 }
 
 struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
 {
     struct cycle *c = calloc(1, sizeof(*c));
+    const struct shared_spec shared = {
+            .core = core, .agenda = c ? &c->agenda : NULL, .ctx = c, .wake = wake, .lost = on_turn_lost};
 
-    if (c)
-        c->verification = verification_new(core, jobs, e);
-    if (!c || !c->verification || !(c->alarm = alarm_new(core_loop(core), c, on_alarm, e))) {
-        if (!c)
-            err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
-        else
-            verification_free(c->verification);
+    if (!c) {
+        err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+        return NULL;
+    }
+    c->verification = verification_new(core, jobs, e);
+    c->shared = c->verification ? shared_new(&shared, e) : NULL;
+    c->alarm = c->shared ? alarm_new(core_loop(core), c, on_alarm, e) : NULL;
+    if (!c->alarm) {
+        shared_free(c->shared);
+        verification_free(c->verification);
         free(c);
         return NULL;
     }
@@ -697,14 +578,13 @@ void cycle_stop(struct cycle *c)
         core_release(c->core);
     }
     alarm_free(TAKE_PTR(c->alarm));
-    if (c->turn) /* so that nobody waits for us; on its way already, it is only once */
-        turn_give_back(c->turn, on_given_back);
+    shared_stop(c->shared);
 }
 
 void cycle_close(struct cycle *c)
 {
-    if (c && c->turn)
-        drop_turn(c);
+    if (c)
+        shared_close(c->shared);
 }
 
 void cycle_free(struct cycle *c)
@@ -712,6 +592,7 @@ void cycle_free(struct cycle *c)
     if (!c)
         return;
     cycle_stop(c);
+    shared_free(c->shared);
     verification_free(c->verification);
     free(c);
 }

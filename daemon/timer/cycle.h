@@ -11,7 +11,7 @@
  * and each list while there is trouble with the key.
  *
  * A schedule may be shared with daemons elsewhere (schedule.shared): each backup that is due is made by one of them
- * (turn.h).
+ * (shared.h).
  *
  * Without a schedule it only looks the bucket up; and without metrics, too, once and quietly, for `status`.
  */

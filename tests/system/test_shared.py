@@ -1,6 +1,7 @@
 """Daemons on several hosts that share one schedule: one backup in each interval, whoever of them fails, hangs, is cut off or dies."""
 
 import calendar
+import os
 import re
 import signal
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 import s3_proxy
-from s3_proxy import DROP, Hold
+from s3_proxy import DROP, Answer, Hold, error
 from servers import wait_for
 
 
@@ -101,7 +102,7 @@ def test_who_is_slow_is_waited_for_and_who_is_dead_is_not(shared):
 
 
 def test_who_is_stopped_gives_its_turn_back(shared):
-    first, second = held(shared, "10m")
+    first, second = held(shared, "2m")
     first.process.send_signal(signal.SIGTERM)
     first.proxy.rule = lambda request: None
     first.proxy.release()
@@ -111,13 +112,42 @@ def test_who_is_stopped_gives_its_turn_back(shared):
 
 def test_who_finds_it_made_serves_itself(shared):
     """The one who waited counts what the other made."""
-    first, second = held(shared, "10m")
+    first, second = held(shared, "2m")
     first.proxy.rule = lambda request: None
     first.proxy.release()
     wait_for(lambda: "another daemon has made the backup that is due" in second.log.read_text(), 60, what="its words")
     assert len(instants(second)) == 1
     newest = {site.ctl("--json", "status").json["newest"] for site in (first, second)}
     assert len(newest) == 1, newest
+
+
+def test_what_looks_like_a_backup_serves_nobody(shared):
+    """Whoever can write to the bucket can put a dump and a key of the right sizes: one that no key opens keeps none of us waiting."""
+    site, = shared(1, interval="1h", takeover="2m")
+    planted = "backup-" + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    site.bucket.put(f"{planted}.dump", os.urandom((1 << 20) + 40 + 32 + 40))
+    site.bucket.put(f"{planted}.key", os.urandom(72))
+    site.start()
+    wait_for(lambda: [name for name in site.bucket.dumps() if name != f"{planted}.dump"], 60, what="a backup of its own")
+
+
+def test_a_store_that_lets_nobody_write_over_a_claim(shared):
+    """Its answer shows that it is there: a backup that takes longer than `takeover` is made all the same."""
+    site, = shared(1, interval="1h", takeover="3s")
+    refused = []
+
+    def rule(request):
+        if request.method == "PUT" and request.path.endswith(".claim") and "If-None-Match" not in request.headers:
+            refused.append(request)
+            return Answer(403, error("AccessDenied"))
+        return Hold() if is_upload(request) and not site.proxy.released else None
+
+    site.proxy.rule = rule
+    site.start()
+    wait_for(lambda: len(refused) >= 12, what="twice the time after which it would be taken for lost")
+    site.proxy.release()
+    wait_for(lambda: len(instants(site)) == 1, what="the backup")
+    assert "another daemon's turn" not in site.log.read_text()
 
 
 def test_each_cut_off_in_turn(shared):
