@@ -292,6 +292,16 @@ static void test_makes_room(void **state)
     assert_true(w.had_turn);
     assert_string_equal(jobs_state(jobs)->reading.name, "restore");
     end(RESTORE, NULL);
+    assert_false(jobs_state(jobs)->has_failure); /* it was put off */
+    /* Also where a backup that nobody asked for stands in the way first. */
+    assert_int_equal(jobs_start_verify(jobs, &(struct verify_request){0}, NULL, &e), 0);
+    start_nobodys(BACKUP);
+    assert_non_null(wait_for(&w, RESTORE));
+    assert_int_equal(played[VERIFY].cancelled, 1);
+    end(VERIFY, &(struct err){.kind = ERR_CANCELLED});
+    end(BACKUP, NULL);
+    assert_true(w.had_turn);
+    end(RESTORE, NULL);
     assert_int_equal(start(VERIFY, &e), 0);
     assert_null(wait_for(&w, RESTORE));
     assert_int_equal(played[VERIFY].cancelled, 0);
