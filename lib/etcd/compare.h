@@ -6,13 +6,14 @@
  * contents, and different ones a divergence: somebody's data are not what the cluster agreed on. All else is "not
  * compared".
  *
- * Those that differ are asked a second time, some seconds later, before that is said.
+ * Those that differ are asked a second time, some seconds later, before that is said: then what they say last counts.
+ * Where one that answered before does not answer again, what was seen stays, and nobody's hash is told.
  *
  * One after the other, on purpose: a member that computes the hash reads all its changes, and holds up what is written
  * to it meanwhile. All at once, they would hold up the cluster. Each connection is closed behind its answer.
  *
- * It never fails: whoever cannot be asked is left out, with the reason, and it ends after `limit_ms`. Who has not
- * answered Status in a few seconds counts as one that is down.
+ * It never fails: whoever cannot be asked is left out, with the reason, and each time all are asked ends after
+ * `limit_ms`. Who has not answered Status in a few seconds counts as one that is down.
  *
  * etcd's rpc.proto: Maintenance.HashKV.
  */
@@ -32,7 +33,7 @@ struct etcd_compare_result {
     } verdict;
     unsigned compared;              /* members, of those that could be */
     char why[ETCD_COMPARE_WHY_MAX]; /* one line: who was left out and why; of a divergence, who has what; or "" */
-    bool has_hash;                  /* of the first member, computed with the snapshot's own compaction; then: */
+    bool has_hash;                  /* of the first member, said last, with the snapshot's own compaction; then: */
     uint32_t hash;
 };
 
@@ -41,7 +42,7 @@ struct etcd_compare_spec {
     const char *endpoint;               /* the member that the snapshot was read from, as configured; copied */
     uint64_t cluster_id, member_id;     /* as that one has said them */
     int64_t revision, compact_revision; /* of the snapshot; -1: never compacted */
-    uint64_t limit_ms;                  /* for all of it */
+    uint64_t limit_ms;                  /* for all of them, each time */
     void *ctx;
     /* Once, unless closed; never inside the start. */
     void (*done)(void *ctx, const struct etcd_compare_result *result);
