@@ -193,7 +193,7 @@ main() {
     one mbedtls mbedtls_other
     # What takes longest goes on beside all the rest.
     if one build-sanitize build sanitize gcc -Db_sanitize=address,undefined; then
-        system_start sanitize 2
+        system_start sanitize 3
         unit sanitize
     fi
     if one build-gcc build gcc gcc; then
