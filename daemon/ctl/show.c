@@ -43,7 +43,7 @@ static const char *amount(const Control__Progress *p, const char *separator, cha
 static void draw_bar(const Control__Progress *p)
 {
     char text[AMOUNT_MAX], left[DURATION_TEXT_MAX] = "";
-    int filled = (int)((double)p->done / (double)p->total * BAR_WIDTH);
+    int filled = (int)((double)p->done / (double)p->total * (int)BAR_WIDTH);
     char bar[BAR_WIDTH + 1];
 
     filled = filled > BAR_WIDTH ? BAR_WIDTH : filled;

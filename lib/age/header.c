@@ -83,7 +83,7 @@ static bool are_arguments(struct bytes line)
 static int take_body(struct rest *rest, struct age_stanza *s, struct err *e)
 {
     const uint8_t *begin = rest->bytes.data;
-    struct bytes line;
+    struct bytes line = {0};
 
     do {
         if (take_line(rest, &line, e) < 0)
@@ -120,7 +120,7 @@ static int take_stanza(struct rest *rest, struct bytes first, struct age_file *o
 int age_file_parse(struct bytes file, struct age_file *out, struct err *e)
 {
     struct rest rest = {.bytes = file, .line = 1};
-    struct bytes line;
+    struct bytes line = {0};
 
     out->n_stanzas = 0;
     if (file.len > AGE_FILE_MAX)
