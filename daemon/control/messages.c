@@ -123,6 +123,8 @@ int message_entry(struct buf *out, const struct inventory_entry *shown, struct k
     entry.revisions = shown->revisions;
     entry.has_hashkv = shown->hashkv.is_known;
     entry.hashkv = shown->hashkv.hash;
+    entry.has_keys = shown->has_keys;
+    entry.keys = shown->keys;
     entry.verified = facts.verified;
     entry.verified_good = facts.verdict == KNOWN_GOOD;
     entry.key = text(shown->key);

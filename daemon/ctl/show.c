@@ -281,14 +281,16 @@ static void show_revisions(const Control__BackupResult *b)
 /* What was seen of the database. */
 static void show_structure(const Control__BackupResult *b)
 {
-    char free_size[SIZE_TEXT_MAX];
+    char free_size[SIZE_TEXT_MAX], keys[40] = "";
 
+    if (b->has_keys)
+        (void)snprintf(keys, sizeof(keys), "%" PRIu64 " keys, ", b->keys);
     if (b->structure_why[0])
         (void)printf("  structure %s: %s\n", b->structure, b->structure_why);
     else if (b->revision == 0)
         (void)printf("  structure %s\n", b->structure);
     else
-        (void)printf("  structure %s, %" PRIu64 " changes up to revision %" PRId64 ", %s free\n", b->structure,
+        (void)printf("  structure %s, %s%" PRIu64 " changes up to revision %" PRId64 ", %s free\n", b->structure, keys,
                 b->revisions, b->revision, size_format(b->free, free_size));
 }
 

@@ -20,7 +20,9 @@ struct asked {
     bool has_answered;
     uint64_t member_id;
     struct etcd_messages_hash hash; /* if answered */
-    char why[160];                  /* if not; "": another endpoint of a member that was asked already */
+    bool has_keys;                  /* the first one, if it has counted them; then: */
+    uint64_t keys;
+    char why[160]; /* if not; "": another endpoint of a member that was asked already */
 };
 
 struct etcd_compare {
@@ -150,18 +152,9 @@ static void judge(const struct etcd_compare *c, struct etcd_compare_result *r)
     }
 }
 
-static unsigned answered(const struct etcd_compare *c)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < c->n; i++)
-        n += c->asked[i].has_answered;
-    return n;
-}
-
 static bool all_answered_again(const struct etcd_compare *c)
 {
-    return answered(c) >= c->answered_first;
+    return count_answers(c) >= c->answered_first;
 }
 
 /* Releases before 3.4.34 and 3.5.16 may give another number while they carry out a compaction, which goes by. */
@@ -169,7 +162,7 @@ static void ask_again(struct etcd_compare *c)
 {
     c->is_second = true;
     c->first = c->result;
-    c->answered_first = answered(c);
+    c->answered_first = count_answers(c);
     c->until_ms = uv_now(etcd_client_loop(c->spec.client)) + AGAIN_MS + c->spec.limit_ms;
     c->at = 0;
     for (size_t i = 0; i < c->n; i++)
@@ -189,9 +182,11 @@ static void finish(struct etcd_compare *c)
     r->has_hash = first->has_answered && first->member_id == c->spec.member_id &&
                   first->hash.compact_revision == c->spec.compact_revision;
     r->hash = first->hash.hash;
+    r->has_keys = r->has_hash && first->has_keys;
+    r->keys = first->keys;
     if (c->is_second && r->verdict != ETCD_COMPARE_DIVERGE && !all_answered_again(c)) {
         *r = c->first; /* who differed is not to be had: what was seen stays, and no number is anybody's word */
-        r->has_hash = false;
+        r->has_hash = r->has_keys = false;
     }
     if (r->verdict == ETCD_COMPARE_DIVERGE && !c->is_second)
         ask_again(c);
@@ -221,6 +216,25 @@ static void on_late(struct etcd_compare *c)
 
 static void ask_hash(struct etcd_compare *c);
 
+static void on_count(void *ctx, uint64_t keys, const struct err *err)
+{
+    struct etcd_compare *c = ctx;
+
+    c->asked[c->at].has_keys = !err;
+    c->asked[c->at].keys = keys;
+    end_one(c);
+}
+
+static int ask_count(struct etcd_compare *c)
+{
+    struct etcd_member_count asked = {
+            .revision = c->spec.revision, .timeout_ms = left_ms(c) + 1, .ctx = c, .done = on_count};
+    struct err ignored = ERR_INIT;
+
+    set_timer(c, STATUS_MS, end_one);
+    return etcd_member_count(c->member, &asked, &ignored);
+}
+
 /* It has applied less than the member that the snapshot is of, which goes by. */
 static bool is_behind(const struct err *err)
 {
@@ -240,7 +254,8 @@ static void on_hash(void *ctx, const struct etcd_messages_hash *hash, const stru
     } else {
         c->asked[c->at].hash = *hash;
         c->asked[c->at].has_answered = true;
-        end_one(c);
+        if (c->at > 0 || ask_count(c) < 0)
+            end_one(c);
     }
 }
 

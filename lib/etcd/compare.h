@@ -12,10 +12,13 @@
  * One after the other, on purpose: a member that computes the hash reads all its changes, and holds up what is written
  * to it meanwhile. All at once, they would hold up the cluster. Each connection is closed behind its answer.
  *
+ * The first member is also asked how many keys there are at the revision, which the snapshot tells nobody who does not
+ * read all of its values. etcd counts in its index; who does not answer that is compared all the same.
+ *
  * It never fails: whoever cannot be asked is left out, with the reason, and each time all are asked ends after
  * `limit_ms`. Who has not answered Status in a few seconds counts as one that is down.
  *
- * etcd's rpc.proto: Maintenance.HashKV.
+ * etcd's rpc.proto: Maintenance.HashKV, KV.Range.
  */
 #pragma once
 
@@ -35,6 +38,8 @@ struct etcd_compare_result {
     char why[ETCD_COMPARE_WHY_MAX]; /* one line: who was left out and why; of a divergence, who has what; or "" */
     bool has_hash;                  /* of the first member, said last, with the snapshot's own compaction; then: */
     uint32_t hash;
+    bool has_keys; /* it has also told how many there are at the snapshot's revision; then: */
+    uint64_t keys;
 };
 
 struct etcd_compare_spec {

@@ -34,6 +34,10 @@ struct etcd_member {
         struct etcd_rpc *rpc;
         struct etcd_member_hash asked;
     } hash;
+    struct {
+        struct etcd_rpc *rpc;
+        struct etcd_member_count asked;
+    } count;
 };
 
 static void on_conn_closed(void *ctx, const struct err *err)
@@ -244,6 +248,26 @@ int etcd_member_hash(struct etcd_member *m, const struct etcd_member_hash *asked
     return m->hash.rpc ? 0 : -1;
 }
 
+static void on_count(void *ctx, struct etcd_rpc_answer *answer, enum etcd_errors_next next, const struct err *err)
+{
+    struct etcd_member *m = ctx;
+
+    (void)next;
+    m->count.rpc = NULL;
+    m->count.asked.done(m->count.asked.ctx, err ? 0 : answer->keys, err);
+}
+
+int etcd_member_count(struct etcd_member *m, const struct etcd_member_count *asked, struct err *e)
+{
+    struct etcd_rpc_spec spec = rpc_spec(m);
+
+    spec.timeout_ms = asked->timeout_ms;
+    spec.done = on_count;
+    m->count.asked = *asked;
+    m->count.rpc = etcd_rpc_count(&spec, asked->revision, e);
+    return m->count.rpc ? 0 : -1;
+}
+
 bool etcd_member_has_password(const struct etcd_member *m)
 {
     return etcd_client_conf(m->client)->password != NULL;
@@ -272,6 +296,7 @@ void etcd_member_close(struct etcd_member *m)
     etcd_rpc_cancel(m->auth.rpc);
     etcd_rpc_cancel(m->describe.rpc);
     etcd_rpc_cancel(m->hash.rpc);
+    etcd_rpc_cancel(m->count.rpc);
     h2_conn_close(m->conn);
     secret_free(m->token);
     free(m);

@@ -51,6 +51,15 @@ struct etcd_member_hash {
 };
 int etcd_member_hash(struct etcd_member *m, const struct etcd_member_hash *asked, struct err *e);
 
+/* How many keys there are at a revision, in `timeout_ms`. */
+struct etcd_member_count {
+    int64_t revision;
+    uint64_t timeout_ms;
+    void *ctx;
+    void (*done)(void *ctx, uint64_t keys, const struct err *err);
+};
+int etcd_member_count(struct etcd_member *m, const struct etcd_member_count *asked, struct err *e);
+
 /* Whether there is a user name and a password to authenticate with. */
 bool etcd_member_has_password(const struct etcd_member *m);
 

@@ -241,6 +241,31 @@ int etcd_messages_hash(struct bytes message, struct etcd_messages_hash *out, str
     return 0;
 }
 
+size_t etcd_messages_count_request(int64_t revision, uint8_t out[ETCD_MESSAGES_COUNT_REQUEST_MAX])
+{
+    static uint8_t zero;
+    Etcdserverpb__RangeRequest m = ETCDSERVERPB__RANGE_REQUEST__INIT;
+
+    m.key = m.range_end = (ProtobufCBinaryData){.data = &zero, .len = 1}; /* from the first name on, all */
+    m.revision = revision;
+    m.serializable = m.count_only = true;
+    return etcdserverpb__range_request__pack(&m, out);
+}
+
+int etcd_messages_count(struct bytes message, uint64_t *keys, struct err *e)
+{
+    struct memory memory = MEMORY_INIT(memory, memory_free);
+    Etcdserverpb__RangeResponse *m = etcdserverpb__range_response__unpack(&memory.allocator, message.len, message.data);
+    int64_t count = m ? m->count : -1;
+
+    if (m)
+        etcdserverpb__range_response__free_unpacked(m, &memory.allocator);
+    if (count < 0)
+        return undecodable(&memory, "the answer to Range", e);
+    *keys = (uint64_t)count;
+    return 0;
+}
+
 int etcd_messages_range_request(const struct etcd_messages_range_request *wanted, struct buf *out, struct err *e)
 {
     Etcdserverpb__RangeRequest m = ETCDSERVERPB__RANGE_REQUEST__INIT;

@@ -56,6 +56,13 @@ struct etcd_messages_hash {
 /* Errors: ERR_PROTOCOL. */
 int etcd_messages_hash(struct bytes message, struct etcd_messages_hash *out, struct err *e);
 
+/* RangeRequest for how many keys there are at a revision: 24 bytes are enough. Returns its length. */
+enum { ETCD_MESSAGES_COUNT_REQUEST_MAX = 24 };
+size_t etcd_messages_count_request(int64_t revision, uint8_t out[ETCD_MESSAGES_COUNT_REQUEST_MAX]);
+
+/* RangeResponse to that. Errors: ERR_PROTOCOL. */
+int etcd_messages_count(struct bytes message, uint64_t *keys, struct err *e);
+
 /* RangeRequest: names from `first` on, and before `end`; serializable, without values. Appended to `out`. */
 struct etcd_messages_range_request {
     struct bytes first, end;

@@ -37,6 +37,11 @@ static int decode_hash(struct etcd_rpc *r, struct bytes message, struct err *e)
     return etcd_messages_hash(message, &r->answer.hash, e);
 }
 
+static int decode_count(struct etcd_rpc *r, struct bytes message, struct err *e)
+{
+    return etcd_messages_count(message, &r->answer.keys, e);
+}
+
 static void free_rpc(struct etcd_rpc *r)
 {
     if (!r)
@@ -139,6 +144,18 @@ struct etcd_rpc *etcd_rpc_hash(const struct etcd_rpc_spec *spec, int64_t revisio
             .method = "/etcdserverpb.Maintenance/HashKV",
             .request = {.data = request, .len = etcd_messages_hash_request(revision, request)},
             .decode = decode_hash,
+    };
+
+    return start(spec, &kind, e);
+}
+
+struct etcd_rpc *etcd_rpc_count(const struct etcd_rpc_spec *spec, int64_t revision, struct err *e)
+{
+    uint8_t request[ETCD_MESSAGES_COUNT_REQUEST_MAX];
+    const struct kind kind = {
+            .method = "/etcdserverpb.KV/Range",
+            .request = {.data = request, .len = etcd_messages_count_request(revision, request)},
+            .decode = decode_count,
     };
 
     return start(spec, &kind, e);

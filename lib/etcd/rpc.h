@@ -16,6 +16,7 @@ struct etcd_rpc_answer {
     struct etcd_status status;
     struct etcd_messages_member member;
     struct etcd_messages_hash hash;
+    uint64_t keys;
     struct secret *token; /* TAKE_PTR it, or it is wiped */
 };
 
@@ -42,6 +43,9 @@ struct etcd_rpc *etcd_rpc_member(const struct etcd_rpc_spec *spec, uint64_t id, 
 
 /* Maintenance/HashKV, up to a revision. */
 struct etcd_rpc *etcd_rpc_hash(const struct etcd_rpc_spec *spec, int64_t revision, struct err *e);
+
+/* KV/Range, at a revision, serializable: how many keys there are. etcd counts in its index, and reads no value. */
+struct etcd_rpc *etcd_rpc_count(const struct etcd_rpc_spec *spec, int64_t revision, struct err *e);
 
 /* Never calls back. NULL is fine. */
 void etcd_rpc_cancel(struct etcd_rpc *r);

@@ -58,9 +58,10 @@ def test_equal(new_etcd, bucket, new_site, version, auth):
         assert {key: listed[one["name"]][key] for key in ("hashkv", "revision", "compact_revision", "revisions")} == {
             key: one[key] for key in ("hashkv", "revision", "compact_revision", "revisions")}
     assert site.ctl("status", "--json").json["last_success"]["hashkv"] == made[1]["hashkv"]
+    assert [one["keys"] for one in made] == [7, 6] == [listed[one["name"]]["keys"] for one in made] and kept["etcd-keys"] == "6", made
     assert page.values()["members_diverge"] == 0
     drilled = [json.loads(line) for line in site.ctl("verify", "--all", "--drill", "-e", tool_of(etcd), "--json").out.splitlines()]
-    assert [one["contents"] for one in drilled[:-1]] == ["proven"] * 2, drilled
+    assert [(one["contents"], one["keys"]) for one in drilled[:-1]] == [("proven", 6), ("proven", 7)], drilled
     check_clean(site, 2)
 
 
@@ -207,6 +208,7 @@ def test_it_is_not_wanted(new_site, bucket, database):
         told = a_backup(site.start())
         assert (told["members"], told["members_why"], told["hashkv"]) == (
             "not compared", "etcd_client.compare_members is false", None), told
+        assert told["keys"] is None
         assert not [call for call in peer.calls if call.method == HASHKV]
         assert "hashkv" not in bucket.metadata(told["name"].replace(".dump", ".key"))
 

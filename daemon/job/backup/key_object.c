@@ -23,7 +23,7 @@ struct key_object {
     size_t wrapped_len;
     char revision_before[24], revision_after[24], etcd_version[ETCD_VERSION_MAX], storage_version[ETCD_VERSION_MAX],
             cluster[24], snapshot_size[24];
-    char revision[24], compacted[24], revisions[24], free_bytes[24], hash[24], hash_compacted[24];
+    char revision[24], compacted[24], revisions[24], free_bytes[24], hash[24], hash_compacted[24], keys[24];
     struct keyspace_facts facts;
     struct s3_lock lock;
     bool stored; /* by us, for sure */
@@ -167,6 +167,8 @@ static void write_hash(struct key_object *k, const struct etcd_compare_result *m
         return;
     (void)snprintf(k->hash, sizeof(k->hash), "%" PRIu32, members->hash);
     (void)snprintf(k->hash_compacted, sizeof(k->hash_compacted), "%" PRId64, k->facts.compacted);
+    if (members->has_keys)
+        (void)snprintf(k->keys, sizeof(k->keys), "%" PRIu64, members->keys);
 }
 
 static int put(struct key_object *k, bool if_none_match, struct err *e)
@@ -187,6 +189,7 @@ static int put(struct key_object *k, bool if_none_match, struct err *e)
             {DUMP_HASHKV, k->hash},
             {DUMP_HASHKV_REVISION, k->hash[0] ? k->revision : ""},
             {DUMP_HASHKV_COMPACT, k->hash_compacted},
+            {DUMP_KEYS, k->keys},
     };
     struct s3_param metadata[ARRAY_LEN(all)]; /* without what is not known */
     struct s3_put_spec spec = {

@@ -66,3 +66,8 @@ struct dump_hashkv dump_metadata_hashkv(const struct s3_response *res)
             .compact_revision = is_compacted ? (int64_t)compacted : -1,
     };
 }
+
+bool dump_metadata_keys(const struct s3_response *res, uint64_t *keys)
+{
+    return read_number(dump_metadata_text(res, DUMP_KEYS), INT64_MAX, keys);
+}

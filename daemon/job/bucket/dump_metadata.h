@@ -37,6 +37,9 @@ enum dump_encryption { DUMP_UNKNOWN, DUMP_PLAIN, DUMP_ENCRYPTED };
 #define DUMP_HASHKV_REVISION "hashkv-revision"         /* up to which */
 #define DUMP_HASHKV_COMPACT  "hashkv-compact-revision" /* that it was computed with; -1: never compacted */
 
+/* How many keys there were at DUMP_REVISION, as the same member said; with HashKV or not at all. */
+#define DUMP_KEYS "etcd-keys"
+
 #define DUMP_CLUSTER "etcd-cluster-id" /* hexadecimal */
 #define DUMP_STORAGE "storage-version" /* of etcd's storage format, "3.6.0"; before 3.6 there is none */
 
@@ -58,6 +61,9 @@ struct dump_hashkv {
 
 /* Of an answer to HEAD or GET of the key. What is not all there and well-formed is not known. */
 struct dump_hashkv dump_metadata_hashkv(const struct s3_response *res);
+
+/* DUMP_KEYS of an answer to HEAD or GET of the key; whether it is known. */
+bool dump_metadata_keys(const struct s3_response *res, uint64_t *keys);
 
 /* Of an answer to HEAD or GET. */
 enum dump_encryption dump_metadata_encryption(const struct s3_response *res);

@@ -23,6 +23,8 @@ struct detail {
     int64_t revision_before, revision_after;
     int64_t revision, compact_revision, revisions;
     struct dump_hashkv hashkv;
+    bool has_keys;
+    uint64_t keys;
     char key[KEY_FINGERPRINT_MAX];
     char sealed_to[SEALED_KEY_WHOM_MAX];
     enum dump_encryption encryption; /* of a dump without a key */
@@ -75,6 +77,7 @@ static void take_metadata(struct detail *d, const struct s3_response *res)
         d->compact_revision = -1;
     d->revisions = parse_revision(dump_metadata_text(res, DUMP_REVISIONS));
     d->hashkv = dump_metadata_hashkv(res);
+    d->has_keys = dump_metadata_keys(res, &d->keys);
 }
 
 /* Which of our master keys opens it, or vouches for it. A backup that was renamed is one for verify to find. */
@@ -280,6 +283,8 @@ bool inventory_next(struct inventory *v, struct inventory_entry *out)
         out->compact_revision = d ? d->compact_revision : 0;
         out->revisions = d ? (uint64_t)d->revisions : 0;
         out->hashkv = d ? d->hashkv : (struct dump_hashkv){0};
+        out->has_keys = d && d->has_keys;
+        out->keys = d && d->has_keys ? d->keys : 0;
         out->key = d ? d->key : "";
         out->sealed_to = d ? d->sealed_to : "";
         out->key_is_missing = is_key_missing(out->backup, d);

@@ -28,6 +28,8 @@ struct inventory_entry {
     int64_t compact_revision; /* -1: never compacted; 0 if not known */
     uint64_t revisions;       /* changes that are kept */
     struct dump_hashkv hashkv;
+    bool has_keys; /* how many there were is recorded; then: */
+    uint64_t keys;
     const char *key; /* fingerprint of the master key that opens it; "none": none configured does; "": not looked at */
     const char *sealed_to; /* to whom, as it says itself (seal/sealed_key.h); `key` then vouches; "": it is not, or not
                               known */

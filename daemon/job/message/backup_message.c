@@ -31,6 +31,8 @@ void backup_message_fill(Control__BackupResult *m, const struct backup_result *r
     m->members_why = text(r->members.why);
     m->has_hashkv = r->members.has_hash;
     m->hashkv = r->members.has_hash ? r->members.hash : 0;
+    m->has_keys = r->members.has_keys;
+    m->keys = r->members.has_keys ? r->members.keys : 0;
     if (r->facts.structure != BOLT_SOUND || !r->facts.has_keys)
         return;
     m->revision = r->facts.current;

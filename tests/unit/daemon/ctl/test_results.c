@@ -86,7 +86,7 @@ static void test_entry(void **state)
                    "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
                    "\"revision_after\":0,\"key\":\"\",\"storage_version\":\"\",\"snapshot_size\":0,"
                    "\"revision\":0,\"compact_revision\":0,\"revisions\":0,\"hashkv\":null,\"sealed\":false,\"sealed_"
-                   "to\":\"\"}\n",
+                   "to\":\"\",\"keys\":null}\n",
             results_entry(&entry));
     entry = (Control__Entry)CONTROL__ENTRY__INIT;
     entry.key = text("0123-\"");
@@ -94,13 +94,13 @@ static void test_entry(void **state)
     entry.revision = 7;
     entry.compact_revision = -1;
     entry.revisions = 6;
-    entry.has_hashkv = true;
+    entry.has_hashkv = entry.has_keys = true;
     EXPECT_PRINTED(
             "{\"name\":\"\",\"instant\":null,\"size\":0,\"encrypted\":false,\"state\":\"\",\"last_modified\":null,"
             "\"verified\":null,\"verified_good\":null,\"etcd_version\":\"\",\"revision_before\":0,"
             "\"revision_after\":0,\"key\":\"0123-\\\"\",\"storage_version\":\"3.6.0\",\"snapshot_size\":0,"
-            "\"revision\":7,\"compact_revision\":-1,\"revisions\":6,\"hashkv\":0,\"sealed\":false,\"sealed_to\":\"\"}"
-            "\n",
+            "\"revision\":7,\"compact_revision\":-1,\"revisions\":6,\"hashkv\":0,\"sealed\":false,\"sealed_to\":\"\","
+            "\"keys\":0}\n",
             results_entry(&entry));
 }
 
@@ -124,13 +124,16 @@ static void test_done(void **state)
     backup.members_compared = 3;
     backup.has_hashkv = true;
     backup.hashkv = UINT32_MAX;
+    backup.has_keys = true;
+    backup.keys = UINT64_MAX;
     backup.compact_revision = -1;
     EXPECT_PRINTED("{\"name\":\"n\",\"instant\":null,\"snapshot_size\":0,\"stored_size\":0,\"elapsed_ms\":0,"
                    "\"encrypted\":false,\"endpoint\":\"\",\"member\":\"\",\"etcd_version\":\"\",\"revision_before\":-1,"
                    "\"revision_after\":9223372036854775807,\"attempts\":4294967295,\"spooled\":0,\"doubt\":\"old\","
                    "\"storage_version\":\"\",\"compressed\":false,\"structure\":\"sound\",\"structure_why\":\"\","
                    "\"revision\":0,\"compact_revision\":-1,\"revisions\":0,\"free\":0,\"members\":\"equal\","
-                   "\"members_compared\":3,\"members_why\":\"\",\"hashkv\":4294967295}\n",
+                   "\"members_compared\":3,\"members_why\":\"\",\"hashkv\":4294967295,"
+                   "\"keys\":18446744073709551615}\n",
             results_done(&done));
     done.result_case = CONTROL__DONE__RESULT_RESTORE;
     done.restore = &restore;
