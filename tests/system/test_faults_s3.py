@@ -447,15 +447,16 @@ def test_stores_without_conditions_of_a_commit(ceph, etcd, proxied, status, code
 
 @pytest.mark.parametrize("same", [True, False])
 def test_the_etag_that_the_answer_to_the_commit_names(ceph, medium, proxied, same):
-    """Ceph 16 names none, others do: it is what the look behind must find, even if the size is right."""
+    """Ceph 16 names none, Ceph 18 and others do: it is what the look behind must find, even if the size is right."""
     site, proxy = plain(proxied, ceph, medium)
 
     def name(status, headers, body):
         key = site.bucket.dumps()[0]
         own = site.bucket.client.head_object(Bucket=site.bucket.name, Key=key)["ETag"].strip('"')
         etag = own if same else f"{own[::-1].replace('-', '0')[-32:]}-{own.partition('-')[2]}"
-        assert b"<ETag></ETag>" in body and (etag == own) == same
-        return status, headers, body.replace(b"<ETag></ETag>", b"<ETag>&quot;%b&quot;</ETag>" % etag.encode())
+        body, named = re.subn(b"<ETag>[^<]*</ETag>", b"<ETag>&quot;%b&quot;</ETag>" % etag.encode(), body)
+        assert named == 1 and (etag == own) == same
+        return status, headers, body
 
     proxy.rule = lambda request: After(name) if request.call == "complete" and len(proxy.calls("complete")) == 1 else None
     done = site.start().ctl("backup", "--json", "-q")
