@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ numbers = itertools.count(1)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--shard", metavar="K/N", help="of N equal parts of the tests, run the Kth alone")
+    parser.addoption("--shard", metavar="K/N", help="of N parts of the tests, about equal, run the Kth alone")
 
 
 def looks_at_the_build(item):
@@ -31,14 +32,20 @@ def looks_at_the_build(item):
     return function and re.search(r"\bsanitized\b|__asan_init", inspect.getsource(function))
 
 
+def part_of(number, item):
+    """The numberth test's part, as a number that is any part's: what is `together` is in that of its file."""
+    return zlib.crc32(item.path.name.encode()) if item.get_closest_marker("together") else number
+
+
 def pytest_collection_modifyitems(config, items):
     for item in items:
         if looks_at_the_build(item) and not item.get_closest_marker("installed"):
             raise pytest.UsageError(f"{item.nodeid} looks at what sanitizers change, and is not marked `installed`")
     if config.getoption("--shard"):
         part, parts = map(int, config.getoption("--shard").split("/"))
-        config.hook.pytest_deselected(items=[item for n, item in enumerate(items) if n % parts != part - 1])
-        items[:] = items[part - 1::parts]
+        mine = {n for n, item in enumerate(items) if part_of(n, item) % parts == part - 1}
+        config.hook.pytest_deselected(items=[item for n, item in enumerate(items) if n not in mine])
+        items[:] = [item for n, item in enumerate(items) if n in mine]
 
 
 def pytest_configure(config):

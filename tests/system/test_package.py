@@ -14,7 +14,7 @@ import servers
 from servers import wait_for
 from walk import TOP
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a systemd")
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a systemd"), pytest.mark.together]
 
 KEPT = {
     "/etc/etcd-backupd.conf": "control.sock", "/etc/etcd-backupd/prod.conf": "prod.sock",
