@@ -7,9 +7,9 @@
 
 enum { METADATA_MAX = 32, NAME_MAX_LEN = 64 };
 
-/* x-amz-meta-NAME for each, beside the two conditions. */
+/* x-amz-meta-NAME for each, beside the two conditions and a legal hold. */
 struct put_headers {
-    struct s3_param list[METADATA_MAX + 2 + S3_PUT_HEADERS_MAX + S3_LOCK_HEADERS_MAX];
+    struct s3_param list[METADATA_MAX + 3 + S3_PUT_HEADERS_MAX + S3_LOCK_HEADERS_MAX];
     char names[METADATA_MAX][NAME_MAX_LEN];
     size_t n;
 };
@@ -39,7 +39,7 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
             .key = spec->key,
             .headers = h.list,
             .body = spec->body,
-            .with_md5 = spec->lock.mode != S3_LOCK_NONE, /* S3 wants it with a lock */
+            .with_md5 = spec->lock.mode != S3_LOCK_NONE || spec->legal_hold, /* S3 wants it with a lock */
             .patience_ms = spec->patience_ms,
             .ctx = spec->ctx,
             .on_retry = spec->on_retry,
@@ -54,6 +54,8 @@ struct s3_request *s3_put(struct s3_client *c, const struct s3_put_spec *spec, s
         h.list[h.n++] = (struct s3_param){.name = "if-none-match", .value = "*"};
     h.n += s3_client_put_headers(c, false, h.list + h.n);
     h.n += s3_lock_headers(&spec->lock, until, h.list + h.n);
+    if (spec->legal_hold)
+        h.list[h.n++] = (struct s3_param){.name = "x-amz-object-lock-legal-hold", .value = "ON"};
     request.n_headers = h.n;
     return s3_request_start(c, &request, e);
 }

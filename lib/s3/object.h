@@ -40,6 +40,7 @@ struct s3_put_spec {
     const struct s3_param *metadata;
     size_t n_metadata;
     struct s3_lock lock; /* or none */
+    bool legal_hold; /* put under one, which somebody must lift (S3 API, "Object Lock"); needs s3:PutObjectLegalHold */
     /*
      * Conditions. Not for a versioned bucket on Ceph 16: it looks for them at the version that is about to be made, and
      * so answers any if_match with 412 and never refuses an if_none_match.

@@ -49,7 +49,7 @@ struct s3_response {
     int64_t retain_until; /* by a HEAD or GET: the store keeps the object until then, seconds since the epoch; 0: no
                              retention; INT64_MAX: one that is not understood */
     bool is_compliance;   /* so that nobody can lift it */
-    bool legal_hold;      /* by a HEAD: the store keeps it until somebody lifts the hold */
+    bool legal_hold;      /* likewise: the store keeps it until somebody lifts the hold */
     struct bytes body;    /* at most S3_BODY_LIMIT bytes; valid during the callback; empty when `into` was given */
     const struct s3_param *metadata; /* x-amz-meta-NAME headers, names in lower case without that prefix; during the
                                         callback; at most 32 */

@@ -10,7 +10,7 @@ import pytest
 from s3_proxy import Answer, error
 from servers import wait_for
 from test_check import asks, bad
-from test_rotate import Keys, counts, rotated
+from test_rotate import Keys, counts, rotate, rotated
 
 DAY = datetime.timedelta(days=1)
 
@@ -32,6 +32,8 @@ def lockable(ceph, proxied, etcd):
     for site in made:
         site.stop()
         listed = site.bucket.client.list_object_versions(Bucket=site.bucket.name)
+        for item in listed.get("Versions", []):
+            hold(site, item["Key"], "OFF", VersionId=item["VersionId"])
         for item in listed.get("Versions", []) + listed.get("DeleteMarkers", []):
             site.bucket.client.delete_object(Bucket=site.bucket.name, Key=item["Key"], VersionId=item["VersionId"],
                                              BypassGovernanceRetention=True)
@@ -41,6 +43,14 @@ def lock_of(site, name, **which):
     """The mode, and until when; or None."""
     head = site.bucket.client.head_object(Bucket=site.bucket.name, Key=name, **which)
     return (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) if "ObjectLockMode" in head else None
+
+
+def hold(site, name, status="ON", **which):
+    site.bucket.client.put_object_legal_hold(Bucket=site.bucket.name, Key=name, LegalHold={"Status": status}, **which)
+
+
+def is_held(site, name):
+    return site.bucket.client.head_object(Bucket=site.bucket.name, Key=name).get("ObjectLockLegalHoldStatus") == "ON"
 
 
 def began(name):
@@ -111,6 +121,33 @@ def test_a_rotation_when_the_lock_is_over(lockable):
     puts = [r for r in proxy.calls("put") if r.path.endswith(".key")]
     assert puts and not any("object-lock" in header.lower() for r in puts for header in r.headers)
     assert lock_of(site, key) is None
+
+
+def test_a_legal_hold_goes_with_the_key(lockable):
+    """Of two keys one is held, by somebody: so is the one that takes its place, and the other is not. Who may not do that is told
+    what is missing, and nothing was rotated."""
+    site, proxy = lockable()
+    site.configure({"s3_client": {"object_lock": {"mode": "none", "retain": None}}})
+    site.start()
+    held, free = (site.ctl("backup", "--json", "-q").json["name"].replace(".dump", ".key") for _ in range(2))
+    hold(site, held)
+    before = site.bucket.get(held)
+    keys = Keys(site)
+    header = "x-amz-object-lock-legal-hold"
+
+    def rule(request):
+        return Answer(403, error("AccessDenied")) if request.call == "put" and header in request.headers else None
+
+    proxy.rule = rule
+    lines = rotate(site, keys, status=1)
+    told, = (line["text"] for line in lines if line.get("name") == held)
+    assert "under the legal hold of the one before, which needs s3:PutObjectLegalHold, too: HTTP 403" in told
+    assert counts(lines[-1]) == (1, 0, 1) and site.bucket.get(held) == before
+
+    proxy.rule = lambda request: None
+    assert counts(rotated(site, keys)) == (1, 1, 0)
+    assert site.bucket.get(held) != before and is_held(site, held) and not is_held(site, free)
+    assert site.ctl("verify", "--all", "-q").status == 0
 
 
 def test_buckets_without_locks(ceph, proxied, etcd):

@@ -13,7 +13,7 @@ from s3_proxy import LOSE, Answer, Hold, error
 from servers import MIB, wait_for
 from test_backup import check_backup
 from test_daemon import test_one_prefix_for_several_daemons  # pylint: disable=unused-import
-from test_object_lock import (lockable, test_a_rotated_key_stays_locked, test_a_lock_that_is_refused_afterwards,  # pylint: disable=unused-import
+from test_object_lock import (lockable, test_a_legal_hold_goes_with_the_key, test_a_rotated_key_stays_locked, test_a_lock_that_is_refused_afterwards,  # pylint: disable=unused-import
                               test_buckets_without_locks, test_dump_and_key_are_locked, test_prune_waits_for_the_lock)
 from test_faults_s3 import check_took_another_name, name_of
 from test_faults_s3 import plain as plain_dumps

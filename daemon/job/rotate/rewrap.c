@@ -26,6 +26,7 @@ struct rewrap {
     char etag[S3_ETAG_MAX];
     const struct secret *opened_by; /* what is being replaced: the previous master key; or the new one, to bind it */
     bool has_put;
+    bool is_held; /* what was put last, by a legal hold */
     /* As it was read, and as we put it. No secret waits here: locked memory is scarce. */
     uint8_t before[KEY_WRAPPED_LEN];
     uint8_t after[KEY_WRAPPED_LEN];
@@ -79,12 +80,14 @@ static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_respons
             .body = {.data = wrapped, .len = KEY_WRAPPED_LEN},
             .metadata = metadata,
             .lock = object_lock_now(r->core, r->spec.instant, from),
+            .legal_hold = from->legal_hold,
             .if_match = r->etag[0] ? r->etag : NULL,
             .ctx = r,
             .on_done = on_done,
     };
     struct s3_client *s3 = core_s3(r->core, e);
 
+    r->is_held = from->legal_hold;
     r->tried = s3 ? s3_client_dialect(s3)->match : S3_MATCH_NONE;
     for (size_t i = 0; i < from->n_metadata && spec.n_metadata < METADATA_MAX; i++)
         if (strcmp(from->metadata[i].name, REWRAP_MARK) != 0)
@@ -208,7 +211,11 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
     r->request = NULL;
     if (err) {
         fail(r, err, "it was stored, but could not be read back");
-    } else if (compare(r, res->body, &e) == 0) {
+    } else if (compare(r, res->body, &e) == 0 && r->is_held && !res->legal_hold && is_ours(r, res->body)) {
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                "it was stored, but the store has not put it under the legal hold of the one before");
+        fail(r, &e, NULL);
+    } else if (e.kind == ERR_NONE) {
         end_with(r, what_we_did(r), false, NULL);
     } else if (e.kind == ERR_RESOURCE || is_somebody_elses(r, res, &is_theirs, &e) < 0) {
         fail(r, &e, "it was stored, but could not be looked at"); /* that says nothing about the store */
@@ -237,7 +244,10 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
         if (get(r, on_read, &e) < 0)
             fail(r, &e, NULL);
     } else if (err) {
-        fail(r, err, "storing it");
+        fail(r, err,
+                r->is_held && err->kind == ERR_AUTH
+                        ? "storing it under the legal hold of the one before, which needs s3:PutObjectLegalHold, too"
+                        : "storing it");
     } else if (get(r, on_read_back, &e) < 0) {
         fail(r, &e, "it was stored, but could not be read back");
     }
