@@ -48,6 +48,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum { STOP_MS = 80000 };      /* within the TimeoutStopSec= of our unit */
+enum { TURN_MS = 10000 };      /* for a turn that is to be given back, behind the end of a job */
 enum { HEARTBEAT_MS = 40000 }; /* for what a monitor is still to be told: three tries */
 enum { LAST_LINES_MS = 1000 }; /* for the end of the log, where nobody reads it */
 
@@ -115,18 +116,44 @@ static void on_stopped_too_slowly(uv_timer_t *timer)
     _exit(EXIT_FAILED);
 }
 
+/* Others wait for `schedule.takeover` then, and no longer. */
+static void on_turn_kept_too_long(uv_timer_t *timer)
+{
+    log_warning("the turn could not be given back in time: who shares the schedule waits for `schedule.takeover`");
+    close_rest(timer->data);
+}
+
+/* No job runs. */
+static void stop_rest(struct daemon *d)
+{
+    const uint64_t left = d->stop_at > uv_now(&d->loop) ? d->stop_at - uv_now(&d->loop) : 0;
+
+    if (cycle_is_leaving(d->cycle)) /* on_left follows */
+        (void)uv_timer_start(&d->idle, on_turn_kept_too_long, left < TURN_MS ? left : TURN_MS, 0);
+    else
+        close_rest(d);
+}
+
+static void on_left(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    if (!jobs_running(d->jobs)) /* else on_idle follows */
+        close_rest(d);
+}
+
 static void stop(struct daemon *d)
 {
     d->is_stopping = true;
     d->stop_at = uv_now(&d->loop) + STOP_MS;
     notify_stopping(d->notify);
     control_stop(d->control);
-    cycle_stop(d->cycle);
+    cycle_stop(d->cycle, d, on_left);
     if (jobs_running(d->jobs)) {
         (void)uv_timer_start(&d->idle, on_stopped_too_slowly, STOP_MS, 0);
         jobs_stop(d->jobs); /* on_idle follows */
     } else {
-        close_rest(d);
+        stop_rest(d);
     }
 }
 
@@ -165,7 +192,7 @@ static void on_idle(void *ctx)
     if (!d->is_stopping)
         leave_when_idle(d);
     else if (!jobs_running(d->jobs))
-        close_rest(d);
+        stop_rest(d);
 }
 
 /* ---- another configuration ---- */
@@ -406,7 +433,7 @@ static int run(struct daemon *d, const struct options *o)
     d->notify = d->is_private ? NULL : notify_new(&d->loop);
     if (set_up(d, o, &e) < 0) {
         log_error("%s", e.text);
-        cycle_stop(d->cycle);
+        cycle_stop(d->cycle, NULL, NULL);
         close_rest(d);
         status = e.kind == ERR_CONFIG ? EXIT_USAGE : EXIT_FAILED;
     } else if (!d->is_private) {

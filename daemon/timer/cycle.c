@@ -41,6 +41,8 @@ struct cycle {
     struct cycle_facts facts;
     bool is_ours;    /* the running backup */
     bool is_stopped; /* by its owner: the observers stay with the jobs */
+    void *left_ctx;
+    void (*on_left)(void *ctx); /* or NULL */
 };
 
 static struct schedule_clock now(void)
@@ -503,11 +505,23 @@ static void on_turn_lost(void *ctx)
         jobs_give_up_backup(c->jobs);
 }
 
+static void tell_left(void *ctx)
+{
+    struct cycle *c = ctx;
+
+    if (c->on_left)
+        c->on_left(c->left_ctx);
+}
+
 struct cycle *cycle_new(struct core *core, struct jobs *jobs, struct err *e)
 {
     struct cycle *c = calloc(1, sizeof(*c));
-    const struct shared_spec shared = {
-            .core = core, .agenda = c ? &c->agenda : NULL, .ctx = c, .wake = wake, .lost = on_turn_lost};
+    const struct shared_spec shared = {.core = core,
+            .agenda = c ? &c->agenda : NULL,
+            .ctx = c,
+            .wake = wake,
+            .lost = on_turn_lost,
+            .left = tell_left};
 
     if (!c) {
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -566,11 +580,13 @@ void cycle_get_state(const struct cycle *c, struct cycle_state *out)
     out->next_verify = agenda_next_round(&c->agenda, &at);
 }
 
-void cycle_stop(struct cycle *c)
+void cycle_stop(struct cycle *c, void *ctx, void (*on_left)(void *ctx))
 {
     if (!c || c->is_stopped)
         return;
     c->is_stopped = true;
+    c->left_ctx = ctx;
+    c->on_left = on_left;
     if (is_looking(c)) {
         listing_free(TAKE_PTR(c->lookup));
         key_check_free(TAKE_PTR(c->check));
@@ -579,6 +595,11 @@ void cycle_stop(struct cycle *c)
     }
     alarm_free(TAKE_PTR(c->alarm));
     shared_stop(c->shared);
+}
+
+bool cycle_is_leaving(const struct cycle *c)
+{
+    return c && shared_is_leaving(c->shared);
 }
 
 void cycle_close(struct cycle *c)
@@ -591,7 +612,7 @@ void cycle_free(struct cycle *c)
 {
     if (!c)
         return;
-    cycle_stop(c);
+    cycle_stop(c, NULL, NULL);
     shared_free(c->shared);
     verification_free(c->verification);
     free(c);

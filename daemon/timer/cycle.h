@@ -62,11 +62,13 @@ void cycle_was_listed(struct cycle *c);
 
 void cycle_get_state(const struct cycle *c, struct cycle_state *out);
 
-/* Starts nothing more and closes its handles, so that the loop can end; a turn that it has is given back meanwhile.
- * NULL is fine. */
-void cycle_stop(struct cycle *c);
+/* Starts nothing more and closes its handles, so that the loop can end. A turn that it has is given back: others wait
+ * for `schedule.takeover` otherwise. So the store's clients are needed while cycle_is_leaving, after which `on_left`,
+ * which may be NULL, comes once; never inside the call. NULL is fine. */
+void cycle_stop(struct cycle *c, void *ctx, void (*on_left)(void *ctx));
+bool cycle_is_leaving(const struct cycle *c);
 
-/* After cycle_stop: what is still on its way is left. NULL is fine. */
+/* After cycle_stop: what is still on its way is left, and on_left does not come. NULL is fine. */
 void cycle_close(struct cycle *c);
 
 /* After the jobs are gone, which it observes. NULL is fine. */

@@ -44,6 +44,8 @@ static void on_given_back(void *ctx)
         s->spec.wake(s->spec.ctx);
     }
     drop(s);
+    if (s->is_stopped && s->spec.left)
+        s->spec.left(s->spec.ctx);
 }
 
 bool shared_gives_back(struct shared *s, enum agenda_step step, bool is_at_work)
@@ -190,6 +192,11 @@ void shared_stop(struct shared *s)
     s->is_stopped = true;
     if (s->turn) /* so that nobody waits for us; on its way already, it is only once */
         turn_give_back(s->turn, on_given_back);
+}
+
+bool shared_is_leaving(const struct shared *s)
+{
+    return s->is_stopped && s->turn;
 }
 
 void shared_close(struct shared *s)

@@ -19,6 +19,7 @@ struct shared_spec {
     void (*wake)(void *ctx); /* the agenda is to be asked again, when the loop turns */
     void (*lost)(
             void *ctx); /* others will take the turn for theirs: a backup that runs because it was due is to stop */
+    void (*left)(void *ctx); /* after shared_stop, once, if there was a turn: it has been given back */
 };
 
 /* The caller frees. Errors: ERR_RESOURCE. */
@@ -41,8 +42,10 @@ void shared_made(struct shared *s, int64_t instant);
 /* Another configuration was taken into use. No turn is held then. */
 void shared_reload(struct shared *s);
 
-/* Tells nobody any more, and gives a turn back that we have; then leaves what is still on its way. */
+/* Asks for nothing more, and gives back a turn that we have or are asking for: `left` follows, never inside the call.
+ * Until then shared_is_leaving. shared_close leaves what is still on its way. */
 void shared_stop(struct shared *s);
+bool shared_is_leaving(const struct shared *s);
 void shared_close(struct shared *s);
 
 /* After shared_close. NULL is fine. */

@@ -122,9 +122,7 @@ static void on_listed(void *ctx, struct catalog_list *listed, const struct err *
     const struct err e = err ? *err : ERR_INIT;
 
     listing_free(TAKE_PTR(t->listing));
-    if (t->on_given)
-        step_back(t);
-    else if (err)
+    if (err)
         end(t, TURN_UNKNOWN, &e);
     else if (!t->spec.is_due(t->spec.ctx, newest ? newest->instant : 0))
         end(t, TURN_NOT_DUE, NULL);
@@ -228,8 +226,8 @@ struct turn *turn_take(struct core *core, const struct turn_spec *spec, struct e
 void turn_give_back(struct turn *t, void (*on_given)(void *ctx))
 {
     t->on_given = on_given;
-    if (!t->listing)
-        step_back(t);
+    listing_free(TAKE_PTR(t->listing)); /* what it would show does not matter any more */
+    step_back(t);
 }
 
 static void on_closed(uv_handle_t *timer)

@@ -10,7 +10,7 @@ import pytest
 
 import s3_proxy
 from s3_proxy import DROP, Answer, Hold, error
-from servers import wait_for
+from servers import Programs, wait_for
 
 
 @pytest.fixture
@@ -43,6 +43,13 @@ def wait_for_more(site, n):
     """Waits for n backups more than there are; returns the instants of all."""
     there = len(instants(site))
     return wait_for(lambda: (lambda found: len(found) >= there + n and found)(instants(site)), 120, what=f"{n} more backups")
+
+
+def hurry(site, **variables):
+    """Of hurry.c."""
+    site.programs = Programs()
+    site.programs.environment |= {"LD_PRELOAD": str(site.programs.build / "tests/system/hurry.so"), **variables}
+    site.programs.environment["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
 
 
 def gaps(found):
@@ -110,6 +117,47 @@ def test_who_is_stopped_gives_its_turn_back(shared):
     wait_for(lambda: not claims(second), what="the end of the claims")
 
 
+def test_a_turn_without_a_job_is_given_back_too(shared):
+    """SIGTERM comes between the claim and the backup, while the bucket is looked at."""
+    site, = shared(1, interval="1h", takeover="2m")
+    claimed, listed = [], []
+
+    def rule(request):
+        if request.method == "PUT" and request.path.endswith(".claim"):
+            claimed.append(request)
+        elif claimed and request.method == "GET" and "list-type" in request.query:
+            listed.append(request)
+            return Hold() if len(listed) == 2 else None  # the first is the turn's own
+        return None
+
+    site.proxy.rule = rule
+    site.start()
+    wait_for(lambda: site.proxy.held, what="the look")
+    assert len(claims(site)) == 1 and not any(is_upload(request) for request in site.proxy.requests)
+    site.process.send_signal(signal.SIGTERM)
+    assert site.process.wait(60) == 0
+    assert not claims(site)
+
+
+def test_who_cannot_give_its_turn_back_leaves_all_the_same(shared):
+    site, = shared(1, interval="1h", takeover="2m")
+    hurry(site, HURRY_MS="10000")
+
+    def rule(request):
+        if request.method == "DELETE" or "list-type" in request.query and any(
+                r.method == "PUT" and r.path.endswith(".claim") for r in site.proxy.requests):
+            return Hold()
+        return None
+
+    site.proxy.rule = rule
+    site.start()
+    wait_for(lambda: site.proxy.held, what="the look")
+    site.process.send_signal(signal.SIGTERM)
+    assert site.process.wait(60) == 0
+    site.proxy.release()
+    assert "the turn could not be given back in time" in site.log.read_text()
+
+
 def test_who_finds_it_made_serves_itself(shared):
     """The one who waited counts what the other made."""
     first, second = held(shared, "2m")
@@ -148,6 +196,27 @@ def test_a_store_that_lets_nobody_write_over_a_claim(shared):
     site.proxy.release()
     wait_for(lambda: len(instants(site)) == 1, what="the backup")
     assert "another daemon's turn" not in site.log.read_text()
+
+
+def test_clocks_that_differ(shared):
+    """The first backup's maker is behind, the next's ahead: its interval is shorter by so much, once, and from then on they keep one
+    schedule, as the store's clock has it."""
+    sites = shared(3, interval="14s", takeover="20s")
+    for site, ahead in zip(sites, (-5, 0, 5)):
+        hurry(site, HURRY_SHIFT=str(ahead))
+        began = time.time()
+        site.start()
+        first = calendar.timegm(time.strptime(site.log.read_text()[:19], "%Y-%m-%dT%H:%M:%S"))
+        assert abs(first - began - ahead) < 3  # it has a clock of its own
+        wait_for(lambda: instants(sites[0]), what="the first backup")
+    wait_for(lambda: len(instants(sites[0])) >= 4, 120, what="three more")
+    stored = sorted(entry["LastModified"].timestamp() for entry in
+                    sites[0].bucket.client.list_objects_v2(Bucket=sites[0].bucket.name)["Contents"] if entry["Key"].endswith(".dump"))
+    assert gaps(stored)[0] >= 14 - 10 - 1 and min(gaps(stored)[1:]) >= 12, stored
+    wait_for(lambda: len({site.ctl("--json", "status").json["newest"] for site in sites}) == 1, 60, what="one view")
+    for site in sites:
+        assert site.stop() == 0
+        assert " error " not in site.log.read_text()
 
 
 def test_each_cut_off_in_turn(shared):
