@@ -4,15 +4,18 @@
     Agent(give)   the agent of ECS or EKS
     Broker(give)  what a program has that is asked for them
     Sts(give)     AssumeRole and AssumeRoleWithWebIdentity
+    OpenId(dir)   who a web identity is from: its tokens, and the key that they are signed with, for a real STS
 
 `give()` returns Credentials. `asked` are the requests so far, as (method, path, headers, body). `answer`, where it is set, is called
 with (method, path) before all else and may return (status, body) in place of what the real one would say, or HANG."""
 
+import base64
 import datetime
 import http.server
 import json
 import os
 import socketserver
+import subprocess
 import threading
 import time
 from urllib.parse import parse_qs
@@ -153,3 +156,41 @@ class Sts(Cloud):
     def refusal(code, message):
         return ('<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
                 f"<Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>")
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class OpenId(Cloud):
+    """A provider as the cluster of a pod has one: OpenID Connect Discovery 1.0, and the public half of one key (RFC 7517). Its tokens
+    are JSON web tokens, RS256 (RFC 7519, RFC 7518)."""
+    audience = "etcd-backup"
+
+    def __init__(self, directory):
+        super().__init__(None)
+        self.key = str(directory / "openid.pem")
+        subprocess.run(["openssl", "genrsa", "-out", self.key, "2048"], check=True, stderr=subprocess.DEVNULL)
+
+    def modulus(self):
+        said = subprocess.run(["openssl", "rsa", "-in", self.key, "-noout", "-modulus"], check=True, stdout=subprocess.PIPE).stdout
+        return base64url(bytes.fromhex(said.decode().strip().partition("=")[2]))
+
+    def say(self, method, path, headers, body):
+        documents = {
+            "/.well-known/openid-configuration": {
+                "issuer": self.url, "jwks_uri": f"{self.url}/keys", "authorization_endpoint": f"{self.url}/auth",
+                "token_endpoint": f"{self.url}/token", "response_types_supported": ["id_token"],
+                "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]},
+            "/keys": {"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1", "e": "AQAB", "n": self.modulus()}]}}
+        return (200, json.dumps(documents[path])) if path in documents else (404, "")
+
+    def token(self, seconds, **claims):
+        now = int(time.time())
+        parts = ({"alg": "RS256", "typ": "JWT", "kid": "1"},
+                 {"iss": self.url, "aud": self.audience, "sub": "system:serviceaccount:etcd:backup", "iat": now, "exp": now + seconds,
+                  **claims})
+        signed = ".".join(base64url(json.dumps(part).encode()) for part in parts)
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=signed.encode(), check=True,
+                                   stdout=subprocess.PIPE).stdout
+        return f"{signed}.{base64url(signature)}"

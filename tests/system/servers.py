@@ -367,9 +367,15 @@ class Minio(Server):
 
     access_key, secret_key = "testkey", "testsecret"
 
-    def __init__(self, directory, ca, tls="none"):
+    def __init__(self, directory, ca, tls="none", settings=()):
+        """`settings`: of its environment, as "NAME=VALUE"."""
         self.ca, self.tls = ca, tls
-        super().__init__("minio.sh", directory, "--ca", ca.dir, "--tls", tls)
+        super().__init__("minio.sh", directory, "--ca", ca.dir, "--tls", tls, *(word for one in settings for word in ("--set", one)))
+
+    @property
+    def role(self):
+        """The ARN of the role that the tokens of its OpenID provider get."""
+        return self.ready["S3_ROLE"]
 
     @property
     def http(self):

@@ -3,12 +3,14 @@
 The places are played on 127.0.0.1 (clouds.py); what they give are keys of the real store, and s3_proxy refuses those whose time is
 over, as S3 does. STS is also Ceph's own."""
 
+import calendar
 import copy
 import json
 import os
 import re
 import signal
 import socket
+import time
 import urllib.request
 
 import pytest
@@ -163,6 +165,51 @@ def test_role_of_ceph(new_ceph, new_bucket, new_site, etcd):
     assert done.status == 1 and "credentials from file: STS: HTTP 40" in done.err, done
 
 
+# ---- MinIO's own STS ----
+
+@pytest.fixture(scope="module")
+def openid(scratch):
+    with clouds.OpenId(scratch) as provider:
+        yield provider
+
+
+def expire(site):
+    """When what is used now does, as `status` has it."""
+    return calendar.timegm(time.strptime(site.ctl("--json", "status").json["credentials_expire"], "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def test_web_identity_at_a_real_store(scratch, ca, openid, new_bucket, new_site, etcd):
+    """A token of the pod's for credentials of the store's, and again when they end: with what the file holds by then. What the store's
+    provider has not signed, or not for us, is refused in one line."""
+    with servers.Minio(scratch / "minio-sts", ca, settings=[
+            f"MINIO_IDENTITY_OPENID_CONFIG_URL={openid.url}/.well-known/openid-configuration",
+            f"MINIO_IDENTITY_OPENID_CLIENT_ID={openid.audience}", "MINIO_IDENTITY_OPENID_ROLE_POLICY=readwrite"]) as minio:
+        site = new_site(etcd, new_bucket(minio), https=False)
+        token = site.write("token", openid.token(6))  # the credentials end with it
+        with_environment(site, AWS_WEB_IDENTITY_TOKEN_FILE=token, AWS_ROLE_ARN=minio.role)
+        site.configure(auth("web-identity", sts_endpoint=minio.http))
+        site.start()
+        backup(site)
+        ends = expire(site)
+        assert ends < time.time() + 10
+        site.write("token", openid.token(3600))
+        wait_for(lambda: expire(site) > ends + 3000, what="the second token's credentials")
+        wait_for(lambda: time.time() > ends + 1, what="the end of the first one's")
+        backup(site)
+        assert site.ctl("verify").status == 0
+        status = site.ctl("--json", "status").json
+        assert status["credentials"] == "web-identity" and not status["credentials_trouble"]
+        site.stop()
+        (site.dir / "another").mkdir()
+        with clouds.OpenId(site.dir / "another") as another:
+            for wrong in (another.token(3600), another.token(3600, iss=openid.url), openid.token(3600, aud="another"), openid.token(-60)):
+                site.write("token", wrong)
+                done = site.ctl("list")
+                assert done.status == 1 and done.err.count("\n") == 1, done
+                assert "credentials from web-identity: STS: HTTP 40" in done.err, done
+                assert not any(part in done.err for part in wrong.split(".")), done
+
+
 # ---- an hour of credentials of a minute, faster ----
 
 class Expiring:
@@ -184,7 +231,7 @@ class Expiring:
     def rule(self, request):
         access_key = re.search("Credential=([^/]+)/", request.headers["Authorization"])[1]
         self.used.add(access_key)
-        if clouds.time.time() < self.given.get(access_key, 0):
+        if time.time() < self.given.get(access_key, 0):
             return None
         self.refused += 1
         return Answer(400, error("ExpiredToken"))
@@ -313,7 +360,7 @@ def test_trouble_is_seen_before_a_backup_needs_it(site, ceph):
             return int(re.search(r"^etcd_backupd_credentials_expiry_timestamp_seconds (\d+)$", page, re.M)[1])
 
         wait_for(lambda: status()["credentials_expire"], what="credentials")
-        assert expiry() > clouds.time.time()
+        assert expiry() > time.time()
         ec2.answer = lambda *_: (500, "")
         wait_for(lambda: status()["credentials_trouble"], what="the trouble")
         assert "the instance metadata service says HTTP 500" in status()["credentials_trouble"]
