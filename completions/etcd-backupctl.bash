@@ -12,7 +12,7 @@ _etcd_backupctl() {
     local ls="$look -l --long --prefixes" get="$look --output --history --binary --escaped"
     local diff="$look --to --to-rev --live" export="$look --etcdctl"
     local check='-P --policy' key_file=''
-    local rotate_key='-p --previous-key --new-key --dry-run --purge-versions'
+    local rotate_key='-p --previous-key --new-key --identity --allow-unvouched --dry-run --purge-versions'
     local prune='-a --max-age -i --min-count --dry-run --allow-other-keys'
 
     COMPREPLY=()
@@ -38,7 +38,7 @@ _etcd_backupctl() {
     fi
     case $command:$previous in
         *:-s | *:--socket | *:-c | *:--config | restore:-e | verify:-e | *:--etcdutl-path | *:--output | *:--file | diff:--to | \
-            rotate-key:-p | *:--previous-key | *:--new-key)
+            rotate-key:-p | *:--previous-key | *:--new-key | *:--identity | *:--data-key)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return

@@ -80,6 +80,8 @@ complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -s i -l min-co
 set -l rotate '__fish_seen_subcommand_from rotate-key'
 complete -c etcd-backupctl -n $rotate -s p -l previous-key -r -F -d 'the master key in use so far'
 complete -c etcd-backupctl -n $rotate -l new-key -r -F -d 'the new one; default: the configured one'
+complete -c etcd-backupctl -n $rotate -l identity -r -F -d 'age secret keys, for what is sealed'
+complete -c etcd-backupctl -n $rotate -l allow-unvouched -d 'seal what no master key vouches for, too'
 complete -c etcd-backupctl -n $rotate -l purge-versions -d 'remove old versions of the keys after success'
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from generate-key key-fingerprint' -F
 complete -c etcd-backupctl -n '__fish_seen_subcommand_from prune' -l allow-other-keys -d 'also beside backups of other keys'

@@ -107,9 +107,14 @@ static void log_prune(const struct prune_result *r)
 
 static void log_rotate(const struct rotate_result *r)
 {
-    log_info("rotate-key %s: from %s to %s: %u rotated, %u already, %u failed, %u old versions purged, %u kept, in "
+    log_info("rotate-key %s: from %s to %s%s%s: %u rotated, %u already, %u failed, %u old versions purged, %u kept, in "
              "%.1f s",
-            r->dry_run ? "would do" : "ended", r->previous, r->next, r->rotated, r->already, r->failed, r->purged,
+            r->dry_run ? "would do" : "ended",
+            r->previous[0]             ? r->previous
+            : r->n_previous_recipients ? r->previous_recipients[0]
+                                       : "",
+            r->n_recipients ? r->recipients[0] : r->next, r->n_recipients > 1 ? " and others" : "",
+            r->n_recipients && r->next[0] ? ", vouched for" : "", r->rotated, r->already, r->failed, r->purged,
             r->old_versions, (double)r->elapsed_ms / 1000);
 }
 

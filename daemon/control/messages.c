@@ -289,7 +289,9 @@ static void fill_prune(Control__PruneResult *m, const struct prune_result *r)
     m->versions_unknown = r->versions_unknown;
 }
 
-static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r, const struct core *core)
+/* The two lists hold the pointers of the message's. */
+static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r, const struct core *core,
+        char *recipients[AGE_RECIPIENTS_MAX], char *previous[AGE_IDENTITIES_MAX])
 {
     m->rotated = r->rotated;
     m->already = r->already;
@@ -308,6 +310,12 @@ static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r,
     m->elapsed_ms = r->elapsed_ms;
     m->dry_run = r->dry_run;
     m->bucket = text(core_bucket_url(core));
+    m->recipients = recipients;
+    for (size_t i = 0; i < r->n_recipients; i++)
+        recipients[m->n_recipients++] = text(r->recipients[i]);
+    m->previous_recipients = previous;
+    for (size_t i = 0; i < r->n_previous_recipients; i++)
+        previous[m->n_previous_recipients++] = text(r->previous_recipients[i]);
 }
 
 int message_listed(struct buf *out, const struct core *core, struct err *e)
@@ -386,6 +394,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         struct err *e)
 {
     Control__RotateResult rotate = CONTROL__ROTATE_RESULT__INIT;
+    char *recipients[AGE_RECIPIENTS_MAX], *previous[AGE_IDENTITIES_MAX];
     Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
     Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
@@ -422,7 +431,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         done.result_case = CONTROL__DONE__RESULT_PRUNE;
         done.prune = &prune;
     } else if (result && result->rotate) {
-        fill_rotate(&rotate, result->rotate, core);
+        fill_rotate(&rotate, result->rotate, core, recipients, previous);
         done.result_case = CONTROL__DONE__RESULT_ROTATE;
         done.rotate = &rotate;
     } else if (result && result->look) {
@@ -500,6 +509,7 @@ static void fill_verification(Control__StatusResult *m, const struct cycle_state
     m->verify_ended = r->ended;
     m->verify_good = r->good;
     m->verify_bad = r->bad;
+    m->verify_vouched = r->vouched;
     m->verify_left = r->left;
     m->verify_text = text(r->first_bad.kind ? r->first_bad.text : r->last_unknown.text);
     m->verify_left_out = text(r->left_out);

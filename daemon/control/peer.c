@@ -385,9 +385,12 @@ static int start_rotate(struct peer *p, const Control__RotateKey *m, const struc
 
     if (requests_rotate(m, p->spec.is_trusted, &request, &previous, &next, e) < 0)
         return -1;
-    if (has_to_wait(p, JOBS_ROTATE))
+    if (has_to_wait(p, JOBS_ROTATE)) {
+        brought_keys_clear(&request.brought); /* it is taken from the message again */
         return 0;
+    }
     p->watching = jobs_start_rotate(p->spec.jobs, &request, sink, e) == 0;
+    brought_keys_clear(&request.brought);
     return p->watching ? 0 : -1;
 }
 

@@ -169,11 +169,13 @@ int requests_rotate(const Control__RotateKey *m, bool is_trusted, struct rotate_
     if (!is_trusted) /* a dry run, too: it says whether a key is the right one */
         return err_set(
                 e, ERR_AUTH, ERR_DOMAIN_NONE, 0, "only root and the daemon's own user may rotate the master key");
-    if (take_key(&m->previous_key, "previous", previous, e) < 0)
+    if ((m->previous_key.len || !m->brought) && take_key(&m->previous_key, "previous", previous, e) < 0)
         return -1;
     if (m->new_key.len && take_key(&m->new_key, "new", next, e) < 0)
         return -1;
     *out = (struct rotate_request){
             .previous = *previous, .next = *next, .dry_run = m->dry_run, .purge_versions = m->purge_versions};
-    return 0;
+    if (m->brought && m->brought->data_key.len) /* it is of one backup alone */
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "a data key cannot be brought to a rotation");
+    return take_brought(m->brought, &out->brought, e);
 }

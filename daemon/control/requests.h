@@ -27,6 +27,6 @@ int requests_prune(
 int requests_look(
         const Control__Look *m, const struct conf *conf, bool is_trusted, struct look_request *out, struct err *e);
 
-/* *previous and *next are what `out` points to: the caller frees them. Also ERR_RESOURCE. */
+/* *previous and *next are what `out` points to: the caller frees them, and clears out->brought. Also ERR_RESOURCE. */
 int requests_rotate(const Control__RotateKey *m, bool is_trusted, struct rotate_request *out, struct secret **previous,
         struct secret **next, struct err *e);

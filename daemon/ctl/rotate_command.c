@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/secret.h"
 #include "ctl/ask.h"
+#include "ctl/brought.h"
 #include "ctl/key_commands.h"
 #include "ctl/show.h"
 #include "seal/key.h"
@@ -16,15 +17,16 @@ const struct option rotate_options[] = {
         {"new-key", required_argument, NULL, OPT_NEW_KEY},
         {"dry-run", no_argument, NULL, OPT_DRY_RUN},
         {"purge-versions", no_argument, NULL, OPT_PURGE_VERSIONS},
+        BROUGHT_OPTIONS,
         {0},
 };
 
 const char rotate_usage[] =
-        "  -p, --previous-key FILE      the master key in use so far; mandatory\n"
+        "  -p, --previous-key FILE      the master key in use so far; mandatory without --identity\n"
         "      --new-key FILE           the new one; default: what encryption_key_path of the configuration names\n"
         "      --dry-run                show how many keys would be rotated; change nothing\n"
         "      --purge-versions         after success, remove the old versions of the keys that a versioned bucket\n"
-        "                               keeps: they still open with the previous master key\n";
+        "                               keeps: they still open with what has opened the keys so far\n" BROUGHT_USAGE;
 
 static struct {
     const char *previous_key, *new_key;
@@ -33,6 +35,8 @@ static struct {
 
 int rotate_set(int letter, const char *value)
 {
+    if (brought_set(letter, value))
+        return 0;
     switch (letter) {
     case 'p':
         rotate.previous_key = value;
@@ -71,17 +75,22 @@ int rotate_run(const struct ctl *ctl)
 {
     _cleanup_secret_ struct secret *previous = NULL, *next = NULL;
     Control__RotateKey body = CONTROL__ROTATE_KEY__INIT;
+    Control__Brought brought = CONTROL__BROUGHT__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
     int status;
 
-    if (!rotate.previous_key) {
-        show_failure("rotate-key: which key was in use so far? -p FILE");
+    status = brought_read(ctl, &brought, &body.brought);
+    if (status != CTL_DONE)
+        return status;
+    if (!rotate.previous_key && !brought.identities.len) {
+        show_failure("rotate-key: which key was in use so far? -p FILE, or --identity FILE of what is sealed");
         return CTL_USAGE;
     }
-    previous = read_key(ctl, rotate.previous_key, &status);
-    if (!previous || (rotate.new_key && !(next = read_key(ctl, rotate.new_key, &status))))
+    if ((rotate.previous_key && !(previous = read_key(ctl, rotate.previous_key, &status))) ||
+            (rotate.new_key && !(next = read_key(ctl, rotate.new_key, &status))))
         return status;
-    body.previous_key = bytes_of(previous);
+    if (previous)
+        body.previous_key = bytes_of(previous);
     if (next)
         body.new_key = bytes_of(next);
     body.dry_run = rotate.dry_run;

@@ -209,9 +209,9 @@ static void show_old_versions(const Control__RotateResult *r)
     show_locked_versions(r);
     if (r->other_versions)
         (void)printf("The bucket keeps %" PRIu32 " old versions of these keys that open with neither key: a master key "
-                     "before the previous one has wrapped them. rotate-key -p with that one, and --purge-versions, "
+                     "before the previous one has wrapped them%s. rotate-key -p with that one, and --purge-versions, "
                      "removes them, as long as it exists.\n",
-                r->other_versions);
+                r->other_versions, r->n_recipients + r->n_previous_recipients ? ", or they are sealed to others" : "");
     if (r->old_versions)
         (void)printf("The bucket keeps %" PRIu32 " old versions of these keys, which may open with older master keys. "
                      "--purge-versions removes those that open with the previous one: only now, while it exists.\n",
@@ -225,40 +225,93 @@ static void show_old_versions(const Control__RotateResult *r)
         (void)puts("Whether the bucket keeps old versions of the keys could not be found out.");
 }
 
+static bool is_sealed_to(const Control__RotateResult *r, const char *recipient)
+{
+    for (size_t i = 0; i < r->n_recipients; i++)
+        if (strcmp(r->recipients[i], recipient) == 0)
+            return true;
+    return false;
+}
+
+static void show_identity(const Control__RotateResult *r, const char *recipient)
+{
+    if (is_sealed_to(r, recipient))
+        (void)printf("The identity of %s still opens them: keep it.\n", recipient);
+    else if (r->rotated + r->purged) /* else nobody has seen that it ever opened one */
+        (void)printf("The identity of %s opens none of them any more: it can be destroyed.\n", recipient);
+    else
+        (void)printf("The identity of %s opens none of them.\n", recipient);
+}
+
+/* It is all done. */
+static void show_end(const Control__RotateResult *r)
+{
+    if (r->n_recipients)
+        (void)printf("The keys of all encrypted backups in %s are sealed to %s%s, and to nobody else.\n", r->bucket,
+                r->recipients[0], r->n_recipients > 1 ? " and the others above" : "");
+    else if (r->n_previous_recipients)
+        (void)printf("The keys of all encrypted backups in %s are wrapped by master key %s.\n", r->bucket, r->new_key);
+    for (size_t i = 0; i < r->n_previous_recipients; i++)
+        show_identity(r, r->previous_recipients[i]);
+    if (!r->previous_key[0])
+        return;
+    if (strcmp(r->previous_key, r->new_key) == 0)
+        (void)printf("Master key %s %s: keep it.\n", r->previous_key,
+                r->n_recipients ? "opens none of them any more, and vouches for them" : "opens them");
+    else
+        (void)printf("No backup in %s needs the previous key %s any more: it can be destroyed.\n", r->bucket,
+                r->previous_key);
+}
+
 /* What the two people of a ceremony want to read, and to find in what they wrote down. */
 static void show_conclusion(const Control__RotateResult *r, bool has_failed)
 {
     /* The middle of a ceremony in which the configuration is changed last is no failure, and no end either. */
     bool is_middle = has_failed && !r->dry_run && r->failed == 0 && r->configured_key[0] &&
                      strcmp(r->configured_key, r->new_key) != 0;
+    const char *so_far = r->previous_key[0] ? "the previous key " : "what opens them so far";
 
     if (is_middle)
-        (void)printf(
-                "Not done yet: the configuration does not name the new key, so the previous key %s is STILL NEEDED.\n",
+        (void)printf("Not done yet: the configuration does not name the new key, so %s%s is STILL NEEDED.\n", so_far,
                 r->previous_key);
     else if (has_failed)
-        (void)printf("This run FAILED: the previous key %s is STILL NEEDED.\n", r->previous_key);
+        (void)printf("This run FAILED: %s%s is STILL NEEDED.\n", so_far, r->previous_key);
     else if (r->dry_run && r->rotated + r->bound)
-        (void)puts("This was a dry run: nothing was changed, and the previous key is still needed.");
+        (void)printf("This was a dry run: nothing was changed, and %s is still needed.\n",
+                r->previous_key[0] ? "the previous key" : so_far);
     else if (r->dry_run)
-        (void)puts("This was a dry run: nothing is left to rotate. A real run says whether the previous key can be "
-                   "destroyed.");
+        (void)printf("This was a dry run: nothing is left to rotate. A real run says whether %s can be destroyed.\n",
+                r->previous_key[0] ? "the previous key" : "an identity");
     else
-        (void)printf("No backup in %s needs the previous key %s any more: it can be destroyed.\n", r->bucket,
-                r->previous_key);
+        show_end(r);
+}
+
+/* From what to what. */
+static void show_both(const Control__RotateResult *r)
+{
+    const char *configured = strcmp(r->configured_key, r->new_key) == 0 ? "  (encryption_key_path)" : "";
+
+    if (r->previous_key[0])
+        (void)printf("previous key  %s\n", r->previous_key);
+    for (size_t i = 0; i < r->n_previous_recipients; i++)
+        (void)printf("%-12s  %s\n", i ? "" : "identity of", r->previous_recipients[i]);
+    if (r->new_key[0])
+        (void)printf("%s  %s%s\n", r->n_recipients ? "vouching key" : "new key     ", r->new_key, configured);
+    for (size_t i = 0; i < r->n_recipients; i++)
+        (void)printf("%-12s  %s\n", i ? "" : "sealed to", r->recipients[i]);
+    (void)puts("");
 }
 
 void show_rotate(const Control__RotateResult *r, bool has_failed)
 {
-    if (!r->new_key[0])
+    if (!r->new_key[0] && r->n_recipients == 0)
         return;
     if (r->rotated + r->already + r->bound + r->failed == 0) { /* it did not come so far */
         if (has_failed)
             show_conclusion(r, true);
         return;
     }
-    (void)printf("previous key  %s\nnew key       %s%s\n\n", r->previous_key, r->new_key,
-            strcmp(r->configured_key, r->new_key) == 0 ? "  (encryption_key_path)" : "");
+    show_both(r);
     (void)printf("%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n%-12s  %6" PRIu32 "\n\n",
             r->dry_run ? "would rotate" : "rotated", r->rotated, "already", r->already, "failed", r->failed);
     if (r->bound)
@@ -422,16 +475,19 @@ static void show_credentials(const Control__StatusResult *s, int64_t now)
 
 static void show_round(const Control__StatusResult *s, int64_t now)
 {
-    char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX];
+    char text[TIMESTAMP_TEXT_MAX], when[AGE_TEXT_MAX], vouched[64] = "";
 
+    if (s->verify_vouched)
+        (void)snprintf(vouched, sizeof(vouched), ", %" PRIu32 " vouched, not opened", s->verify_vouched);
     if (s->verify_ended)
-        (void)printf("last verified %s, %s ago: %" PRIu32 " good, %" PRIu32 " %s%s%s\n",
+        (void)printf("last verified %s, %s ago: %" PRIu32 " good%s, %" PRIu32 " %s%s%s\n",
                 timestamp_format(s->verify_ended, text), age_format(s->verify_ended, now, when), s->verify_good,
-                s->verify_bad, s->verify_bad ? "BAD" : "bad", s->verify_left_out[0] ? "; not unpacked: " : "",
+                vouched, s->verify_bad, s->verify_bad ? "BAD" : "bad", s->verify_left_out[0] ? "; not unpacked: " : "",
                 s->verify_left_out);
     else
-        (void)printf("last verified %" PRIu32 " good, %" PRIu32 " %s since %s, %" PRIu32 " to go\n", s->verify_good,
-                s->verify_bad, s->verify_bad ? "BAD" : "bad", timestamp_format(s->verify_began, text), s->verify_left);
+        (void)printf("last verified %" PRIu32 " good%s, %" PRIu32 " %s since %s, %" PRIu32 " to go\n", s->verify_good,
+                vouched, s->verify_bad, s->verify_bad ? "BAD" : "bad", timestamp_format(s->verify_began, text),
+                s->verify_left);
     if (s->verify_text[0])
         (void)printf("              %s\n", s->verify_text);
 }

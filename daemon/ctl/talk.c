@@ -285,7 +285,7 @@ static int check_daemon(const struct session *s, struct err *e)
 static bool brings_secrets(const Control__Request *request)
 {
     switch (request->body_case) {
-    case CONTROL__REQUEST__BODY_ROTATE_KEY:
+    case CONTROL__REQUEST__BODY_ROTATE_KEY: /* keys, or identities */
         return true;
     case CONTROL__REQUEST__BODY_RESTORE:
         return request->restore->brought;

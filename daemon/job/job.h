@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "age/identity.h"
 #include "base/err.h"
 #include "catalog/name.h"
 #include "core/core.h"
@@ -157,7 +158,7 @@ struct prune_result {
 
 /* A rotation that ended: every key was looked at, or the job failed and this is how far it came. */
 struct rotate_result {
-    char previous[KEY_FINGERPRINT_MAX], next[KEY_FINGERPRINT_MAX]; /* of the two master keys */
+    char previous[KEY_FINGERPRINT_MAX], next[KEY_FINGERPRINT_MAX]; /* of the two master keys, or "" */
     char configured[KEY_FINGERPRINT_MAX];                          /* of encryption_key_path now; "" unknown */
     unsigned rotated;                                              /* keys; of a dry run: that would be */
     unsigned already;                                              /* that the new key opens since an earlier run */
@@ -172,6 +173,11 @@ struct rotate_result {
     bool versions_unknown;    /* they could not be listed */
     uint64_t elapsed_ms;
     bool dry_run;
+    /* Whom keys are sealed to now, and the recipients of the identities that were brought. None of the first: keys are
+     * wrapped by the new master key, which else vouches. */
+    char recipients[AGE_RECIPIENTS_MAX][AGE_RECIPIENT_MAX];
+    char previous_recipients[AGE_IDENTITIES_MAX][AGE_RECIPIENT_MAX];
+    size_t n_recipients, n_previous_recipients;
 };
 
 /* What could not be done with one key. The pointers are valid during the call. */

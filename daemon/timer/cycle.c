@@ -388,14 +388,15 @@ static void on_backup_ended(struct cycle *c, const struct backup_result *result,
 }
 
 /* Whether it ended well or not: what the previous key wraps from now on would have to be rotated again. What the bucket
- * holds now the next look will show. */
+ * holds now the next look will show. A master key that goes on vouching is not rotated away. */
 static void on_rotated(struct cycle *c, const struct rotate_result *r)
 {
     if (r->dry_run || (r->rotated == 0 && r->already == 0))
         return;
     forget_key(c);
     agenda_owe_look(&c->agenda);
-    if (r->failed == 0 && strcmp(r->configured, r->previous) == 0)
+    if (r->failed == 0 && r->previous[0] && strcmp(r->next, r->previous) != 0 &&
+            strcmp(r->configured, r->previous) == 0)
         (void)snprintf(c->facts.rotated_away, sizeof(c->facts.rotated_away), "%s", r->previous);
 }
 

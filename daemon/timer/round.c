@@ -74,6 +74,7 @@ void round_took(struct round *r, enum round_outcome outcome, const struct err *e
     r->alike = outcome == ROUND_UNKNOWN ? r->alike + 1 : 0;
     r->tried += outcome == ROUND_UNKNOWN;
     r->result.good += outcome == ROUND_GOOD;
+    r->result.vouched += outcome == ROUND_VOUCHED;
     if (outcome == ROUND_UNKNOWN)
         r->result.last_unknown = *err;
     if (outcome == ROUND_BAD && r->result.bad++ == 0)

@@ -21,6 +21,7 @@ enum { ROUND_SAMPLE = 3 /* beside the newest */, ROUND_ALIKE = 3 };
 struct round_result {
     int64_t began, ended;        /* seconds since the epoch; ended 0: it is under way */
     unsigned good, bad;          /* backups */
+    unsigned vouched;            /* that are sealed, and vouched for: nobody here can open them */
     unsigned left;               /* that are still to be looked at; of an ended one: that could not be */
     struct err first_bad;        /* kind ERR_NONE: none is */
     struct err last_unknown;     /* why one could not be looked at; ERR_NONE: all could */
@@ -43,8 +44,9 @@ int round_plan(struct round *r, const struct catalog_list *list, enum conf_verif
 /* The instant of the one that is next; 0: there is none for now, since all are done, or since it pauses. */
 int64_t round_next(const struct round *r);
 
-/* What came of it: good, bad, or gone meanwhile (none of the two); or it could not be looked at. */
-enum round_outcome { ROUND_GOOD, ROUND_BAD, ROUND_GONE, ROUND_UNKNOWN };
+/* What came of it: good, bad; or neither: it is sealed, and vouched for, or gone meanwhile; or it could not be looked
+ * at. */
+enum round_outcome { ROUND_GOOD, ROUND_BAD, ROUND_VOUCHED, ROUND_GONE, ROUND_UNKNOWN };
 void round_took(struct round *r, enum round_outcome outcome, const struct err *err);
 
 /* The pause is over. */

@@ -25,6 +25,7 @@ struct verification {
     bool is_ours;     /* the running job */
     bool has_verdict; /* it has told one, which is: */
     bool is_unknown;
+    bool is_vouched;
     bool has_told_bad, has_told_unknown; /* of this round */
 };
 
@@ -41,6 +42,7 @@ static void on_verdict(void *ctx, const struct verdict *verdict)
 
     v->has_verdict = true;
     v->is_unknown = verdict->is_unknown;
+    v->is_vouched = verdict->is_vouched;
     if (!verdict->err)
         v->proven = timestamp_now();
     v->unknown += verdict->is_unknown && !verdict->is_vouched;
@@ -77,7 +79,12 @@ bool verification_took(struct verification *v, const struct job_result *result, 
     if (result && result->verify && result->verify->left_out)
         (void)snprintf(v->round.result.left_out, sizeof(v->round.result.left_out), "%s", result->verify->left_out);
     if (!err)
-        take(v, v->has_verdict && !v->is_unknown ? ROUND_GOOD : ROUND_GONE, NULL); /* or sealed: nothing is proven */
+        take(v,
+                !v->has_verdict ? ROUND_GONE
+                : v->is_vouched ? ROUND_VOUCHED
+                : v->is_unknown ? ROUND_GONE
+                                : ROUND_GOOD,
+                NULL);
     else
         take(v, v->has_verdict && !v->is_unknown ? ROUND_BAD : ROUND_UNKNOWN, err);
     return err && v->has_verdict && !v->is_unknown;
@@ -104,13 +111,16 @@ static void end_round(struct verification *v)
 {
     struct round_result *r = &v->round.result;
     const char *left_out = r->left_out[0] ? "; nothing could be unpacked: " : "";
+    char vouched[64] = "";
 
     r->ended = timestamp_now();
     v->served = r->began;
+    if (r->vouched)
+        (void)snprintf(vouched, sizeof(vouched), ", %u vouched, not opened", r->vouched);
     if (r->bad)
-        log_error("verification done: %u good, %u BAD, the first: %s", r->good, r->bad, r->first_bad.text);
+        log_error("verification done: %u good%s, %u BAD, the first: %s", r->good, vouched, r->bad, r->first_bad.text);
     else
-        log_info("verification done: %u good%s%s", r->good, left_out, r->left_out);
+        log_info("verification done: %u good%s%s%s", r->good, vouched, left_out, r->left_out);
 }
 
 static void pause_round(struct verification *v)

@@ -143,16 +143,46 @@ struct secret *sealed_key_open(
     return plain ? sealed_key_take(plain, instant, allow_renamed, e) : NULL;
 }
 
+size_t sealed_key_recipients(struct bytes object, struct age_recipient out[AGE_RECIPIENTS_MAX])
+{
+    struct err ignored = ERR_INIT;
+    struct age_file f;
+
+    return age_file_parse(object, &f, &ignored) == 0 ? age_recipients_of(&f, out) : 0;
+}
+
+char *sealed_key_proof(const struct secret *vouching, const struct secret *data_key, struct bytes object,
+        char out[SEALED_KEY_PROOF_MAX])
+{
+    uint8_t key[KEY_LEN], mac[(SEALED_KEY_PROOF_MAX - 1) / 2];
+    crypto_generichash_state state;
+
+    assert(secret_len(vouching) == KEY_LEN && secret_len(data_key) == KEY_LEN);
+    (void)crypto_kdf_derive_from_key(key, sizeof(key), 5, "etcdbkey", secret_const_data(vouching));
+    (void)crypto_generichash_init(&state, key, sizeof(key), sizeof(mac));
+    (void)crypto_generichash_update(&state, secret_const_data(data_key), KEY_LEN);
+    (void)crypto_generichash_update(&state, object.data, object.len);
+    (void)crypto_generichash_final(&state, mac, sizeof(mac));
+    secret_wipe(key, sizeof(key));
+    secret_wipe(&state, sizeof(state));
+    return sodium_bin2hex(out, SEALED_KEY_PROOF_MAX, mac, sizeof(mac));
+}
+
+bool sealed_key_has_proof(
+        const struct secret *vouching, const struct secret *data_key, struct bytes object, const char *proof)
+{
+    char right[SEALED_KEY_PROOF_MAX];
+
+    (void)sealed_key_proof(vouching, data_key, object, right);
+    return strlen(proof) == strlen(right) && sodium_memcmp(proof, right, strlen(right)) == 0;
+}
+
 char *sealed_key_whom(struct bytes object, char out[SEALED_KEY_WHOM_MAX])
 {
     enum { SHOWN = 6 };
     struct age_recipient recipients[AGE_RECIPIENTS_MAX];
-    struct err ignored;
-    struct age_file f;
-    size_t n = 0, len = 0;
+    size_t n = sealed_key_recipients(object, recipients), len = 0;
 
-    if (age_file_parse(object, &f, &ignored) == 0)
-        n = age_recipients_of(&f, recipients);
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         char name[AGE_RECIPIENT_SHORT_MAX];
 

@@ -62,6 +62,24 @@ struct secret *sealed_key_open(
 enum { SEALED_KEY_PLAIN = KEY_LEN + 20 };
 struct secret *sealed_key_take(const struct secret *plain, int64_t instant, bool allow_renamed, struct err *e);
 
+/* Whom it says that it is sealed to; what it says is true if a master key vouches for it. Returns how many; 0: it does
+ * not say. */
+size_t sealed_key_recipients(struct bytes object, struct age_recipient out[AGE_RECIPIENTS_MAX]);
+
+/*
+ * What stays beside an object that was sealed in the place of another one, to say that both hold the same data key: the
+ * keyed BLAKE2b, 32 bytes in hexadecimal, over data key || object, by subkey 5 (context "etcdbkey") of the master key
+ * that vouches. Who opens the other one can tell with it, and the master key, without opening this. Writes into `out`
+ * and returns it.
+ */
+enum { SEALED_KEY_PROOF_MAX = 65 };
+char *sealed_key_proof(const struct secret *vouching, const struct secret *data_key, struct bytes object,
+        char out[SEALED_KEY_PROOF_MAX]);
+
+/* Whether `proof` is that of these. */
+bool sealed_key_has_proof(
+        const struct secret *vouching, const struct secret *data_key, struct bytes object, const char *proof);
+
 /* Whom it says that it is sealed to, for a person: "age1ql3z7hjy, age1lggyhqrw", "people whom it does not name", and of
  * many only the first. Writes into `out` and returns it. */
 enum { SEALED_KEY_WHOM_MAX = 128 };

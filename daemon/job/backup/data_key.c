@@ -1,14 +1,13 @@
 #include "job/backup/data_key.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "catalog/name.h"
-#include "conf/schema.h"
 #include "job/backup/key_object.h"
 #include "job/bucket/object_lock.h"
+#include "job/keys/key_form.h"
 #include "job/keys/keyring.h"
 #include "seal/sealed_key.h"
 
@@ -24,43 +23,23 @@ struct data_key {
     void (*on_removed)(void *ctx);
 };
 
-static_assert(CONF_RECIPIENTS_MAX == (int)AGE_RECIPIENTS_MAX, "one file for all of them");
-
 CLEANUP_FUNC(struct data_key *, data_key_free)
-
-static int seal(struct data_key *k, const struct secret *master, struct err *e)
-{
-    const struct conf *conf = core_conf(k->core);
-    struct age_recipient recipients[AGE_RECIPIENTS_MAX];
-    const struct sealed_key_spec spec = {.recipients = recipients,
-            .n = conf->n_encryption_recipients,
-            .data_key = k->secret,
-            .instant = k->instant,
-            .vouching = master};
-
-    for (size_t i = 0; i < spec.n; i++)
-        if (age_recipient_parse(conf->encryption_recipients[i], &recipients[i], e) < 0)
-            return -1;
-    return sealed_key_make(&spec, &k->wrapped, e);
-}
 
 /* Anew each time: what is configured may be another meanwhile. */
 static int wrap(struct data_key *k, struct err *e)
 {
     const struct conf *conf = core_conf(k->core);
     _cleanup_secret_ struct secret *master = NULL;
-    uint8_t wrapped[KEY_WRAPPED_LEN];
+    struct key_form form;
 
     buf_reset(&k->wrapped);
     if (conf->encryption_key_path && !(master = key_read_master(conf->encryption_key_path, e)))
         return -1;
     if (!conf_encrypts(conf))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "encryption is not configured any more");
-    if (conf->n_encryption_recipients)
-        return seal(k, master, e);
-    if (key_wrap(master, k->secret, k->instant, wrapped, e) < 0)
+    if (key_form_of(conf, master, &form, e) < 0)
         return -1;
-    return buf_append(&k->wrapped, wrapped, sizeof(wrapped), e);
+    return key_form_write(&form, k->secret, k->instant, &k->wrapped, e);
 }
 
 struct data_key *data_key_new(struct core *core, int64_t instant, struct err *e)

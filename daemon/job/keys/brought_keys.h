@@ -5,7 +5,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/secret.h"
@@ -18,6 +20,14 @@ struct brought_keys {
 
 /* Copies into `out`, which is the caller's to clear. Errors: ERR_RESOURCE; then `out` is clear. */
 int brought_keys_copy(const struct brought_keys *b, struct brought_keys *out, struct err *e);
+
+/* The data key of the backup of `instant` out of what is sealed, whoever vouches for it; `b` may be NULL. The caller
+ * frees. Errors: those of sealed_key_open and sealed_key_take; KEY_FAULT_SEALED also if nothing was brought. */
+struct secret *brought_keys_open(
+        const struct brought_keys *b, struct bytes object, int64_t instant, bool allow_renamed, struct err *e);
+
+/* 0: no master key vouches for it, says `why`, and the person accepts that. Else *e is `why`; `b` may be NULL. */
+int brought_keys_forgive(const struct brought_keys *b, const struct err *why, struct err *e);
 
 /* Wipes. */
 void brought_keys_clear(struct brought_keys *b);

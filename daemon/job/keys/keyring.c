@@ -160,6 +160,11 @@ const struct secret *keyring_current(const struct keyring *r)
     return r->slots[KEYRING_CURRENT].key;
 }
 
+const struct secret *keyring_key(const struct keyring *r, size_t i)
+{
+    return r->slots[i].key;
+}
+
 const char *keyring_fingerprint(const struct keyring *r, size_t i)
 {
     return r->slots[i].fingerprint;

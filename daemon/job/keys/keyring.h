@@ -45,6 +45,9 @@ int keyring_check(
 /* The key in use; NULL: none is configured. Borrowed. */
 const struct secret *keyring_current(const struct keyring *r);
 
+/* Key number `i`, as keyring_unwrap gave it. Borrowed. */
+const struct secret *keyring_key(const struct keyring *r, size_t i);
+
 /* The fingerprint of key number `i`, as keyring_unwrap gave it. Valid as long as the ring. */
 const char *keyring_fingerprint(const struct keyring *r, size_t i);
 

@@ -83,40 +83,20 @@ static void look_for_frames(struct opened_backup *s)
 }
 
 /* Whoever can write to the bucket can seal something to those whom it is for: who did is what the vouch says. */
-static int check_vouch(const struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
-{
-    struct err why = ERR_INIT;
-
-    if (keyring_check(ring, object, s->instant, s->spec.allow_renamed, NULL, &why) == 0)
-        return 0;
-    if (why.domain != ERR_DOMAIN_KEY || (why.code != KEY_FAULT_UNVOUCHED && why.code != KEY_FAULT_DOES_NOT_OPEN)) {
-        *e = why;
-        return -1;
-    }
-    if (s->spec.brought && s->spec.brought->allow_unvouched)
-        return 0;
-    return err_set(e, why.kind, why.domain, why.code, "%.400s; --allow-unvouched accepts it", why.text);
-}
-
 static struct secret *open_sealed(
         struct opened_backup *s, const struct keyring *ring, struct bytes object, struct err *e)
 {
     const struct brought_keys *brought = s->spec.brought;
-    char whom[SEALED_KEY_WHOM_MAX];
+    struct err why = ERR_INIT;
 
-    if (check_vouch(s, ring, object, e) < 0)
+    if (keyring_check(ring, object, s->instant, s->spec.allow_renamed, NULL, &why) < 0 &&
+            brought_keys_forgive(brought, &why, e) < 0)
         return NULL;
-    if (brought && brought->data_key)
-        return sealed_key_take(brought->data_key, s->instant, s->spec.allow_renamed, e);
-    if (unseal_plain_size(s->size) % CATALOG_PAGE != 32) {
+    if (!(brought && brought->data_key) && unseal_plain_size(s->size) % CATALOG_PAGE != 32) {
         err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "cut off: no snapshot has as many bytes as are sealed in it");
         return NULL;
     }
-    if (brought && brought->identities)
-        return sealed_key_open(brought->identities, object, s->instant, s->spec.allow_renamed, e);
-    err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_SEALED,
-            "sealed to %s: --identity FILE with an identity of theirs opens it", sealed_key_whom(object, whom));
-    return NULL;
+    return brought_keys_open(brought, object, s->instant, s->spec.allow_renamed, e);
 }
 
 static void on_key(void *ctx, const struct s3_response *res, const struct err *err)

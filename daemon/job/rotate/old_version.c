@@ -1,12 +1,13 @@
 #include "job/rotate/old_version.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
+#include "job/keys/rewrap_mark.h"
 #include "s3/object.h"
 #include "seal/key.h"
+#include "seal/sealed_key.h"
 
 enum { TRIES_MAX = 6, FIRST_WAIT = 100 }; /* ms, doubled with each */
 
@@ -16,9 +17,9 @@ struct old_version {
     struct s3_request *request;
     uv_timer_t timer; /* before it is asked again */
     unsigned tries;
-    bool is_read;                 /* the old version; then it is the current one that is asked for */
-    struct err why;               /* it was not deleted */
-    uint8_t old[KEY_WRAPPED_LEN]; /* as the old version holds it. No secret waits here: locked memory is scarce. */
+    bool is_read;   /* the old version; then it is the current one that is asked for */
+    struct err why; /* it was not deleted */
+    struct buf old; /* as the old version holds it. No secret waits here: locked memory is scarce. */
 };
 
 static void end_with(struct old_version *v, enum old_version_outcome outcome, const struct err *err)
@@ -102,25 +103,55 @@ static void get_after(struct old_version *v, uint64_t wait_ms)
     (void)uv_timer_start(&v->timer, get, wait_ms, 0);
 }
 
+/* The old version's data key, or that of what is in its place. */
+static struct secret *open_it(const struct old_version *v, struct bytes object, bool allow_renamed, struct err *e)
+{
+    const struct secret *ignored;
+
+    return key_opener_open(v->spec.opener, object, v->spec.instant, allow_renamed, &ignored, e);
+}
+
+/* Whether the current version holds that data key. Errors: it does not, or nobody can know. */
+static int check_same(
+        const struct old_version *v, const struct s3_response *res, const struct secret *old, struct err *e)
+{
+    const struct key_form *form = v->spec.form;
+    _cleanup_secret_ struct secret *current = NULL;
+
+    if (form->n && form->master &&
+            sealed_key_has_proof(form->master, old, res->body, rewrap_mark_text(res, REWRAP_PROOF)))
+        return 0;
+    current = open_it(v, res->body, false, e);
+    if (!current && e->domain == ERR_DOMAIN_KEY && e->code == KEY_FAULT_SEALED)
+        return err_prepend(e, "whether the current version holds the same data key cannot be seen: ");
+    if (!current)
+        return err_prepend(e, "the current version: ");
+    return secret_equal(current, old)
+                   ? 0
+                   : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
+                             "it holds another data key than the current version: one of the two is not of this "
+                             "backup");
+}
+
 static void take_current(struct old_version *v, const struct s3_response *res)
 {
-    _cleanup_secret_ struct secret *current = NULL, *old = NULL;
+    _cleanup_secret_ struct secret *old = NULL;
     struct s3_client *s3;
     struct err e = ERR_INIT;
+    bool is_so;
 
-    current = key_unwrap(v->spec.next, res->body, v->spec.instant, false, &e);
-    if (!current) {
+    if (key_form_is(v->spec.form, res->body, v->spec.instant, false, &is_so, &e) == 0 && !is_so)
+        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "it is not what this rotation has made");
+    if (e.kind != ERR_NONE) {
         stays(v, &e, "the current version");
         return;
     }
-    old = key_unwrap(v->spec.previous, (struct bytes){v->old, sizeof(v->old)}, v->spec.instant, true, &e);
+    old = open_it(v, buf_bytes(&v->old), true, &e);
     if (!old) {
         stays(v, &e, "opening it");
         return;
     }
-    if (!secret_equal(current, old)) {
-        err_set(&e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0,
-                "it holds another data key than the current version: one of the two is not of this backup");
+    if (check_same(v, res, old, &e) < 0) {
         end_with(v, OLD_VERSION_STAYS, &e);
         return;
     }
@@ -130,29 +161,27 @@ static void take_current(struct old_version *v, const struct s3_response *res)
         stays(v, &e, "deleting it");
 }
 
-/* The previous key does not open it. */
-static void take_unopened(struct old_version *v, const struct s3_response *res)
-{
-    struct err e = ERR_INIT;
-    _cleanup_secret_ struct secret *opened = key_unwrap(v->spec.next, res->body, v->spec.instant, true, &e);
-
-    if (!opened && e.kind != ERR_INTEGRITY)
-        stays(v, &e, "opening it");
-    else
-        end_with(v, opened ? OLD_VERSION_HARMLESS : OLD_VERSION_OTHER, NULL);
-}
-
 static void take_old(struct old_version *v, const struct s3_response *res)
 {
+    _cleanup_secret_ struct secret *opened = NULL;
     struct err e = ERR_INIT;
-    _cleanup_secret_ struct secret *opened = key_unwrap(v->spec.previous, res->body, v->spec.instant, true, &e);
+    bool is_so = false;
 
+    /* What damages or renames it is of no matter here: then it has not the form. */
+    if (key_form_is(v->spec.form, res->body, v->spec.instant, true, &is_so, &e) < 0 && e.kind != ERR_INTEGRITY) {
+        stays(v, &e, "opening it");
+        return;
+    }
+    if (is_so) {
+        end_with(v, OLD_VERSION_HARMLESS, NULL);
+        return;
+    }
+    opened = open_it(v, res->body, true, &e);
     if (!opened && e.kind == ERR_INTEGRITY) {
-        take_unopened(v, res);
-    } else if (!opened) {
+        end_with(v, OLD_VERSION_OTHER, NULL);
+    } else if (!opened || buf_append(&v->old, res->body.data, res->body.len, &e) < 0) {
         stays(v, &e, "opening it");
     } else {
-        (void)memcpy(v->old, res->body.data, sizeof(v->old)); /* what opens has this length */
         v->is_read = true;
         v->tries = 0;
         get_after(v, 0);
@@ -187,6 +216,7 @@ struct old_version *old_version_start(struct core *core, const struct old_versio
     core_acquire(core);
     v->core = core;
     v->spec = *spec;
+    v->old = BUF_INIT(KEY_OBJECT_LIMIT);
     (void)uv_timer_init(core_loop(core), &v->timer);
     get_after(v, 0);
     return v;
@@ -197,6 +227,7 @@ static void on_timer_closed(uv_handle_t *h)
     struct old_version *v = CONTAINER_OF((uv_timer_t *)h, struct old_version, timer);
     struct core *core = v->core;
 
+    buf_reset(&v->old);
     free(v);
     core_release(core);
 }

@@ -2,9 +2,10 @@
  * old_version.h: one old version of a rotated key, which the bucket keeps, is removed: it still holds the wrap of
  * before.
  *
- * Only if it holds nothing but what the current one holds: it opens with the previous master key, the current one with
- * the new, and both are the same data key. Somebody may have overwritten the true key with another: then the old
- * version is the last copy of it, and stays.
+ * Only if it holds nothing but what the current one holds: it opens with what was handed over, the current one has the
+ * form that it is to have, and both are the same data key. Of a current one that is sealed to others the proof beside
+ * it says so (sealed_key_proof), or an identity that the person has brought. Somebody may have overwritten the true key
+ * with another: then the old version is the last copy of it, and stays.
  *
  * A store that is busy with the versions of a key may say of what is there that it is not (404, Ceph): it is asked
  * again for some seconds.
@@ -12,15 +13,16 @@
 #pragma once
 
 #include "base/err.h"
-#include "base/secret.h"
 #include "core/core.h"
+#include "job/keys/key_form.h"
+#include "job/keys/key_opener.h"
 
 struct old_version;
 
 enum old_version_outcome {
     OLD_VERSION_PURGED,
-    OLD_VERSION_HARMLESS, /* it opens with the new key; or it is gone */
-    OLD_VERSION_OTHER,    /* it opens with neither: an earlier master key has wrapped it */
+    OLD_VERSION_HARMLESS, /* it has that form, too; or it is gone */
+    OLD_VERSION_OTHER,    /* it does not open: an earlier master key has wrapped it, or it is sealed to others */
     OLD_VERSION_LOCKED,   /* the store does not let it go before `until` */
     OLD_VERSION_STAYS,    /* err says why */
 };
@@ -29,8 +31,8 @@ struct old_version_spec {
     const char *name; /* of the key's object; borrowed, as all that follows, until the end */
     const char *version_id;
     int64_t instant; /* of its backup, seconds since the epoch */
-    const struct secret *previous;
-    const struct secret *next;
+    const struct key_opener *opener;
+    const struct key_form *form;
     void *ctx;
     /* Once unless freed, never inside the start. err is NULL unless it STAYS; `until`, seconds since the epoch, is of
      * what is LOCKED, INT64_MAX under a legal hold. */

@@ -112,8 +112,8 @@ static int start_one(struct lane *lane, struct err *e)
             .name = item->name,
             .version_id = item->version_id,
             .instant = item->instant,
-            .previous = v->spec.previous,
-            .next = v->spec.next,
+            .opener = v->spec.opener,
+            .form = v->spec.form,
             .ctx = lane,
             .on_done = on_version_done,
     };

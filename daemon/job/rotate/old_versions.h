@@ -11,9 +11,10 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "base/secret.h"
 #include "core/core.h"
 #include "job/job.h"
+#include "job/keys/key_form.h"
+#include "job/keys/key_opener.h"
 #include "job/rotate/key_list.h"
 
 struct old_versions;
@@ -21,11 +22,12 @@ struct old_versions;
 enum { OLD_VERSIONS_MAX = 1000000 }; /* removed in one run; those beyond are counted */
 
 struct old_versions_spec {
-    const struct secret *previous, *next; /* borrowed, as all pointers here, until it is freed */
-    struct key_list *keys;                /* that were rotated, or are there */
-    struct key_list *missing;             /* of dumps that are there */
-    bool purges, dry_run;                 /* else, and in a dry run, it only counts */
-    struct rotate_result *result;         /* its numbers of versions are filled in before the end */
+    const struct key_opener *opener; /* borrowed, as all pointers here, until it is freed */
+    const struct key_form *form;
+    struct key_list *keys;        /* that were rotated, or are there */
+    struct key_list *missing;     /* of dumps that are there */
+    bool purges, dry_run;         /* else, and in a dry run, it only counts */
+    struct rotate_result *result; /* its numbers of versions are filled in before the end */
     void *ctx;
     /* Whether anything stands against a purge but what is seen here. Asked once, when all are listed. */
     bool (*may_purge)(void *ctx);

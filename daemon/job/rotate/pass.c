@@ -29,7 +29,8 @@ static void count(struct pass *p, struct key_item *item, enum rewrap_outcome out
     result->already += outcome == REWRAP_ALREADY && p->spec.is_first;
     if (outcome == REWRAP_FAILED) {
         result->failed++;
-        s->not_opened += err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
+        s->not_opened += err->domain == ERR_DOMAIN_KEY &&
+                         (err->code == KEY_FAULT_DOES_NOT_OPEN || err->code == KEY_FAULT_SEALED);
         p->spec.on_failed(p->spec.ctx, &(struct unrotated){.name = item->name, .err = err});
     }
     if (s->alike >= ALIKE_MAX)
@@ -63,9 +64,8 @@ static int start_one(struct lane *lane, struct err *e)
     struct rewrap_spec spec = {
             .name = item->name,
             .instant = item->instant,
-            .previous = p->spec.previous,
-            .next = p->spec.next,
-            .ring = p->spec.ring,
+            .opener = p->spec.opener,
+            .form = p->spec.form,
             .only_look = p->spec.only_looks,
             .ctx = lane,
             .on_done = on_rewrapped,

@@ -10,19 +10,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/secret.h"
 #include "job/job.h"
-#include "job/keys/keyring.h"
+#include "job/keys/key_form.h"
+#include "job/keys/key_opener.h"
 #include "job/rotate/key_list.h"
 #include "job/rotate/rewrap.h"
 
 struct pass;
 
 struct pass_spec {
-    struct core *core;                    /* acquired; borrowed, as all that follows, until the end */
-    struct key_list *keys;                /* is_rotated is set */
-    const struct secret *previous, *next; /* master keys */
-    const struct keyring *ring;           /* as in rewrap.h */
+    struct core *core;               /* acquired; borrowed, as all that follows, until the end */
+    struct key_list *keys;           /* is_rotated is set */
+    const struct key_opener *opener; /* as in rewrap.h */
+    const struct key_form *form;
     bool only_looks;
     bool is_first;                /* of those that follow, keys that were done before are none that were found so */
     struct rotate_result *result; /* rotated, already, bound and failed are added to */
@@ -37,7 +37,7 @@ struct pass_state {
     size_t ended;          /* keys that were looked at */
     size_t changed;        /* that were not what they should be */
     unsigned alike;        /* failures in a row that are not the key's own, at the end */
-    unsigned not_opened;   /* because neither key opens it */
+    unsigned not_opened;   /* because nothing that was handed over opens it */
     bool was_rotated_from; /* a key says that it was rotated from the previous one */
 };
 

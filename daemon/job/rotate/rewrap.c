@@ -10,6 +10,7 @@
 #include "s3/dialect.h"
 #include "s3/object.h"
 #include "seal/key.h"
+#include "seal/sealed_key.h"
 
 enum {
     ROUNDS_MAX = 6,    /* somebody else writes, too: after so many it is left to the next run */
@@ -24,12 +25,12 @@ struct rewrap {
     bool was_refused; /* our put, because the object was another, or so the store says */
     enum s3_match tried;
     char etag[S3_ETAG_MAX];
-    const struct secret *opened_by; /* what is being replaced: the previous master key; or the new one, to bind it */
     bool has_put;
-    bool is_held; /* what was put last, by a legal hold */
+    bool is_held;                /* what was put last, by a legal hold */
+    enum rewrap_outcome outcome; /* of that put */
     /* As it was read, and as we put it. No secret waits here: locked memory is scarce. */
-    uint8_t before[KEY_WRAPPED_LEN];
-    uint8_t after[KEY_WRAPPED_LEN];
+    struct buf before, after;
+    char mark[KEY_MARK_MAX], proof[SEALED_KEY_PROOF_MAX]; /* what we put beside it, or "" */
 };
 
 CLEANUP_FUNC(struct rewrap *, rewrap_free)
@@ -55,7 +56,12 @@ static bool is_http(const struct err *err, int status)
 
 static bool does_not_open(const struct err *err)
 {
-    return err->domain == ERR_DOMAIN_KEY && err->code == KEY_FAULT_DOES_NOT_OPEN;
+    return err->domain == ERR_DOMAIN_KEY && (err->code == KEY_FAULT_DOES_NOT_OPEN || err->code == KEY_FAULT_SEALED);
+}
+
+static bool is_same(const struct buf *b, struct bytes found)
+{
+    return found.len == b->len && b->len && memcmp(found.data, b->data, b->len) == 0;
 }
 
 /* ---- requests ---- */
@@ -69,15 +75,19 @@ static int get(struct rewrap *r, void (*on_done)(void *, const struct s3_respons
     return r->request ? 0 : -1;
 }
 
-/* With the metadata of `from`, but for the trace of an earlier rotation, and ours. */
-static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_response *from, bool is_rotated,
+static bool is_trace(const char *name)
+{
+    return strcmp(name, REWRAP_MARK) == 0 || strcmp(name, REWRAP_PROOF) == 0;
+}
+
+/* With the metadata of `from`, but for the traces of an earlier rotation; and with ours, if it is what we have made. */
+static int put(struct rewrap *r, const struct buf *body, const struct s3_response *from,
         void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
 {
-    struct s3_param metadata[METADATA_MAX + 1];
-    char mark[KEY_MARK_MAX];
+    struct s3_param metadata[METADATA_MAX + 2];
     struct s3_put_spec spec = {
             .key = r->spec.name,
-            .body = {.data = wrapped, .len = KEY_WRAPPED_LEN},
+            .body = buf_bytes(body),
             .metadata = metadata,
             .lock = object_lock_now(r->core, r->spec.instant, from),
             .legal_hold = from->legal_hold,
@@ -90,10 +100,12 @@ static int put(struct rewrap *r, const uint8_t *wrapped, const struct s3_respons
     r->is_held = from->legal_hold;
     r->tried = s3 ? s3_client_dialect(s3)->match : S3_MATCH_NONE;
     for (size_t i = 0; i < from->n_metadata && spec.n_metadata < METADATA_MAX; i++)
-        if (strcmp(from->metadata[i].name, REWRAP_MARK) != 0)
+        if (!is_trace(from->metadata[i].name))
             metadata[spec.n_metadata++] = from->metadata[i];
-    if (is_rotated)
-        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_MARK, key_mark(r->spec.previous, spec.body, mark)};
+    if (body == &r->after && r->mark[0])
+        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_MARK, r->mark};
+    if (body == &r->after && r->proof[0])
+        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_PROOF, r->proof};
     r->request = s3 ? s3_put(s3, &spec, e) : NULL;
     return r->request ? 0 : -1;
 }
@@ -123,7 +135,7 @@ static void put_back(struct rewrap *r, const struct s3_response *res)
     struct err e = ERR_INIT;
 
     (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
-    if (put(r, r->before, res, false, on_put_back, &e) < 0)
+    if (put(r, &r->before, res, on_put_back, &e) < 0)
         on_put_back(r, NULL, &e);
 }
 
@@ -140,66 +152,67 @@ static void look_anew(struct rewrap *r)
         fail(r, &e, NULL);
 }
 
-/* Whether the new master key opens what is there, and to the same data key as before. Errors: ERR_INTEGRITY (it does
- * not), ERR_RESOURCE. */
+/* Whether what is there is the new one, and holds the same data key as before: what is sealed cannot be opened here, so
+ * it is to be what we put. Errors: ERR_INTEGRITY (it does not), ERR_RESOURCE. */
 static int compare(const struct rewrap *r, struct bytes found, struct err *e)
 {
-    struct bytes before = {r->before, sizeof(r->before)};
-    _cleanup_secret_ struct secret *new = key_unwrap(r->spec.next, found, r->spec.instant, false, e);
-    _cleanup_secret_ struct secret *old = new ? key_unwrap(r->opened_by, before, r->spec.instant, false, e) : NULL;
+    const struct key_form *form = r->spec.form;
+    _cleanup_secret_ struct secret *new = NULL, *old = NULL;
+    const struct secret *ignored;
+    bool is_so;
 
+    if (form->n) {
+        if (key_form_is(form, found, r->spec.instant, false, &is_so, e) < 0)
+            return -1;
+        return is_so && is_same(&r->after, found)
+                       ? 0
+                       : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "it is not what was stored");
+    }
+    new = key_unwrap(form->master, found, r->spec.instant, false, e);
+    if (new)
+        old = key_opener_open(r->spec.opener, buf_bytes(&r->before), r->spec.instant, false, &ignored, e);
     if (!old)
         return -1;
     return secret_equal(new, old) ? 0 : err_set(e, ERR_INTEGRITY, ERR_DOMAIN_NONE, 0, "it holds another data key");
 }
 
+static bool has_mark_of_previous(const struct rewrap *r, const struct s3_response *res)
+{
+    return r->spec.opener->previous && rewrap_mark_is_of(res, r->spec.opener->previous, res->body);
+}
+
 static bool says_it_came_from(const struct rewrap *r, const struct s3_response *res)
 {
-    return rewrap_mark_is_of(res, r->spec.previous, res->body);
+    const struct secret *previous = r->spec.opener->previous;
+    struct err ignored = ERR_INIT;
+
+    return has_mark_of_previous(r, res) ||
+           (previous && sealed_key_is(res->body) && sealed_key_check(previous, res->body, 0, true, &ignored) == 0);
 }
 
-static bool is_what_was_read(const struct rewrap *r, struct bytes found)
+/* Whether it is our put, by what is beside it. What has other traces, or none, is somebody else's. */
+static bool has_our_traces(const struct rewrap *r, const struct s3_response *res)
 {
-    return found.len == sizeof(r->before) && memcmp(found.data, r->before, sizeof(r->before)) == 0;
+    return r->has_put && (r->mark[0] || r->proof[0]) && strcmp(rewrap_mark_text(res, REWRAP_MARK), r->mark) == 0 &&
+           strcmp(rewrap_mark_text(res, REWRAP_PROOF), r->proof) == 0;
 }
 
-/* Whether this key opens it, bound to whatever instant. Errors: ERR_RESOURCE, which says nothing about it. */
-static int try_key(const struct rewrap *r, const struct secret *master, struct bytes found, bool *opens, struct err *e)
+static bool is_ours(const struct rewrap *r, struct bytes found)
 {
-    struct err why = ERR_INIT;
-    _cleanup_secret_ struct secret *key = key_unwrap(master, found, r->spec.instant, true, &why);
-
-    *opens = key != NULL;
-    if (key || why.kind != ERR_RESOURCE)
-        return 0;
-    *e = why;
-    return -1;
+    return r->has_put && is_same(&r->after, found);
 }
 
 /* Something that makes sense, and neither what we put nor what was there before: another program has written it.
  * Errors: ERR_RESOURCE. */
 static int is_somebody_elses(const struct rewrap *r, const struct s3_response *res, bool *is_theirs, struct err *e)
 {
-    bool by_previous, by_next;
-
     *is_theirs = false;
-    if (is_what_was_read(r, res->body))
+    if (is_same(&r->before, res->body) || (sealed_key_is(res->body) && has_our_traces(r, res)))
         return 0;
-    if (try_key(r, r->spec.previous, res->body, &by_previous, e) < 0 ||
-            try_key(r, r->spec.next, res->body, &by_next, e) < 0)
+    if (key_opener_knows(r->spec.opener, res->body, r->spec.instant, is_theirs, e) < 0)
         return -1;
-    *is_theirs = by_previous || by_next || says_it_came_from(r, res);
+    *is_theirs = *is_theirs || has_mark_of_previous(r, res);
     return 0;
-}
-
-static bool is_ours(const struct rewrap *r, struct bytes found)
-{
-    return r->has_put && found.len == sizeof(r->after) && memcmp(found.data, r->after, sizeof(r->after)) == 0;
-}
-
-static enum rewrap_outcome what_we_did(const struct rewrap *r)
-{
-    return r->opened_by == r->spec.next ? REWRAP_BOUND : REWRAP_ROTATED;
 }
 
 static void on_read_back(void *ctx, const struct s3_response *res, const struct err *err)
@@ -216,12 +229,12 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
                 "it was stored, but the store has not put it under the legal hold of the one before");
         fail(r, &e, NULL);
     } else if (e.kind == ERR_NONE) {
-        end_with(r, what_we_did(r), false, NULL);
+        end_with(r, r->outcome, false, NULL);
     } else if (e.kind == ERR_RESOURCE || is_somebody_elses(r, res, &is_theirs, &e) < 0) {
         fail(r, &e, "it was stored, but could not be looked at"); /* that says nothing about the store */
     } else if (is_theirs) {
         look_anew(r);
-    } else if (is_what_was_read(r, res->body)) {
+    } else if (is_same(&r->before, res->body)) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the new key was stored, but the store still shows the old one");
         fail(r, &e, NULL);
     } else {
@@ -255,87 +268,117 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 
 /* ---- what is there ---- */
 
-static void replace(struct rewrap *r, const struct s3_response *res, const struct secret *data_key)
+/* Makes it anew. Memory that lies must not reach the bucket. */
+static int make(struct rewrap *r, const struct secret *data_key, const struct secret *authority, struct err *e)
+{
+    const struct key_form *form = r->spec.form;
+
+    buf_reset(&r->after);
+    r->mark[0] = r->proof[0] = '\0';
+    if (key_form_write(form, data_key, r->spec.instant, &r->after, e) < 0 || compare(r, buf_bytes(&r->after), e) < 0)
+        return -1;
+    if (authority && !(form->master && secret_equal(authority, form->master)))
+        (void)key_mark(authority, buf_bytes(&r->after), r->mark);
+    if (form->n && form->master)
+        (void)sealed_key_proof(form->master, data_key, buf_bytes(&r->after), r->proof);
+    return 0;
+}
+
+static void replace(
+        struct rewrap *r, const struct s3_response *res, const struct secret *data_key, const struct secret *authority)
 {
     struct err e = ERR_INIT;
     struct s3_client *s3;
 
     /* Refused, and yet it is what it was. */
-    if (r->was_refused && memcmp(r->before, res->body.data, KEY_WRAPPED_LEN) == 0 && strcmp(r->etag, res->etag) == 0 &&
+    if (r->was_refused && is_same(&r->before, res->body) && strcmp(r->etag, res->etag) == 0 &&
             (s3 = core_s3(r->core, &e)))
         s3_dialect_refuses_match(s3_client_dialect(s3), r->tried);
     r->was_refused = false;
-    (void)memcpy(r->before, res->body.data, KEY_WRAPPED_LEN);
+    buf_reset(&r->before);
     (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
-    /* Memory that lies must not reach the bucket. */
-    if (key_wrap(r->spec.next, data_key, r->spec.instant, r->after, &e) < 0 ||
-            compare(r, (struct bytes){r->after, sizeof(r->after)}, &e) < 0)
+    if (buf_append(&r->before, res->body.data, res->body.len, &e) < 0 || make(r, data_key, authority, &e) < 0)
         fail(r, &e, "wrapping it");
-    else if (put(r, r->after, res, r->opened_by == r->spec.previous, on_put, &e) < 0)
+    else if (put(r, &r->after, res, on_put, &e) < 0)
         fail(r, &e, "storing it");
 }
 
-/* One of previous_key_paths, perhaps: the person may have named the wrong file. */
+/* A wrapped key that does not open. One of previous_key_paths opens it, perhaps: the person may have named the wrong
+ * file. What is sealed explains itself. */
 static void explain(const struct rewrap *r, const struct s3_response *res, struct err *e)
 {
+    const struct key_opener *opener = r->spec.opener;
     _cleanup_secret_ struct secret *data_key = NULL;
     struct err ignored = ERR_INIT;
     size_t by;
 
-    if (r->spec.ring)
-        data_key = keyring_unwrap(r->spec.ring, res->body, r->spec.instant, false, &by, &ignored);
+    if (sealed_key_is(res->body))
+        return;
+    if (opener->ring)
+        data_key = keyring_unwrap(opener->ring, res->body, r->spec.instant, false, &by, &ignored);
     if (data_key)
         err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
-                "it is opened by %s, which the configuration names, and by neither of the two keys",
-                keyring_fingerprint(r->spec.ring, by));
-    else if (says_it_came_from(r, res))
+                "it is opened by %s, which the configuration names, and %s", keyring_fingerprint(opener->ring, by),
+                opener->previous ? "by neither of the two keys" : "is not sealed: -p with that key takes it along");
+    else if (has_mark_of_previous(r, res))
         err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
                 "it was rotated from the same previous key, but to another new one: by another ceremony");
-    else
+    else if (opener->previous)
         err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
                 "neither of the two keys opens it: it is damaged, or wrapped by a third");
+    else
+        err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN,
+                "it is not sealed: a master key has wrapped it, which -p hands over, or it is damaged");
 }
 
-/* It opens with the new key. */
-static void bind_if_unbound(struct rewrap *r, const struct s3_response *res, const struct secret *data_key)
+/* It has the form. Whoever has brought identities that open it sees that they do. */
+static void end_done(struct rewrap *r, const struct s3_response *res)
 {
-    if (key_is_bound_to(r->spec.next, res->body, r->spec.instant)) {
-        end_with(r, is_ours(r, res->body) ? what_we_did(r) : REWRAP_ALREADY, says_it_came_from(r, res), NULL);
-    } else if (r->spec.only_look) {
-        end_with(r, REWRAP_BOUND, says_it_came_from(r, res), NULL);
-    } else {
-        r->opened_by = r->spec.next;
-        replace(r, res, data_key);
-    }
-}
-
-/* The previous key does not open it. */
-static void look_whether_done(struct rewrap *r, const struct s3_response *res)
-{
-    _cleanup_secret_ struct secret *found = NULL;
+    const struct brought_keys *brought = r->spec.opener->brought;
+    _cleanup_secret_ struct secret *opened = NULL;
     struct err e = ERR_INIT;
 
-    found = key_unwrap(r->spec.next, res->body, r->spec.instant, false, &e);
-    /* Our put was refused, and yet it is what is there, by its mark, and damaged. What has another mark, or none, is
-     * somebody else's. */
-    if (!found && does_not_open(&e) && r->has_put &&
-            rewrap_mark_is_of(res, r->spec.previous, (struct bytes){r->after, sizeof(r->after)})) {
+    if (r->spec.form->n && brought && brought->identities)
+        opened = sealed_key_open(brought->identities, res->body, r->spec.instant, false, &e);
+    if (opened || e.kind == ERR_NONE || does_not_open(&e))
+        end_with(r, is_ours(r, res->body) ? r->outcome : REWRAP_ALREADY, says_it_came_from(r, res), NULL);
+    else
+        fail(r, &e, NULL);
+}
+
+/* It is to be made anew: who opens it? */
+static void open_and_replace(struct rewrap *r, const struct s3_response *res)
+{
+    const struct secret *authority;
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *opened =
+            key_opener_open(r->spec.opener, res->body, r->spec.instant, false, &authority, &e);
+
+    /* Our put was refused, and yet it is what is there, by its traces, and damaged. */
+    if (!opened && does_not_open(&e) && has_our_traces(r, res)) {
         put_back(r, res);
         return;
     }
-    if (!found && does_not_open(&e))
-        explain(r, res, &e);
-    if (!found)
+    if (!opened) {
+        if (does_not_open(&e))
+            explain(r, res, &e);
         fail(r, &e, NULL);
+        return;
+    }
+    r->outcome = !sealed_key_is(res->body) && r->spec.form->n == 0 && authority == r->spec.form->master
+                         ? REWRAP_BOUND
+                         : REWRAP_ROTATED;
+    if (r->spec.only_look)
+        end_with(r, r->outcome, says_it_came_from(r, res), NULL);
     else
-        bind_if_unbound(r, res, found);
+        replace(r, res, opened, authority);
 }
 
 static void on_read(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct rewrap *r = ctx;
-    _cleanup_secret_ struct secret *opened = NULL;
     struct err e = ERR_INIT;
+    bool is_so;
 
     r->request = NULL;
     r->rounds++;
@@ -347,17 +390,12 @@ static void on_read(void *ctx, const struct s3_response *res, const struct err *
         fail(r, err, "reading it");
         return;
     }
-    opened = key_unwrap(r->spec.previous, res->body, r->spec.instant, false, &e);
-    if (!opened && does_not_open(&e))
-        look_whether_done(r, res);
-    else if (!opened)
+    if (key_form_is(r->spec.form, res->body, r->spec.instant, false, &is_so, &e) < 0)
         fail(r, &e, NULL);
-    else if (r->spec.only_look)
-        end_with(r, REWRAP_ROTATED, false, NULL);
-    else {
-        r->opened_by = r->spec.previous;
-        replace(r, res, opened);
-    }
+    else if (is_so)
+        end_done(r, res);
+    else
+        open_and_replace(r, res);
 }
 
 struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, struct err *e)
@@ -370,6 +408,8 @@ struct rewrap *rewrap_start(struct core *core, const struct rewrap_spec *spec, s
     }
     r->core = core;
     r->spec = *spec;
+    r->before = BUF_INIT(KEY_OBJECT_LIMIT);
+    r->after = BUF_INIT(SEALED_KEY_MAX);
     return get(r, on_read, e) < 0 ? NULL : TAKE_PTR(r);
 }
 
@@ -379,5 +419,7 @@ void rewrap_free(struct rewrap *r)
         return;
     if (r->request)
         s3_request_cancel(r->request);
+    buf_reset(&r->before);
+    buf_reset(&r->after);
     free(r);
 }

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "age/identity.h"
 #include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "catalog/name.h"
 #include "job/bucket/listing.h"
+#include "job/keys/key_form.h"
+#include "job/keys/key_opener.h"
 #include "job/lifecycle.h"
 #include "job/rotate/key_list.h"
 #include "job/rotate/old_versions.h"
@@ -36,7 +39,10 @@ struct rotate {
     struct secret *previous, *next;
     bool dry_run, purges;
 
-    struct keyring *ring; /* of the configuration, to explain what does not open; or NULL */
+    struct brought_keys brought;
+    struct keyring *ring; /* of the configuration, to explain what does not open, and to vouch; or NULL */
+    struct key_opener opener;
+    struct key_form form;
     struct listing *listing;
     unsigned passes;
     struct key_list *keys, *missing; /* of this pass */
@@ -94,6 +100,7 @@ static void finish(struct rotate *r, const struct err *err)
     keyring_free(TAKE_PTR(r->ring));
     secret_free(TAKE_PTR(r->previous));
     secret_free(TAKE_PTR(r->next));
+    brought_keys_clear(&r->brought);
     result->elapsed_ms = lifecycle_elapsed_ms(&r->life);
     lifecycle_end(&r->life, &(struct job_result){.rotate = result}, err);
 }
@@ -109,22 +116,36 @@ static void on_key_failed(void *ctx, const struct unrotated *u)
     }
 }
 
-/* Not all keys are opened by the new one. */
+/* What has opened the keys so far, in words. */
+static const char *so_far(const struct rotate *r, char text[static 64])
+{
+    const struct rotate_result *result = &r->result;
+    const char *others = result->n_previous_recipients > 1 ? " and others" : "";
+
+    if (r->previous)
+        (void)snprintf(text, 64, "the previous key %s%s", result->previous,
+                result->n_previous_recipients ? " and the identities" : "");
+    else
+        (void)snprintf(text, 64, "the identity of %.12s%s", result->previous_recipients[0], others);
+    return text;
+}
+
+/* Not all keys have become what they should be. */
 static void finish_incomplete(struct rotate *r)
 {
     const struct rotate_result *result = &r->result;
     const struct pass_state *pass = pass_state(r->pass);
     size_t left = count(r) - pass->ended;
+    char text[64];
 
     if (left)
         err_prepend(&r->failure, "%u failures in a row, %zu keys not looked at; ", pass->alike, left);
     if (result->rotated + result->already + result->bound == 0 && pass->not_opened == result->failed && left == 0)
-        err_prepend(&r->failure,
-                "the previous key %s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
-                result->previous, count(r));
+        err_prepend(&r->failure, "%s opens none of the %zu keys, and nothing was changed: do not destroy any key; ",
+                so_far(r, text), count(r));
     else
-        err_prepend(&r->failure, "%u of %zu keys were not rotated: do not destroy the previous key %s; ",
-                result->failed, count(r), result->previous);
+        err_prepend(&r->failure, "%u of %zu keys were not rotated: do not destroy %s; ", result->failed, count(r),
+                so_far(r, text));
     finish(r, &r->failure);
 }
 
@@ -134,14 +155,15 @@ static int check_configured(struct rotate *r, struct err *e)
 {
     struct rotate_result *result = &r->result;
     struct err why = ERR_INIT;
+    char text[64];
     int n = keyring_current_fingerprint(core_conf(r->life.core), result->configured, &why);
 
     if (r->dry_run || !core_conf(r->life.core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
         return 0;
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-            "all keys are rotated, but do NOT destroy the previous key %s yet: encryption_key_path %s%s; put the new "
+            "all keys are rotated, but do NOT destroy %s yet: encryption_key_path %s%s; put the new "
             "key %s there, and run this again%s",
-            result->previous, n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
+            so_far(r, text), n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
             result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
 }
 
@@ -151,11 +173,13 @@ static int conclude(struct rotate *r, struct err *e)
 {
     const struct rotate_result *result = &r->result;
 
-    if (!result->rotated && !result->bound && !result->purged && !result->locked_versions && !r->has_evidence)
+    if (r->previous && !result->rotated && !result->bound && !result->purged && !result->locked_versions &&
+            !r->has_evidence)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "nothing to rotate: all %u keys are opened by %s, and none says that it was ever wrapped by %s; is "
+                "nothing to rotate: all %u keys are %s %s, and none says that it was ever wrapped by %s; is "
                 "that the right file, or are the two interchanged? Destroy neither before that is clear",
-                result->already, result->next, result->previous);
+                result->already, r->form.n ? "sealed to" : "opened by",
+                r->form.n ? result->recipients[0] : result->next, result->previous);
     return check_configured(r, e);
 }
 
@@ -192,8 +216,8 @@ static void on_versions(void *ctx)
 static void look_for_versions(struct rotate *r)
 {
     struct old_versions_spec spec = {
-            .previous = r->previous,
-            .next = r->next,
+            .opener = &r->opener,
+            .form = &r->form,
             .keys = r->keys,
             .missing = r->missing,
             .purges = r->purges,
@@ -312,9 +336,8 @@ static int start_pass(struct rotate *r, struct err *e)
     struct pass_spec spec = {
             .core = r->life.core,
             .keys = r->keys,
-            .previous = r->previous,
-            .next = r->next,
-            .ring = r->ring,
+            .opener = &r->opener,
+            .form = &r->form,
             .only_looks = r->dry_run,
             .is_first = r->passes == 0,
             .result = &r->result,
@@ -359,12 +382,13 @@ static void finish_unseen(struct rotate *r, const struct err *err)
 static void begin_pass(struct rotate *r, const struct catalog_list *list)
 {
     struct err e = ERR_INIT;
+    char text[64];
 
     if (r->passes == PASSES_MAX) {
         err_set(&e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0,
                 "after %d passes there are still keys that change, come or go: find out who writes to the bucket, run "
-                "this again, and do not destroy the previous key %s",
-                PASSES_MAX, r->result.previous);
+                "this again, and do not destroy %s",
+                PASSES_MAX, so_far(r, text));
         finish(r, &e);
     } else if (take_keys(r, list, &e) < 0) {
         finish_unseen(r, &e);
@@ -422,33 +446,66 @@ static void list_keys(struct rotate *r, enum state state)
 
 /* ---- the beginning ---- */
 
-/* The new key, and that the two are two. */
+static void name_people(struct rotate *r)
+{
+    struct rotate_result *result = &r->result;
+    const struct secret *identities = r->brought.identities;
+    struct age_recipient own;
+
+    for (size_t i = 0; i < r->form.n; i++)
+        (void)age_recipient_format(&r->form.recipients[i], result->recipients[result->n_recipients++]);
+    for (size_t i = 0; identities && i < age_identity_count(identities) && i < AGE_IDENTITIES_MAX; i++) {
+        age_identity_recipient(identities, i, &own);
+        (void)age_recipient_format(&own, result->previous_recipients[result->n_previous_recipients++]);
+    }
+}
+
+/* The new master key, which wraps, or vouches: the one that was handed over, or the configured one. */
 static int take_new_key(struct rotate *r, struct err *e)
 {
-    const char *path = core_conf(r->life.core)->encryption_key_path;
+    const struct conf *conf = core_conf(r->life.core);
+    const char *path = conf->encryption_key_path;
     _cleanup_secret_ struct secret *configured = NULL;
     struct err why = ERR_INIT;
 
-    if (core_conf(r->life.core)->n_encryption_recipients)
-        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
-                "encryption_recipients are configured: rotate-key cannot seal yet, and changes nothing");
-    if (!path && !r->next)
+    if (!path && !r->next && !conf->n_encryption_recipients)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "encryption_key_path is not configured: there is no key to rotate to; --new-key brings one along");
+    if (!path && !r->next && !r->brought.allow_unvouched)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "encryption_key_path is not configured: nobody would vouch for what is sealed; --allow-unvouched "
+                "accepts that");
     configured = path ? key_read_master(path, &why) : NULL;
     if (configured)
         key_fingerprint(configured, r->result.configured);
-    if (!r->next && !configured) {
+    if (path && !r->next && !configured) {
         *e = why;
         return -1;
     }
     if (!r->next)
         r->next = TAKE_PTR(configured);
-    key_fingerprint(r->previous, r->result.previous);
-    key_fingerprint(r->next, r->result.next);
-    if (secret_equal(r->previous, r->next))
+    if (r->next)
+        key_fingerprint(r->next, r->result.next);
+    return 0;
+}
+
+/* Who opens, and what is made. */
+static int take_keys_of_both(struct rotate *r, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+
+    if (!r->previous && !r->brought.identities)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "neither a previous key nor an identity was handed over");
+    if (take_new_key(r, e) < 0 || key_form_of(core_conf(r->life.core), r->next, &r->form, e) < 0)
+        return -1;
+    name_people(r);
+    if (r->previous)
+        key_fingerprint(r->previous, r->result.previous);
+    if (r->previous && r->form.n == 0 && !r->brought.identities && secret_equal(r->previous, r->next))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "the previous key and the new one are the same (%s): nothing was changed", r->result.next);
+    r->ring = keyring_new(core_conf(r->life.core), &ignored);
+    r->opener = (struct key_opener){r->previous, r->next, &r->brought, r->ring};
     return 0;
 }
 
@@ -457,12 +514,10 @@ static void begin(struct lifecycle *life)
     struct rotate *r = of(life);
     struct err e = ERR_INIT;
 
-    if (take_new_key(r, &e) < 0) {
+    if (take_keys_of_both(r, &e) < 0)
         finish(r, &e);
-        return;
-    }
-    r->ring = keyring_new(core_conf(r->life.core), &e);
-    list_keys(r, LISTING);
+    else
+        list_keys(r, LISTING);
 }
 
 static void free_unstarted(struct rotate *r)
@@ -471,7 +526,15 @@ static void free_unstarted(struct rotate *r)
         return;
     secret_free(r->previous);
     secret_free(r->next);
+    brought_keys_clear(&r->brought);
     free(r);
+}
+
+static int copy(const struct secret *from, struct secret **to, struct err *e)
+{
+    if (from)
+        *to = secret_copy(secret_const_data(from), KEY_LEN, e);
+    return from && !*to ? -1 : 0;
 }
 
 static void cancel(struct lifecycle *life)
@@ -495,10 +558,8 @@ struct rotate *rotate_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    r->previous = secret_copy(secret_const_data(request->previous), KEY_LEN, e);
-    if (request->next)
-        r->next = secret_copy(secret_const_data(request->next), KEY_LEN, e);
-    if (!r->previous || !r->next != !request->next) {
+    if (copy(request->previous, &r->previous, e) < 0 || copy(request->next, &r->next, e) < 0 ||
+            brought_keys_copy(&request->brought, &r->brought, e) < 0) {
         free_unstarted(r);
         return NULL;
     }

@@ -1,12 +1,13 @@
 /*
- * rotate.h: every wrapped data key in the bucket, from the previous master key to the new one.
+ * rotate.h: every data key in the bucket, from what opened it so far (a master key, or a person's identities) to the
+ * form that the configuration says: wrapped by the new master key, or sealed to people, and vouched for by it.
  *
  *     list => rewrap each key, several at a time (rewrap.h) => the same again, until all are found to be done
  *     => is a backup under way? => has a key come meanwhile? then the same again => old versions
  *
  * Dumps are not touched. A failure at one key does not stop the others. Interrupted anywhere, it is run again and goes
- * on where it was: what the new key opens is done. Only when all keys are opened by the new one it says so with
- * success: the previous key is needed no more.
+ * on where it was: what has the form is done. Only when all keys have it, it says so with success: what opened them so
+ * far is needed no more, except a master key that goes on vouching, and identities of those to whom keys are sealed.
  *
  * The last pass changes nothing and looks at every key: another daemon may have made a backup meanwhile, still with the
  * previous key, or somebody may have written over what was done. A backup that ends during that pass is neither in what
@@ -18,21 +19,23 @@
 #pragma once
 
 #include "job/job.h"
+#include "job/keys/brought_keys.h"
 
 struct rotate;
 
 struct rotate_request {
-    const struct secret *previous; /* master keys, KEY_LEN bytes; copied */
+    const struct secret *previous; /* master keys, KEY_LEN bytes; copied; NULL: identities alone were brought */
     const struct secret *next;     /* NULL: the one that encryption_key_path names */
+    struct brought_keys brought;   /* copied */
     bool dry_run;                  /* look, count, and change nothing */
     bool purge_versions;           /* remove what a versioned bucket keeps of the old wraps, after success */
 };
 
 /*
- * Starts one. Errors: ERR_RESOURCE; all else comes through `done`: ERR_CONFIG (keys that are the same, no new key, a
- * previous key that never was in use here, a new one that is not configured), ERR_NOT_FOUND (no encrypted backups),
- * ERR_TRANSIENT (a backup is under way), that of the first key that failed.
- * Frees itself after `done`.
+ * Starts one. Errors: ERR_RESOURCE; all else comes through `done`: ERR_CONFIG (keys that are the same, no new key,
+ * nobody who vouches, a previous key that never was in use here, a new one that is not configured), ERR_NOT_FOUND (no
+ * encrypted backups), ERR_TRANSIENT (a backup is under way), that of the first key that failed. Frees itself after
+ * `done`.
  */
 struct rotate *rotate_start(
         struct core *core, const struct rotate_request *request, const struct job_sink *sink, struct err *e);

@@ -212,7 +212,7 @@ static void test_rotate(void **state)
                    "\"configured_key\":\"89ab\",\"rotated\":1,\"already\":2,\"failed\":4294967295,\"old_versions\":3,"
                    "\"lost_versions\":4,\"purged\":5,\"bound\":6,\"other_versions\":0,\"locked_versions\":7,\"locked_"
                    "until\":null,\"versions_unknown\":true,\"elapsed_ms\":18446744073709551615,"
-                   "\"dry_run\":true}\n",
+                   "\"dry_run\":true,\"recipients\":[],\"previous_recipients\":[]}\n",
             results_done(&done));
     unrotated.name = text("n\x1b");
     unrotated.kind = text("integrity");
@@ -229,7 +229,7 @@ static void test_rotate(void **state)
 #define VERIFY_NOTHING                                                                                                 \
     "\"verify_schedule\":\"\",\"next_verify\":null,\"verify_began\":null,\"verify_ended\":null,"                       \
     "\"verify_good\":0,\"verify_bad\":0,\"verify_left\":0,\"verify_text\":\"\",\"verify_left_out\":\"\","              \
-    "\"proven\":null,\"bad_newest\":\"\""
+    "\"proven\":null,\"bad_newest\":\"\",\"verify_vouched\":0"
 
 static void test_status(void **state)
 {

@@ -87,14 +87,18 @@ static void on_done(void *ctx, enum rewrap_outcome outcome, bool was_rotated_fro
     rewrap_free(TAKE_PTR(run->rewrap));
 }
 
+static struct key_opener opener;
+static struct key_form form;
+
 static struct rewrap_spec spec_of(struct run *run, const char *object)
 {
+    opener = (struct key_opener){.previous = previous, .next = next, .ring = ring};
+    form = (struct key_form){.master = next};
     return (struct rewrap_spec){
             .name = object,
             .instant = INSTANT + (object == other_name),
-            .previous = previous,
-            .next = next,
-            .ring = ring,
+            .opener = &opener,
+            .form = &form,
             .ctx = run,
             .on_done = on_done,
     };

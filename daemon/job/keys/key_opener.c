@@ -1,0 +1,85 @@
+#include "job/keys/key_opener.h"
+
+#include "base/cleanup.h"
+#include "seal/key.h"
+#include "seal/sealed_key.h"
+
+static bool is_anothers(const struct err *why)
+{
+    return why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
+}
+
+static struct secret *unwrap(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
+        const struct secret **authority, struct err *e)
+{
+    const struct secret *masters[] = {o->previous, o->next};
+
+    err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN, "it is wrapped by a master key");
+    for (size_t i = 0; i < ARRAY_LEN(masters); i++) {
+        struct secret *data_key;
+
+        if (!masters[i])
+            continue;
+        *authority = masters[i];
+        data_key = key_unwrap(masters[i], object, instant, allow_renamed, e);
+        if (data_key || !is_anothers(e))
+            return data_key;
+    }
+    return NULL;
+}
+
+static int find_voucher(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
+        const struct secret **authority, struct err *e)
+{
+    const struct secret *masters[] = {o->next, o->previous};
+    size_t by = KEYRING_CURRENT;
+
+    err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_UNVOUCHED, "is sealed, and no master key here vouches for it");
+    for (size_t i = 0; i < ARRAY_LEN(masters); i++) {
+        if (!masters[i])
+            continue;
+        *authority = masters[i];
+        if (sealed_key_check(masters[i], object, instant, allow_renamed, e) == 0)
+            return 0;
+        if (!is_anothers(e))
+            return -1;
+    }
+    if (!o->ring || keyring_check(o->ring, object, instant, allow_renamed, &by, e) < 0)
+        return -1;
+    *authority = keyring_key(o->ring, by);
+    return 0;
+}
+
+struct secret *key_opener_open(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
+        const struct secret **authority, struct err *e)
+{
+    struct err why = ERR_INIT;
+
+    *authority = NULL;
+    if (!sealed_key_is(object))
+        return unwrap(o, object, instant, allow_renamed, authority, e);
+    if (find_voucher(o, object, instant, allow_renamed, authority, &why) < 0) {
+        *authority = NULL;
+        if (brought_keys_forgive(o->brought, &why, e) < 0)
+            return NULL;
+    }
+    return brought_keys_open(o->brought, object, instant, allow_renamed, e);
+}
+
+int key_opener_knows(const struct key_opener *o, struct bytes object, int64_t instant, bool *is_known, struct err *e)
+{
+    _cleanup_secret_ struct secret *data_key = NULL;
+    const struct secret *ignored;
+    struct err why = ERR_INIT;
+
+    if (sealed_key_is(object)) {
+        *is_known = find_voucher(o, object, instant, true, &ignored, &why) == 0;
+    } else {
+        data_key = unwrap(o, object, instant, true, &ignored, &why);
+        *is_known = data_key != NULL;
+    }
+    if (*is_known || why.kind != ERR_RESOURCE)
+        return 0;
+    *e = why;
+    return -1;
+}
