@@ -278,6 +278,28 @@ chapter_proof() {
         fail 'they differ'
 }
 
+chapter_seal() {
+    heading 'Keys that this machine cannot open'
+    say 'Two people make identities, elsewhere. Here comes only to whom backups are sealed; the master key vouches from now on.'
+    for who in ann ben; do
+        run "etcd-backupctl generate-key --identity $who.identity"
+    done
+    recipients=$(sed -n 's/^# public key: //p' ann.identity ben.identity | sed 's/.*/"&"/' | paste -sd,)
+    count=$(grep -c 'read anew' daemon.log)
+    run "echo 'encryption_recipients: [$recipients]' >>etcd-backupd.conf && kill -HUP $daemon"
+    wait_until 60 sh -c "[ \"\$(grep -c 'read anew' daemon.log)\" -gt $count ]" || fail 'it does not read its configuration anew'
+    say 'What the master key has wrapped so far is sealed, too; the dumps stay as they are:'
+    run 'etcd-backupctl -s control.sock rotate-key -p master.key'
+    run 'etcd-backupctl -s control.sock list'
+    say 'Who has this machine and the bucket reads nothing of it. With one of the identities it is all there:'
+    run 'etcd-backupctl -s control.sock verify'
+    run 'etcd-backupctl -s control.sock verify --all --identity ben.identity'
+    say 'And back to the master key:'
+    run "sed -i '/^encryption_recipients/d' etcd-backupd.conf && kill -HUP $daemon"
+    wait_until 60 sh -c "[ \"\$(grep -c 'read anew' daemon.log)\" -gt $((count + 1)) ]" || fail 'it does not read its configuration anew'
+    run 'etcd-backupctl -s control.sock rotate-key --identity ann.identity'
+}
+
 chapter_end() {
     heading 'Stop'
     say "${bold}\$ kill %1$plain"
@@ -298,6 +320,7 @@ chapter_unpack
 chapter_look
 chapter_verify
 chapter_rotate
+chapter_seal
 chapter_proof
 chapter_schedule
 chapter_end

@@ -204,18 +204,6 @@ def test_a_secret_key_in_the_configuration_is_refused_and_not_shown(site, people
     assert done.status != 0 and "mistyped" in done.err, done
 
 
-def test_rotate_key_does_not_touch_them(sealed_site):
-    stem = backup(sealed_site)
-    key = sealed_site.bucket.get(f"{stem}.key")
-    previous = sealed_site.write("previous.key", os.urandom(32).hex() + "\n")
-    done = sealed_site.ctl("rotate-key", "-p", previous)
-    assert done.status != 0 and "encryption_recipients are configured" in done.err, done
-    sealed_site.configure({"encryption_recipients": None})
-    done = sealed_site.ctl("rotate-key", "-p", previous)
-    assert done.status != 0 and "sealed to" in done.err and "can be destroyed" not in done.out + done.err, done
-    assert sealed_site.bucket.get(f"{stem}.key") == key
-
-
 # ---- forgeries ----
 
 def b64(data):
