@@ -314,32 +314,37 @@ def test_key_ceremony(configured, store):  # pylint: disable=unused-argument
 
 def walk_to_people(page, host, vouching):
     """A and B, and C in B's place; and back to the master key."""
-    host.do("mkdir -p /mnt/a /mnt/b /mnt/c")
-    made = host.do(page.take("etcd-backupctl generate-key --identity") + "\netcd-backupctl generate-key --identity /mnt/c/identity")
+    media = f"{host.dir}/media"
+    host.do(f"mkdir -p {media}/a {media}/b {media}/c")
+
+    def do(beginning, more=""):
+        return host.do((page.take(beginning) + more).replace("/mnt", media))
+
+    made = do("etcd-backupctl generate-key --identity", "\netcd-backupctl generate-key --identity /mnt/c/identity")
     a, b, c = re.findall(r"\bage1[a-z0-9]{58}\b", made)
     before = host.do("cat /etc/etcd-backupd.conf")
     named = re.findall(r"age1[a-z0-9]{58}", recipients := page.take("encryption_recipients:"))
     host.write("/etc/etcd-backupd.conf", f"{before}{recipients.replace(named[0], a).replace(named[1], b)}\n")
-    host.do(page.take("etcd-backupd --check-config"))
+    do("etcd-backupd --check-config")
     host.rests()
-    look = host.do(page.take("etcd-backupctl rotate-key"))
+    look = do("etcd-backupctl rotate-key")
     assert a in look and b in look and re.search(r"failed\W+0", look), look
-    done = host.do(page.take("etcd-backupctl rotate-key"))
+    done = do("etcd-backupctl rotate-key")
     assert "and to nobody else" in done and f"{vouching} opens none of them any more, and vouches for them: keep it" in done, done
-    host.do(page.take("etcd-backupctl rotate-key"))
-    host.do(page.take("etcd-backupctl verify --all --identity"))
-    listed = host.do(page.take("etcd-backupctl list"))
+    do("etcd-backupctl rotate-key")
+    do("etcd-backupctl verify --all --identity")
+    listed = do("etcd-backupctl list")
     assert listed.count(a[:12]) == listed.count(b[:12]) == listed.count("Z.dump") > 1, listed
     host.write("/etc/etcd-backupd.conf", f"{before}{recipients.replace(named[0], a).replace(named[1], c)}\n")
     host.do("etcd-backupd --check-config && systemctl reload etcd-backupd")
     host.rests()
-    done = host.do(page.take("etcd-backupctl rotate-key --identity"))
+    done = do("etcd-backupctl rotate-key --identity")
     assert c in done and b not in done and "and to nobody else" in done and "still opens them: keep it" in done, done
     host.write("/etc/etcd-backupd.conf", before)
     host.do("etcd-backupd --check-config && systemctl reload etcd-backupd")
     host.rests()
-    assert f"wrapped by master key {vouching}" in host.do(page.take("etcd-backupctl rotate-key --identity"))
-    host.do(page.take("etcd-backupctl verify --all"))
+    assert f"wrapped by master key {vouching}" in do("etcd-backupctl rotate-key --identity")
+    do("etcd-backupctl verify --all")
 
 
 def test_operating(configured, store):  # pylint: disable=unused-argument
