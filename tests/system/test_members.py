@@ -18,6 +18,7 @@ from test_service import Page
 from unpacking import tool_of
 
 HASHKV = "/etcdserverpb.Maintenance/HashKV"
+RANGE = "/etcdserverpb.KV/Range"
 NEVER = 2**64 - 1  # compact revision -1
 
 
@@ -107,6 +108,9 @@ def changing(*handlers):
     return lambda call: (left.pop(0) if len(left) > 1 else left[0])(call)
 
 
+COUNT = unary(message(f1=message(f1=9), f4=300))  # of keys
+
+
 FUTURE = refusal(11, "etcdserver: mvcc: required revision is a future revision")
 
 
@@ -154,13 +158,37 @@ def test_what_another_member_says(new_site, bucket, database, case):
 
 def test_what_was_compacted_is_not_recorded(new_site, bucket, database):
     """All have compacted behind the snapshot: they can be compared, but what they say is not the snapshot's."""
-    replaced = {HASHKV: answer(7, compact=5)}
+    replaced = {HASHKV: answer(7, compact=5), RANGE: COUNT}
     with Etcd(stream(*pieces(database[0])), {STATUS: unary(member(me=2, leader=1)), **replaced}) as own, Etcd(None, replaced) as other:
         site = new_site(Scripted(own), bucket)
         site.configure({"etcd_client": {"endpoints": [own.endpoint, other.endpoint]}})
         told = a_backup(site.start())
-        assert (told["members"], told["members_compared"], told["hashkv"]) == ("equal", 2, None), told
-        assert "hashkv" not in bucket.metadata(told["name"].replace(".dump", ".key"))
+        assert (told["members"], told["members_compared"], told["hashkv"], told["keys"]) == ("equal", 2, None, None), told
+        assert not {"hashkv", "etcd-keys"} & set(bucket.metadata(told["name"].replace(".dump", ".key")))
+
+
+def test_another_member_answers(new_site, bucket, database):
+    """An address behind which now one stands and now the other: what the second says is not of the snapshot's member."""
+    with Etcd(stream(*pieces(database[0])), {HASHKV: answer(7), RANGE: COUNT}) as own, Etcd(None, {HASHKV: answer(7)}) as other:
+        own.handlers[STATUS] = lambda call: unary(member(me=5 if own.snapshots else 2))(call)
+        site = new_site(Scripted(own), bucket)
+        site.configure({"etcd_client": {"endpoints": [own.endpoint, other.endpoint]}})
+        told = a_backup(site.start())
+        assert (told["members"], told["members_compared"], told["hashkv"], told["keys"]) == ("equal", 2, None, None), told
+
+
+@pytest.mark.parametrize("count, keys", [("told", 300), ("refused", None), ("nonsense", None)])
+def test_the_number_of_keys(new_site, bucket, database, count, keys):
+    """The snapshot's member counts them; whether it does is nothing to the comparison."""
+    counted = {"told": COUNT, "refused": refusal(12, "unknown service"), "nonsense": unary(b"\xff\xff\xff")}[count]
+    with Etcd(stream(*pieces(database[0])), {STATUS: unary(member(me=2, leader=1)), HASHKV: answer(7), RANGE: counted}) as own, \
+            Etcd(None, {HASHKV: answer(7), RANGE: unary(message(f4=5))}) as other:
+        site = new_site(Scripted(own), bucket)
+        site.configure({"etcd_client": {"endpoints": [own.endpoint, other.endpoint]}})
+        told = a_backup(site.start())
+        assert (told["members"], told["hashkv"], told["keys"]) == ("equal", 7, keys), told
+        assert bucket.metadata(told["name"].replace(".dump", ".key")).get("etcd-keys") == (keys and str(keys))
+        assert not [call for call in other.calls if call.method == RANGE]
 
 
 def test_a_member_is_down(new_etcd, bucket, new_site):
