@@ -156,6 +156,28 @@ def look_inside(site, options, size):
     snapshot.unlink()
 
 
+def measure_proofs(options, site, size):
+    """What it costs to look at a database: as it goes by, which each backup does, and when backups are read again."""
+    snapshot = site.dir / "look.db"
+    site.etcd.snapshot(snapshot)
+    told = subprocess.run([site.programs.build / "tests" / "system" / "bolt_probe", "time", snapshot, str(5 * options.runs)],
+                          stdout=subprocess.PIPE, check=True).stdout.decode()
+    assert "structure sound" in told, told
+    snapshot.unlink()
+    tool = site.etcd.binary("etcdctl" if site.etcd.version == "3.4" else "etcdutl")
+    without = dict(site.programs.environment, PATH="/nonexistent")
+    commands = [("`verify`", [], None), ("`verify --drill` without etcdutl", ["--drill"], without),
+                ("`verify --drill`", ["--drill", "-e", tool], None)]
+    runs = [(restore(site), *(Measured([site.programs.ctl, "-c", site.file, "verify", *more], env=env or site.programs.environment)
+                              for _, more, env in commands)) for _ in range(options.runs + 1)]
+    print(f"\nthe look at the structure of what goes by: {float(told.split()[-1]):.2f} ns a byte (wanted: at most 0.3)\n\n"
+          f"ratios to a restore to a file:\n{HEAD}")
+    restores, *proofs = zip(*runs[1:])  # the first was warming up
+    base = row("`etcd-backupctl restore` (to a file)", restores, size)
+    for (name, _, _), measured in zip(commands, proofs):
+        row(name, measured, size, base)
+
+
 def idle(site):
     """Memory of a daemon that has made a backup and rests, and how often it wakes up in ten seconds."""
     site.start()
@@ -200,6 +222,7 @@ def main():
     parser.add_argument("--etcd", default="3.7", choices=["3.4", "3.5", "3.6", "3.7"])
     parser.add_argument("--data", default="both", choices=["random", "kubernetes", "both"],
                         help="values that do not compress, or objects as kube-apiserver stores them")
+    parser.add_argument("--only", choices=["proofs"], help="of all the tables that of what `verify` costs")
     parser.add_argument("--plain-http", action="store_true", help="no TLS on either side")
     options = parser.parse_args()
     # The store shares the few cores with all that is measured: no more threads than it can use, and memory stays its own.
@@ -277,12 +300,18 @@ def measure(options, folder, ca, ceph, data):
             etcd.fill_as_kubernetes(options.size * MIB // 2)
         size = etcd.status()["dbSize"]
         print(f"etcd {options.etcd}, database {size / MIB:.0f} MiB of {data} data, TLS on both sides: {'no' if tls == 'none' else 'yes'}, "
-              f"{os.cpu_count()} cores, medians of {options.runs}\n\n{HEAD}", flush=True)
+              f"{os.cpu_count()} cores, medians of {options.runs}\n" + ("" if options.only else f"\n{HEAD}"), flush=True)
         Measured.servers = {"etcd": etcd.process.pid, "S3": ceph.process.pid}
+        if options.only:
+            backup(site)
+            measure_proofs(options, site, size)
+            empty(ceph, bucket)
+            return
         base = measure_backups(options, site, folder, size)
         if data == "random":
             measure_restores(options, site, size, base)
         look_inside(site, options, size)
+        measure_proofs(options, site, size)
         if data == "kubernetes":
             backup(site, "zstd")
             row("`etcd-backupctl restore` of a compressed backup (to a file)", [restore(site) for _ in range(options.runs)], size)

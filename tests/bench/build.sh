@@ -4,4 +4,4 @@ setup_built=
 . "$top/tests/setup.sh"
 build=${BUILD_DIR:-$top/build/bench}
 [ -e "$build/build.ninja" ] || CC=gcc meson setup --buildtype=release "$build" "$top" >/dev/null
-ninja -C "$build" daemon/etcd-backupd daemon/ctl/etcd-backupctl >/dev/null
+ninja -C "$build" daemon/etcd-backupd daemon/ctl/etcd-backupctl tests/system/bolt_probe >/dev/null
