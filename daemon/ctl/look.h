@@ -17,7 +17,7 @@
 #include "ctl/words.h"
 #include "keyspace/live.h"
 
-/* Bytes that an index of keys may take: about ten million keys. */
+/* Bytes that an index of keys may take: some twelve million keys. */
 #define LOOK_MEMORY_MAX (UINT64_C(1) << 30)
 
 /* Which one. */
