@@ -23,10 +23,20 @@ static void skip(struct bytes *at, size_t len)
     at->len -= len;
 }
 
+/* Bytes at the front that stand for themselves: nearly all of nearly all names. */
+static size_t plain_len(struct bytes at)
+{
+    size_t len = 0;
+
+    while (len < at.len && at.data[len] >= ' ' && at.data[len] < 0x7F && at.data[len] != '\\')
+        len++;
+    return len;
+}
+
 void key_text_put(FILE *out, struct bytes key)
 {
     while (key.len > 0) {
-        size_t len = shown_len(key);
+        size_t plain = plain_len(key), len = plain ? plain : shown_len(key);
 
         if (*key.data == '\\')
             (void)fputs("\\\\", out);
