@@ -5,10 +5,14 @@
 
 #include "etcd.pb-c.h"
 
+/* Of what comes out of an answer to Range: a few bytes of it may become a hundred. */
+#define RANGE_MEMORY_MAX ((size_t)16 << 20)
+
 /* An allocator for protobuf-c: it tells us, what protobuf-c does not, whether memory ran out, and may wipe. */
 struct memory {
     ProtobufCAllocator allocator;
-    bool exhausted;
+    size_t left; /* that may still be taken */
+    bool exhausted, is_too_much;
 };
 
 /* In front of what is allocated. */
@@ -20,8 +24,13 @@ union header {
 static void *memory_alloc(void *ctx, size_t len)
 {
     struct memory *memory = ctx;
-    union header *h = len < SIZE_MAX - sizeof(*h) ? malloc(sizeof(*h) + len) : NULL;
+    union header *h;
 
+    memory->is_too_much = len > memory->left || memory->left - len < sizeof(*h);
+    if (memory->is_too_much)
+        return NULL;
+    memory->left -= sizeof(*h) + len;
+    h = malloc(sizeof(*h) + len);
     if (!h) {
         memory->exhausted = true;
         return NULL;
@@ -49,13 +58,14 @@ static void memory_wipe(void *ctx, void *p)
 }
 
 #define MEMORY_INIT(m, release)                                                                                        \
-    ((struct memory){.allocator = {.alloc = memory_alloc, .free = (release), .allocator_data = &(m)}})
+    ((struct memory){.allocator = {.alloc = memory_alloc, .free = (release), .allocator_data = &(m)}, .left = SIZE_MAX})
 
 static int undecodable(const struct memory *memory, const char *what, struct err *e)
 {
     if (memory->exhausted)
         return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for %s", what);
-    return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "%s cannot be decoded", what);
+    return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "%s %s", what,
+            memory->is_too_much ? "holds more than an honest one can" : "cannot be decoded");
 }
 
 static void copy_text(char *out, size_t size, const char *text)
@@ -285,8 +295,10 @@ int etcd_messages_range_request(const struct etcd_messages_range_request *wanted
 
 static int tell_keys(const Etcdserverpb__RangeResponse *m, struct etcd_messages_range *page, struct err *e)
 {
-    for (page->n = 0; page->n < m->n_kvs; page->n++) {
-        const Etcdserverpb__KeyValue *kv = m->kvs[page->n];
+    if (page->on_head(page->ctx, page, e) < 0)
+        return -1;
+    for (size_t i = 0; i < m->n_kvs; i++) {
+        const Etcdserverpb__KeyValue *kv = m->kvs[i];
         const struct etcd_messages_key key = {.name = {.data = kv->key.data, .len = kv->key.len},
                 .create_revision = kv->create_revision,
                 .mod_revision = kv->mod_revision};
@@ -300,12 +312,17 @@ static int tell_keys(const Etcdserverpb__RangeResponse *m, struct etcd_messages_
 int etcd_messages_range(struct bytes message, struct etcd_messages_range *page, struct err *e)
 {
     struct memory memory = MEMORY_INIT(memory, memory_free);
-    Etcdserverpb__RangeResponse *m = etcdserverpb__range_response__unpack(&memory.allocator, message.len, message.data);
+    Etcdserverpb__RangeResponse *m;
     int told;
 
+    memory.left = RANGE_MEMORY_MAX;
+    m = etcdserverpb__range_response__unpack(&memory.allocator, message.len, message.data);
     if (!m)
         return undecodable(&memory, "the answer to Range", e);
     page->revision = m->header ? m->header->revision : 0;
+    page->cluster_id = m->header ? m->header->cluster_id : 0;
+    page->n = m->n_kvs;
+    page->left = m->count;
     page->has_more = m->more;
     told = tell_keys(m, page, e);
     etcdserverpb__range_response__free_unpacked(m, &memory.allocator);

@@ -80,11 +80,15 @@ struct etcd_messages_key {
 /* RangeResponse. */
 struct etcd_messages_range {
     void *ctx;
-    int (*on_key)(void *ctx, const struct etcd_messages_key *key, struct err *e); /* -1 ends it, as that error */
-    size_t n;         /* keys that it has; from here on filled in */
+    /* Each -1 ends it, as that error. First what follows below is filled in, then its keys are told. */
+    int (*on_head)(void *ctx, const struct etcd_messages_range *page, struct err *e);
+    int (*on_key)(void *ctx, const struct etcd_messages_key *key, struct err *e);
+    size_t n;     /* keys that it has */
+    int64_t left; /* keys that there are from the first that was asked for on, these among them */
+    uint64_t cluster_id;
     int64_t revision; /* of the member */
     bool has_more;
 };
 
-/* Errors: ERR_PROTOCOL, those of on_key. */
+/* Takes 16 MiB of memory at most. Errors: ERR_PROTOCOL, ERR_RESOURCE, those of on_head and on_key. */
 int etcd_messages_range(struct bytes message, struct etcd_messages_range *page, struct err *e);

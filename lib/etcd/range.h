@@ -5,7 +5,11 @@
  * of the names. All pages are of the revision of the first, so they fit together; should it be compacted meanwhile,
  * that is an error. Nothing is asked for before the owner wants it: etcd works as fast as he reads.
  *
- * Where etcd's authentication is on, a token that expires in the middle is an error, too.
+ * Each page says how many keys there are from its first one on, so what is missing is noticed, and the end is known
+ * from the beginning. What an honest member cannot say is an error: keys out of order, beside what was asked for, of
+ * revisions that are not there yet; counts that do not fit; another cluster. So a walk ends, and with all keys or none.
+ *
+ * Where etcd's authentication is on, a token that it does not accept any more is replaced, once for each page.
  */
 #pragma once
 
@@ -27,7 +31,8 @@ struct etcd_range_spec {
 /* The caller frees, before the session. Errors: ERR_RESOURCE, those of etcd_session_attach. */
 struct etcd_range *etcd_range_new(const struct etcd_range_spec *spec, struct err *e);
 
-/* Asks for the next page; not while one is awaited, or behind the last. Errors: ERR_RESOURCE, ERR_TRANSIENT. */
+/* Asks for the next page; not while one is awaited, or behind the last. It has the client's request_timeout, as has a
+ * new token. Errors: ERR_RESOURCE, ERR_TRANSIENT. */
 int etcd_range_next(struct etcd_range *r, struct err *e);
 
 /* NULL is fine. */

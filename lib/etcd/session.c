@@ -178,6 +178,11 @@ void etcd_session_name_endpoint(const struct etcd_session *s, struct err *e)
     etcd_client_name_endpoint(s->client, s->index, "", e);
 }
 
+uint64_t etcd_session_cluster_id(const struct etcd_session *s)
+{
+    return s->status.cluster_id;
+}
+
 void etcd_session_praise(struct etcd_session *s)
 {
     if (s->member)

@@ -13,5 +13,8 @@ struct etcd_member *etcd_session_attach(
 /* What was attached is over. */
 void etcd_session_detach(struct etcd_session *s);
 
+/* Whose member it is, as its Status said. */
+uint64_t etcd_session_cluster_id(const struct etcd_session *s);
+
 /* Puts the endpoint before the error's text, unless it is there. */
 void etcd_session_name_endpoint(const struct etcd_session *s, struct err *e);

@@ -70,8 +70,18 @@ static void check_token(struct bytes message)
 }
 
 struct keys {
-    size_t n, bytes;
+    size_t announced, n, bytes;
 };
+
+static int on_head(void *ctx, const struct etcd_messages_range *page, struct err *e)
+{
+    struct keys *k = ctx;
+
+    (void)e;
+    FUZZ_CHECK(k->n == 0);
+    k->announced = page->n;
+    return 0;
+}
 
 static int on_key(void *ctx, const struct etcd_messages_key *key, struct err *e)
 {
@@ -86,13 +96,14 @@ static int on_key(void *ctx, const struct etcd_messages_key *key, struct err *e)
 static void check_range(struct bytes message)
 {
     struct keys k = {0};
-    struct etcd_messages_range page = {.ctx = &k, .on_key = on_key};
+    struct etcd_messages_range page = {.ctx = &k, .on_head = on_head, .on_key = on_key};
     struct err e = ERR_INIT;
 
     if (etcd_messages_range(message, &page, &e) < 0)
         check_refusal(&e);
     else
         FUZZ_CHECK(page.n == k.n);
+    FUZZ_CHECK(k.n <= k.announced);
     FUZZ_CHECK(k.bytes <= message.len);
 }
 

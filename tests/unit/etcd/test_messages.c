@@ -1,6 +1,7 @@
 #include "expect.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -264,15 +265,21 @@ static int gather_names(void *ctx, const struct etcd_messages_key *key, struct e
     return 0;
 }
 
+static int look_at_head(void *ctx, const struct etcd_messages_range *page, struct err *e)
+{
+    assert_string_equal(ctx, ""); /* before the keys */
+    return page->left < 9 ? 0 : err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "too many");
+}
+
 /* Written down from what etcd 3.5 answers. */
 static void keys_are_read(void **state)
 {
     char names[64] = "";
-    struct etcd_messages_range page = {.ctx = names, .on_key = gather_names};
+    struct etcd_messages_range page = {.ctx = names, .on_head = look_at_head, .on_key = gather_names};
     struct err e = ERR_INIT;
 
     (void)state;
-    expect_success(etcd_messages_range(BYTES("\x0a\x02\x18\x09\x12\x07\x0a\x01"
+    expect_success(etcd_messages_range(BYTES("\x0a\x04\x08\x07\x18\x09\x12\x07\x0a\x01"
                                              "a\x10\x02\x18\x05\x12\x05\x0a\x01"
                                              "b\x18\x07\x18\x01\x20\x08"),
                            &page, &e) == 0,
@@ -280,11 +287,37 @@ static void keys_are_read(void **state)
     assert_string_equal(names, "a:2:5 b:0:7 ");
     assert_int_equal(page.n, 2);
     assert_int_equal(page.revision, 9);
+    assert_int_equal(page.cluster_id, 7);
+    assert_int_equal(page.left, 8);
     assert_true(page.has_more);
+    names[0] = '\0';
+    assert_int_equal(etcd_messages_range(BYTES("\x20\x09"), &page, &e), -1);
+    assert_string_equal(e.text, "too many");
     assert_int_equal(etcd_messages_range(BYTES("\x12\x06\x0a\x04long"), &page, &e), -1);
     assert_string_equal(e.text, "too long");
     assert_int_equal(etcd_messages_range(BYTES("\x12\x06\x0a"), &page, &e), -1);
     assert_int_equal(e.kind, ERR_PROTOCOL);
+}
+
+/* A byte or two of it may not become a hundred each. */
+static void more_than_a_page_is_not_read(void **state)
+{
+    static const char key[] = {0x12, 0x03, 0x0A, 0x01, 'a'};
+    enum { KEYS = 200000 };
+    char names[64] = "";
+    struct etcd_messages_range page = {.ctx = names, .on_head = look_at_head, .on_key = gather_names};
+    struct err e = ERR_INIT;
+    uint8_t *message = malloc(KEYS * sizeof(key));
+
+    (void)state;
+    assert_non_null(message);
+    for (size_t i = 0; i < KEYS; i++)
+        memcpy(message + i * sizeof(key), key, sizeof(key));
+    assert_int_equal(etcd_messages_range((struct bytes){message, KEYS * sizeof(key)}, &page, &e), -1);
+    free(message);
+    assert_int_equal(e.kind, ERR_PROTOCOL);
+    assert_string_equal(e.text, "the answer to Range holds more than an honest one can");
+    assert_string_equal(names, "");
 }
 
 static void keys_are_asked_for(void **state)
@@ -406,6 +439,7 @@ int main(void)
             cmocka_unit_test(keys_are_read),
             cmocka_unit_test(a_hash_is_read),
             cmocka_unit_test(a_hash_is_asked_for),
+            cmocka_unit_test(more_than_a_page_is_not_read),
             cmocka_unit_test(keys_are_asked_for),
             cmocka_unit_test(keys_are_counted),
             cmocka_unit_test(each_allocation_may_fail),
