@@ -6,12 +6,15 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/size.h"
 #include "ctl/key_text.h"
 #include "ctl/look.h"
 #include "ctl/show.h"
 #include "ctl/talk.h"
 
 enum { OPT_TO = 256, OPT_TO_REVISION, OPT_LIVE };
+
+enum { LIVE_TEXT_MAX = 256 << 20 };
 
 enum { SAME = 0, DIFFERENT = 1, TROUBLE = 2 };
 
@@ -176,7 +179,19 @@ static void pass_removed(struct live_view *v, const struct bytes *before)
         count(v->ctl, &from, NULL, v->counts);
 }
 
-static void on_live_key(void *ctx, const Control__LiveKey *key)
+/* What is different is kept until the end: a cluster that is another one altogether may have any number of keys. */
+static int check_room(const struct live_view *v, struct err *e)
+{
+    char size[SIZE_TEXT_MAX];
+
+    if (ftello(v->counts->out) <= LIVE_TEXT_MAX)
+        return 0;
+    return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0,
+            "what is different does not fit into %s of memory: compare the keys below a longer prefix",
+            size_format(LIVE_TEXT_MAX, size));
+}
+
+static int on_live_key(void *ctx, const Control__LiveKey *key, struct err *e)
 {
     struct live_view *v = ctx;
     const struct key_value to = {.key = {.data = key->name.data, .len = key->name.len},
@@ -187,11 +202,12 @@ static void on_live_key(void *ctx, const Control__LiveKey *key)
     pass_removed(v, &to.key);
     if (!peek(v->side, &from) || bolt_key_compare(from.key, to.key) != 0) {
         count(v->ctl, NULL, &to, v->counts);
-        return;
+        return check_room(v, e);
     }
     v->side->next++;
     if (from.mod_revision != to.mod_revision || from.create_revision != to.create_revision)
         count(v->ctl, &from, &to, v->counts);
+    return check_room(v, e);
 }
 
 static void on_note(void *ctx, const Control__Note *note)

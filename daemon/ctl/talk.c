@@ -135,7 +135,7 @@ static void on_done(struct session *s, const Control__Done *done)
         s->talk->on_done(s->talk->ctx, done);
 }
 
-static void on_reply(struct session *s, const Control__Reply *reply)
+static int on_reply(struct session *s, const Control__Reply *reply, struct err *e)
 {
     const struct talk *t = s->talk;
 
@@ -172,9 +172,7 @@ static void on_reply(struct session *s, const Control__Reply *reply)
             t->on_unrotated(t->ctx, reply->unrotated);
         break;
     case CONTROL__REPLY__BODY_LIVE_KEY:
-        if (t->on_live_key)
-            t->on_live_key(t->ctx, reply->live_key);
-        break;
+        return t->on_live_key ? t->on_live_key(t->ctx, reply->live_key, e) : 0;
     case CONTROL__REPLY__BODY_FINDING:
         if (t->on_finding)
             t->on_finding(t->ctx, reply->finding);
@@ -185,6 +183,7 @@ static void on_reply(struct session *s, const Control__Reply *reply)
     default:
         break;
     }
+    return 0;
 }
 
 static int take_replies(struct session *s, struct err *e)
@@ -195,13 +194,16 @@ static int take_replies(struct session *s, struct err *e)
 
     while (!s->ended && (n = wire_next(buf_bytes(&s->in), &message, &used, e)) > 0) {
         Control__Reply *reply = control__reply__unpack(NULL, message.len, message.data);
+        int done;
 
         if (!reply)
             return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "the daemon sent something that is no reply");
         if (!s->ctl->json) /* which escapes them in its own way */
             text_clean_message(&reply->base);
-        on_reply(s, reply);
+        done = on_reply(s, reply, e);
         control__reply__free_unpacked(reply, NULL);
+        if (done < 0)
+            return -1;
         buf_drop_front(&s->in, used);
     }
     return n;

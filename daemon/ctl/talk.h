@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/err.h"
 #include "control.pb-c.h"
 #include "ctl/ctl.h"
 
@@ -18,7 +19,7 @@ struct talk {
     void (*on_verdict)(void *ctx, const Control__Verdict *verdict);
     void (*on_planned)(void *ctx, const Control__Planned *planned);
     void (*on_unrotated)(void *ctx, const Control__Unrotated *unrotated);
-    void (*on_live_key)(void *ctx, const Control__LiveKey *key);
+    int (*on_live_key)(void *ctx, const Control__LiveKey *key, struct err *e); /* -1: no more is wanted, for that */
     void (*on_finding)(void *ctx, const Control__Finding *f);
     /* Not for a failure, unless a result comes with it (rotate-key): then after the failure was told. */
     void (*on_done)(void *ctx, const Control__Done *done);
