@@ -9,22 +9,25 @@ static bool is_anothers(const struct err *why)
     return why->domain == ERR_DOMAIN_KEY && why->code == KEY_FAULT_DOES_NOT_OPEN;
 }
 
+/* *e is of what failed last, and untouched if nothing did. */
 static struct secret *unwrap(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
         const struct secret **authority, struct err *e)
 {
     const struct secret *masters[] = {o->previous, o->next};
+    struct err why = ERR_INIT;
 
-    err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN, "it is wrapped by a master key");
-    for (size_t i = 0; i < ARRAY_LEN(masters); i++) {
+    err_set(&why, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN, "it is wrapped by a master key");
+    for (size_t i = 0; i < ARRAY_LEN(masters) && is_anothers(&why); i++) {
         struct secret *data_key;
 
         if (!masters[i])
             continue;
         *authority = masters[i];
-        data_key = key_unwrap(masters[i], object, instant, allow_renamed, e);
-        if (data_key || !is_anothers(e))
+        data_key = key_unwrap(masters[i], object, instant, allow_renamed, &why);
+        if (data_key)
             return data_key;
     }
+    *e = why;
     return NULL;
 }
 
@@ -32,22 +35,27 @@ static int find_voucher(const struct key_opener *o, struct bytes object, int64_t
         const struct secret **authority, struct err *e)
 {
     const struct secret *masters[] = {o->next, o->previous};
+    struct err why = ERR_INIT;
     size_t by = KEYRING_CURRENT;
 
-    err_set(e, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_UNVOUCHED, "is sealed, and no master key here vouches for it");
+    err_set(&why, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_UNVOUCHED,
+            "is sealed, and no master key here vouches for it");
     for (size_t i = 0; i < ARRAY_LEN(masters); i++) {
         if (!masters[i])
             continue;
         *authority = masters[i];
-        if (sealed_key_check(masters[i], object, instant, allow_renamed, e) == 0)
+        if (sealed_key_check(masters[i], object, instant, allow_renamed, &why) == 0)
             return 0;
-        if (!is_anothers(e))
-            return -1;
+        if (!is_anothers(&why))
+            break;
     }
-    if (!o->ring || keyring_check(o->ring, object, instant, allow_renamed, &by, e) < 0)
-        return -1;
-    *authority = keyring_key(o->ring, by);
-    return 0;
+    if ((is_anothers(&why) || why.code == KEY_FAULT_UNVOUCHED) && o->ring &&
+            keyring_check(o->ring, object, instant, allow_renamed, &by, &why) == 0) {
+        *authority = keyring_key(o->ring, by);
+        return 0;
+    }
+    *e = why;
+    return -1;
 }
 
 struct secret *key_opener_open(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
