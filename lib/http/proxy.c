@@ -38,8 +38,6 @@ static struct secret *make_line(const char *user, const struct secret *password,
 int http_proxy_set(
         struct http_proxy *out, const char *url, const char *user, const struct secret *password, struct err *e)
 {
-    _cleanup_secret_ struct secret *line = NULL;
-
     if (!url)
         return 0;
     out->url = strdup(url);
@@ -52,13 +50,13 @@ int http_proxy_set(
         http_proxy_reset(out);
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "a user of a proxy has no colon in its name (RFC 7617)");
     }
-    line = make_line(user, password, e);
-    if (!line) {
+    out->line = make_line(user, password, e);
+    if (!out->line) {
         http_proxy_reset(out);
         return -1;
     }
-    out->lines = curl_slist_append(NULL, (const char *)secret_const_data(line));
-    return out->lines ? 0 : no_memory(out, e);
+    out->header = (struct curl_slist){.data = (char *)secret_data(out->line)}; /* curl_slist_append would copy it */
+    return 0;
 }
 
 CURLcode http_proxy_use(const struct http_proxy *proxy, CURL *easy)
@@ -70,15 +68,14 @@ CURLcode http_proxy_use(const struct http_proxy *proxy, CURL *easy)
         c = curl_easy_setopt(easy, CURLOPT_NOPROXY, *url ? "" : "*");
     /* What is meant for the one is not shown to the other. */
     (void)curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXYHEADER, proxy ? proxy->lines : NULL);
+    (void)curl_easy_setopt(
+            easy, CURLOPT_PROXYHEADER, proxy && proxy->line ? (struct curl_slist *)(uintptr_t)&proxy->header : NULL);
     return c;
 }
 
 void http_proxy_reset(struct http_proxy *p)
 {
-    for (struct curl_slist *l = p->lines; l; l = l->next)
-        secret_wipe(l->data, strlen(l->data));
-    curl_slist_free_all(p->lines);
+    secret_free(p->line);
     free(p->url);
     free(p->name);
     *p = (struct http_proxy){0};

@@ -33,6 +33,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     return
                 (far if ready is near else near).sendall(data)
                 self.server.proxy.passed += len(data)
+            if self.server.proxy.most is not None and self.server.proxy.passed > self.server.proxy.most:
+                self.server.proxy.go_on.wait()
 
     def log_message(self, *_):
         pass
@@ -43,10 +45,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class ConnectProxy:
-    """with ConnectProxy("user", "password") as proxy: proxy.url; proxy.asked are (host:port, Proxy-Authorization)."""
+    """with ConnectProxy("user", "password") as proxy: proxy.url; proxy.asked are (host:port, Proxy-Authorization). Once `most` bytes
+    have passed no more do until go_on is set."""
 
-    def __init__(self, user=None, password=None):
-        self.asked, self.passed = [], 0
+    def __init__(self, user=None, password=None, most=None):
+        self.asked, self.passed, self.most, self.go_on = [], 0, most, threading.Event()
         self.expected = user and "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.proxy = self
@@ -58,6 +61,7 @@ class ConnectProxy:
         return self
 
     def __exit__(self, *_):
+        self.go_on.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

@@ -1,6 +1,7 @@
 """s3_client.proxy: what goes through it, who is asked for the password, and that the environment has no say."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 import servers
 from clouds import Credentials, Ec2
 from connect_proxy import ConnectProxy
-from faults import log
+from faults import Command, log
+from servers import wait_for
 
 DEAD = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:1")
 PASSWORD = "not to be seen"
@@ -45,6 +47,39 @@ def test_a_tunnel(behind, bucket):
         store = bucket.ceph.https.removeprefix("https://")
         assert {where.rpartition(":")[2] for where, _ in proxy.asked} == {store.rpartition(":")[2]}
         assert PASSWORD not in str(log(site))
+
+
+def in_ordinary_memory(pid, words):
+    """Which of these bytes lie in what a process can write to and a core dump would have. Locked memory is left out of one (VmFlags: dd,
+    proc(5)), also where a sanitizer keeps it from being locked."""
+    found = set()
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line)
+            if head:
+                low, high, writable = int(head[1], 16), int(head[2], 16), head[3].startswith("rw")
+            elif line.startswith("Rss:"):
+                resident = int(line.split()[1])
+            elif line.startswith("VmFlags:") and writable and resident and high - low < 1 << 32 and "dd" not in line.split():
+                memory.seek(low)
+                content = memory.read(high - low)
+                found |= {word for word in words if word in content}
+    return found
+
+
+def test_the_password_in_memory(behind):
+    """It does not lie where memory is written out or given to others; the line that was made of it does in one place, the buffer that
+    libcurl sends from, until the backup ends. What is searched for is found, where it may be: the name of the bucket."""
+    with ConnectProxy("me", PASSWORD, most=100000) as proxy:
+        site = behind(proxy).start()
+        command = Command(site, "backup", "-q")
+        wait_for(lambda: proxy.passed > proxy.most, what="the upload")
+        bucket, password = site.bucket.name.encode(), PASSWORD.encode()
+        line = proxy.expected.removeprefix("Basic ").encode()
+        assert in_ordinary_memory(site.process.pid, {password, bucket}) == {bucket}
+        proxy.go_on.set()
+        assert command.end().status == 0
+        assert in_ordinary_memory(site.process.pid, {password, line, bucket}) == {bucket}
 
 
 def test_a_password_that_is_wrong(behind, bucket):

@@ -39,9 +39,9 @@ static void what_is_told(void **state)
         assert_int_equal(p.url != NULL, rows[i].url != NULL);
         if (p.url)
             assert_string_equal(p.name, rows[i].url);
-        assert_int_equal(p.lines != NULL, rows[i].line != NULL);
-        if (p.lines)
-            assert_string_equal(p.lines->data, rows[i].line);
+        assert_int_equal(p.line != NULL, rows[i].line != NULL);
+        if (p.line)
+            assert_string_equal(p.header.data, rows[i].line);
         http_proxy_reset(&p);
         assert_null(p.url);
     }
