@@ -1,9 +1,11 @@
 #include "s3/object.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "s3/client_inside.h"
 #include "s3/dialect.h"
+#include "s3/xml_list.h"
 
 enum { METADATA_MAX = 32, NAME_MAX_LEN = 64 };
 
@@ -117,6 +119,31 @@ struct s3_request *s3_delete_version(struct s3_client *c, const char *key, const
     };
 
     return check_version(version_id, e) < 0 ? NULL : s3_request_start(c, &request, e);
+}
+
+struct s3_request *s3_list_parts(struct s3_client *c, const char *key, const char *upload_id, unsigned after, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
+{
+    char marker[16];
+    const struct s3_param query[] = {{"uploadId", upload_id}, {"part-number-marker", marker}};
+    const struct s3_request_spec request = {
+            .method = S3_GET,
+            .key = key,
+            .query = query,
+            .n_query = after ? 2 : 1,
+            .fine_code = "NoSuchUpload",
+            .ctx = ctx,
+            .on_done = on_done,
+    };
+
+    (void)snprintf(marker, sizeof(marker), "%u", after);
+    return s3_request_start(c, &request, e);
+}
+
+int s3_parts_read(const struct s3_response *res, struct s3_parts_page *out, struct err *e)
+{
+    *out = (struct s3_parts_page){.next = 0};
+    return res->status == 404 ? 0 : xml_parse_parts(res->body, out, e);
 }
 
 struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *upload_id, void *ctx,

@@ -89,6 +89,18 @@ struct s3_request *s3_delete_version(struct s3_client *c, const char *key, const
 struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *upload_id, void *ctx,
         void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
 
+/* ListParts: of the parts of an upload with a number greater than `after` (at most 10,000), a page, which s3_parts_read
+ * reads. An upload that is gone (404 NoSuchUpload) has none; res->status is 404 then. */
+struct s3_request *s3_list_parts(struct s3_client *c, const char *key, const char *upload_id, unsigned after, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e);
+
+struct s3_parts_page {
+    int64_t newest; /* when the newest of these parts was stored, seconds since the epoch; 0: there are none */
+    unsigned next;  /* more follow, after this number; 0: none do */
+};
+/* Errors: as in xml.h. */
+int s3_parts_read(const struct s3_response *res, struct s3_parts_page *out, struct err *e);
+
 /*
  * ListObjectsV2, ListMultipartUploads and ListObjectVersions, page after page until the end; objects with
  * encoding-type=url, so that any key survives XML. (Not uploads: Ceph encodes their keys then without saying so. Nor

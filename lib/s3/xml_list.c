@@ -1,6 +1,7 @@
 #include "s3/xml_list.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/timestamp.h"
@@ -320,4 +321,46 @@ int xml_page_versions(struct bytes doc, const struct xml_items *items, struct xm
             .show = show_version};
 
     return read_page(&versions, doc, items, page, e);
+}
+
+/* ---- parts ---- */
+
+struct parts_reader {
+    struct s3_parts_page *page;
+    bool is_truncated;
+};
+
+static int on_part_text(void *ctx, const char *path, const char *text, struct err *e)
+{
+    struct parts_reader *r = ctx;
+    int64_t instant;
+
+    if (strncmp(path, "ListPartsResult/", strlen("ListPartsResult/")) != 0)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "<%.64s> in place of <ListPartsResult>", path);
+    path += strlen("ListPartsResult/");
+    if (strcmp(path, "IsTruncated") == 0) {
+        r->is_truncated = strcmp(text, "true") == 0;
+    } else if (strcmp(path, "NextPartNumberMarker") == 0) {
+        r->page->next = (unsigned)strtoul(text, NULL, 10);
+    } else if (strcmp(path, "Part/LastModified") == 0) {
+        if (xml_instant(text, &instant, e) < 0)
+            return -1;
+        r->page->newest = instant > r->page->newest ? instant : r->page->newest;
+    }
+    return 0;
+}
+
+int xml_parse_parts(struct bytes doc, struct s3_parts_page *out, struct err *e)
+{
+    struct parts_reader r = {.page = out};
+    const struct xml_visitor v = {.ctx = &r, .on_text = on_part_text};
+
+    *out = (struct s3_parts_page){.next = 0};
+    if (xml_visit(doc, &v, e) < 0)
+        return -1;
+    if (r.is_truncated && out->next == 0)
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "more parts are to follow and it is not said from where");
+    if (!r.is_truncated)
+        out->next = 0; /* some say it all the same */
+    return 0;
 }

@@ -39,6 +39,9 @@ int xml_page_unfinished(struct bytes doc, const struct xml_items *items, struct 
 /* A ListVersionsResult, versions and delete markers in the order of the document. */
 int xml_page_versions(struct bytes doc, const struct xml_items *items, struct xml_page *page, struct err *e);
 
+/* A ListPartsResult. Errors: as in xml.h, also where more is to follow and it is not said from where. */
+int xml_parse_parts(struct bytes doc, struct s3_parts_page *out, struct err *e);
+
 /* Decodes %XX and + (a space, as S3's encoding-type=url writes it) in place. Errors: ERR_PROTOCOL for a broken escape
  * and for %00. */
 int xml_url_decode(char *text, struct err *e);

@@ -393,6 +393,43 @@ def test_unfinished_uploads(ceph, etcd, proxied):
     assert result["uploads"] == 1 and sorted(site.bucket.uploads()) == sorted(keys[1:])
 
 
+def test_a_slow_upload_is_no_abandoned_one(ceph, etcd, proxied):
+    """It began before yesterday and had a part since, on whichever page that is told of: it stays, also where its parts cannot be
+    looked at. One that has had none since goes."""
+    old = rb"<\1>2001-01-01T00:00:00.000Z<"
+    rules = {"uploads": After(lambda status, headers, body: (status, headers, re.sub(rb"<(Initiated)>[^<]*<", old, body)))}
+
+    def first_of_two(status, headers, body):
+        """A page of one part, as of long ago, when it is the first that is asked for."""
+        if b"<PartNumber>1<" not in body:
+            return status, headers, body
+        part = re.sub(rb"<(LastModified)>[^<]*<", old, re.search(rb"<Part>.*?</Part>", body, re.S)[0])
+        body = re.sub(rb"<Part>.*</Part>", part, body, flags=re.S)
+        body = re.sub(rb"<NextPartNumberMarker>.*?</NextPartNumberMarker>|<IsTruncated>.*?</IsTruncated>", b"", body)
+        return status, headers, body.replace(b"<Part>", b"<IsTruncated>true</IsTruncated>"
+                                             b"<NextPartNumberMarker>1</NextPartNumberMarker><Part>")
+
+    def rule(request):
+        return rules.get("parts" if request.method == "GET" and "uploadId" in request.query else request.call)
+
+    site, _ = proxied(ceph, etcd, rule)
+    site.start()
+    key, client, bucket = f"{name(2)}.dump", site.bucket.client, site.bucket.name
+    upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    for number in (1, 2):
+        client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=b"x" * (5 << 20))
+
+    assert prune(site)[1]["uploads"] == 0
+    rules["parts"] = Answer(403, error("AccessDenied"))
+    done = site.ctl("prune")
+    assert done.status == 0 and re.search("note: unfinished uploads stay: .*s3:ListMultipartUploadParts", done.err), done
+    rules["parts"] = After(first_of_two)
+    assert prune(site)[1]["uploads"] == 0
+    assert site.bucket.uploads() == [key]
+    rules["parts"] = After(lambda status, headers, body: (status, headers, re.sub(rb"<(LastModified)>[^<]*<", old, body)))
+    assert prune(site)[1]["uploads"] == 1 and not site.bucket.uploads()
+
+
 def test_uploads_cannot_be_listed(ceph, etcd, proxied):
     """Not every store can. It is said, and nothing else depends on it."""
     site, _ = proxied(ceph, etcd, lambda request: Answer(501, error("NotImplemented")) if request.call == "uploads" else None)

@@ -12,6 +12,7 @@ enum { AT_A_TIME = 4 };
 
 struct unfinished {
     char *key, *upload_id;
+    unsigned after; /* the number of the last part that was seen */
 };
 
 struct uploads {
@@ -41,6 +42,7 @@ static int keep(struct uploads *u, const struct s3_unfinished *found, struct err
         u->room = room;
     }
     added = &u->found[u->n++];
+    added->after = 0;
     added->key = strdup(found->key);
     added->upload_id = strdup(found->upload_id);
     return added->key && added->upload_id ? 0 : err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
@@ -65,6 +67,13 @@ static int on_unfinished(void *ctx, const struct s3_unfinished *found, struct er
 
 static void abort_more(struct uploads *u);
 
+static void fail(struct uploads *u, const struct err *err)
+{
+    if (!u->failure.kind)
+        u->failure = *err;
+    abort_more(u);
+}
+
 static void on_aborted(void *ctx, const struct s3_response *res, const struct err *err)
 {
     struct lane *lane = ctx;
@@ -72,20 +81,56 @@ static void on_aborted(void *ctx, const struct s3_response *res, const struct er
 
     (void)res;
     (void)lane_end(lane);
-    if (!err)
-        u->aborted++;
-    else if (!u->failure.kind)
-        u->failure = *err;
-    abort_more(u);
+    u->aborted += !err;
+    if (err)
+        fail(u, err);
+    else
+        abort_more(u);
 }
 
-static int abort_one(struct lane *lane, struct err *e)
+static int look_at_parts(struct lane *lane, struct err *e);
+
+/* One that had a part lately is on its way, however long ago it began: it may be as slow as `max_bandwidth` makes it.
+ */
+static void on_parts(void *ctx, const struct s3_response *res, const struct err *err)
+{
+    struct lane *lane = ctx;
+    struct uploads *u = lane->owner;
+    struct unfinished *one = &u->found[lane->index];
+    struct s3_parts_page page = {.newest = 0};
+    struct err e = err ? *err : ERR_INIT;
+    struct s3_client *s3;
+
+    (void)lane_end(lane);
+    if (!err && s3_parts_read(res, &page, &e) == 0 && page.next && page.next <= one->after)
+        err_set(&e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "a listing of parts in which the pages do not advance");
+    if (e.kind) {
+        fail(u, &e); /* what may be alive stays */
+        return;
+    }
+    if (page.newest >= u->spec.older_than) {
+        abort_more(u);
+        return;
+    }
+    if (page.next) {
+        one->after = page.next;
+        if (look_at_parts(lane, &e) < 0)
+            fail(u, &e);
+        return;
+    }
+    s3 = core_s3(u->core, &e);
+    lane->work = s3 ? s3_abort(s3, one->key, one->upload_id, lane, on_aborted, &e) : NULL;
+    if (!lane->work)
+        fail(u, &e);
+}
+
+static int look_at_parts(struct lane *lane, struct err *e)
 {
     struct uploads *u = lane->owner;
     const struct unfinished *one = &u->found[lane->index];
     struct s3_client *s3 = core_s3(u->core, e);
 
-    lane->work = s3 ? s3_abort(s3, one->key, one->upload_id, lane, on_aborted, e) : NULL;
+    lane->work = s3 ? s3_list_parts(s3, one->key, one->upload_id, one->after, lane, on_parts, e) : NULL;
     return lane->work ? 0 : -1;
 }
 
@@ -116,7 +161,7 @@ static void on_listed(void *ctx, const struct err *err)
         u->spec.on_done(u->spec.ctx, 0, err);
         return;
     }
-    u->lanes = (struct lanes){.owner = u, .width = AT_A_TIME, .start = abort_one, .cancel = s3_request_cancel_work};
+    u->lanes = (struct lanes){.owner = u, .width = AT_A_TIME, .start = look_at_parts, .cancel = s3_request_cancel_work};
     lanes_begin(&u->lanes, u->n);
     abort_more(u);
 }

@@ -13,7 +13,9 @@ struct uploads;
 enum { UPLOADS_MAX = 10000 }; /* looked at in one go */
 
 struct uploads_spec {
-    int64_t older_than; /* seconds since the epoch, by the store's clock: a younger one may be a backup on its way */
+    /* Seconds since the epoch, by the store's clock: what began later may be a backup on its way, and so may what has
+     * had a part since (ListParts). One whose parts cannot be looked at stays, and is an error. */
+    int64_t older_than;
     void *ctx;
     /* Once unless freed, never inside the start; an error tells of the first that stays. Where the store does not show
      * them and removes them by itself (S3_FAULT_HIDES_UPLOADS), there is nothing to tell. */

@@ -31,6 +31,7 @@ static const char *const of_prune[] = {
         "s3:DeleteObject",
         "s3:GetObjectRetention",
         "s3:GetObjectLegalHold",
+        "s3:ListMultipartUploadParts",
 };
 
 static void write_actions(FILE *out, const char *const *names, size_t n)

@@ -236,11 +236,11 @@ static void on_uploads(void *ctx, unsigned aborted, const struct err *err)
     char note[ERR_TEXT_MAX + 64];
 
     p->result.uploads = aborted;
-    uploads_free(TAKE_PTR(p->uploads));
     if (err) { /* not every store can list them, and nothing of ours depends on it */
         (void)snprintf(note, sizeof(note), "unfinished uploads stay: %s", err->text);
         lifecycle_note(&p->life, note);
     }
+    uploads_free(TAKE_PTR(p->uploads)); /* and the error with it */
     lifecycle_next(&p->life, start_deleting);
 }
 
