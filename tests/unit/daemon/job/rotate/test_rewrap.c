@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "age/identity.h"
 #include "failing.h"
 #include "folder.h"
 #include "job/bucket/object_lock.h"
@@ -12,6 +13,7 @@
 #include "job/rotate/rewrap.h"
 #include "scripted_store.h"
 #include "seal/key.h"
+#include "seal/sealed_key.h"
 
 enum { INSTANT = 1733520145 };
 
@@ -89,11 +91,13 @@ static void on_done(void *ctx, enum rewrap_outcome outcome, bool was_rotated_fro
 
 static struct key_opener opener;
 static struct key_form form;
+static struct age_recipient recipient; /* to whom it is sealed, if */
+static bool seals;
 
 static struct rewrap_spec spec_of(struct run *run, const char *object)
 {
     opener = (struct key_opener){.previous = previous, .next = next, .ring = ring};
-    form = (struct key_form){.master = next};
+    form = (struct key_form){.master = next, .recipients = {recipient}, .n = seals};
     return (struct rewrap_spec){
             .name = object,
             .instant = INSTANT + (object == other_name),
@@ -207,6 +211,7 @@ static int teardown(void **state)
     secret_free(TAKE_PTR(third));
     secret_free(TAKE_PTR(data_key));
     keyring_free(TAKE_PTR(ring));
+    seals = false;
     return store_waiting() == 0 ? 0 : -1;
 }
 
@@ -307,6 +312,45 @@ static void test_already(void **state)
         assert_int_equal(run.was_rotated_from, with == 5);
     }
     assert_string_equal(store.log, "get get get get get get");
+}
+
+/* Sealed, and vouched for by a new master key, or by the one that has wrapped it: that is not rotated away. */
+static void test_seals(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *identity = age_identity_new(&e);
+
+    (void)state;
+    age_identity_recipient(identity, 0, &recipient);
+    seals = true;
+    for (int same = 0; same < 2; same++) {
+        _cleanup_secret_ struct secret *opened = NULL;
+        struct store_object *o = store_find(name);
+        struct run run;
+
+        if (same) {
+            secret_free(next);
+            next = secret_copy(secret_const_data(previous), KEY_LEN, &e);
+            fill_with(name, previous, data_key, INSTANT);
+        }
+        begin(&run, name, false);
+        while (store_answer(0))
+            ;
+        assert_int_equal(run.told, 1);
+        if (run.outcome == REWRAP_FAILED)
+            fail_msg("%s", run.err.text);
+        assert_int_equal(run.outcome, REWRAP_ROTATED);
+        opened = sealed_key_open(identity, (struct bytes){o->body, o->len}, INSTANT, false, &e);
+        assert_true(opened && secret_equal(opened, data_key));
+        assert_int_equal(has_mark_of(previous, o), !same);
+        assert_true(
+                sealed_key_has_proof(next, data_key, (struct bytes){o->body, o->len}, store_metadata(o, REWRAP_PROOF)));
+        begin(&run, name, false);
+        while (store_answer(0))
+            ;
+        assert_int_equal(run.outcome, REWRAP_ALREADY);
+        assert_true(run.was_rotated_from);
+    }
 }
 
 static void test_only_looks(void **state)
@@ -935,6 +979,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_key_of_the_go_tool, setup, teardown),
             cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
             cmocka_unit_test_setup_teardown(test_already, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_seals, setup, teardown),
             cmocka_unit_test_setup_teardown(test_only_looks, setup, teardown),
             cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
             cmocka_unit_test_setup_teardown(test_bound_elsewhere, setup, teardown),
