@@ -581,7 +581,8 @@ def test_old_versions_that_are_locked(etcd, bucket, new_site, hold):
         result = rotated(site, keys, "--purge-versions")
         assert (result["purged"], result["locked_versions"], result["old_versions"]) == (0, 1, 0)
         check_opens(site, keys.next, made)
-        client.put_object_legal_hold(Bucket=bucket.name, Key=key_name(0), VersionId=old, LegalHold={"Status": "OFF"})
+        for version, _ in versions(bucket, key_name(0)):  # the new one, too: a hold goes with it
+            client.put_object_legal_hold(Bucket=bucket.name, Key=key_name(0), VersionId=version, LegalHold={"Status": "OFF"})
 
 
 def test_keys_that_another_program_rotated(site):
