@@ -25,7 +25,7 @@ static char *json_of(const ProtobufCMessage *m)
 static bool is_known_to_be_hidden(const char *field)
 {
     static const char *const hidden[] = {"drilled", "revision", "keys", "entries", "counts_keys", "counts_entries",
-            "is_old_version", "elapsed_ms", "progress", "contents", "contents_why", "hashkv", "has_hashkv"};
+            "is_old_version", "elapsed_ms", "progress", "contents", "contents_why", "hashkv", "has_hashkv", "has_keys"};
 
     for (size_t i = 0; i < ARRAY_LEN(hidden); i++)
         if (strcmp(hidden[i], field) == 0)
