@@ -139,6 +139,24 @@ def test_a_new_vouching_key(site, people):
     assert done.status != 0 and "was rotated away" in done.err, done
 
 
+def test_a_previous_key_that_opened_nothing(site, people):
+    """Another cluster's, by mistake. All is done without it, and that says nothing of what else it opens."""
+    ann, ben, _ = people
+    made = put_backups(site, 2)
+    seals_to(site, ann, ben)
+    other = site.write("other.key", os.urandom(32).hex())
+    with keeping_versions(site):
+        for arguments in (["--dry-run"], [], [], ["--purge-versions"], ["--identity", ann.file]):
+            done = site.ctl("rotate-key", "-p", other, *arguments)
+            assert done.status == 1 and "can be destroyed" not in done.out and "estroy" in done.err, done
+        check_sealed(site, made, ann, ben)
+        seals_to(site, ann)
+        done = site.ctl("rotate-key", "-p", other, "--identity", ben.file)
+        assert done.status == 1 and "all keys are rotated, but none of them was wrapped by" in done.err, done
+        assert "can be destroyed" not in done.out, done
+        check_sealed(site, made, ann, nobody=[ben])
+
+
 def test_from_people_to_others(site, people):
     ann, ben, eve = people
     made = sealed_keys(site, 3, ann, ben)

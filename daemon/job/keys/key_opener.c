@@ -74,6 +74,11 @@ struct secret *key_opener_open(const struct key_opener *o, struct bytes object, 
     return brought_keys_open(o->brought, object, instant, allow_renamed, e);
 }
 
+bool key_opener_is_previous(const struct key_opener *o, const struct secret *authority)
+{
+    return o->previous && authority && secret_equal(authority, o->previous);
+}
+
 int key_opener_knows(const struct key_opener *o, struct bytes object, int64_t instant, bool *is_known, struct err *e)
 {
     _cleanup_secret_ struct secret *data_key = NULL;

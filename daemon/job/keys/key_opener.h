@@ -30,6 +30,9 @@ struct key_opener {
 struct secret *key_opener_open(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
         const struct secret **authority, struct err *e);
 
+/* Whether `authority`, which key_opener_open told, is the previous master key. */
+bool key_opener_is_previous(const struct key_opener *o, const struct secret *authority);
+
 /* Whether the object is one of ours: one of the master keys opens it, or vouches for it; for whatever instant. Errors:
  * ERR_RESOURCE, which says nothing about it. */
 int key_opener_knows(const struct key_opener *o, struct bytes object, int64_t instant, bool *is_known, struct err *e);

@@ -106,9 +106,12 @@ static void get_after(struct old_version *v, uint64_t wait_ms)
 /* The old version's data key, or that of what is in its place. */
 static struct secret *open_it(const struct old_version *v, struct bytes object, bool allow_renamed, struct err *e)
 {
-    const struct secret *ignored;
+    const struct secret *authority;
+    struct secret *opened = key_opener_open(v->spec.opener, object, v->spec.instant, allow_renamed, &authority, e);
 
-    return key_opener_open(v->spec.opener, object, v->spec.instant, allow_renamed, &ignored, e);
+    if (opened && key_opener_is_previous(v->spec.opener, authority))
+        *v->spec.is_of_previous = true;
+    return opened;
 }
 
 /* Whether the current version holds that data key. Errors: it does not, or nobody can know. */

@@ -33,6 +33,7 @@ struct old_version_spec {
     int64_t instant; /* of its backup, seconds since the epoch */
     const struct key_opener *opener;
     const struct key_form *form;
+    bool *is_of_previous; /* set if the previous master key opens it, or vouches for it */
     void *ctx;
     /* Once unless freed, never inside the start. err is NULL unless it STAYS; `until`, seconds since the epoch, is of
      * what is LOCKED, INT64_MAX under a legal hold. */

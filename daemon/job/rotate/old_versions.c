@@ -114,6 +114,7 @@ static int start_one(struct lane *lane, struct err *e)
             .instant = item->instant,
             .opener = v->spec.opener,
             .form = v->spec.form,
+            .is_of_previous = v->spec.is_of_previous,
             .ctx = lane,
             .on_done = on_version_done,
     };

@@ -27,6 +27,7 @@ struct old_versions_spec {
     struct key_list *keys;        /* that were rotated, or are there */
     struct key_list *missing;     /* of dumps that are there */
     bool purges, dry_run;         /* else, and in a dry run, it only counts */
+    bool *is_of_previous;         /* set if the previous master key opens one, or vouches for it */
     struct rotate_result *result; /* its numbers of versions are filled in before the end */
     void *ctx;
     /* Whether anything stands against a purge but what is seen here. Asked once, when all are listed. */

@@ -44,12 +44,12 @@ static bool go_on(struct pass *p)
     return lanes_go_on(&p->lanes, &ignored) != 0;
 }
 
-static void on_rewrapped(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err)
+static void on_rewrapped(void *ctx, enum rewrap_outcome outcome, bool is_of_previous, const struct err *err)
 {
     struct lane *lane = ctx;
     struct pass *p = lane->owner;
 
-    p->state.was_rotated_from = p->state.was_rotated_from || was_rotated_from;
+    p->state.is_of_previous = p->state.is_of_previous || is_of_previous;
     count(p, key_list_at(p->spec.keys, lane->index), outcome, err);
     rewrap_free(lane_end(lane));
     p->spec.on_progress(p->spec.ctx, p->state.ended);

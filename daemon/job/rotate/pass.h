@@ -34,11 +34,11 @@ struct pass_spec {
 
 /* How it went, so far. */
 struct pass_state {
-    size_t ended;          /* keys that were looked at */
-    size_t changed;        /* that were not what they should be */
-    unsigned alike;        /* failures in a row that are not the key's own, at the end */
-    unsigned not_opened;   /* because nothing that was handed over opens it */
-    bool was_rotated_from; /* a key says that it was rotated from the previous one */
+    size_t ended;        /* keys that were looked at */
+    size_t changed;      /* that were not what they should be */
+    unsigned alike;      /* failures in a row that are not the key's own, at the end */
+    unsigned not_opened; /* because nothing that was handed over opens it */
+    bool is_of_previous; /* a key was wrapped by the previous one, or vouched for, or says that it was */
 };
 
 /* The caller frees. Errors: ERR_RESOURCE. */

@@ -26,6 +26,7 @@ struct rewrap {
     enum s3_match tried;
     char etag[S3_ETAG_MAX];
     bool has_put;
+    bool is_of_previous;         /* what was read */
     bool is_held;                /* what was put last, by a legal hold */
     enum rewrap_outcome outcome; /* of that put */
     /* As it was read, and as we put it. No secret waits here: locked memory is scarce. */
@@ -35,9 +36,9 @@ struct rewrap {
 
 CLEANUP_FUNC(struct rewrap *, rewrap_free)
 
-static void end_with(struct rewrap *r, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err)
+static void end_with(struct rewrap *r, enum rewrap_outcome outcome, bool is_of_previous, const struct err *err)
 {
-    r->spec.on_done(r->spec.ctx, outcome, was_rotated_from, err);
+    r->spec.on_done(r->spec.ctx, outcome, is_of_previous, err);
 }
 
 static void fail(struct rewrap *r, const struct err *err, const char *doing)
@@ -229,7 +230,7 @@ static void on_read_back(void *ctx, const struct s3_response *res, const struct 
                 "it was stored, but the store has not put it under the legal hold of the one before");
         fail(r, &e, NULL);
     } else if (e.kind == ERR_NONE) {
-        end_with(r, r->outcome, false, NULL);
+        end_with(r, r->outcome, r->is_of_previous, NULL);
     } else if (e.kind == ERR_RESOURCE || is_somebody_elses(r, res, &is_theirs, &e) < 0) {
         fail(r, &e, "it was stored, but could not be looked at"); /* that says nothing about the store */
     } else if (is_theirs) {
@@ -368,8 +369,9 @@ static void open_and_replace(struct rewrap *r, const struct s3_response *res)
     r->outcome = !sealed_key_is(res->body) && r->spec.form->n == 0 && authority == r->spec.form->master
                          ? REWRAP_BOUND
                          : REWRAP_ROTATED;
+    r->is_of_previous = key_opener_is_previous(r->spec.opener, authority) || says_it_came_from(r, res);
     if (r->spec.only_look)
-        end_with(r, r->outcome, says_it_came_from(r, res), NULL);
+        end_with(r, r->outcome, r->is_of_previous, NULL);
     else
         replace(r, res, opened, authority);
 }

@@ -50,9 +50,9 @@ struct rewrap_spec {
     const struct key_form *form;
     bool only_look;
     void *ctx;
-    /* Once unless freed, never inside the start. `was_rotated_from`: an `already` says that it came from the same
-     * previous key, which has left its mark, or vouches for it. err is NULL unless FAILED. */
-    void (*on_done)(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err);
+    /* Once unless freed, never inside the start. `is_of_previous`: the previous master key opened it, or vouched for
+     * it, or has left its mark at it. err is NULL unless FAILED. */
+    void (*on_done)(void *ctx, enum rewrap_outcome outcome, bool is_of_previous, const struct err *err);
 };
 
 /* Starts. The core must be acquired. The caller frees. Errors: those of core_s3, ERR_RESOURCE. */

@@ -50,7 +50,7 @@ struct rotate {
     struct underway *underway;
     struct old_versions *versions;
 
-    bool has_evidence;  /* a key says that it was rotated from the previous one */
+    bool has_evidence;  /* the previous key opened one, or vouched for it, or has left its mark at it */
     struct err failure; /* the first, or the first that is of bytes that are bad */
     struct rotate_result result;
 };
@@ -173,8 +173,12 @@ static int conclude(struct rotate *r, struct err *e)
 {
     const struct rotate_result *result = &r->result;
 
-    if (r->previous && !result->rotated && !result->bound && !result->purged && !result->locked_versions &&
-            !r->has_evidence)
+    if (r->previous && result->rotated && !result->bound && !r->has_evidence)
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "%s, but none of them was wrapped by %s, nor vouched for by it: is that the right file? Do not destroy "
+                "it before that is clear",
+                r->dry_run ? "all keys were looked at" : "all keys are rotated", result->previous);
+    if (r->previous && !result->bound && !r->has_evidence)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "nothing to rotate: all %u keys are %s %s, and none says that it was ever wrapped by %s; is "
                 "that the right file, or are the two interchanged? Destroy neither before that is clear",
@@ -222,6 +226,7 @@ static void look_for_versions(struct rotate *r)
             .missing = r->missing,
             .purges = r->purges,
             .dry_run = r->dry_run,
+            .is_of_previous = &r->has_evidence,
             .result = &r->result,
             .ctx = r,
             .may_purge = may_purge,
@@ -307,7 +312,7 @@ static void end_pass(struct rotate *r)
 {
     const struct pass_state *pass = pass_state(r->pass);
 
-    r->has_evidence = r->has_evidence || pass->was_rotated_from;
+    r->has_evidence = r->has_evidence || pass->is_of_previous;
     if (r->result.failed) {
         finish_incomplete(r);
     } else if (r->dry_run) {

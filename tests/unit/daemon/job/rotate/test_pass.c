@@ -185,11 +185,11 @@ static void test_outcomes(void **state)
         end(2, REWRAP_GONE, NULL);
         assert_int_equal(pass_state(pass)->changed, 3);
         end(3, REWRAP_ALREADY, NULL);
-        assert_false(pass_state(pass)->was_rotated_from);
+        assert_false(pass_state(pass)->is_of_previous);
         rewraps[4].spec.on_done(rewraps[4].spec.ctx, REWRAP_ALREADY, true, NULL);
         end_with(5, ERR_INTEGRITY, ERR_DOMAIN_KEY, KEY_FAULT_DOES_NOT_OPEN);
         assert_int_equal(n_done, 1);
-        assert_true(pass_state(pass)->was_rotated_from);
+        assert_true(pass_state(pass)->is_of_previous);
         assert_int_equal(pass_state(pass)->changed, 3);
         assert_int_equal(pass_state(pass)->not_opened, 1);
         assert_int_equal(result.rotated, 1);

@@ -71,18 +71,18 @@ struct run {
     struct rewrap *rewrap;
     unsigned told;
     enum rewrap_outcome outcome;
-    bool was_rotated_from;
+    bool is_of_previous;
     struct err err;
 };
 
 /* It goes in the callback: nothing of it may be touched afterwards. */
-static void on_done(void *ctx, enum rewrap_outcome outcome, bool was_rotated_from, const struct err *err)
+static void on_done(void *ctx, enum rewrap_outcome outcome, bool is_of_previous, const struct err *err)
 {
     struct run *run = ctx;
 
     run->told++;
     run->outcome = outcome;
-    run->was_rotated_from = was_rotated_from;
+    run->is_of_previous = is_of_previous;
     assert_int_equal(outcome == REWRAP_FAILED, err != NULL);
     if (err)
         run->err = *err;
@@ -225,7 +225,7 @@ static void test_rotates(void **state)
     expect_rotated(&run);
     assert_string_equal(store.log, "get put(\"1\") get");
     assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
-    assert_false(run.was_rotated_from);
+    assert_true(run.is_of_previous);
     assert_int_equal(store_find(name)->n_metadata, 2);
     assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
     assert_true(has_mark_of(previous, store_find(name)));
@@ -233,7 +233,7 @@ static void test_rotates(void **state)
     /* Again: it is done, and says from where it came. */
     run = run_to_end();
     assert_int_equal(run.outcome, REWRAP_ALREADY);
-    assert_true(run.was_rotated_from);
+    assert_true(run.is_of_previous);
     assert_string_equal(store.log, "get put(\"1\") get get");
 }
 
@@ -309,7 +309,7 @@ static void test_already(void **state)
             add_mark(o, previous);
         run = run_to_end();
         assert_int_equal(run.outcome, REWRAP_ALREADY);
-        assert_int_equal(run.was_rotated_from, with == 5);
+        assert_int_equal(run.is_of_previous, with == 5);
     }
     assert_string_equal(store.log, "get get get get get get");
 }
@@ -340,6 +340,7 @@ static void test_seals(void **state)
         if (run.outcome == REWRAP_FAILED)
             fail_msg("%s", run.err.text);
         assert_int_equal(run.outcome, REWRAP_ROTATED);
+        assert_true(run.is_of_previous);
         opened = sealed_key_open(identity, (struct bytes){o->body, o->len}, INSTANT, false, &e);
         assert_true(opened && secret_equal(opened, data_key));
         assert_int_equal(has_mark_of(previous, o), !same);
@@ -349,7 +350,7 @@ static void test_seals(void **state)
         while (store_answer(0))
             ;
         assert_int_equal(run.outcome, REWRAP_ALREADY);
-        assert_true(run.was_rotated_from);
+        assert_true(run.is_of_previous);
     }
 }
 
@@ -736,7 +737,7 @@ static void test_lost_answer(void **state)
     assert_true(opens(next, name));
     run = run_to_end();
     assert_int_equal(run.outcome, REWRAP_ALREADY);
-    assert_true(run.was_rotated_from);
+    assert_true(run.is_of_previous);
 }
 
 /* ---- stores that give back something else ---- */
