@@ -238,7 +238,9 @@ static void show_identity(const Control__RotateResult *r, const char *recipient)
     if (is_sealed_to(r, recipient))
         (void)printf("The identity of %s still opens them: keep it.\n", recipient);
     else if (r->rotated + r->purged) /* else nobody has seen that it ever opened one */
-        (void)printf("The identity of %s opens none of them any more: it can be destroyed.\n", recipient);
+        (void)printf("The identity of %s opens none of them any more: it can be destroyed, unless something else is "
+                     "sealed to it.\n",
+                recipient);
     else
         (void)printf("The identity of %s opens none of them.\n", recipient);
 }

@@ -167,7 +167,7 @@ def test_from_people_to_others(site, people):
     done = feed(site, ben.file.read_bytes(), "rotate-key", "--identity", "-")
     out = done.stdout.decode()
     assert done.returncode == 0 and re.search(r"rotated +3\nalready +0\nfailed +0\n", out), done
-    assert f"The identity of {ben.recipient} opens none of them any more: it can be destroyed." in out, out
+    assert f"The identity of {ben.recipient} opens none of them any more: it can be destroyed, unless something else is sealed to it." in out, out
     check_sealed(site, made, ann, eve, nobody=[ben])
     assert not any("rotated-from" in metadata(site, name) for name in made)
     # Again, with the same words, and with hers, which is still one of them.

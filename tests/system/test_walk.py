@@ -327,12 +327,13 @@ def walk_to_people(page, host, vouching):
     host.write("/etc/etcd-backupd.conf", f"{before}{recipients.replace(named[0], a).replace(named[1], b)}\n")
     do("etcd-backupd --check-config")
     host.rests()
+    assert do("etcd-backupctl verify --identity").count("good") >= 2
     look = do("etcd-backupctl rotate-key")
     assert a in look and b in look and re.search(r"failed\W+0", look), look
     done = do("etcd-backupctl rotate-key")
     assert "and to nobody else" in done and f"{vouching} opens none of them any more, and vouches for them: keep it" in done, done
-    do("etcd-backupctl rotate-key")
     do("etcd-backupctl verify --all --identity")
+    do("etcd-backupctl rotate-key")
     listed = do("etcd-backupctl list")
     assert listed.count(a[:12]) == listed.count(b[:12]) == listed.count("Z.dump") > 1, listed
     host.write("/etc/etcd-backupd.conf", f"{before}{recipients.replace(named[0], a).replace(named[1], c)}\n")
