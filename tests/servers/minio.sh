@@ -55,8 +55,11 @@ answers_or_dead() { answers || not_alive "$dir/minio.pid"; }
 
 serve() {
     alive "$dir/minio.pid" || start_minio
-    wait_until 60 answers_or_dead && answers
+    wait_until 60 answers_or_dead && answers && wait_until 60 says_its_role
 }
+
+# It answers before that. Without a provider there is none.
+says_its_role() { [ "${settings#*_OPENID_}" = "$settings" ] || [ -n "$(role)" ]; }
 
 role() { sed -n 's/.*\(arn:minio:iam:::role\/[^ ]*\).*/\1/p' "$dir/minio.log" | tail -n 1; }
 

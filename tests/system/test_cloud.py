@@ -185,13 +185,13 @@ def test_web_identity_at_a_real_store(scratch, ca, openid, new_bucket, new_site,
             f"MINIO_IDENTITY_OPENID_CONFIG_URL={openid.url}/.well-known/openid-configuration",
             f"MINIO_IDENTITY_OPENID_CLIENT_ID={openid.audience}", "MINIO_IDENTITY_OPENID_ROLE_POLICY=readwrite"]) as minio:
         site = new_site(etcd, new_bucket(minio), https=False)
-        token = site.write("token", openid.token(6))  # the credentials end with it
+        token = site.write("token", openid.token(15))  # the credentials end with it
         with_environment(site, AWS_WEB_IDENTITY_TOKEN_FILE=token, AWS_ROLE_ARN=minio.role)
         site.configure(auth("web-identity", sts_endpoint=minio.http))
         site.start()
         backup(site)
         ends = expire(site)
-        assert ends < time.time() + 10
+        assert ends < time.time() + 20
         site.write("token", openid.token(3600))
         wait_for(lambda: expire(site) > ends + 3000, what="the second token's credentials")
         wait_for(lambda: time.time() > ends + 1, what="the end of the first one's")

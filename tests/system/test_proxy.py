@@ -79,7 +79,7 @@ def test_the_password_in_memory(behind):
         assert in_ordinary_memory(site.process.pid, {password, bucket}) == {bucket}
         proxy.go_on.set()
         assert command.end().status == 0
-        assert in_ordinary_memory(site.process.pid, {password, line, bucket}) == {bucket}
+        wait_for(lambda: in_ordinary_memory(site.process.pid, {password, line, bucket}) == {bucket}, what="the end of the line")
 
 
 def test_a_password_that_is_wrong(behind, bucket):

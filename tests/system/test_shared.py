@@ -207,12 +207,12 @@ def test_clocks_that_differ(shared):
         began = time.time()
         site.start()
         first = calendar.timegm(time.strptime(site.log.read_text()[:19], "%Y-%m-%dT%H:%M:%S"))
-        assert abs(first - began - ahead) < 3  # it has a clock of its own
+        assert began - 1 <= first - ahead <= time.time()  # it has a clock of its own
         wait_for(lambda: instants(sites[0]), what="the first backup")
     wait_for(lambda: len(instants(sites[0])) >= 4, 120, what="three more")
     stored = sorted(entry["LastModified"].timestamp() for entry in
                     sites[0].bucket.client.list_objects_v2(Bucket=sites[0].bucket.name)["Contents"] if entry["Key"].endswith(".dump"))
-    assert gaps(stored)[0] >= 14 - 10 - 1 and min(gaps(stored)[1:]) >= 12, stored
+    assert gaps(stored)[0] >= 14 - 10 - 2 and min(gaps(stored)[1:]) >= 10, stored  # a clock of its own would make it 4, or 9
     wait_for(lambda: len({site.ctl("--json", "status").json["newest"] for site in sites}) == 1, 60, what="one view")
     for site in sites:
         assert site.stop() == 0
