@@ -168,16 +168,8 @@ struct live_view {
     struct side *side;
     struct counts *counts;
     int64_t revision;
+    struct err why; /* what is left could not be kept */
 };
-
-/* Those of the backup that come before a key, or all that are left, are not there any more. */
-static void pass_removed(struct live_view *v, const struct bytes *before)
-{
-    struct key_value from;
-
-    for (; peek(v->side, &from) && (!before || bolt_key_compare(from.key, *before) < 0); v->side->next++)
-        count(v->ctl, &from, NULL, v->counts);
-}
 
 /* What is different is kept until the end: a cluster that is another one altogether may have any number of keys. */
 static int check_room(const struct live_view *v, struct err *e)
@@ -191,6 +183,19 @@ static int check_room(const struct live_view *v, struct err *e)
             size_format(LIVE_TEXT_MAX, size));
 }
 
+/* Those of the backup that come before a key, or all that are left, are not there any more. */
+static int pass_removed(struct live_view *v, const struct bytes *before, struct err *e)
+{
+    struct key_value from;
+
+    for (; peek(v->side, &from) && (!before || bolt_key_compare(from.key, *before) < 0); v->side->next++) {
+        count(v->ctl, &from, NULL, v->counts);
+        if (check_room(v, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int on_live_key(void *ctx, const Control__LiveKey *key, struct err *e)
 {
     struct live_view *v = ctx;
@@ -199,7 +204,8 @@ static int on_live_key(void *ctx, const Control__LiveKey *key, struct err *e)
             .mod_revision = key->mod_revision};
     struct key_value from;
 
-    pass_removed(v, &to.key);
+    if (pass_removed(v, &to.key, e) < 0)
+        return -1;
     if (!peek(v->side, &from) || bolt_key_compare(from.key, to.key) != 0) {
         count(v->ctl, NULL, &to, v->counts);
         return check_room(v, e);
@@ -222,7 +228,7 @@ static void on_live_done(void *ctx, const Control__Done *done)
 
     if (done->result_case != CONTROL__DONE__RESULT_LIVE)
         return;
-    pass_removed(v, NULL);
+    (void)pass_removed(v, NULL, &v->why);
     v->revision = done->live->revision;
 }
 
@@ -248,8 +254,8 @@ static int compare_live(const struct ctl *ctl, struct side *side, struct counts 
     request.live = &body;
     status = talk(ctl, &request, &t);
     talk_release_signals();
-    if (fclose(n->out) != 0 && status == CTL_DONE) {
-        show_failure("out of memory");
+    if ((fclose(n->out) != 0 || v.why.kind) && status == CTL_DONE) {
+        show_failure(v.why.kind ? v.why.text : "out of memory");
         status = CTL_FAILED;
     }
     if (status == CTL_DONE) /* half of a difference is none */
