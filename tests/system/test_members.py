@@ -225,7 +225,7 @@ def test_heavy_writes_are_no_divergence(new_etcd, bucket, new_site, version):
             over.set()
         writing.result()
     assert rounds and {one["members"] for one in made} <= {"equal", "not compared"}, made
-    assert [one["doubt"] for one in made] == [""] * 8, made
+    assert [(one["doubt"], one["structure"]) for one in made] == [("", "sound")] * 8, made
     check_clean(site, 8)
 
 

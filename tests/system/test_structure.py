@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 
@@ -192,6 +193,17 @@ def utl(etcd, *arguments):
     return json.loads(done.stdout)
 
 
+def hash_by_tool(etcd, path):
+    """What etcdutl says of the file's HashKV, (hash, compact revision), from 3.6 on; None where it does not say."""
+    copy = path.with_suffix(".copy")  # which it changes: it goes on with a compaction
+    shutil.copyfile(path, copy)
+    done = subprocess.run([etcd.binary("etcdutl"), "hashkv", copy, "-w", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if b"no lessor to attach lease" in done.stderr:  # 3.6 panics at keys that have one
+        return None
+    told = json.loads(done.stdout)
+    return told["hash"], told["compactRevision"]
+
+
 def agree(programs, etcd, folder):
     """A snapshot of it is sound, and tells what the server and its tool tell."""
     path = folder / "db"
@@ -204,6 +216,8 @@ def agree(programs, etcd, folder):
     assert (int(hashed["hash"]), int(hashed["compacted"])) == (server["hash"], server["compact_revision"]), (hashed, server)
     assert seen["current"] == hashed["revision"] and int(seen["current"]) == server["header"]["revision"]
     assert (seen["revisions"], seen["compacted"]) == (hashed["revisions"], hashed["compacted"])
+    if etcd.version in ("3.6", "3.7"):
+        assert hash_by_tool(etcd, path) in (None, (int(hashed["hash"]), int(hashed["compacted"]))), hashed
     told = utl(etcd, "snapshot", "status", path)
     assert told["totalSize"] == int(seen["pages"]) * PAGE
     if etcd.version in ("3.4", "3.5"):  # entries of all buckets; later ones count live keys
