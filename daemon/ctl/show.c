@@ -248,9 +248,15 @@ static void show_identity(const Control__RotateResult *r, const char *recipient)
 /* It is all done. */
 static void show_end(const Control__RotateResult *r)
 {
-    if (r->n_recipients)
+    const char *others = r->n_recipients > 1 ? " and the others above" : "";
+
+    if (r->n_recipients && r->new_key[0])
         (void)printf("The keys of all encrypted backups in %s are sealed to %s%s, and to nobody else.\n", r->bucket,
-                r->recipients[0], r->n_recipients > 1 ? " and the others above" : "");
+                r->recipients[0], others);
+    else if (r->n_recipients)
+        (void)printf(
+                "The keys of all encrypted backups in %s say that they are sealed to %s%s; nobody vouches for that.\n",
+                r->bucket, r->recipients[0], others);
     else if (r->n_previous_recipients)
         (void)printf("The keys of all encrypted backups in %s are wrapped by master key %s.\n", r->bucket, r->new_key);
     for (size_t i = 0; i < r->n_previous_recipients; i++)

@@ -245,6 +245,7 @@ def test_words(site, people):
     assert state(site.bucket) == before
     done = site.ctl("rotate-key", "-p", own, "--allow-unvouched")
     assert done.status == 0 and f"{fingerprint(site.master_key)} any more: it can be destroyed" in done.out, done
+    assert "nobody vouches for that" in done.out and "nobody else" not in done.out, done
     assert counts(told(site, "-p", own, "--allow-unvouched")[-1]) == (0, 1, 0)
 
 

@@ -341,6 +341,7 @@ def walk_to_people(page, host, vouching):
     host.rests()
     done = do("etcd-backupctl rotate-key --identity")
     assert c in done and b not in done and "and to nobody else" in done and "still opens them: keep it" in done, done
+    assert do("etcd-backupctl verify --all --identity").count("good ") >= 4  # of both, two or more
     host.write("/etc/etcd-backupd.conf", before)
     host.do("etcd-backupd --check-config && systemctl reload etcd-backupd")
     host.rests()
