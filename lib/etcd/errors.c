@@ -28,7 +28,7 @@ static const struct meaning meanings[] = {
         /* A member's state, not ours: another member may serve. */
         {"rpc not supported for learner", ERR_TRANSIENT, ETCD_ERRORS_FINAL, "the member is a learner"},
         {"mvcc: required revision has been compacted", ERR_TRANSIENT, ETCD_ERRORS_FINAL,
-                "etcd was compacted while its keys were read, so the rest of them is gone: try again"},
+                "etcd was compacted meanwhile: that revision is gone"},
         {"no leader", ERR_TRANSIENT, ETCD_ERRORS_FINAL, "the cluster has no leader"},
 };
 

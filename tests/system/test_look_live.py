@@ -170,7 +170,7 @@ def test_a_page_that_does_not_come(compare, after):
 def test_a_compaction_in_the_middle(compare):
     done, peer, _ = compare(script(page(some(0), 2 * PAGE), lambda call: call.trailers_only(
         11, "etcdserver: mvcc: required revision has been compacted")))
-    check_refused(done, peer, "etcd was compacted while its keys were read, so the rest of them is gone: try again")
+    check_refused(done, peer, "etcd was compacted meanwhile: that revision is gone")
 
 
 EXPIRED = (16, "etcdserver: invalid auth token")

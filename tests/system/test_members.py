@@ -122,7 +122,7 @@ OTHER = {  # how another member answers: (what is replaced, what the backup says
     "compacted since": ({HASHKV: answer(8, compact=5)}, "not compared",
                         "OWN: no other member answers with its compact revision -1; OTHER: no other .* revision 5"),
     "compacted": ({HASHKV: refusal(11, "etcdserver: mvcc: required revision has been compacted")}, "not compared",
-                  "OTHER: .*required revision has been compacted"),
+                  "OTHER: etcd was compacted meanwhile: .*required revision has been compacted"),
     "denied": ({HASHKV: refusal(7, "etcdserver: permission denied")}, "not compared", "OTHER: permission denied: the user needs"),
     "unknown": ({HASHKV: refusal(12, "unknown service")}, "not compared", "OTHER: .*unknown service"),
     "another revision": ({HASHKV: answer(8, revision=1)}, "not compared", "OTHER: it has answered for another revision"),
