@@ -120,7 +120,7 @@ static void fail(struct http_exchange *x, CURLcode code, struct err *e)
         kind = ERR_AUTH;
     else if (code == CURLE_SSL_CACERT_BADFILE || code == CURLE_URL_MALFORMAT)
         kind = ERR_CONFIG;
-    else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL)
+    else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL || code == HTTP_MULTI_TOO_LARGE)
         kind = ERR_PROTOCOL;
     else if (code == CURLE_OUT_OF_MEMORY || code == CURLE_ABORTED_BY_CALLBACK)
         kind = ERR_RESOURCE;

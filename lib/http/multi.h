@@ -18,6 +18,10 @@
 
 struct http_multi;
 
+/* CURLE_TOO_LARGE: headers without end, for one. Said from libcurl 8.6 on; before, that was CURLE_OUT_OF_MEMORY. The
+ * number is the same for programs that were built with older headers. */
+#define HTTP_MULTI_TOO_LARGE ((CURLcode)100)
+
 /* One transfer, embedded in its owner. The owner sets easy and the callbacks; the rest is the multi's. */
 struct http_multi_transfer {
     CURL *easy; /* CURLOPT_PRIVATE and CURLOPT_CLOSESOCKET* are set by http_multi_add */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/multi.h"
 #include "s3/request.h"
 
 /* Codes that mean more than their HTTP status, and words for those that some stores send without any. Sources: S3 API,
@@ -270,6 +271,7 @@ static const struct failure {
         {CURLE_SSL_CACERT_BADFILE, ERR_CONFIG, false, "cannot read the CA file for"},
         {CURLE_ABORTED_BY_CALLBACK, ERR_RESOURCE, true, "cannot watch a connection to"},
         {CURLE_OUT_OF_MEMORY, ERR_RESOURCE, false, "out of memory, or a header without end, with"},
+        {HTTP_MULTI_TOO_LARGE, ERR_PROTOCOL, false, "a header without end, or a value that is too long, with"},
         {CURLE_WEIRD_SERVER_REPLY, ERR_PROTOCOL, false, "no HTTP from"},
         {CURLE_UNSUPPORTED_PROTOCOL, ERR_PROTOCOL, false, "no HTTP/1.1 from"},
         {CURLE_BAD_CONTENT_ENCODING, ERR_PROTOCOL, false, "a broken encoding from"},

@@ -7,6 +7,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "base/cleanup.h"
+#include "http/multi.h"
 
 static const struct s3_verdict_place at = {
         .host = "s3.example.com", .bucket = "bucket", .tls = true, .ca_cert = "/etc/ca.crt"};
@@ -183,6 +184,8 @@ static void test_curl(void **state)
                     "cannot watch a connection to s3.example.com: No space left on device"},
             {{CURLE_OUT_OF_MEMORY, 0, 0, ""}, ERR_RESOURCE, false, false,
                     "out of memory, or a header without end, with s3.example.com: Out of memory"},
+            {{HTTP_MULTI_TOO_LARGE, 0, 0, "grew larger than allowed"}, ERR_PROTOCOL, false, false,
+                    "a header without end, or a value that is too long, with s3.example.com: grew larger than allowed"},
             {{CURLE_WEIRD_SERVER_REPLY, 0, 0, "w"}, ERR_PROTOCOL, false, false, "no HTTP from s3.example.com: w"},
             {{CURLE_SSL_CACERT_BADFILE, 0, 0, "b"}, ERR_CONFIG, false, false,
                     "cannot read the CA file for s3.example.com: b"},
