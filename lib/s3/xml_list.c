@@ -1,10 +1,10 @@
 #include "s3/xml_list.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/timestamp.h"
+#include "s3/parts.h"
 
 struct page_reader;
 
@@ -332,17 +332,24 @@ struct parts_reader {
 
 static int on_part_text(void *ctx, const char *path, const char *text, struct err *e)
 {
+    static const char root[] = "ListPartsResult";
     struct parts_reader *r = ctx;
+    const bool is_in_root = strncmp(path, root, strlen(root)) == 0;
+    const char *field = is_in_root ? path + strlen(root) : "";
     int64_t instant;
+    uint64_t number = 0;
 
-    if (strncmp(path, "ListPartsResult/", strlen("ListPartsResult/")) != 0)
-        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "<%.64s> in place of <ListPartsResult>", path);
-    path += strlen("ListPartsResult/");
-    if (strcmp(path, "IsTruncated") == 0) {
+    if (!is_in_root || (*field && *field != '/'))
+        return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "<%.64s> in place of <%s>", path, root);
+    if (strcmp(field, "/IsTruncated") == 0) {
         r->is_truncated = strcmp(text, "true") == 0;
-    } else if (strcmp(path, "NextPartNumberMarker") == 0) {
-        r->page->next = (unsigned)strtoul(text, NULL, 10);
-    } else if (strcmp(path, "Part/LastModified") == 0) {
+    } else if (strcmp(field, "/NextPartNumberMarker") == 0) {
+        if (*text && parse_size(text, &number, e) < 0) /* behind the last page it may be empty */
+            return -1;
+        if (number > PARTS_MAX)
+            return err_set(e, ERR_PROTOCOL, ERR_DOMAIN_FORMAT, 0, "parts with numbers greater than %d", PARTS_MAX);
+        r->page->next = (unsigned)number;
+    } else if (strcmp(field, "/Part/LastModified") == 0) {
         if (xml_instant(text, &instant, e) < 0)
             return -1;
         r->page->newest = instant > r->page->newest ? instant : r->page->newest;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "s3/parts.h"
 #include "s3/xml.h"
 #include "s3/xml_list.h"
 
@@ -25,6 +26,7 @@ static void check_small(struct bytes doc)
 {
     struct xml_error error;
     char id[XML_UPLOAD_ID_MAX], etag[XML_ETAG_MAX];
+    struct s3_parts_page parts;
     struct err e = ERR_INIT;
 
     if (xml_parse_error(doc, &error, &e) == 0) {
@@ -42,6 +44,10 @@ static void check_small(struct bytes doc)
         check_refusal(&e);
     if (xml_parse_complete(doc, etag, &e) == 0)
         FUZZ_CHECK(memchr(etag, '\0', sizeof(etag)));
+    else
+        check_refusal(&e);
+    if (xml_parse_parts(doc, &parts, &e) == 0)
+        FUZZ_CHECK(parts.next <= PARTS_MAX);
     else
         check_refusal(&e);
 }

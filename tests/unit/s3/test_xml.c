@@ -110,6 +110,52 @@ static void test_versioning(void **state)
     assert_int_equal(xml_parse_versioning(text_bytes("<html/>"), out, &e), -1);
 }
 
+#define PARTS(...) "<ListPartsResult" NAMESPACE ">" __VA_ARGS__ "</ListPartsResult>"
+#define PART(time) "<Part><PartNumber>1</PartNumber><LastModified>" time "</LastModified><Size>5</Size></Part>"
+
+static void test_parts(void **state)
+{
+    static const struct {
+        const char *doc;
+        int64_t newest;
+        unsigned next;
+        const char *refusal; /* or NULL */
+    } rows[] = {
+            {PARTS(""), 0, 0, NULL},
+            {PARTS(PART("1970-01-01T00:00:09.000Z") PART("1970-01-01T00:00:07Z")), 9, 0, NULL},
+            {PARTS("<IsTruncated>true</IsTruncated><NextPartNumberMarker>10000</NextPartNumberMarker>"), 0, 10000,
+                    NULL},
+            {PARTS("<NextPartNumberMarker>7</NextPartNumberMarker><IsTruncated>false</IsTruncated>"), 0, 0, NULL},
+            {PARTS("<NextPartNumberMarker/><IsTruncated>false</IsTruncated>"), 0, 0, NULL},
+            {PARTS("<IsTruncated>true</IsTruncated>"), 0, 0, "not said from where"},
+            {PARTS("<IsTruncated>true</IsTruncated><NextPartNumberMarker/>"), 0, 0, "not said from where"},
+            {"<ListPartsResults/>", 0, 0, "in place of <ListPartsResult>"},
+            {PARTS("<NextPartNumberMarker>10001</NextPartNumberMarker>"), 0, 0, "greater than 10000"},
+            {PARTS("<NextPartNumberMarker>-1</NextPartNumberMarker>"), 0, 0, ""},
+            {PARTS("<NextPartNumberMarker>x</NextPartNumberMarker>"), 0, 0, ""},
+            {PARTS(PART("yesterday")), 0, 0, ""},
+            {"<ListBucketResult><Name>b</Name></ListBucketResult>", 0, 0, "in place of <ListPartsResult>"},
+            {"<ListPartsResult><Part>", 0, 0, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct s3_parts_page page;
+        struct err e = ERR_INIT;
+        int done = xml_parse_parts(text_bytes(rows[i].doc), &page, &e);
+
+        if (rows[i].refusal) {
+            assert_int_equal(done, -1);
+            assert_int_equal(e.kind, ERR_PROTOCOL);
+            assert_non_null(strstr(e.text, rows[i].refusal));
+            continue;
+        }
+        expect_success(done == 0, &e);
+        assert_int_equal(page.newest, rows[i].newest);
+        assert_int_equal(page.next, rows[i].next);
+    }
+}
+
 static void test_complete(void **state)
 {
     char out[XML_ETAG_MAX];
@@ -500,6 +546,7 @@ int main(void)
             cmocka_unit_test(test_upload_id),
             cmocka_unit_test(test_complete),
             cmocka_unit_test(test_versioning),
+            cmocka_unit_test(test_parts),
             cmocka_unit_test(test_refused),
             cmocka_unit_test(test_text_limit),
             cmocka_unit_test(test_too_long_for_their_place),
