@@ -49,6 +49,12 @@ struct secret *secret_copy(const void *data, size_t len, struct err *e)
     return s;
 }
 
+int secret_clone(const struct secret *from, struct secret **to, struct err *e)
+{
+    *to = from ? secret_copy(secret_const_data(from), secret_len(from), e) : NULL;
+    return from && !*to ? -1 : 0;
+}
+
 static int check_file(int fd, const char *path, bool private_only, off_t *size, struct err *e)
 {
     struct stat st;

@@ -23,6 +23,9 @@ struct secret *secret_new(size_t len, struct err *e);
 /* A copy of `data`. The caller wipes its own. */
 struct secret *secret_copy(const void *data, size_t len, struct err *e);
 
+/* *to becomes a copy of `from`, which the caller frees, or NULL where that is NULL. Errors: ERR_RESOURCE. */
+int secret_clone(const struct secret *from, struct secret **to, struct err *e);
+
 /*
  * Reads a whole file, at most `max` bytes. Refused with ERR_CONFIG, naming the path and never the content: not a
  * regular file (a directory, a FIFO), longer than max, and, with `private_only`, readable or writable by others than

@@ -209,9 +209,7 @@ static int build(struct grpc_call *call, const struct grpc_call_spec *spec, size
         memcpy(secret_data(call->body) + GRPC_PREFIX_LEN, spec->request.data, spec->request.len);
     call->spec.request = (struct bytes){.len = 0};
     call->spec.token = NULL;
-    if (spec->token)
-        call->token = secret_copy(secret_const_data(spec->token), secret_len(spec->token), e);
-    return spec->token && !call->token ? -1 : 0;
+    return secret_clone(spec->token, &call->token, e);
 }
 
 struct grpc_call *grpc_call_start(struct h2_conn *c, const struct grpc_call_spec *spec, struct err *e)

@@ -535,13 +535,6 @@ static void free_unstarted(struct rotate *r)
     free(r);
 }
 
-static int copy(const struct secret *from, struct secret **to, struct err *e)
-{
-    if (from)
-        *to = secret_copy(secret_const_data(from), KEY_LEN, e);
-    return from && !*to ? -1 : 0;
-}
-
 static void cancel(struct lifecycle *life)
 {
     struct rotate *r = of(life);
@@ -563,7 +556,7 @@ struct rotate *rotate_start(
         err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
         return NULL;
     }
-    if (copy(request->previous, &r->previous, e) < 0 || copy(request->next, &r->next, e) < 0 ||
+    if (secret_clone(request->previous, &r->previous, e) < 0 || secret_clone(request->next, &r->next, e) < 0 ||
             brought_keys_copy(&request->brought, &r->brought, e) < 0) {
         free_unstarted(r);
         return NULL;
