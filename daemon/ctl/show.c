@@ -204,18 +204,22 @@ static void show_locked_versions(const Control__RotateResult *r)
 
 static void show_old_versions(const Control__RotateResult *r)
 {
+    const bool has_people = r->n_recipients + r->n_previous_recipients;
+
     if (r->purged)
         (void)printf("%" PRIu32 " old versions of the keys were removed.\n", r->purged);
     show_locked_versions(r);
     if (r->other_versions)
-        (void)printf("The bucket keeps %" PRIu32 " old versions of these keys that open with neither key: a master key "
-                     "before the previous one has wrapped them%s. rotate-key -p with that one, and --purge-versions, "
-                     "removes them, as long as it exists.\n",
-                r->other_versions, r->n_recipients + r->n_previous_recipients ? ", or they are sealed to others" : "");
+        (void)printf("The bucket keeps %" PRIu32
+                     " old versions of these keys that open with %s: %s has wrapped them%s. "
+                     "rotate-key -p with that one, and --purge-versions, removes them, as long as it exists.\n",
+                r->other_versions, has_people ? "nothing that was handed over" : "neither key",
+                r->previous_key[0] ? "a master key before the previous one" : "a master key",
+                has_people ? ", or they are sealed to others" : "");
     if (r->old_versions)
         (void)printf("The bucket keeps %" PRIu32 " old versions of these keys, which may open with older master keys. "
-                     "--purge-versions removes those that open with the previous one: only now, while it exists.\n",
-                r->old_versions);
+                     "--purge-versions removes those that open with %s: only now, while it exists.\n",
+                r->old_versions, has_people ? "what was handed over" : "the previous one");
     if (r->lost_versions)
         (void)printf("The bucket keeps %" PRIu32
                      " old versions of keys of deleted backups. Undeleting such a backup needs "
