@@ -89,14 +89,15 @@ static int enter(struct bolt_cursor *c, uint64_t number, const struct bytes *key
     struct bolt_page page;
     enum bolt_fault fault = check(c->file, number, &page);
 
-    if (fault == BOLT_FINE && c->pages_left-- == 0)
-        fault = BOLT_TWICE;
+    if (fault == BOLT_FINE && c->pages_left <= page.overflow)
+        fault = BOLT_TWICE; /* it, or one that belongs to it */
     if (fault == BOLT_FINE && key && page.n == 0)
         fault = BOLT_EMPTY;
     if (fault != BOLT_FINE)
         return broken(e, number, fault, size);
     if (key && !is_same(*key, bolt_page_key(&page, 0)))
         return broken(e, c->levels[c->depth - 1].number, BOLT_PARENT_KEYS, size);
+    c->pages_left -= (uint64_t)page.overflow + 1;
     return push(c, number, &page, e);
 }
 

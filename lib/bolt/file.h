@@ -2,9 +2,10 @@
  * file.h: a bbolt file that is there, in memory or mapped, is read in the order of keys.
  *
  * Nothing of it is believed: each page is judged (page.h) when a cursor comes to it, must begin with the key that its
- * parent says, and no cursor passes more pages than the file has, so that whatever the bytes are, a pass ends, and
- * gives either all entries of a bucket in ascending order or an error that names the page. What no cursor comes to is
- * not looked at: for that there is stream.h.
+ * parent says, and no cursor passes more pages than the file has, those counted that belong to another. So whatever the
+ * bytes are, a pass ends, hands out no more bytes than the file has, and gives either all entries of a bucket in
+ * ascending order or an error that names the page. What no cursor comes to is not looked at: for that there is
+ * stream.h.
  *
  * The bytes must not change or vanish meanwhile: map what has no name any more, or is nobody else's. Nothing is copied:
  * keys and values lie in the file, and there are no allocations.
