@@ -77,10 +77,13 @@ static int grow(struct keyspace_live *l, struct err *e)
 {
     size_t more = l->n_places ? l->n_places * 2 : FIRST_PLACES;
     uint64_t memory = (uint64_t)(more + l->n_places) * sizeof(struct place); /* both are there for a moment */
-    struct place *larger = memory <= l->spec.memory_max ? calloc(more, sizeof(*larger)) : NULL;
+    struct place *larger;
 
-    if (!larger)
+    if (memory > l->spec.memory_max)
         return too_many(l, e);
+    larger = calloc(more, sizeof(*larger));
+    if (!larger)
+        return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory for an index of more than %zu keys", l->n);
     for (size_t i = 0; i < l->n_places; i++)
         if (l->places[i].encoded)
             move(larger, more, &l->places[i]);

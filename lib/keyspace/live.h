@@ -22,7 +22,7 @@ struct keyspace_live_spec {
 };
 
 /* From the first change on. The file behind `changes` stays the caller's, who frees this first. Errors: ERR_INTEGRITY,
- * ERR_RESOURCE (more keys than there is memory for). */
+ * ERR_RESOURCE (more keys than fit into memory_max, or than there is memory for). */
 struct keyspace_live *keyspace_live_new(
         struct keyspace_changes *changes, const struct keyspace_live_spec *spec, struct err *e);
 

@@ -26,5 +26,8 @@ void failing_arm(size_t n);
 /* Allocations work again. Returns whether one failed. */
 bool failing_disarm(void);
 
+/* Bytes of the largest allocation since failing_arm, which 0 arms for none. */
+size_t failing_largest(void);
+
 /* Whether this allocation is the one. For the wrappers. */
 bool failing_now(void);

@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -491,6 +492,59 @@ void made_up_frame(uint8_t *bytes, uint64_t len)
     put64(bytes + 2 * 4096, 2);
     put16(bytes + 2 * 4096 + 8, 0x02);
     free(m.used);
+}
+
+void made_up_name(size_t i, char name[MADE_UP_NAME_LEN + 1])
+{
+    (void)snprintf(name, MADE_UP_NAME_LEN + 1, "key/%05u", (unsigned)(i * 7919 % 99991)); /* a prime, so all differ */
+}
+
+/* Its key is the revision, its value a KeyValue. */
+static void make_put(struct item *item, size_t i, uint8_t value[32])
+{
+    const uint64_t revision = i + 2;
+    size_t at = 0;
+
+    item->key_len = 17;
+    be64_store(item->key, revision);
+    item->key[8] = '_';
+    value[at++] = 0x0A;
+    value[at++] = MADE_UP_NAME_LEN;
+    made_up_name(i, (char *)value + at);
+    at += MADE_UP_NAME_LEN;
+    for (unsigned field = 0x10; field <= 0x18; field += 8) { /* created and changed */
+        value[at++] = (uint8_t)field;
+        for (unsigned shift = 0; shift < 21; shift += 7)
+            value[at++] = (uint8_t)(revision >> shift | (shift < 14 ? 0x80 : 0));
+    }
+    value[at++] = 0x20;
+    value[at++] = 1;
+    item->value = value;
+    item->value_len = at;
+}
+
+uint8_t *made_up_keys(size_t n, size_t *len)
+{
+    struct item *items = must(calloc(n + 1, sizeof(*items))), bucket = {.key = "key", .key_len = 3, .is_bucket = true};
+    uint8_t *values = must(calloc(n + 1, 32)), place[16] = {3}, *bytes;
+    struct node leaf = {.n = n, .items = items}, root = {.n = 1, .items = &bucket};
+    uint64_t span;
+
+    for (size_t i = 0; i < n; i++)
+        make_put(&items[i], i, values + 32 * i);
+    bucket.value = place;
+    bucket.value_len = sizeof(place);
+    span = (length_of(&leaf) + 4095) / 4096;
+    *len = (3 + span) * 4096;
+    bytes = must(calloc(1, *len));
+    made_up_frame(bytes, *len);
+    (void)write_elements(NULL, &root, bytes + 2 * (size_t)4096);
+    (void)write_elements(NULL, &leaf, bytes + 3 * (size_t)4096);
+    put64(bytes + 3 * (size_t)4096, 3);
+    put32(bytes + 3 * (size_t)4096 + 12, (uint32_t)span - 1);
+    free(values);
+    free(items);
+    return bytes;
 }
 
 void made_up_release(struct made_up *m)

@@ -43,5 +43,13 @@ uint64_t made_up_random(uint64_t *state, uint64_t n);
  */
 void made_up_frame(uint8_t *bytes, uint64_t len);
 
+/* A database of an etcd that was told `n` keys, at most 60,000, one after the other from revision 2 on, and nothing
+ * else: the n-th is `made_up_name` of n. The caller frees it. */
+uint8_t *made_up_keys(size_t n, size_t *len);
+
+/* Of one from 0 on; not in the order of their numbers, and all of them as long. */
+enum { MADE_UP_NAME_LEN = 9 };
+void made_up_name(size_t i, char name[MADE_UP_NAME_LEN + 1]);
+
 /* Writes meta page 0 or 1 anew with its checksum, after a change to its fields. */
 void made_up_sign_meta(uint8_t *page);

@@ -194,6 +194,110 @@ static void test_memory(void **state)
     made_up_release(&m);
 }
 
+/* A table of `places` is full with three quarters of them. */
+static uint64_t places_for(uint64_t keys)
+{
+    uint64_t places = 256;
+
+    while (keys > places / 4 * 3)
+        places *= 2;
+    return places;
+}
+
+/* All of them, in their order. */
+static void expect_names(const struct keyspace_live *l, size_t n)
+{
+    char before[MADE_UP_NAME_LEN + 1] = "";
+
+    assert_int_equal(keyspace_live_count(l), n);
+    for (size_t i = 0; i < n; i++) {
+        struct key_value kv = keyspace_live_at(l, i);
+        char name[MADE_UP_NAME_LEN + 1];
+
+        made_up_name((size_t)kv.create_revision - 2, name);
+        assert_int_equal(kv.key.len, MADE_UP_NAME_LEN);
+        assert_memory_equal(kv.key.data, name, MADE_UP_NAME_LEN);
+        assert_true(strcmp(before, name) < 0);
+        memcpy(before, name, sizeof(name));
+    }
+}
+
+/* With so much memory, and with a byte less. */
+static void expect_bound(struct keyspace_changes *c, size_t keys)
+{
+    const uint64_t table = places_for(keys) * 32, needed = keys > 192 ? table * 3 / 2 : table;
+    struct keyspace_live_spec spec = {.revision = (int64_t)keys + 1, .memory_max = needed};
+    struct err e = ERR_INIT;
+    _cleanup_(cleanup_keyspace_live_free) struct keyspace_live *l = NULL;
+
+    failing_arm(0);
+    l = keyspace_live_new(c, &spec, &e);
+    (void)failing_disarm();
+    expect_success(l != NULL, &e);
+    assert_int_equal(failing_largest(), table);
+    assert_int_equal(keyspace_live_memory(l), needed);
+    assert_true(keys < 192 || (table >= 42 * keys && table <= 86 * keys)); /* as is promised */
+    expect_names(l, keys);
+    spec.memory_max--;
+    failing_arm(0);
+    assert_null(keyspace_live_new(c, &spec, &e));
+    (void)failing_disarm();
+    assert_int_equal(e.kind, ERR_RESOURCE);
+    assert_non_null(strstr(e.text, "an index of these keys does not fit into "));
+    assert_true(failing_largest() <= table / 2 || keys <= 192); /* what does not fit was not asked for */
+}
+
+/* What is promised of memory holds for each number of keys, where a table is full and where it has just grown. */
+static void test_bound(void **state)
+{
+    enum { KEYS = 40000 };
+    struct bolt_file f;
+    struct keyspace_changes c;
+    struct err e = ERR_INIT;
+    size_t len;
+    uint8_t *bytes = made_up_keys(KEYS, &len);
+
+    (void)state;
+    expect_success(bolt_file_open(&f, (struct bytes){bytes, len}, &e) == 0, &e);
+    expect_success(keyspace_changes_open(&c, &f, &e) == 0, &e);
+    assert_int_equal(c.facts.current, KEYS + 1);
+    for (size_t full = 192; full + full / 2 <= KEYS; full *= 2) {
+        expect_bound(&c, full);
+        expect_bound(&c, full + 1);
+        expect_bound(&c, full + full / 2);
+    }
+    free(bytes);
+}
+
+/* Who asks for the keys below a prefix pays for those alone. */
+static void test_prefix(void **state)
+{
+    struct bolt_file f;
+    struct keyspace_changes c;
+    struct err e = ERR_INIT;
+    struct keyspace_live_spec spec = {.prefix = {(const uint8_t *)"key/012", 7}, .memory_max = (uint64_t)256 * 32};
+    struct keyspace_live *l;
+    size_t len, wanted = 0;
+    uint8_t *bytes = made_up_keys(50000, &len);
+
+    (void)state;
+    expect_success(bolt_file_open(&f, (struct bytes){bytes, len}, &e) == 0, &e);
+    expect_success(keyspace_changes_open(&c, &f, &e) == 0, &e);
+    spec.revision = c.facts.current;
+    l = keyspace_live_new(&c, &spec, &e);
+    expect_success(l != NULL, &e);
+    for (size_t i = 0; i < 50000; i++) {
+        char name[MADE_UP_NAME_LEN + 1];
+
+        made_up_name(i, name);
+        wanted += strncmp(name, "key/012", 7) == 0;
+    }
+    assert_true(wanted > 10);
+    assert_int_equal(keyspace_live_count(l), wanted);
+    keyspace_live_free(l);
+    free(bytes);
+}
+
 /* A value that is none ends in an error for all keys, and for one. */
 static void test_damaged(void **state)
 {
@@ -230,7 +334,8 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_made_up), cmocka_unit_test(test_deleted),
-            cmocka_unit_test(test_memory), cmocka_unit_test(test_damaged)};
+            cmocka_unit_test(test_memory), cmocka_unit_test(test_bound), cmocka_unit_test(test_prefix),
+            cmocka_unit_test(test_damaged)};
 
     if (sodium_init() < 0)
         return 1;
