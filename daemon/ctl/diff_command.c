@@ -14,7 +14,7 @@
 
 enum { OPT_TO = 256, OPT_TO_REVISION, OPT_LIVE };
 
-enum { LIVE_TEXT_MAX = 256 << 20 };
+enum { LIVE_TEXT_MAX = 256 << 20, SHOWN_BYTE_MAX = 4 /* "\\x00" */ };
 
 enum { SAME = 0, DIFFERENT = 1, TROUBLE = 2 };
 
@@ -171,16 +171,26 @@ struct live_view {
     struct err why; /* what is left could not be kept */
 };
 
-/* What is different is kept until the end: a cluster that is another one altogether may have any number of keys. */
-static int check_room(const struct live_view *v, struct err *e)
+/* What is different is kept until the end: a cluster that is another one altogether may have any number of keys, and a
+ * database that no etcd has written names of any length. */
+static int check_room(const struct live_view *v, struct bytes name, struct err *e)
 {
+    uint64_t kept = (uint64_t)ftello(v->counts->out);
     char size[SIZE_TEXT_MAX];
 
-    if (ftello(v->counts->out) <= LIVE_TEXT_MAX)
+    if (kept <= LIVE_TEXT_MAX && name.len <= (LIVE_TEXT_MAX - kept) / SHOWN_BYTE_MAX)
         return 0;
     return err_set(e, ERR_RESOURCE, ERR_DOMAIN_NONE, 0,
             "what is different does not fit into %s of memory: compare the keys below a longer prefix",
             size_format(LIVE_TEXT_MAX, size));
+}
+
+static int count_live(struct live_view *v, const struct key_value *from, const struct key_value *to, struct err *e)
+{
+    if (check_room(v, from ? from->key : to->key, e) < 0)
+        return -1;
+    count(v->ctl, from, to, v->counts);
+    return 0;
 }
 
 /* Those of the backup that come before a key, or all that are left, are not there any more. */
@@ -188,11 +198,9 @@ static int pass_removed(struct live_view *v, const struct bytes *before, struct 
 {
     struct key_value from;
 
-    for (; peek(v->side, &from) && (!before || bolt_key_compare(from.key, *before) < 0); v->side->next++) {
-        count(v->ctl, &from, NULL, v->counts);
-        if (check_room(v, e) < 0)
+    for (; peek(v->side, &from) && (!before || bolt_key_compare(from.key, *before) < 0); v->side->next++)
+        if (count_live(v, &from, NULL, e) < 0)
             return -1;
-    }
     return 0;
 }
 
@@ -206,14 +214,12 @@ static int on_live_key(void *ctx, const Control__LiveKey *key, struct err *e)
 
     if (pass_removed(v, &to.key, e) < 0)
         return -1;
-    if (!peek(v->side, &from) || bolt_key_compare(from.key, to.key) != 0) {
-        count(v->ctl, NULL, &to, v->counts);
-        return check_room(v, e);
-    }
+    if (!peek(v->side, &from) || bolt_key_compare(from.key, to.key) != 0)
+        return count_live(v, NULL, &to, e);
     v->side->next++;
-    if (from.mod_revision != to.mod_revision || from.create_revision != to.create_revision)
-        count(v->ctl, &from, &to, v->counts);
-    return check_room(v, e);
+    if (from.mod_revision == to.mod_revision && from.create_revision == to.create_revision)
+        return 0;
+    return count_live(v, &from, &to, e);
 }
 
 static void on_note(void *ctx, const Control__Note *note)
@@ -254,10 +260,10 @@ static int compare_live(const struct ctl *ctl, struct side *side, struct counts 
     request.live = &body;
     status = talk(ctl, &request, &t);
     talk_release_signals();
-    if ((fclose(n->out) != 0 || v.why.kind) && status == CTL_DONE) {
-        show_failure(v.why.kind ? v.why.text : "out of memory");
-        status = CTL_FAILED;
-    }
+    if (fclose(n->out) != 0 && !v.why.kind)
+        err_set(&v.why, ERR_RESOURCE, ERR_DOMAIN_NONE, 0, "out of memory");
+    if (v.why.kind && status == CTL_DONE)
+        status = look_failed(ctl, &v.why);
     if (status == CTL_DONE) /* half of a difference is none */
         (void)fwrite(text, 1, len, stdout);
     free(text);

@@ -3,6 +3,8 @@
 A walk through etcd's keys ends with all of them or with one line that names the cause, and nothing is said of keys then.
 """
 
+import json
+import struct
 import subprocess
 import time
 
@@ -148,6 +150,63 @@ def test_what_no_etcd_answers(compare, name):
 def test_a_page_that_is_too_large(compare):
     done, peer, _ = compare(script(page([b"a" * (1 << 20) + b"%d" % at for at in range(9)])))
     check_refused(done, peer, "more than the 8388608 allowed")
+
+
+MIB = 1 << 20
+
+
+def large_names(path, sizes):
+    """A database that no etcd has written: names of zeros, as long as this, that are holes in the file."""
+    def number(n):
+        return bytes([n & 0x7f | 0x80]) + number(n >> 7) if n > 0x7f else bytes([n])
+
+    heads = [b"\x0a" + number(size) for size in sizes]  # KeyValue: the name, and the revisions
+    tails = [b"\x10" + number(at + 2) + b"\x18" + number(at + 2) for at in range(len(sizes))]
+    keys = [(at + 2).to_bytes(8, "big") + b"_" + bytes(8) for at in range(len(sizes))]
+    lengths = [len(head) + size + len(tail) for head, size, tail in zip(heads, sizes, tails)]
+    used = 16 + sum(16 + 17 + length for length in lengths)
+    pages = 3 + -(-used // 4096)
+    with open(path, "wb") as file:
+        def put(at, content):
+            file.seek(at)
+            file.write(content)
+
+        for page in (0, 1):  # magic, version, page size; root, freelist (none), pages, transaction, and FNV-1a of it all
+            meta = struct.pack("<IIIIQQQQQ", 0xED0CDAED, 2, 4096, 0, 2, 0, (1 << 64) - 1, pages, 7 - page)
+            checksum = 14695981039346656037
+            for byte in meta:
+                checksum = (checksum ^ byte) * 1099511628211 & ((1 << 64) - 1)
+            put(page * 4096, struct.pack("<QHHI", page, 4, 0, 0) + meta + struct.pack("<Q", checksum))
+        put(2 * 4096, struct.pack("<QHHIIIII3sQQ", 2, 2, 1, 0, 1, 16, 3, 16, b"key", 3, 0))
+        put(3 * 4096, struct.pack("<QHHI", 3, 2, len(sizes), pages - 4))
+        at = 16 * (1 + len(sizes))
+        for i, (head, size, tail, key, length) in enumerate(zip(heads, sizes, tails, keys, lengths)):
+            put(3 * 4096 + 16 * (1 + i), struct.pack("<IIII", 0, at - 16 * (1 + i), 17, length))
+            put(3 * 4096 + at, key + head)
+            put(3 * 4096 + at + 17 + len(head) + size, tail)
+            at += 17 + length
+        file.truncate(pages * 4096)
+    return path
+
+
+# Names in the backup and those in etcd, in MiB: each may be 64, and what is kept, in base64, 256.
+@pytest.mark.parametrize("sizes, names, fits", [
+    ([40, 41], [], True), ([40, 41, 42], [], False), ([40, 41, 42], [b"x"], False), ([65], [], False)])
+def test_more_is_different_than_fits(new_site, bucket, folder, sizes, names, fits):
+    """What is kept until all is known has a bound, which a line tells; and half of a difference is none."""
+    file = large_names(folder / "large.db", [size * MIB for size in sizes])
+    with Etcd(handlers={RANGE: script(page(names))}) as peer:
+        site = new_site(Scripted(peer), bucket, changes=ONCE)
+        words = [site.programs.ctl, "-c", site.file, "diff", "--live", "--skip-hash-check", "--file", file, "--json"]
+        with open(folder / "out", "wb") as out:
+            done = subprocess.run(words, env=site.programs.environment, stdout=out, stderr=subprocess.PIPE, check=False)
+    written = (folder / "out").stat().st_size
+    if fits:
+        assert (done.returncode, done.stderr) == (1, b"") and written > sum(sizes) * MIB * 4 // 3, done
+        return
+    why = "what is different does not fit into 256.0 MiB of memory: compare the keys below a longer prefix"
+    assert (done.returncode, done.stderr.decode()) == (2, f"etcd-backupctl: {why}\n"), done
+    assert json.loads((folder / "out").read_bytes()) == {"failure": {"kind": "resource", "text": why}}
 
 
 @pytest.mark.parametrize("after", [0, 1], ids=["at once", "later"])
