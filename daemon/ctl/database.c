@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -65,6 +66,14 @@ static int map(struct database *d, int fd, const char *name, struct err *e)
     return 0;
 }
 
+/* As the page of number 0: what is sealed, compressed, or something else altogether does not. */
+static bool begins_like_one(const struct database *d)
+{
+    static const uint8_t zero[8];
+
+    return d->mapped_len >= sizeof(zero) && memcmp(d->mapped, zero, sizeof(zero)) == 0;
+}
+
 static int check_hash(const struct database *d, struct err *e)
 {
     _cleanup_(cleanup_digest_free) struct digest *digest = digest_new(e);
@@ -80,8 +89,10 @@ static int check_hash(const struct database *d, struct err *e)
     if (digest_verdict(digest, e) == 0)
         return 0;
     err_prepend(e, "%s: ", d->name);
-    return err_set(
-            e, e->kind, e->domain, e->code, "%.400s; --skip-hash-check reads a copy of a member's database", e->text);
+    return err_set(e, e->kind, e->domain, e->code, "%.400s; %s", e->text,
+            begins_like_one(d) ? "--skip-hash-check reads a copy of a member's database"
+                               : "and it does not begin as one: a backup that is encrypted or compressed is looked "
+                                 "into in its bucket, with -t");
 }
 
 static void *hash(void *ctx)
@@ -117,13 +128,25 @@ int database_prove(struct database *d, struct err *e)
     return -1;
 }
 
+/* bbolt locks what it works on. Pages that change between a look at them and their use could be anything, so that would
+ * end in wrong output, or worse. Nobody is kept from what he does: the lock is gone before anything is read. */
+static int check_at_rest(int fd, const char *path, struct err *e)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+        (void)flock(fd, LOCK_UN);
+    else if (errno == EWOULDBLOCK) /* else there are no locks there */
+        return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
+                "%s: an etcd is at work on it: look into a backup, or into what `etcdctl snapshot save` makes", path);
+    return 0;
+}
+
 int database_open(struct database *d, const char *path, bool skip_hash_check, int64_t revision, struct err *e)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0)
         return err_errno(e, errno, "%s", path);
-    if (map(d, fd, path, e) < 0)
+    if (check_at_rest(fd, path, e) < 0 || map(d, fd, path, e) < 0)
         return -1;
     if (!skip_hash_check)
         begin_hash(d);

@@ -33,8 +33,9 @@ struct database {
 
 /*
  * A snapshot on disk, to stay where it is until it is closed. The check of its SHA-256 begins, unless that is to be
- * skipped; then it may also be without, as a copy of a member's database is. `revision` 0 is the current one. The
- * caller closes, also after an error. Errors, with the path: ERR_NOT_FOUND, ERR_CONFIG, ERR_INTEGRITY, ERR_RESOURCE.
+ * skipped; then it may also be without, as a copy of a member's database is, and not the one that its etcd has open.
+ * `revision` 0 is the current one. The caller closes, also after an error. Errors, with the path: ERR_NOT_FOUND,
+ * ERR_CONFIG, ERR_INTEGRITY, ERR_RESOURCE.
  */
 int database_open(struct database *d, const char *path, bool skip_hash_check, int64_t revision, struct err *e);
 

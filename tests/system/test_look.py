@@ -103,6 +103,12 @@ def run(programs, *arguments, **options):
     return done
 
 
+def is_full(pipe):
+    """Whether nobody who writes to it gets on."""
+    waiting = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+    return waiting > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 4096
+
+
 def rows(done):
     assert done.returncode in (0, 1), done
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -342,6 +348,38 @@ def test_damaged(programs, told, folder):
     assert failed
 
 
+def test_a_file_that_shrinks(programs, told, folder):
+    """While it is shown: a line says so, and the exit status; what was not read is not made up."""
+    _, _, snapshot, _ = told
+    shrinking = folder / "shrinking.db"
+    shrinking.write_bytes(snapshot.read_bytes())
+    whole = run(programs, "export", "--file", shrinking).stdout
+    with subprocess.Popen([programs.ctl, "export", "--file", shrinking], env=programs.environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as child:
+        wait_for(lambda: is_full(child.stdout) or child.poll() is not None, what="a full pipe")
+        os.truncate(shrinking, 0)
+        out, err = child.communicate()
+    assert child.returncode == 5 and whole.startswith(out) and len(out) < len(whole), err
+    assert err == b"etcd-backupctl: the snapshot was changed while it was read, or its disk failed\n"
+
+
+def test_what_is_no_snapshot(programs, told, folder):
+    """What people have at hand says what to do in its place: the database of an etcd that runs, and what lies in a bucket."""
+    etcd, _, snapshot, _ = told
+    db = next(etcd.dir.glob("**/member/snap/db"))
+    for words in (["ls"], ["ls", "--skip-hash-check"], ["diff", "--to", db], ["get", "a", "--skip-hash-check"]):
+        done = run(programs, *words, "--file", db)
+        assert done.returncode == (2 if words[0] == "diff" else 1) and done.stdout == b"", done
+        assert done.stderr.startswith(f"etcd-backupctl: {db}: an etcd is at work on it: ".encode()) and done.stderr.count(b"\n") == 1
+    done = run(programs, "diff", "--file", snapshot, "--to", db, "--skip-hash-check")
+    assert done.returncode == 2 and b"an etcd is at work on it" in done.stderr, done
+    dump = folder / "x.dump"
+    for beginning in (b"\xebETCDBK\x02", b"\x28\xb5\x2f\xfd", bytes(range(24, 48))):
+        dump.write_bytes(beginning + bytes(8192))
+        done = run(programs, "ls", "--file", dump)
+        assert (done.returncode, done.stdout) == (5, b"") and b"looked into in its bucket, with -t" in done.stderr, done
+
+
 def test_full_device(programs, told):
     _, _, snapshot, _ = told
     with open("/dev/full", "wb") as full:
@@ -552,12 +590,7 @@ def test_live_for_a_reader_who_is_late(programs, new_etcd, new_site, bucket):
                                        for n in range(100)])
     with subprocess.Popen([site.programs.ctl, "-s", site.socket, "diff", "--live"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=site.programs.environment) as child:
-        capacity = fcntl.fcntl(child.stdout, fcntl.F_GETPIPE_SZ)
-
-        def is_full():
-            return int.from_bytes(fcntl.ioctl(child.stdout, termios.FIONREAD, b"\0" * 4), sys.byteorder) > capacity - 4096
-
-        wait_for(lambda: is_full() or child.poll() is not None, what="a full pipe")
+        wait_for(lambda: is_full(child.stdout) or child.poll() is not None, what="a full pipe")
         assert child.poll() is None
         assert not [fd for fd in os.listdir(f"/proc/{child.pid}/fd") if os.readlink(f"/proc/{child.pid}/fd/{fd}").startswith("socket:")]
         out, err = child.communicate()
