@@ -189,9 +189,49 @@ def test_leases_are_those_of_etcd(programs, told):
         attached.update((key, int(lease["ID"])) for key in told_of.get("keys", []))
     assert attached
     assert {kv["key"]: kv["lease"] for kv in rows(run(programs, "ls", "--file", snapshot, "--json")) if kv["lease"]} == attached
-    listed = run(programs, "ls", "-l", "--file", snapshot).stdout.splitlines()[1:]
-    assert sorted(line.split()[4].decode() for line in listed if line.split()[4] != b"-") == sorted(
-        f"{lease:016x}" for lease in attached.values())
+
+
+def test_long_lines_are_what_etcd_answers(programs, told):
+    _, teller, snapshot, compacted = told
+    for revision in revisions(teller, compacted)[:3]:
+        head, *listed = run(programs, "ls", "-l", "--file", snapshot, "--rev", revision).stdout.splitlines()
+        assert head.split() == [b"CREATED", b"MODIFIED", b"VERSION", b"SIZE", b"LEASE", b"KEY"]
+        shown = run(programs, "ls", "--file", snapshot, "--rev", revision).stdout.splitlines()
+        assert [line.split(maxsplit=5)[:5] for line in listed] == [
+            [str(field).encode() for field in (kv["create_revision"], kv["mod_revision"], kv["version"], len(base64.b64decode(kv["value"])),
+                                               f"{kv['lease']:016x}" if kv["lease"] else "-")] for kv in teller.range(revision)]
+        assert all(line.endswith(b"  " + name) for line, name in zip(listed, shown, strict=True))
+
+
+def changes(teller, first):
+    """What became of each key from a revision on, by what etcd answers for each: what `--history` is to show."""
+    become, before = {}, {kv["key"]: kv for kv in teller.range(first)}
+    for key, kv in before.items():
+        become[key] = [(kv["mod_revision"], kv)]  # a compaction leaves the last one
+    for revision in range(first + 1, teller.revision + 1):
+        after = {kv["key"]: kv for kv in teller.range(revision)}
+        for key in {*before, *after}:
+            if before.get(key) != after.get(key):
+                become.setdefault(key, []).append((revision, after.get(key)))
+        before = after
+    return become
+
+
+def test_each_history_is_what_etcd_answers(programs, told):
+    """Also of keys that are gone; and no older than the compaction."""
+    _, teller, snapshot, compacted = told
+    first = compacted or 1
+    become = changes(teller, first)
+    asked = sorted(become, key=lambda key: len(become[key]))[-8:]
+    assert any(kv is None for key in asked for _, kv in become[key]) and len(become[asked[-1]]) > 9
+    for key in asked:
+        name = "".join(f"\\x{byte:02x}" for byte in base64.b64decode(key))
+        told_of = rows(run(programs, "get", "--escaped", name, "--history", "--json", "--file", snapshot))
+        if compacted and told_of[0]["deleted"] and told_of[0]["revision"] <= compacted:
+            del told_of[0]  # which some releases keep
+        assert told_of == [{"revision": revision, "deleted": True} if kv is None else {
+            "revision": revision, "deleted": False, **{field: kv[field] for field in (
+                "create_revision", "version", "lease", "value")}} for revision, kv in become[key]], name
 
 
 def test_history(programs, new_etcd, folder):
