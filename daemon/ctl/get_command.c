@@ -85,32 +85,49 @@ static void put_change(const struct keyspace_change *c)
                 c->kv.version == 1 ? "created" : "changed");
 }
 
+/* The next change of the key: 1, or 0 behind the last, or -1. */
+static int next_change(struct database *d, struct keyspace_change *c, struct err *e)
+{
+    int more;
+
+    while ((more = keyspace_changes_next(&d->changes, c, e)) > 0)
+        if (c->revision.main <= (uint64_t)d->revision && bolt_key_compare(c->kv.key, get.key) == 0)
+            return 1;
+    return more;
+}
+
+/* Whether there is any, and all that there is can be read: half a history would look like one. */
+static int look_through(struct database *d, struct err *e)
+{
+    struct keyspace_change c;
+    bool has_any = false;
+    int more;
+
+    while ((more = next_change(d, &c, e)) > 0)
+        has_any = true;
+    if (more == 0 && !has_any)
+        more = err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "there is nothing of this key up to revision %" PRId64,
+                d->revision);
+    return more < 0 ? err_prepend(e, "%s: ", d->name) : keyspace_changes_rewind(&d->changes, e);
+}
+
 static int put_history(const struct ctl *ctl, struct database *d)
 {
     struct keyspace_change c;
     struct err e = ERR_INIT;
-    unsigned n = 0;
-    int more;
+    int ret = look_through(d, &e);
 
-    if (database_prove(d, &e) < 0)
+    if (database_prove(d, &e) < 0 || ret < 0)
         return look_failed(ctl, &e);
-    while ((more = keyspace_changes_next(&d->changes, &c, &e)) > 0) {
-        if (c.revision.main > (uint64_t)d->revision || bolt_key_compare(c.kv.key, get.key) != 0)
-            continue;
-        if (n++ == 0 && !ctl->json)
-            (void)printf("%12s  %8s  %9s  CHANGE\n", "REVISION", "VERSION", "SIZE");
+    if (!ctl->json)
+        (void)printf("%12s  %8s  %9s  CHANGE\n", "REVISION", "VERSION", "SIZE");
+    while (next_change(d, &c, &e) > 0) {
         if (ctl->json)
             put_change_json(&c);
         else
             put_change(&c);
     }
-    if (more == 0 && n == 0)
-        err_set(&e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "there is nothing of this key up to revision %" PRId64,
-                d->revision);
-    if (more == 0 && n > 0)
-        return look_end(CTL_DONE);
-    err_prepend(&e, "%s: ", d->name);
-    return look_failed(ctl, &e);
+    return look_end(CTL_DONE);
 }
 
 /* ---- the value ---- */
