@@ -13,7 +13,7 @@ import pytest
 import servers
 from etcd_peer import AUTHENTICATE, STATUS, Etcd, member, message, unary, varint
 from h2peer import CANCEL
-from faults import Scripted
+from faults import Command, Scripted
 from servers import wait_for
 from test_control import DONE, HELLO, WELCOME, Client, fields
 from test_look import Teller, rows, text
@@ -223,6 +223,18 @@ def test_a_page_that_does_not_come(compare, after):
     for stall in (lambda call: call.headers(), slowly):
         done, peer, _ = compare(script(*[page(some(0), 2 * PAGE)] * after, stall), etcd_client={"request_timeout": "2s"})
         check_refused(done, peer, "no answer within 2 s")
+        assert [call for call in peer.calls if call.method == RANGE][-1].wait_reset() == CANCEL
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["at once", "later"])
+def test_interrupted(new_site, bucket, old, after):
+    """Nobody waits for an etcd that does not answer, and nothing is said of keys."""
+    with Etcd(handlers={RANGE: script(*[page(some(0), 2 * PAGE)] * after)}) as peer:
+        command = Command(new_site(Scripted(peer), bucket, changes=ONCE), "diff", "--live", "--file", old, "--json")
+        wait_for(lambda: sum(call.method == RANGE for call in peer.calls) == after + 1, what="the page that does not come")
+        command.interrupt()
+        done = command.end()
+        assert done.status == 2 and json.loads(done.out)["failure"]["kind"] == "cancelled", done
         assert [call for call in peer.calls if call.method == RANGE][-1].wait_reset() == CANCEL
 
 
