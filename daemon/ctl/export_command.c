@@ -114,5 +114,7 @@ int export_run(const struct ctl *ctl)
 
         look_put_json(&kv);
     }
-    return look_end(status);
+    status = look_end(status);
+    look_tell_count(ctl, &d, live);
+    return status;
 }

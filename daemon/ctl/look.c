@@ -1,5 +1,6 @@
 #include "ctl/look.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,15 @@ void look_put_json(const struct key_value *kv)
     json_signed(stdout, &first, "version", kv->version);
     json_signed(stdout, &first, "lease", kv->lease);
     (void)puts("}");
+}
+
+void look_tell_count(const struct ctl *ctl, const struct database *d, const struct keyspace_live *live)
+{
+    size_t n = keyspace_live_count(live);
+
+    if (!ctl->quiet && !ctl->json)
+        (void)fprintf(
+                stderr, "%zu %s at revision %" PRId64 " of %s\n", n, n == 1 ? "key" : "keys", d->revision, d->name);
 }
 
 int look_end(int status)

@@ -64,6 +64,9 @@ struct bytes look_bytes(const char *text);
 /* A key and all that belongs to it, as one object of JSON on a line. */
 void look_put_json(const struct key_value *kv);
 
+/* How many there were, on stderr: of a prefix that was mistyped none. */
+void look_tell_count(const struct ctl *ctl, const struct database *d, const struct keyspace_live *live);
+
 /* Tells why it failed, also as JSON, and returns the exit status. */
 int look_failed(const struct ctl *ctl, const struct err *e);
 

@@ -153,13 +153,6 @@ static void put_prefixes(const struct ctl *ctl, const struct keyspace_live *live
     put_sum(ctl, &sum);
 }
 
-static void tell_count(const struct ctl *ctl, const struct database *d, const struct keyspace_live *live)
-{
-    if (!ctl->quiet && !ctl->json)
-        (void)fprintf(
-                stderr, "%zu keys at revision %" PRId64 " of %s\n", keyspace_live_count(live), d->revision, d->name);
-}
-
 int ls_run(const struct ctl *ctl)
 {
     _cleanup_database_ struct database d = DATABASE_INIT;
@@ -175,6 +168,6 @@ int ls_run(const struct ctl *ctl)
     else
         put_keys(ctl, live);
     status = look_end(status);
-    tell_count(ctl, &d, live);
+    look_tell_count(ctl, &d, live);
     return status;
 }

@@ -110,6 +110,22 @@ static void test_bound(void **state)
     }
 }
 
+/* Who has mistyped a prefix gets an empty listing, or a script that puts nothing back: he is told that it is none. */
+static void test_count(void **state)
+{
+    (void)state;
+    bound = 96 << 10;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(run(commands[i].run, &(struct ctl){.argument = NULL}), CTL_DONE);
+        assert_string_equal(said, "1000 keys at revision 1001 of " SNAPSHOT "\n");
+        assert_int_equal(run(commands[i].run, &(struct ctl){.argument = "/key/"}), CTL_DONE);
+        assert_string_equal(said, "0 keys at revision 1001 of " SNAPSHOT "\n");
+        assert_string_equal(out, "");
+        assert_int_equal(run(commands[i].run, &(struct ctl){.json = true}), CTL_DONE);
+        assert_string_equal(said, "");
+    }
+}
+
 /* One key needs no index. */
 static void test_get(void **state)
 {
@@ -153,7 +169,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bound), cmocka_unit_test(test_get)};
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_bound), cmocka_unit_test(test_count), cmocka_unit_test(test_get)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
