@@ -308,6 +308,24 @@ def test_put_back(programs, told, new_etcd, folder):
     assert leased and f"note: {leased} of".encode() in done.stderr
 
 
+def test_a_pipe(programs, told, new_etcd):
+    """A value of any size and any bytes goes back through it; and where there is none, what is there is not replaced by nothing."""
+    etcd, teller, snapshot, _ = told
+    other = new_etcd(version=etcd.version)
+
+    def pipe(key):
+        return subprocess.run(f"'{programs.ctl}' get --file '{snapshot}' -- '{key}' | '{other.binary('etcdctl')}' put -- key", shell=True,
+                              env=dict(programs.environment, ETCDCTL_API="3", ETCDCTL_ENDPOINTS=other.endpoints[0]), check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+
+    assert pipe("large").returncode == 0
+    large = next(kv["value"] for kv in teller.range() if kv["key"] == text(b"large"))
+    assert [kv["value"] for kv in Teller(other).range()] == [large]
+    done = pipe("no such key")
+    assert done.returncode != 0 and b"there is no such key" in done.stderr, done
+    assert [(kv["value"], kv["version"]) for kv in Teller(other).range()] == [(large, 1)]
+
+
 def test_bumped_revision(programs, told, folder):
     """What a restore with a bumped revision leaves behind is no key; and a member's database is read as it lies there."""
     etcd, teller, snapshot, _ = told
