@@ -1,8 +1,11 @@
 /* One attempt: curl's options and callbacks, and the watch over it. */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "s3/request_state.h"
 
@@ -98,6 +101,23 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     return result < 0 ? 0 : len;
 }
 
+/*
+ * TLS writes records of 16 KiB, and each would be packets of its own, the last of them short. Until the next one is
+ * there the kernel keeps what does not fill a packet (tcp(7), TCP_CORK; no longer than 200 ms, which a limited rate may
+ * need). The end of a body waits for nothing: it is let go before curl has it. Where curl gives up before that, it
+ * closes the connection.
+ */
+static void fill_packets(struct s3_request *r, bool more_comes)
+{
+    const int on = more_comes;
+
+    /* For the first piece curl has not told us the socket; one that is alone is not worth it. */
+    if (more_comes == r->fills_packets || r->transfer.fd < 0)
+        return;
+    r->fills_packets = more_comes;
+    (void)setsockopt(r->transfer.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
 static size_t on_send(char *out, size_t size, size_t n, void *ctx)
 {
     struct s3_request *r = ctx;
@@ -108,6 +128,7 @@ static size_t on_send(char *out, size_t size, size_t n, void *ctx)
     if (len > 0)
         memcpy(out, r->body.data + r->sent, len);
     r->sent += len;
+    fill_packets(r, r->sent < r->body.len);
     moved(r, len, true);
     return len;
 }
@@ -120,6 +141,7 @@ static int on_seek(void *ctx, curl_off_t offset, int origin)
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > r->body.len)
         return CURL_SEEKFUNC_CANTSEEK;
     r->sent = (size_t)offset;
+    r->fills_packets = false; /* a new one does not */
     return CURL_SEEKFUNC_OK;
 }
 
@@ -219,6 +241,7 @@ static void forget_last(struct s3_request *r)
         r->resent++;
     r->addresses.n = 0;
     r->connected = false;
+    r->fills_packets = false;
     r->sent = 0;
     r->moved = r->seen_moved = 0;
     r->seen_unsent = 0;

@@ -79,6 +79,7 @@ struct s3_request {
     bool lacks_option;  /* that curl could not copy */
     struct err stopped; /* why we stopped curl; ERR_NONE otherwise */
     bool connected;
+    bool fills_packets;
     size_t sent;    /* bytes of body that curl has taken */
     uint64_t moved; /* bytes in both directions, for the watch */
     uint64_t seen_moved, seen_change_ms;

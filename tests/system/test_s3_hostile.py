@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import statistics
 import struct
 import threading
 import time
@@ -205,6 +206,29 @@ def test_payload_is_unsigned_over_tls_only(folder, ca):
             got = peer.requests[0].headers["x-amz-content-sha256"]
             assert got == ("UNSIGNED-PAYLOAD" if certificate else
                            "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7")
+
+
+CORKED_S = 0.2  # so long the kernel keeps the end of what is corked (tcp(7))
+
+
+def test_a_body_leaves_in_full_packets(folder, ca):
+    """And its end waits for nothing: not even once in thirty is it kept as long as the kernel would."""
+    (folder / "file").write_bytes(bytes(300 << 10))
+    segments = []
+
+    def script(connection, request):
+        info = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        segments.append(struct.unpack_from("I", info, 152)[0])  # tcpi_data_segs_in, of linux/tcp.h
+        connection.answer()
+
+    with Peer(forever(script), (ca("server"), ca.key("server"))) as peer, S3(peer.url, ca=ca("ca")) as s3:
+        began = time.monotonic()
+        for _ in range(30):
+            assert s3("put", "k", folder / "file")["event"] == "done"
+        assert time.monotonic() - began < 30 * CORKED_S
+        assert len(peer.requests) == len(segments) == 30
+    # A head and 19 records of TLS, of which the first four leave before it is known where to.
+    assert statistics.median(b - a for a, b in zip(segments, segments[1:])) < 16
 
 
 def test_proxy():
