@@ -206,6 +206,11 @@ void s3_upload_want(struct s3_upload *u, uint64_t bytes)
     upload_parts_want(u->parts, bytes);
 }
 
+uint8_t *s3_upload_lend(struct s3_upload *u, size_t len)
+{
+    return upload_parts_lend(u->parts, len);
+}
+
 int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e)
 {
     return upload_parts_write(u->parts, bytes, e);

@@ -113,8 +113,14 @@ uint64_t s3_upload_room(const struct s3_upload *u);
  * Counts as waiting. Asking again before on_room changes the number alone. */
 void s3_upload_want(struct s3_upload *u, uint64_t bytes);
 
-/* Copies them; bytes.len <= s3_upload_room. Errors: ERR_RESOURCE, ERR_INTEGRITY when more than `size` in all,
- * ERR_CANCELLED after on_failed. */
+/* Where the next bytes will lie, if `len` of them fit into what is left of a part, or else NULL; len <= s3_upload_room.
+ * Whoever makes bytes may make them there, on any thread, and s3_upload_write has nothing to copy. It is the owner's
+ * until that write, or the next lend; where the upload fails meanwhile, until s3_upload_abort or _free, which wait for
+ * nobody. */
+uint8_t *s3_upload_lend(struct s3_upload *u, size_t len);
+
+/* Copies them, unless they were made where s3_upload_lend said; bytes.len <= s3_upload_room. Errors: ERR_RESOURCE,
+ * ERR_INTEGRITY when more than `size` in all, ERR_CANCELLED after on_failed. */
 int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e);
 
 /* No more bytes. Errors: ERR_INTEGRITY when fewer than `size` were written, or of `at_most` none. Leads to on_flushed.

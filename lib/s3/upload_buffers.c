@@ -13,8 +13,10 @@ int upload_buffers_init(struct upload_buffers *b, unsigned n, size_t size, struc
 
 void upload_buffers_reset(struct upload_buffers *b)
 {
-    if (b->list)
+    if (b->list) {
+        upload_buffers_take_back(b);
         upload_buffers_release(b);
+    }
     free(TAKE_PTR(b->list));
 }
 
@@ -102,6 +104,19 @@ static int buffer_to_fill(
     return 0;
 }
 
+uint8_t *upload_buffers_lend(struct upload_buffers *b, const struct parts *table, size_t len)
+{
+    struct upload_buffer *one;
+    struct err ignored = ERR_INIT;
+
+    /* What has no memory here is told by the write. */
+    if (len > parts_size(table) - b->written || buffer_to_fill(b, table, &one, &ignored) < 0 ||
+            len > parts_len(table, one->number) - one->len)
+        return NULL;
+    one->lent = true;
+    return one->data + one->len;
+}
+
 int upload_buffers_write(struct upload_buffers *b, const struct parts *table, struct bytes bytes, struct err *e)
 {
     while (bytes.len) {
@@ -112,7 +127,9 @@ int upload_buffers_write(struct upload_buffers *b, const struct parts *table, st
             return -1;
         n = parts_len(table, one->number) - one->len;
         n = n < bytes.len ? n : bytes.len;
-        memcpy(one->data + one->len, bytes.data, n);
+        if (bytes.data != one->data + one->len) /* or it was made there */
+            memcpy(one->data + one->len, bytes.data, n);
+        one->lent = false;
         one->len += n;
         b->written += n;
         bytes.data += n;
@@ -123,12 +140,18 @@ int upload_buffers_write(struct upload_buffers *b, const struct parts *table, st
     return 0;
 }
 
+void upload_buffers_take_back(struct upload_buffers *b)
+{
+    for (unsigned i = 0; i < b->n; i++)
+        b->list[i].lent = false;
+}
+
 void upload_buffers_end(struct upload_buffers *b)
 {
     struct upload_buffer *one = filling(b);
 
-    if (one)
-        one->place = BUFFER_FULL;
+    if (one) /* it was lent, perhaps, and nothing came */
+        one->place = one->len ? BUFFER_FULL : BUFFER_FREE;
 }
 
 void upload_buffers_release(struct upload_buffers *b)
@@ -136,7 +159,7 @@ void upload_buffers_release(struct upload_buffers *b)
     for (unsigned i = 0; i < b->n; i++) {
         struct upload_buffer *one = &b->list[i];
 
-        if (one->place == BUFFER_SPOOLING || one->place == BUFFER_LOADING)
+        if (one->place == BUFFER_SPOOLING || one->place == BUFFER_LOADING || one->lent)
             continue;
         if (one->data)
             (void)munmap(one->data, b->size);

@@ -24,6 +24,7 @@ struct upload_buffer {
     uint8_t *data; /* mapped; NULL until it is first used */
     uint32_t number;
     size_t len;
+    bool lent;               /* while FILLING: the owner makes bytes in it, on a thread of its own perhaps */
     struct upload_call call; /* while SENDING */
 };
 
@@ -46,7 +47,11 @@ unsigned upload_buffers_count(const struct upload_buffers *b, enum upload_place 
 /* Bytes that upload_buffers_write takes now. */
 uint64_t upload_buffers_room(const struct upload_buffers *b, const struct parts *table);
 
-/* Copies bytes, no more than there is room, behind those that were written. Errors: ERR_RESOURCE. */
+/* As s3_upload_lend. */
+uint8_t *upload_buffers_lend(struct upload_buffers *b, const struct parts *table, size_t len);
+
+/* Puts bytes, no more than there is room, behind those that were written; copies what was not made there. Errors:
+ * ERR_RESOURCE. */
 int upload_buffers_write(struct upload_buffers *b, const struct parts *table, struct bytes bytes, struct err *e);
 
 /* No more bytes come: the one that is being filled counts as full. */
@@ -58,5 +63,8 @@ struct upload_buffer *upload_buffers_first_full(const struct upload_buffers *b);
 /* A free buffer with memory into *out, NULL when all are in use. Errors: ERR_RESOURCE. */
 int upload_buffers_take(struct upload_buffers *b, struct upload_buffer **out, struct err *e);
 
-/* Gives all memory back; what the spool works on is left to its callback. */
+/* Nobody makes anything in what was lent any more. */
+void upload_buffers_take_back(struct upload_buffers *b);
+
+/* Gives all memory back, but for what is lent; what the spool works on is left to its callback. */
 void upload_buffers_release(struct upload_buffers *b);

@@ -70,7 +70,7 @@ static uint64_t blocked_ms(const struct upload_parts *p)
     return p->blocked_ms + (p->want ? now_ms(p) - p->want_since : 0);
 }
 
-void upload_parts_stop(struct upload_parts *p)
+static void stop(struct upload_parts *p)
 {
     if (p->stopped)
         return;
@@ -88,10 +88,17 @@ void upload_parts_stop(struct upload_parts *p)
     upload_buffers_release(&p->buffers);
 }
 
+void upload_parts_stop(struct upload_parts *p)
+{
+    stop(p);
+    upload_buffers_take_back(&p->buffers);
+    upload_buffers_release(&p->buffers);
+}
+
 /* Nothing may be touched after it. */
 static void fail(struct upload_parts *p, const struct err *err)
 {
-    upload_parts_stop(p);
+    stop(p);
     p->on_failed(p->ctx, err);
 }
 
@@ -305,6 +312,11 @@ static void step(struct upload_parts *p)
     } else if (p->want && has_wanted_room(p)) {
         tell_room(p);
     }
+}
+
+uint8_t *upload_parts_lend(struct upload_parts *p, size_t len)
+{
+    return p->stopped ? NULL : upload_buffers_lend(&p->buffers, p->table, len);
 }
 
 int upload_parts_write(struct upload_parts *p, struct bytes bytes, struct err *e)

@@ -10,7 +10,7 @@
  *
  * What the owner calls does nothing itself but asks for the loop's next turn, so that no callback fires inside a call.
  * After on_stored, on_failed and stop it takes nothing and calls nobody any more, and its memory is given back but for
- * what the spool still works on.
+ * what the spool still works on, and what is lent.
  */
 #pragma once
 
@@ -34,13 +34,14 @@ struct upload_parts *upload_parts_new(const struct upload_parts_spec *spec, stru
 /* The upload has this id, borrowed until it takes nothing any more. */
 void upload_parts_begin(struct upload_parts *p, const char *id);
 
-/* As s3_upload_room, _want, _write, _end. */
+/* As s3_upload_room, _want, _lend, _write, _end. */
 uint64_t upload_parts_room(const struct upload_parts *p);
 void upload_parts_want(struct upload_parts *p, uint64_t bytes);
+uint8_t *upload_parts_lend(struct upload_parts *p, size_t len);
 int upload_parts_write(struct upload_parts *p, struct bytes bytes, struct err *e);
 int upload_parts_end(struct upload_parts *p, struct err *e);
 
-/* Ends all work. */
+/* Ends all work. Nobody makes bytes in what was lent. */
 void upload_parts_stop(struct upload_parts *p);
 
 /* From now on max_attempts counts for what is under way. */

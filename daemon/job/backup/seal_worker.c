@@ -19,7 +19,7 @@ struct seal_worker {
     struct survey *survey;     /* NULL: there was no memory for it */
     struct compress *compress; /* NULL: not compressed */
     struct seal *seal;         /* NULL: not encrypted */
-    uint8_t *sealed;           /* room for what comes out of one run */
+    uint8_t *sealed;           /* room for what comes out of one run, where nobody brings it */
     uint8_t *cut;              /* room for one chunk of the compressed stream, to be sealed */
     size_t cut_len;
     struct bytes rest; /* of the compressed stream, not cut yet; the compressor's */
@@ -30,6 +30,7 @@ struct seal_worker {
     bool busy;
     struct bytes chunk;
     bool last;
+    uint8_t *into;    /* what is sealed is made there */
     struct bytes out; /* of the run that is, or was, under way */
     struct err err;   /* kind ERR_NONE if it went well */
     void *ctx;
@@ -111,7 +112,7 @@ static int cut_and_seal(struct seal_worker *s)
         last = s->has_end && s->rest.len == 0;
         if ((s->cut_len < SEAL_CHUNK && !last) || s->out.len == RUN_CHUNKS * (size_t)SEAL_SEALED_CHUNK)
             return 0;
-        if (seal_chunk(s->seal, (struct bytes){s->cut, s->cut_len}, last, s->sealed + s->out.len, &s->err) < 0)
+        if (seal_chunk(s->seal, (struct bytes){s->cut, s->cut_len}, last, s->into + s->out.len, &s->err) < 0)
             return -1;
         s->out.len += s->cut_len + SEAL_OVERHEAD;
         s->cut_len = 0;
@@ -138,7 +139,7 @@ static int let_out(struct seal_worker *s)
 static int compress_chunk(struct seal_worker *s)
 {
     if (s->seal)
-        s->out = (struct bytes){.data = s->sealed};
+        s->out = (struct bytes){.data = s->into};
     if (s->chunk.len && (compress_frame(s->compress, s->chunk, &s->rest, &s->err) < 0 || let_out(s) < 0))
         return -1;
     if (s->last && !s->has_end) {
@@ -165,8 +166,8 @@ static void work_on_chunk(uv_work_t *work)
     if (s->compress) {
         (void)compress_chunk(s);
     } else if (s->seal) {
-        (void)seal_chunk(s->seal, s->chunk, s->last, s->sealed, &s->err);
-        s->out = (struct bytes){.data = s->sealed, .len = s->chunk.len + SEAL_OVERHEAD};
+        (void)seal_chunk(s->seal, s->chunk, s->last, s->into, &s->err);
+        s->out = (struct bytes){.data = s->into, .len = s->chunk.len + SEAL_OVERHEAD};
     }
 }
 
@@ -179,12 +180,13 @@ static void after_chunk(uv_work_t *work, int status)
     s->ready(s->ctx, s->out, s->err.kind ? &s->err : NULL);
 }
 
-void seal_worker_run(struct seal_worker *s, struct bytes chunk, bool last, void *ctx,
+void seal_worker_run(struct seal_worker *s, struct bytes chunk, bool last, uint8_t *into, void *ctx,
         void (*ready)(void *ctx, struct bytes out, const struct err *err))
 {
     s->busy = true;
     s->chunk = chunk;
     s->last = last;
+    s->into = into ? into : s->sealed;
     s->err = ERR_INIT;
     s->ctx = ctx;
     s->ready = ready;

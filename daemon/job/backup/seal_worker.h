@@ -38,10 +38,10 @@ uint64_t seal_worker_room(const struct seal_worker *s, size_t plain);
 
 /*
  * Takes the next chunk through, then calls `ready` on the loop with what came out (valid until the next
- * seal_worker_run; it may be empty) or the error. The chunk must stay where it is until then. Not while another is
- * under way.
+ * seal_worker_run; it may be empty) or the error. The chunk must stay where it is until then, and so must `into`: room
+ * for seal_worker_room, where what is sealed is made; NULL: in memory of the worker's. Not while another is under way.
  */
-void seal_worker_run(struct seal_worker *s, struct bytes chunk, bool last, void *ctx,
+void seal_worker_run(struct seal_worker *s, struct bytes chunk, bool last, uint8_t *into, void *ctx,
         void (*ready)(void *ctx, struct bytes out, const struct err *err));
 
 /* After the last chunk: whether there is more to come out, by a run with an empty chunk. */

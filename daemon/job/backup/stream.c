@@ -85,7 +85,7 @@ static void advance(struct stream *s)
     if (s3_upload_room(s->upload) < room)
         s3_upload_want(s->upload, room);
     else
-        seal_worker_run(s->seal, chunk, last, s, on_sealed);
+        seal_worker_run(s->seal, chunk, last, s3_upload_lend(s->upload, room), s, on_sealed);
 }
 
 static void on_begin(void *ctx, uint64_t total)

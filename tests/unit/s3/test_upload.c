@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "failing.h"
 #include "s3/upload.h"
+#include "s3/upload_buffers.h"
 
 enum { MIB = 1 << 20, PART = 5 * MIB };
 
@@ -174,6 +175,84 @@ static void one_write_may_cross_all_parts(void **state)
     assert_int_equal(s3_upload_room(f->upload), 0);
 }
 
+static void the_next_bytes_can_be_made_where_they_go(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    uint8_t *place;
+
+    use(f, 3 * PART - 7, 1);
+    place = s3_upload_lend(f->upload, 100);
+    assert_non_null(place);
+    assert_ptr_equal(s3_upload_lend(f->upload, 50), place);
+    assert_int_equal(s3_upload_room(f->upload), 2 * PART);
+    memset(place, 'x', 50);
+    assert_int_equal(s3_upload_write(f->upload, (struct bytes){place, 50}, &e), 0);
+    assert_int_equal(s3_upload_room(f->upload), 2 * PART - 50);
+    assert_ptr_equal(s3_upload_lend(f->upload, 1), place + 50);
+    put(f, 10); /* from elsewhere */
+    assert_ptr_equal(s3_upload_lend(f->upload, PART - 60), place + 60);
+    assert_null(s3_upload_lend(f->upload, PART - 59)); /* the part ends before */
+    put(f, PART - 50);
+    assert_memory_equal(place, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0", 51);
+    assert_non_null(s3_upload_lend(f->upload, PART - 10));
+    assert_null(s3_upload_lend(f->upload, PART - 9));
+    put(f, PART - 10);
+    assert_int_equal(s3_upload_room(f->upload), 0);
+}
+
+static void no_more_is_lent_than_was_announced(void **state)
+{
+    struct fixture *f = *state;
+
+    use(f, PART + 7, 1);
+    put(f, PART);
+    assert_null(s3_upload_lend(f->upload, 8));
+    assert_non_null(s3_upload_lend(f->upload, 7));
+    put(f, 7);
+    assert_null(s3_upload_lend(f->upload, 1));
+}
+
+/* Somebody on another thread may be at work in it when the upload fails. */
+static void what_is_lent_outlives_a_failure(void **state)
+{
+    struct parts *table;
+    struct upload_buffers b;
+    struct err e = ERR_INIT;
+    uint8_t *place;
+
+    (void)state;
+    table = parts_new(2 * PART, PART, &e);
+    assert_int_equal(upload_buffers_init(&b, 2, PART, &e), 0);
+    place = upload_buffers_lend(&b, table, PART);
+    assert_non_null(place);
+    upload_buffers_release(&b);
+    memset(place, 'x', PART);
+    upload_buffers_take_back(&b);
+    upload_buffers_release(&b);
+    assert_null(b.list[0].data);
+    upload_buffers_reset(&b);
+    parts_free(table);
+}
+
+/* A compressed stream may have nothing to say to a chunk, and end before the next part. */
+static void a_part_in_which_nothing_was_made_is_none(void **state)
+{
+    struct parts *table;
+    struct upload_buffers b;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    table = parts_new(2 * PART, PART, &e);
+    assert_int_equal(upload_buffers_init(&b, 2, PART, &e), 0);
+    assert_non_null(upload_buffers_lend(&b, table, 1));
+    upload_buffers_end(&b);
+    assert_null(upload_buffers_first_full(&b));
+    assert_int_equal(upload_buffers_count(&b, BUFFER_FREE), 2);
+    upload_buffers_reset(&b);
+    parts_free(table);
+}
+
 static void a_last_part_that_is_short_is_full_when_it_ends(void **state)
 {
     struct fixture *f = *state;
@@ -277,6 +356,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(room_is_what_the_buffers_hold, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_write_may_cross_all_parts, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(the_next_bytes_can_be_made_where_they_go, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(no_more_is_lent_than_was_announced, set_up, tear_down),
+            cmocka_unit_test(what_is_lent_outlives_a_failure),
+            cmocka_unit_test(a_part_in_which_nothing_was_made_is_none),
             cmocka_unit_test_setup_teardown(a_last_part_that_is_short_is_full_when_it_ends, set_up, tear_down),
             cmocka_unit_test_setup_teardown(room_is_told_once_for_each_time_it_was_asked_for, set_up, tear_down),
             cmocka_unit_test_setup_teardown(no_more_than_a_part_can_be_asked_for, set_up, tear_down),

@@ -129,14 +129,16 @@ bool seal_worker_has_more(const struct seal_worker *s)
     return stage.done == snapshot.chunks && stage.more > 0;
 }
 
-void seal_worker_run(struct seal_worker *s, struct bytes in, bool last, void *ctx,
+void seal_worker_run(struct seal_worker *s, struct bytes in, bool last, uint8_t *into, void *ctx,
         void (*ready)(void *ctx, struct bytes out, const struct err *err))
 {
     MUST((void *)s == &stage && stage.life == ALIVE && !stage.works);
     MUST(stage.done == snapshot.consumed && (in.len > 0 || seal_worker_has_more(s)));
     MUST(in.len == 0 || last == (stage.done + 1 == snapshot.chunks));
+    MUST(into == upload.lent);
     stage.works = true;
     stage.in = in;
+    stage.into = into;
     stage.ctx = ctx;
     stage.ready = ready;
 }
@@ -280,6 +282,8 @@ void world_on_stage(void)
         out.len = chance(4) * SEAL_SEALED_CHUNK / 2; /* or nothing */
     else
         out.len = seal_worker_output_size((struct seal_worker *)(void *)&stage, out.len);
+    if (stage.into && w.conf.encryption_key_path)
+        out.data = stage.into;
     if (goes_wrong(&e, "no sealing"))
         stage.ready(stage.ctx, (struct bytes){0}, &e);
     else

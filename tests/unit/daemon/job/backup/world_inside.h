@@ -76,6 +76,7 @@ struct world_stage {
     enum life life;
     bool works, verdict_is_good, is_damaged;
     struct bytes in;
+    uint8_t *into;
     unsigned done;
     unsigned more; /* runs until all has come out, of what is compressed */
     void *ctx;
@@ -110,6 +111,7 @@ struct world_upload {
     enum life life;
     struct dump_object_events events;
     uint64_t size, written, room, want;
+    uint8_t place, *lent; /* where the next bytes may be made, and whether that was said */
     bool ended, failed, flushed, commit, commit_over, aborting, aborted;
     bool taken; /* the store has taken the commit: the object is visible, or will be */
     enum s3_outcome outcome;

@@ -92,12 +92,21 @@ void s3_upload_want(struct s3_upload *u, uint64_t bytes)
     upload.want = bytes;
 }
 
+uint8_t *s3_upload_lend(struct s3_upload *u, size_t len)
+{
+    MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && !upload.ended && !stage.works);
+    MUST(upload.failed || len <= upload.room);
+    upload.lent = !upload.failed && chance(8) ? &upload.place : NULL;
+    return upload.lent;
+}
+
 int s3_upload_write(struct s3_upload *u, struct bytes bytes, struct err *e)
 {
     MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting && !upload.ended);
     if (upload.failed)
         return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "the upload has failed before");
     MUST(bytes.len <= upload.room && bytes.len <= upload.size - upload.written);
+    MUST(!upload.lent || !w.conf.encryption_key_path || bytes.data == upload.lent);
     if (goes_wrong(e, "no write"))
         return -1;
     upload.written += bytes.len;
@@ -134,6 +143,7 @@ void s3_upload_abort(struct s3_upload *u)
 {
     MUST((void *)u == &upload && upload.life == ALIVE && !upload.aborting);
     MUST(snapshot.life != ALIVE && session.life != ALIVE); /* etcd's transaction has ended before */
+    MUST(!stage.works);                                    /* in what was lent */
     upload.aborting = true;
 }
 
