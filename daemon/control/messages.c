@@ -289,9 +289,13 @@ static void fill_prune(Control__PruneResult *m, const struct prune_result *r)
     m->versions_unknown = r->versions_unknown;
 }
 
-/* The two lists hold the pointers of the message's. */
-static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r, const struct core *core,
-        char *recipients[AGE_RECIPIENTS_MAX], char *previous[AGE_IDENTITIES_MAX])
+/* What a message of a rotation points to. */
+struct rotate_lists {
+    char *recipients[AGE_RECIPIENTS_MAX], *previous[AGE_IDENTITIES_MAX], *opened[AGE_IDENTITIES_MAX];
+};
+
+static void fill_rotate(
+        Control__RotateResult *m, const struct rotate_result *r, const struct core *core, struct rotate_lists *lists)
 {
     m->rotated = r->rotated;
     m->already = r->already;
@@ -310,12 +314,16 @@ static void fill_rotate(Control__RotateResult *m, const struct rotate_result *r,
     m->elapsed_ms = r->elapsed_ms;
     m->dry_run = r->dry_run;
     m->bucket = text(core_bucket_url(core));
-    m->recipients = recipients;
+    m->recipients = lists->recipients;
     for (size_t i = 0; i < r->n_recipients; i++)
-        recipients[m->n_recipients++] = text(r->recipients[i]);
-    m->previous_recipients = previous;
-    for (size_t i = 0; i < r->n_previous_recipients; i++)
-        previous[m->n_previous_recipients++] = text(r->previous_recipients[i]);
+        lists->recipients[m->n_recipients++] = text(r->recipients[i]);
+    m->previous_recipients = lists->previous;
+    m->opened_recipients = lists->opened;
+    for (size_t i = 0; i < r->n_previous_recipients; i++) {
+        lists->previous[m->n_previous_recipients++] = text(r->previous_recipients[i]);
+        if (r->previous_opened[i])
+            lists->opened[m->n_opened_recipients++] = text(r->previous_recipients[i]);
+    }
 }
 
 int message_listed(struct buf *out, const struct core *core, struct err *e)
@@ -394,7 +402,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         struct err *e)
 {
     Control__RotateResult rotate = CONTROL__ROTATE_RESULT__INIT;
-    char *recipients[AGE_RECIPIENTS_MAX], *previous[AGE_IDENTITIES_MAX];
+    struct rotate_lists lists;
     Control__BackupResult backup = CONTROL__BACKUP_RESULT__INIT;
     Control__RestoreResult restore = CONTROL__RESTORE_RESULT__INIT;
     Control__VerifyResult verify = CONTROL__VERIFY_RESULT__INIT;
@@ -431,7 +439,7 @@ int message_done(struct buf *out, const struct core *core, const struct job_resu
         done.result_case = CONTROL__DONE__RESULT_PRUNE;
         done.prune = &prune;
     } else if (result && result->rotate) {
-        fill_rotate(&rotate, result->rotate, core, recipients, previous);
+        fill_rotate(&rotate, result->rotate, core, &lists);
         done.result_case = CONTROL__DONE__RESULT_ROTATE;
         done.rotate = &rotate;
     } else if (result && result->look) {

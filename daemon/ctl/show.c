@@ -229,23 +229,23 @@ static void show_old_versions(const Control__RotateResult *r)
         (void)puts("Whether the bucket keeps old versions of the keys could not be found out.");
 }
 
-static bool is_sealed_to(const Control__RotateResult *r, const char *recipient)
+static bool is_among(char *const *list, size_t n, const char *recipient)
 {
-    for (size_t i = 0; i < r->n_recipients; i++)
-        if (strcmp(r->recipients[i], recipient) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], recipient) == 0)
             return true;
     return false;
 }
 
 static void show_identity(const Control__RotateResult *r, const char *recipient)
 {
-    if (is_sealed_to(r, recipient))
+    if (is_among(r->recipients, r->n_recipients, recipient))
         (void)printf("The identity of %s still opens them: keep it.\n", recipient);
-    else if (r->rotated + r->purged) /* else nobody has seen that it ever opened one */
+    else if (is_among(r->opened_recipients, r->n_opened_recipients, recipient))
         (void)printf("The identity of %s opens none of them any more: it can be destroyed, unless something else is "
                      "sealed to it.\n",
                 recipient);
-    else
+    else /* nobody has seen that it ever opened one: of what else it opens nothing is known */
         (void)printf("The identity of %s opens none of them.\n", recipient);
 }
 

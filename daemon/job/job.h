@@ -178,6 +178,7 @@ struct rotate_result {
     char recipients[AGE_RECIPIENTS_MAX][AGE_RECIPIENT_MAX];
     char previous_recipients[AGE_IDENTITIES_MAX][AGE_RECIPIENT_MAX];
     size_t n_recipients, n_previous_recipients;
+    bool previous_opened[AGE_IDENTITIES_MAX]; /* of the second: it was seen to open a key, or an old version */
 };
 
 /* What could not be done with one key. The pointers are valid during the call. */

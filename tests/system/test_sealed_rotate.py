@@ -225,6 +225,36 @@ def test_back_to_a_master_key(site, people, with_new_key):
     backup(site)
 
 
+# ---- the word that somebody may be forgotten ----
+
+
+def test_an_identity_that_opened_nothing(site, people):
+    """Of each that was brought it is said whether that one opened something: not whether anything was rotated."""
+    ann, ben, eve = people
+    gone = "{} opens none of them any more: it can be destroyed"
+    made = put_backups(site, 2)
+    seals_to(site, ben)
+    done = site.ctl("rotate-key", "-p", own_key(site), "--identity", eve.file)
+    assert done.status == 0 and re.search(r"rotated +2\n", done.out), done
+    assert f"The identity of {eve.recipient} opens none of them.\n" in done.out and "destroyed" not in done.out, done
+    # Some by the master key, some by one of the two.
+    made |= put_backups(site, 1, first=2)
+    seals_to(site, ann)
+    both = site.write("both", eve.file.read_text() + ben.file.read_text())
+    done = site.ctl("rotate-key", "-p", own_key(site), "--identity", both)
+    assert done.status == 0 and re.search(r"rotated +3\n", done.out), done
+    assert gone.format(ben.recipient) in done.out and gone.format(eve.recipient) not in done.out, done
+    assert f"The identity of {eve.recipient} opens none of them.\n" in done.out, done
+    check_sealed(site, made, ann, nobody=[ben, eve])
+    # Each of two by itself, though one of them would do.
+    seals_to(site, ben, eve)
+    assert told(site, "--identity", ann.file)[-1]["opened_recipients"] == [ann.recipient]
+    seals_to(site, ann)
+    result, = told(site, "--identity", both)
+    assert counts(result) == (3, 0, 0) and result["opened_recipients"] == [eve.recipient, ben.recipient], result
+    check_sealed(site, made, ann, nobody=[ben, eve])
+
+
 def test_words(site, people):
     """What cannot be meant is refused before anything is asked of the bucket."""
     ann, *_ = people

@@ -1,5 +1,6 @@
 #include "job/keys/key_opener.h"
 
+#include "age/identity.h"
 #include "base/cleanup.h"
 #include "seal/key.h"
 #include "seal/sealed_key.h"
@@ -58,10 +59,29 @@ static int find_voucher(const struct key_opener *o, struct bytes object, int64_t
     return -1;
 }
 
+/* Which identities open it, each by itself: of several that were brought one is enough to open, and what is said
+ * afterwards is said of each. One that was seen to open something is not asked again. */
+static void see_openers(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed)
+{
+    const struct secret *all = o->brought->identities;
+
+    for (size_t i = 0; i < age_identity_count(all) && i < AGE_IDENTITIES_MAX; i++) {
+        _cleanup_secret_ struct secret *one = NULL, *data_key = NULL;
+        struct err ignored = ERR_INIT; /* not seen, then */
+
+        if (o->opened[i])
+            continue;
+        one = secret_copy(secret_const_data(all) + i * AGE_KEY_LEN, AGE_KEY_LEN, &ignored);
+        data_key = one ? sealed_key_open(one, object, instant, allow_renamed, &ignored) : NULL;
+        o->opened[i] = data_key != NULL;
+    }
+}
+
 struct secret *key_opener_open(const struct key_opener *o, struct bytes object, int64_t instant, bool allow_renamed,
         const struct secret **authority, struct err *e)
 {
     struct err why = ERR_INIT;
+    struct secret *data_key;
 
     *authority = NULL;
     if (!sealed_key_is(object))
@@ -71,7 +91,10 @@ struct secret *key_opener_open(const struct key_opener *o, struct bytes object, 
         if (brought_keys_forgive(o->brought, &why, e) < 0)
             return NULL;
     }
-    return brought_keys_open(o->brought, object, instant, allow_renamed, e);
+    data_key = brought_keys_open(o->brought, object, instant, allow_renamed, e);
+    if (data_key && o->opened && o->brought->identities)
+        see_openers(o, object, instant, allow_renamed);
+    return data_key;
 }
 
 bool key_opener_is_previous(const struct key_opener *o, const struct secret *authority)

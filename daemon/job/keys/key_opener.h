@@ -19,6 +19,7 @@ struct key_opener {
     const struct secret *next;          /* another, or NULL: what is there already opens with it, too */
     const struct brought_keys *brought; /* or NULL */
     const struct keyring *ring;         /* whose keys vouch, as the two above do; or NULL */
+    bool *opened; /* of AGE_IDENTITIES_MAX: set for each identity that was seen to open something; or NULL */
 };
 
 /*

@@ -510,7 +510,7 @@ static int take_keys_of_both(struct rotate *r, struct err *e)
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
                 "the previous key and the new one are the same (%s): nothing was changed", r->result.next);
     r->ring = keyring_new(core_conf(r->life.core), &ignored);
-    r->opener = (struct key_opener){r->previous, r->next, &r->brought, r->ring};
+    r->opener = (struct key_opener){r->previous, r->next, &r->brought, r->ring, r->result.previous_opened};
     return 0;
 }
 

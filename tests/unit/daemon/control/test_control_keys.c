@@ -100,7 +100,10 @@ static void test_what_is_told(void **state)
             .purged = 6,
             .versions_unknown = true,
             .elapsed_ms = 7,
-            .dry_run = true};
+            .dry_run = true,
+            .previous_recipients = {"ann", "ben"},
+            .n_previous_recipients = 2,
+            .previous_opened = {false, true}};
     const Control__RotateResult *r;
     struct err e = ERR_INIT;
     struct client c;
@@ -128,6 +131,9 @@ static void test_what_is_told(void **state)
     assert_string_equal(r->previous_key, "0123");
     assert_string_equal(r->new_key, "4567");
     assert_string_equal(r->configured_key, "89ab");
+    assert_int_equal(r->n_previous_recipients, 2);
+    assert_int_equal(r->n_opened_recipients, 1);
+    assert_string_equal(r->opened_recipients[0], "ben");
     assert_string_equal(r->bucket, "https://s3/bucket/backup-");
     assert_null(client_next(&c));
     client_leave(&c);

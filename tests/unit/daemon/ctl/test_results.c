@@ -212,7 +212,7 @@ static void test_rotate(void **state)
                    "\"configured_key\":\"89ab\",\"rotated\":1,\"already\":2,\"failed\":4294967295,\"old_versions\":3,"
                    "\"lost_versions\":4,\"purged\":5,\"bound\":6,\"other_versions\":0,\"locked_versions\":7,\"locked_"
                    "until\":null,\"versions_unknown\":true,\"elapsed_ms\":18446744073709551615,"
-                   "\"dry_run\":true,\"recipients\":[],\"previous_recipients\":[]}\n",
+                   "\"dry_run\":true,\"recipients\":[],\"previous_recipients\":[],\"opened_recipients\":[]}\n",
             results_done(&done));
     unrotated.name = text("n\x1b");
     unrotated.kind = text("integrity");
