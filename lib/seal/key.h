@@ -59,15 +59,16 @@ enum { KEY_FINGERPRINT_MAX = 25 };
 char *key_fingerprint(const struct secret *master, char out[KEY_FINGERPRINT_MAX]);
 
 /*
- * What stays with a wrapped key to say from which master key it was rotated: "FINGERPRINT/MAC", the MAC being BLAKE2b
- * with 16 bytes of output over `wrapped`, keyed with subkey 3 of the previous master key (context "etcdbkey"), in
- * hexadecimal. Only who held that key can have made it, and it fits this wrapped key alone: a stranger who can write to
- * the bucket cannot make a key look as if it had been rotated away. Writes into `out` and returns it.
+ * What stays with a key's object to say from which master key it was rotated: "FINGERPRINT/MAC", the MAC being BLAKE2b
+ * with 16 bytes of output over `wrapped`, the object or the time of its backup, keyed with subkey 3 of the previous
+ * master key (context "etcdbkey"), in hexadecimal. Only who held that key can have made it, and it fits this object, or
+ * this backup, alone: a stranger who can write to the bucket cannot make a key look as if it had been rotated away.
+ * Writes into `out` and returns it.
  */
 enum { KEY_MARK_MAX = KEY_FINGERPRINT_MAX + 33 };
 char *key_mark(const struct secret *previous, struct bytes wrapped, char out[KEY_MARK_MAX]);
 
-/* Whether `mark` is that of this master key and this wrapped key. */
+/* Whether `mark` is that of this master key and these bytes. */
 bool key_has_mark(const struct secret *previous, struct bytes wrapped, const char *mark);
 
 /* A new random data key of KEY_LEN bytes. The caller frees. Errors: ERR_RESOURCE. */

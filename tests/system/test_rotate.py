@@ -136,7 +136,9 @@ def test_a_ceremony(site, by_daemon):
     assert opens(keys.previous, name, site.bucket.get(name)) is None
     assert site.plaintext(dump) == plain and state(site.bucket)[dump] == before
     told = site.bucket.client.head_object(Bucket=site.bucket.name, Key=name)["Metadata"]
-    assert told == metadata | {"rotated-from": mark(keys.previous, site.bucket.get(name))} and metadata
+    instant = name[len("backup-"):-len(".key")].encode()
+    assert told == metadata | {"rotated-from": mark(keys.previous, site.bucket.get(name)),
+                               "rotated-away": mark(keys.previous, instant)} and metadata
     assert site.ctl("verify", "--all").status == 0
     # A second run has nothing to do, and knows that this was the key.
     assert counts(rotated(site, keys)) == (0, 1, 0)

@@ -255,6 +255,47 @@ def test_an_identity_that_opened_nothing(site, people):
     check_sealed(site, made, ann, nobody=[ben, eve])
 
 
+def refuses(site, master):
+    """Whether no backup is made with that master key, on a machine that has the configuration of before."""
+    current = site.master_key
+    site.write("master.key", master.hex())
+    done = site.ctl("backup")
+    site.write("master.key", current.hex())
+    assert ("was rotated away" in done.err) == (done.status != 0), done
+    return done.status != 0
+
+
+@pytest.mark.parametrize("first", ["wrapped", "sealed"])
+def test_who_was_rotated_away_stays_so(site, people, first):
+    """However often people change, or other master keys come, since: the machine that was forgotten makes no backup."""
+    ann, ben, eve = people
+    made = put_backups(site, 2)
+    keys = Keys(site)
+    one, two = keys.previous, keys.next
+    if first == "sealed":
+        seals_to(site, ann, ben)
+    assert counts(told(site, "-p", keys.previous_file)[-1]) == (2, 0, 0)
+    if first == "wrapped":
+        seals_to(site, ann, ben)
+        assert counts(told(site, "-p", own_key(site))[-1]) == (2, 0, 0)
+    assert refuses(site, one)
+    seals_to(site, ann, eve)
+    assert counts(told(site, "--identity", ben.file)[-1]) == (2, 0, 0)
+    assert refuses(site, one)
+    # One after that: both are gone.
+    keys = Keys(site)
+    assert counts(told(site, "-p", keys.previous_file, "--identity", ann.file)[-1]) == (2, 0, 0)
+    seals_to(site, ann)
+    assert counts(told(site, "--identity", ann.file)[-1]) == (2, 0, 0)
+    assert refuses(site, one) and refuses(site, two)
+    # The first comes back, by a rotation: it is one like any other, and the others are gone.
+    three, site.master_key = keys.next, one
+    site.write("master.key", one.hex())
+    assert counts(told(site, "-p", keys.next_file, "--identity", ann.file)[-1]) == (2, 0, 0)
+    assert not refuses(site, one) and refuses(site, two) and refuses(site, three)
+    check_sealed(site, made, ann)
+
+
 def test_words(site, people):
     """What cannot be meant is refused before anything is asked of the bucket."""
     ann, *_ = people

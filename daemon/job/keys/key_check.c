@@ -38,11 +38,15 @@ CLEANUP_FUNC(struct key_check *, key_check_free)
 
 static void check_more(struct key_check *k);
 
-static bool was_rotated_away(const struct key_check *k, const struct s3_response *res)
+/* A mark that outlives the bytes says nothing of what the key in use has wrapped, or vouches for, since: an older
+ * version, which does not know such marks, leaves them when it rotates back. */
+static bool was_rotated_away(
+        const struct key_check *k, const struct s3_response *res, int64_t instant, bool is_of_current)
 {
     const struct secret *current = keyring_current(k->ring);
 
-    return current && rewrap_mark_is_of(res, current, res->body);
+    return current && (rewrap_mark_is_of(res, current, res->body) ||
+                              (!is_of_current && rewrap_mark_is_away(res, current, instant)));
 }
 
 static void remember(struct key_check *k, size_t index, enum known_key key)
@@ -75,11 +79,12 @@ static int look_at(struct key_check *k, size_t index, const struct s3_response *
     struct err e = ERR_INIT;
     size_t by = KEYRING_CURRENT;
     const bool is_ours = keyring_check(k->ring, res->body, c->instant, false, &by, &e) == 0;
+    const bool is_of_current = is_ours && by == KEYRING_CURRENT;
 
     k->result.looked_at++;
-    k->result.current += is_ours && by == KEYRING_CURRENT;
+    k->result.current += is_of_current;
     k->result.needs_previous = k->result.needs_previous || (is_ours && by != KEYRING_CURRENT);
-    if (was_rotated_away(k, res) && !k->result.is_rotated_away) {
+    if (was_rotated_away(k, res, c->instant, is_of_current) && !k->result.is_rotated_away) {
         k->result.is_rotated_away = true;
         (void)snprintf(k->result.rotated_away, sizeof(k->result.rotated_away), "%s",
                 keyring_fingerprint(k->ring, KEYRING_CURRENT));

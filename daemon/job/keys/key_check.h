@@ -6,9 +6,9 @@
  * KEY_CHECK_MAX encrypted backups, the oldest of all among them, are tried. What was rotated away is found here, too: a
  * master key whose own mark says that it was replaced (key_mark) must not wrap another backup.
  *
- * A rotation marks every key that it finds, so the mark is at each backup from before it, and at none of those made
- * since: as long as there is one, the oldest have it. Who only asks that need not look at those in the middle. The
- * oldest are also what a prune may be taking away meanwhile, hence several.
+ * A rotation marks every key that it finds, and takes earlier marks along, so the mark is at each backup from before
+ * it, and at none of those made since: as long as there is one, the oldest have it. Who only asks that need not look at
+ * those in the middle. The oldest are also what a prune may be taking away meanwhile, hence several.
  *
  * Of a backup that is sealed to people no key opens anything: there it counts that one vouches for it.
  *

@@ -14,7 +14,7 @@
 
 enum {
     ROUNDS_MAX = 6,    /* somebody else writes, too: after so many it is left to the next run */
-    METADATA_MAX = 30, /* that are taken over; s3_put takes 32 */
+    METADATA_MAX = 29, /* that are taken over; s3_put takes 32, and there are three traces */
 };
 
 struct rewrap {
@@ -32,6 +32,7 @@ struct rewrap {
     /* As it was read, and as we put it. No secret waits here: locked memory is scarce. */
     struct buf before, after;
     char mark[KEY_MARK_MAX], proof[SEALED_KEY_PROOF_MAX]; /* what we put beside it, or "" */
+    char away[REWRAP_AWAY_MAX], away_before[REWRAP_AWAY_MAX];
 };
 
 CLEANUP_FUNC(struct rewrap *, rewrap_free)
@@ -78,14 +79,16 @@ static int get(struct rewrap *r, void (*on_done)(void *, const struct s3_respons
 
 static bool is_trace(const char *name)
 {
-    return strcmp(name, REWRAP_MARK) == 0 || strcmp(name, REWRAP_PROOF) == 0;
+    return strcmp(name, REWRAP_MARK) == 0 || strcmp(name, REWRAP_AWAY) == 0 || strcmp(name, REWRAP_PROOF) == 0;
 }
 
-/* With the metadata of `from`, but for the traces of an earlier rotation; and with ours, if it is what we have made. */
+/* With the metadata of `from`, but for the traces of an earlier rotation; and with ours, if it is what we have made.
+ * Who was rotated away earlier stays so in either case. */
 static int put(struct rewrap *r, const struct buf *body, const struct s3_response *from,
         void (*on_done)(void *, const struct s3_response *, const struct err *), struct err *e)
 {
-    struct s3_param metadata[METADATA_MAX + 2];
+    const char *away = body == &r->after ? r->away : r->away_before;
+    struct s3_param metadata[METADATA_MAX + 3];
     struct s3_put_spec spec = {
             .key = r->spec.name,
             .body = buf_bytes(body),
@@ -107,6 +110,8 @@ static int put(struct rewrap *r, const struct buf *body, const struct s3_respons
         metadata[spec.n_metadata++] = (struct s3_param){REWRAP_MARK, r->mark};
     if (body == &r->after && r->proof[0])
         metadata[spec.n_metadata++] = (struct s3_param){REWRAP_PROOF, r->proof};
+    if (away[0])
+        metadata[spec.n_metadata++] = (struct s3_param){REWRAP_AWAY, away};
     r->request = s3 ? s3_put(s3, &spec, e) : NULL;
     return r->request ? 0 : -1;
 }
@@ -187,7 +192,7 @@ static bool says_it_came_from(const struct rewrap *r, const struct s3_response *
     const struct secret *previous = r->spec.opener->previous;
     struct err ignored = ERR_INIT;
 
-    return has_mark_of_previous(r, res) ||
+    return has_mark_of_previous(r, res) || (previous && rewrap_mark_is_away(res, previous, r->spec.instant)) ||
            (previous && sealed_key_is(res->body) && sealed_key_check(previous, res->body, 0, true, &ignored) == 0);
 }
 
@@ -269,8 +274,29 @@ static void on_put(void *ctx, const struct s3_response *res, const struct err *e
 
 /* ---- what is there ---- */
 
+static bool is_new_master(const struct rewrap *r, const struct secret *master)
+{
+    return r->spec.form->master && secret_equal(master, r->spec.form->master);
+}
+
+/* The traces of who is rotated away, now or earlier. Where the one that stood for it goes on, as when people alone
+ * change, that is nobody now; and the mark of before is made anew, if its master key was handed over. */
+static void leave_marks(struct rewrap *r, const struct s3_response *res, const struct secret *authority)
+{
+    const struct secret *previous = r->spec.opener->previous;
+    const struct secret *away = authority && !is_new_master(r, authority) ? authority : NULL;
+    const char *before = rewrap_mark_text(res, REWRAP_AWAY);
+
+    if (!away && has_mark_of_previous(r, res) && !is_new_master(r, previous))
+        away = previous;
+    if (away)
+        (void)key_mark(away, buf_bytes(&r->after), r->mark);
+    (void)rewrap_mark_add_away(before, NULL, NULL, r->spec.instant, r->away_before);
+    (void)rewrap_mark_add_away(before, away, r->spec.form->master, r->spec.instant, r->away);
+}
+
 /* Makes it anew. Memory that lies must not reach the bucket. */
-static int make(struct rewrap *r, const struct secret *data_key, const struct secret *authority, struct err *e)
+static int make(struct rewrap *r, const struct secret *data_key, struct err *e)
 {
     const struct key_form *form = r->spec.form;
 
@@ -278,8 +304,6 @@ static int make(struct rewrap *r, const struct secret *data_key, const struct se
     r->mark[0] = r->proof[0] = '\0';
     if (key_form_write(form, data_key, r->spec.instant, &r->after, e) < 0 || compare(r, buf_bytes(&r->after), e) < 0)
         return -1;
-    if (authority && !(form->master && secret_equal(authority, form->master)))
-        (void)key_mark(authority, buf_bytes(&r->after), r->mark);
     if (form->n && form->master)
         (void)sealed_key_proof(form->master, data_key, buf_bytes(&r->after), r->proof);
     return 0;
@@ -298,9 +322,12 @@ static void replace(
     r->was_refused = false;
     buf_reset(&r->before);
     (void)snprintf(r->etag, sizeof(r->etag), "%s", res->etag);
-    if (buf_append(&r->before, res->body.data, res->body.len, &e) < 0 || make(r, data_key, authority, &e) < 0)
+    if (buf_append(&r->before, res->body.data, res->body.len, &e) < 0 || make(r, data_key, &e) < 0) {
         fail(r, &e, "wrapping it");
-    else if (put(r, &r->after, res, on_put, &e) < 0)
+        return;
+    }
+    leave_marks(r, res, authority);
+    if (put(r, &r->after, res, on_put, &e) < 0)
         fail(r, &e, "storing it");
 }
 

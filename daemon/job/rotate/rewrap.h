@@ -16,7 +16,8 @@
  * of what it has replaced (sealed_key_proof).
  *
  * The mark of the rotation (rewrap_mark.h) is that of the master key which stood for the old one, and does not for the
- * new one: a master key that has wrapped, and goes on vouching, is not rotated away.
+ * new one: a master key that has wrapped, and goes on vouching, is not rotated away. Those of earlier rotations stay:
+ * that people alone change brings no master key back.
  *
  * What has the form is done already. Where the new key opens a wrapped one that is bound to no backup, as the Go tool's
  * own rotation leaves it, it is wrapped anew by the same key, which binds it. Everything else is left as it is and

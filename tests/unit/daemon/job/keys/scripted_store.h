@@ -11,7 +11,7 @@
 #include "s3/dialect.h"
 #include "s3/object.h"
 
-enum { STORE_BODY_MAX = 1024, STORE_METADATA_MAX = 24, STORE_TEXT_MAX = 80, STORE_OBJECTS = 104, STORE_SCRIPT = 128 };
+enum { STORE_BODY_MAX = 1024, STORE_METADATA_MAX = 26, STORE_TEXT_MAX = 256, STORE_OBJECTS = 104, STORE_SCRIPT = 128 };
 
 struct store_object {
     char name[STORE_TEXT_MAX];

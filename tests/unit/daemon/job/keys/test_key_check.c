@@ -528,6 +528,33 @@ static void test_rotated_away_and_not_opened(void **state)
     }
 }
 
+/* The mark that outlives the bytes: at what another one wraps now, and of this backup; and not at what the key in use
+ * wraps itself, where an older version has taken it along on the way back. */
+static void test_rotated_away_earlier(void **state)
+{
+    char one[REWRAP_AWAY_MAX], two[REWRAP_AWAY_MAX];
+    const char *names[] = {first, middle, last};
+    struct store_object *o = store_find(last);
+
+    (void)state;
+    (void)rewrap_mark_add_away("", current, NULL, LAST, one);
+    (void)rewrap_mark_add_away(one, third, NULL, LAST, two);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        store_add_metadata(store_find(names[i]), REWRAP_AWAY, one);
+    run_to_end();
+    expect_no_trouble(false);
+    wrap(first, previous, FIRST);
+    setup_list();
+    run_to_end();
+    assert_false(run.result.is_rotated_away); /* that of another backup */
+    wrap(last, third, LAST);
+    o->n_metadata = 0;
+    store_add_metadata(o, REWRAP_AWAY, two);
+    setup_list();
+    run_to_end();
+    expect_rotated_away(last);
+}
+
 /* Whatever cannot be read: what was rotated away makes no backup. */
 static void test_rotated_away_without_the_previous_key(void **state)
 {
@@ -723,6 +750,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_rotated_away, setup, teardown),
             cmocka_unit_test_setup_teardown(test_interchanged, setup, teardown),
             cmocka_unit_test_setup_teardown(test_rotated_away_and_not_opened, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_rotated_away_earlier, setup, teardown),
             cmocka_unit_test_setup_teardown(test_rotated_away_without_the_previous_key, setup, teardown),
             cmocka_unit_test_setup_teardown(test_marks_that_mean_nothing, setup, teardown),
             cmocka_unit_test_setup_teardown(test_pruned_meanwhile, setup, teardown),

@@ -65,6 +65,34 @@ static void add_mark(struct store_object *o, const struct secret *master)
     store_add_metadata(o, REWRAP_MARK, key_mark(master, (struct bytes){o->body, o->len}, mark));
 }
 
+/* Of how many master keys it says that they were rotated away, of those three which: whatever bytes it has by now. */
+static const char *away(const struct store_object *o)
+{
+    static char text[8];
+    struct s3_param metadata = {REWRAP_AWAY, store_metadata(o, REWRAP_AWAY)};
+    const struct s3_response res = {.metadata = &metadata, .n_metadata = metadata.value != NULL};
+    const char *list = metadata.value ? metadata.value : "";
+    unsigned n = list[0] != '\0';
+
+    for (; *list; list++)
+        n += *list == ',';
+    (void)snprintf(text, sizeof(text), "%u%s%s%s", n, rewrap_mark_is_away(&res, previous, INSTANT) ? "p" : "",
+            rewrap_mark_is_away(&res, next, INSTANT) ? "n" : "", rewrap_mark_is_away(&res, third, INSTANT) ? "t" : "");
+    assert_false(rewrap_mark_is_away(&res, previous, INSTANT + 1));
+    return text;
+}
+
+static void add_away(struct store_object *o, const struct secret *master)
+{
+    const char *before = store_metadata(o, REWRAP_AWAY);
+    char list[REWRAP_AWAY_MAX];
+
+    (void)rewrap_mark_add_away(before ? before : "", master, NULL, INSTANT, list);
+    if (before)
+        o->n_metadata--; /* it is the last */
+    store_add_metadata(o, REWRAP_AWAY, list);
+}
+
 /* ---- one rewrap ---- */
 
 struct run {
@@ -226,7 +254,7 @@ static void test_rotates(void **state)
     assert_string_equal(store.log, "get put(\"1\") get");
     assert_int_equal(store.dialect.match, S3_MATCH_QUOTED);
     assert_true(run.is_of_previous);
-    assert_int_equal(store_find(name)->n_metadata, 2);
+    assert_int_equal(store_find(name)->n_metadata, 3);
     assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
     assert_true(has_mark_of(previous, store_find(name)));
     assert_true(key_is_bound_to(next, (struct bytes){store_find(name)->body, KEY_WRAPPED_LEN}, INSTANT));
@@ -253,7 +281,7 @@ static void test_key_of_the_go_tool(void **state)
     assert_true(key_is_bound_to(next, (struct bytes){store_find(name)->body, KEY_WRAPPED_LEN}, INSTANT));
 }
 
-/* Who was rotated before carries the last trace alone; nothing else is lost. */
+/* Who was rotated before carries the last mark, and one that outlives the bytes; nothing else is lost. */
 static void test_metadata(void **state)
 {
     struct store_object *o = store_find(name);
@@ -269,7 +297,7 @@ static void test_metadata(void **state)
     }
     run = run_to_end();
     expect_rotated(&run);
-    assert_int_equal(o->n_metadata, 15);
+    assert_int_equal(o->n_metadata, 16);
     assert_true(has_mark_of(previous, o));
     assert_string_equal(store_metadata(o, "m0"), "m0");
     assert_string_equal(store_metadata(o, "m14"), "m14");
@@ -279,7 +307,7 @@ static void test_metadata(void **state)
         store_add_metadata(o, (char[]){'x', (char)('a' + i), 0}, "");
     run = run_to_end();
     expect_rotated(&run);
-    assert_int_equal(o->n_metadata, 24);
+    assert_int_equal(o->n_metadata, 25);
     assert_true(has_mark_of(previous, o));
 }
 
@@ -351,6 +379,79 @@ static void test_seals(void **state)
             ;
         assert_int_equal(run.outcome, REWRAP_ALREADY);
         assert_true(run.is_of_previous);
+    }
+}
+
+/* Earlier marks are taken along, but for that of who has come back; of many the newest, and nothing that is none. */
+static void test_earlier_marks(void **state)
+{
+    static const char *const counts[REWRAP_AWAY_KEPT] = {"1t", "2t", "3t", "4t"};
+    struct store_object *o = store_find(name);
+    struct err e = ERR_INIT;
+    struct run run;
+
+    (void)state;
+    add_away(o, third);
+    run = run_to_end();
+    expect_rotated(&run);
+    assert_string_equal(away(o), "2pt");
+    fill_with(name, previous, data_key, INSTANT);
+    o->n_metadata = 0;
+    add_away(o, next);
+    add_away(o, previous);
+    run = run_to_end();
+    expect_rotated(&run);
+    assert_string_equal(away(o), "1p");
+    fill_with(name, previous, data_key, INSTANT);
+    o->n_metadata = 0;
+    store_add_metadata(o, REWRAP_AWAY, "0123-4567,,x");
+    run = run_to_end();
+    assert_string_equal(away(o), "1p");
+    fill_with(name, previous, data_key, INSTANT);
+    o->n_metadata = 0;
+    add_away(o, third);
+    for (int i = 0; i < REWRAP_AWAY_KEPT; i++) {
+        _cleanup_secret_ struct secret *another = key_new_master(&e);
+
+        assert_string_equal(away(o), counts[i]);
+        add_away(o, another);
+    }
+    assert_string_equal(away(o), "4");
+    run = run_to_end();
+    assert_string_equal(away(o), "4p");
+    /* Once it is done, it says so of who was there before, too. */
+    fill_with(name, next, data_key, INSTANT);
+    o->n_metadata = 0;
+    add_away(o, previous);
+    add_away(o, third);
+    run = run_to_end();
+    assert_int_equal(run.outcome, REWRAP_ALREADY);
+    assert_true(run.is_of_previous);
+}
+
+/* The one that has wrapped goes on vouching, and people alone change: who was rotated away before it stays so. */
+static void test_earlier_marks_where_people_change(void **state)
+{
+    struct err e = ERR_INIT;
+    _cleanup_secret_ struct secret *identity = age_identity_new(&e);
+    struct store_object *o = store_find(name);
+    struct run run;
+
+    (void)state;
+    age_identity_recipient(identity, 0, &recipient);
+    seals = true;
+    for (int is_here = 0; is_here < 2;
+            is_here++) { /* the earlier one was handed over, too: its own mark is made anew */
+        fill_with(name, next, data_key, INSTANT);
+        o->n_metadata = 0;
+        add_mark(o, is_here ? previous : third);
+        add_away(o, is_here ? previous : third);
+        begin(&run, name, false);
+        store_answer_all();
+        assert_int_equal(run.outcome, REWRAP_ROTATED);
+        assert_string_equal(away(o), is_here ? "1p" : "1t");
+        assert_int_equal(has_mark_of(previous, o), is_here);
+        assert_int_equal(store_metadata(o, REWRAP_MARK) != NULL, is_here);
     }
 }
 
@@ -776,12 +877,15 @@ static void test_put_back(void **state)
         unsigned version;
 
         wrap_anew(store_find(name));
+        if (i == 0)
+            add_away(store_find(name), third);
         version = store_find(name)->version;
         RUN_INTO(REWRAP_FAILED, PUT_BACK, {.before = remember}, {.after = makes[i]});
         assert_int_equal(store_find(name)->len, KEY_WRAPPED_LEN);
         assert_memory_equal(store_find(name)->body, as_it_was.body, KEY_WRAPPED_LEN);
         assert_true(opens(previous, name));
         assert_null(store_metadata(store_find(name), REWRAP_MARK)); /* it is not rotated */
+        assert_string_equal(away(store_find(name)), "1t");          /* and what was before stays */
         assert_string_equal(store_metadata(store_find(name), "etcd-version"), "3.5.16");
         /* Over that alone which was read back. */
         (void)snprintf(log, sizeof(log), "get put(\"%u\") get put(\"%u\")", version, version + 1);
@@ -981,6 +1085,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
             cmocka_unit_test_setup_teardown(test_already, setup, teardown),
             cmocka_unit_test_setup_teardown(test_seals, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_earlier_marks, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_earlier_marks_where_people_change, setup, teardown),
             cmocka_unit_test_setup_teardown(test_only_looks, setup, teardown),
             cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
             cmocka_unit_test_setup_teardown(test_bound_elsewhere, setup, teardown),
