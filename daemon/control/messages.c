@@ -5,6 +5,7 @@
 
 #include "control.pb-c.h"
 #include "control/wire.h"
+#include "job/keys/key_form.h"
 #include "job/keys/keyring.h"
 #include "job/message/backup_message.h"
 #include "version.h"
@@ -20,13 +21,14 @@ static int append(struct buf *out, Control__Reply *reply, struct err *e)
     return wire_append(out, &reply->base, e);
 }
 
-int message_welcome(struct buf *out, struct err *e)
+int message_welcome(struct buf *out, const char *socket, struct err *e)
 {
     Control__Welcome welcome = CONTROL__WELCOME__INIT;
     Control__Reply reply = CONTROL__REPLY__INIT;
 
     welcome.version = WIRE_VERSION;
     welcome.program = text("etcd-backupd " VERSION);
+    welcome.socket = text(socket);
     reply.body_case = CONTROL__REPLY__BODY_WELCOME;
     reply.welcome = &welcome;
     return append(out, &reply, e);
@@ -525,11 +527,23 @@ static void fill_verification(Control__StatusResult *m, const struct cycle_state
     m->bad_newest = text(cycle->bad_newest.text);
 }
 
+/* What the next backup's key would be, as the configuration that is in use says. */
+static void describe_form(const struct conf *conf, const char *fingerprint, char out[KEY_FORM_WORDS_MAX])
+{
+    struct key_form form;
+    struct err ignored; /* recipients that a start has looked at */
+
+    out[0] = '\0';
+    if (key_form_of(conf, NULL, &form, &ignored) == 0)
+        (void)key_form_words(
+                &form, conf->encryption_key_path && !fingerprint[0] ? "(cannot be read)" : fingerprint, out);
+}
+
 int message_status(struct buf *out, const struct core *core, const struct jobs_state *state,
         const struct cycle_state *cycle, int64_t started, struct err *e)
 {
     const struct conf *conf = core_conf(core);
-    char fingerprint[KEY_FINGERPRINT_MAX];
+    char fingerprint[KEY_FINGERPRINT_MAX], form[KEY_FORM_WORDS_MAX];
     struct err trouble = ERR_INIT;
     struct cloud_state credentials;
     Control__StatusResult status = CONTROL__STATUS_RESULT__INIT;
@@ -553,6 +567,8 @@ int message_status(struct buf *out, const struct core *core, const struct jobs_s
                 text(cycle->key_trouble.kind == ERR_NONE && cycle->needs_previous
                                 ? "some backups are opened by a key of previous_key_paths alone: rotate-key is not done"
                                 : cycle->key_trouble.text);
+    describe_form(conf, fingerprint, form);
+    status.key_form = form;
     status.recipients = conf->encryption_recipients;
     status.n_recipients = conf->n_encryption_recipients;
     status.endpoints = conf->etcd.endpoints;

@@ -10,7 +10,8 @@
 #include "jobs.h"
 #include "timer/cycle.h"
 
-int message_welcome(struct buf *out, struct err *e);
+/* `socket`: of a private daemon, where one that runs with its configuration would listen; else NULL. */
+int message_welcome(struct buf *out, const char *socket, struct err *e);
 int message_progress(struct buf *out, const struct job_progress *p, uint64_t elapsed_ms, struct err *e);
 /* `is_passing`: once all went well there is nothing to know of it. */
 int message_note(struct buf *out, const char *text, bool is_passing, struct err *e);

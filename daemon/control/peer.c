@@ -546,6 +546,7 @@ static void on_turn(void *ctx)
 
 static void on_hello(struct peer *p, const Control__Request *m)
 {
+    const char *socket = p->spec.is_private ? core_conf(p->spec.core)->control.socket : NULL;
     struct err e = ERR_INIT;
 
     if (m->body_case != CONTROL__REQUEST__BODY_HELLO || m->hello->version != WIRE_VERSION) {
@@ -556,7 +557,7 @@ static void on_hello(struct peer *p, const Control__Request *m)
     }
     p->watch.wants_progress = m->hello->wants_progress;
     p->state = EXPECTING_REQUEST;
-    queued(p, message_welcome(channel_out(p->channel), &e));
+    queued(p, message_welcome(channel_out(p->channel), socket, &e));
 }
 
 static void on_message(struct peer *p, struct bytes message)

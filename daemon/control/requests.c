@@ -175,6 +175,8 @@ int requests_rotate(const Control__RotateKey *m, bool is_trusted, struct rotate_
         return -1;
     *out = (struct rotate_request){
             .previous = *previous, .next = *next, .dry_run = m->dry_run, .purge_versions = m->purge_versions};
+    if (m->beside)
+        out->beside = (struct beside){m->beside->socket, m->beside->bucket, m->beside->form, m->beside->trouble};
     if (m->brought && m->brought->data_key.len) /* it is of one backup alone */
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "a data key cannot be brought to a rotation");
     return take_brought(m->brought, &out->brought, e);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "ctl/beside.h"
 #include "ctl/results.h"
 #include "ctl/rows.h"
 #include "ctl/show.h"
@@ -15,6 +16,8 @@
 
 struct view {
     const struct ctl *ctl;
+    Control__Request *request;
+    Control__Beside beside; /* of a rotation by a private daemon */
     bool is_dry_run; /* what it shows is what was asked for, also of whoever wants to hear nothing when all goes well */
     struct show_progress progress;
     unsigned entries;
@@ -199,6 +202,16 @@ static void on_done(void *ctx, const Control__Done *done)
     }
 }
 
+/* A private daemon knows where the running one would listen. What that one makes of new keys goes along. */
+static void on_welcome(void *ctx, const Control__Welcome *w)
+{
+    struct view *v = ctx;
+
+    if (v->request->body_case == CONTROL__REQUEST__BODY_ROTATE_KEY && v->ctl->config && w->socket[0] &&
+            beside_ask(w->socket, &v->beside))
+        v->request->rotate_key->beside = &v->beside;
+}
+
 static bool is_dry_run(const Control__Request *request)
 {
     if (request->body_case == CONTROL__REQUEST__BODY_RESTORE)
@@ -208,9 +221,10 @@ static bool is_dry_run(const Control__Request *request)
 
 int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
 {
-    struct view view = {.ctl = ctl, .is_dry_run = is_dry_run(request)};
+    struct view view = {.ctl = ctl, .request = request, .is_dry_run = is_dry_run(request)};
     struct talk t = {
             .ctx = &view,
+            .on_welcome = on_welcome,
             .on_progress = with_progress && !ctl->quiet && !ctl->json ? on_progress : NULL,
             .on_note = on_note,
             .on_entry = on_entry,
@@ -225,6 +239,7 @@ int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
 
     show_progress_init(&view.progress);
     status = talk(ctl, request, &t);
+    beside_forget(&view.beside);
     show_progress_clear(&view.progress);
     end_table(&view, status);
     if (request->body_case == CONTROL__REQUEST__BODY_LIST && status == CTL_DONE && !ctl->json && view.entries == 0)

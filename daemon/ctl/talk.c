@@ -117,6 +117,10 @@ static int status_of_kind(const char *kind)
 
 static void tell_failure(const struct session *s, const char *kind, const char *text)
 {
+    if (s->talk->on_failure) {
+        s->talk->on_failure(s->talk->ctx, kind, text);
+        return;
+    }
     if (s->ctl->json)
         results_failure(kind, text);
     show_failure(text);
@@ -142,6 +146,8 @@ static int on_reply(struct session *s, const Control__Reply *reply, struct err *
     switch (reply->body_case) {
     case CONTROL__REPLY__BODY_WELCOME:
         s->welcomed = true;
+        if (t->on_welcome)
+            t->on_welcome(t->ctx, reply->welcome);
         break;
     case CONTROL__REPLY__BODY_PROGRESS:
         if (t->on_progress)
@@ -212,9 +218,14 @@ static int take_replies(struct session *s, struct err *e)
 /* Waits for bytes or a signal. Returns 1 when there are bytes, 0 after a signal. */
 static int wait_for_bytes(struct session *s, const sigset_t *waiting, struct err *e)
 {
+    const struct timespec patience = {.tv_sec = s->talk->patience};
     struct pollfd fd = {.fd = s->connection.fd, .events = POLLIN};
+    int n = ppoll(&fd, 1, s->talk->patience ? &patience : NULL, waiting);
 
-    if (ppoll(&fd, 1, NULL, waiting) >= 0)
+    if (n == 0)
+        return err_set(
+                e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the daemon says nothing for %u seconds", s->talk->patience);
+    if (n > 0)
         return 1;
     return errno == EINTR ? 0 : err_errno(e, errno, "poll");
 }
@@ -321,15 +332,15 @@ static int converse(struct session *s, const Control__Request *request, struct e
             is_sent = true;
             (void)send_request(s, request, e);
         }
-        n = wait_for_bytes(s, &waiting, e);
-        if (n < 0 || (n > 0 && receive(s, e) < 0))
-            return -1;
         if (signals >= 2) {
             s->connection.private = 0; /* it takes back what there is and ends by itself */
             return err_set(e, ERR_CANCELLED, ERR_DOMAIN_NONE, 0, "left without waiting for the daemon to end the job");
         }
         if (signals && !asked_to_cancel++)
             (void)send_cancel(s, e); /* if that fails there is still the end to read */
+        n = wait_for_bytes(s, &waiting, e);
+        if (n < 0 || (n > 0 && receive(s, e) < 0))
+            return -1;
     }
     return 0;
 }

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import select
 import signal
+import socket
 
 import pytest
 
@@ -11,8 +13,10 @@ import reader
 from faults import Command, has_connections
 from s3_proxy import DROP, LOSE
 from servers import wait_for
+from test_reader import wrap
 from test_rotate import At, Keys, counts, fingerprint, keeping_versions, key_name, opens, put_keys, stamp, state, versions
 from test_rounds import rounds, verifying
+from test_schedule import TAKEN, reload
 from test_sealed import age_encrypt, backup, feed, people, plain, readable_memory, restore, time_of  # noqa: F401 (fixture)
 
 
@@ -253,6 +257,90 @@ def test_an_identity_that_opened_nothing(site, people):
     result, = told(site, "--identity", both)
     assert counts(result) == (3, 0, 0) and result["opened_recipients"] == [eve.recipient, ben.recipient], result
     check_sealed(site, made, ann, nobody=[ben, eve])
+
+
+def beside(site, *arguments):
+    """A rotation by a private daemon, whichever runs."""
+    return site.run(site.programs.ctl, "-c", site.file, "rotate-key", *arguments)
+
+
+def not_reloaded(site, whom):
+    return f"all keys are rotated, but do NOT destroy {whom} yet: the daemon on {site.socket} goes on with another " \
+        "configuration: reload it, and run this again (its next key would be "
+
+
+def test_people_of_a_daemon_that_was_not_reloaded(site, people):
+    """Its next backup is sealed to those of before. Not before it has the new configuration is the last word said."""
+    ann, ben, eve = people
+    with keeping_versions(site):
+        made = sealed_keys(site, 2, ann, ben)
+        site.start()
+        seals_to(site, ann, eve)
+        done = beside(site, "--identity", ben.file, "--purge-versions")
+        assert done.status == 1 and not_reloaded(site, f"the identity of {ben.short}") in done.err, done
+        assert done.err.count("\n") == 1 and len(set(re.findall(r"sealed to 2 people \([0-9a-f-]{24}\), vouched for by "
+                                                               f"master key {fingerprint(site.master_key)}", done.err))) == 2, done
+        assert "STILL NEEDED" in done.out and "destroyed" not in done.out and "were removed" not in done.out, done
+        check_sealed(site, made, ann, eve, nobody=[ben])
+        name = f"{backup(site)}.key"  # that was no idle word
+        assert unsealed(ben, name, site.bucket.get(name), site.master_key)
+        reload(site, TAKEN)
+        done = beside(site, "--identity", ben.file, "--purge-versions")
+        assert done.status == 0 and re.search(r"rotated +1\nalready +2\n", done.out) and "it can be destroyed" in done.out, done
+        assert "old versions of the keys were removed" in done.out, done
+        # In another order they are the same; and what it does elsewhere is of no matter.
+        seals_to(site, eve, ann)
+        assert beside(site, "--identity", ann.file).status == 0
+        site.configure({"s3_client": {"objects_prefix": "other"}})
+        site.bucket.put(key_name(0, "other"), wrap(stamp(0), site.master_key, os.urandom(8), os.urandom(32)))
+        site.bucket.put(key_name(0, "other").replace(".key", ".dump"), b"x" * SIZE)
+        seals_to(site, ben)
+        done = beside(site, "-p", own_key(site))
+        assert done.status == 0 and "and to nobody else" in done.out, done
+
+
+def test_a_master_key_of_a_daemon_that_was_not_reloaded(site, people):
+    """Whether it wraps or vouches: by another path it is not that of the file, which alone was looked at."""
+    ann, ben, _ = people
+    made = put_backups(site, 1)
+    site.start()
+    for seals in (False, True):
+        keys = Keys(site, swap=False)
+        path = site.write(f"next-{seals}.key", keys.next.hex())
+        if seals:
+            seals_to(site, ann, ben)
+            reload(site, TAKEN)
+            assert site.ctl("rotate-key", "-p", keys.previous_file).status == 0
+        site.configure({"encryption_key_path": path})
+        words = ["-p", keys.previous_file, *(["--identity", ann.file] if seals else [])]
+        done = beside(site, *words)
+        assert done.status == 1 and not_reloaded(site, f"the previous key {fingerprint(keys.previous)}"
+                                                 + (" and the identities" if seals else "")) in done.err, done
+        assert f"by master key {fingerprint(keys.previous)}, and not " in done.err and "destroyed" not in done.out, done
+        reload(site, TAKEN)
+        done = beside(site, *words)
+        assert done.status == 0 and f"previous key {fingerprint(keys.previous)} any more: it can be destroyed" in done.out, done
+        site.master_key = keys.next
+    check_sealed(site, made, ann, ben)
+
+
+def test_a_daemon_that_does_not_answer(site, people):
+    """Somebody listens: what he makes is not known. A socket's file that is left is nobody."""
+    ann, ben, _ = people
+    put_backups(site, 1)
+    seals_to(site, ann, ben)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(site.socket))
+        assert beside(site, "-p", own_key(site), "--dry-run").status == 0
+        listener.listen()
+        command = Command(site, "rotate-key", "-p", own_key(site))
+        wait_for(lambda: select.select([listener], [], [], 0)[0] or command.process.poll() is not None, what="a question")
+        if command.process.poll() is None:
+            listener.accept()[0].close()
+        done = command.end()
+        assert done.status == 1 and f"the daemon on {site.socket} could not be asked what its next key would be" in done.err, done
+    done = beside(site, "-p", own_key(site))
+    assert done.status == 0 and "and to nobody else" in done.out, done
 
 
 def refuses(site, master):

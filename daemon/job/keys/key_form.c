@@ -1,6 +1,9 @@
 #include "job/keys/key_form.h"
 
 #include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -17,6 +20,51 @@ int key_form_of(const struct conf *conf, const struct secret *master, struct key
         if (age_recipient_parse(conf->encryption_recipients[i], &out->recipients[i], e) < 0)
             return -1;
     return 0;
+}
+
+static int compare_points(const void *a, const void *b)
+{
+    return memcmp(a, b, AGE_KEY_LEN);
+}
+
+/* 80 bits of BLAKE2b (output 16 bytes) over their points, sorted, none twice; it looks like key_fingerprint. Returns
+ * how many they are. */
+static size_t digest_people(const struct key_form *f, char out[KEY_FINGERPRINT_MAX])
+{
+    enum { SHOWN = 10 };
+    struct age_recipient sorted[AGE_RECIPIENTS_MAX];
+    uint8_t digest[crypto_generichash_BYTES_MIN];
+    crypto_generichash_state state;
+    size_t distinct = 0;
+
+    memcpy(sorted, f->recipients, f->n * sizeof(sorted[0]));
+    qsort(sorted, f->n, sizeof(sorted[0]), compare_points);
+    (void)crypto_generichash_init(&state, NULL, 0, sizeof(digest));
+    for (size_t i = 0; i < f->n; i++) {
+        if (i && compare_points(&sorted[i - 1], &sorted[i]) == 0)
+            continue;
+        (void)crypto_generichash_update(&state, sorted[i].point, sizeof(sorted[i].point));
+        distinct++;
+    }
+    (void)crypto_generichash_final(&state, digest, sizeof(digest));
+    for (size_t i = 0; i < SHOWN; i++)
+        out += sprintf(out, "%s%02x", i && i % 2 == 0 ? "-" : "", digest[i]);
+    return distinct;
+}
+
+char *key_form_words(const struct key_form *f, const char *master, char out[KEY_FORM_WORDS_MAX])
+{
+    char people[KEY_FINGERPRINT_MAX];
+    size_t n;
+
+    if (f->n == 0) {
+        (void)snprintf(out, KEY_FORM_WORDS_MAX, "%s%s", master[0] ? "wrapped by master key " : "none", master);
+        return out;
+    }
+    n = digest_people(f, people);
+    (void)snprintf(out, KEY_FORM_WORDS_MAX, "sealed to %zu %s (%s), vouched for by %s%s", n,
+            n == 1 ? "person" : "people", people, master[0] ? "master key " : "nobody", master);
+    return out;
 }
 
 int key_form_write(

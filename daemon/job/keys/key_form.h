@@ -23,6 +23,15 @@ struct key_form {
 /* That of the configuration, with `master` for what encryption_key_path names. Errors: ERR_CONFIG. */
 int key_form_of(const struct conf *conf, const struct secret *master, struct key_form *out, struct err *e);
 
+/*
+ * What that is, in words of limited length, in which two programs compare theirs: "wrapped by master key 0123-…",
+ * "sealed to 2 people (89ab-…), vouched for by master key 0123-…"; what stands for the people is a fingerprint of their
+ * set, in whatever order they are named. `master` is the fingerprint of the master key, "" without one. Writes into
+ * `out` and returns it.
+ */
+enum { KEY_FORM_WORDS_MAX = 128 };
+char *key_form_words(const struct key_form *f, const char *master, char out[KEY_FORM_WORDS_MAX]);
+
 /* Appends the object for the backup of `instant` (seconds since the epoch) to `out`, which is empty and may grow to
  * SEALED_KEY_MAX. Errors: those of key_wrap and sealed_key_make. */
 int key_form_write(

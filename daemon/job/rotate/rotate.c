@@ -40,6 +40,7 @@ struct rotate {
     bool dry_run, purges;
 
     struct brought_keys brought;
+    struct beside beside;
     struct keyring *ring; /* of the configuration, to explain what does not open, and to vouch; or NULL */
     struct key_opener opener;
     struct key_form form;
@@ -101,6 +102,7 @@ static void finish(struct rotate *r, const struct err *err)
     secret_free(TAKE_PTR(r->previous));
     secret_free(TAKE_PTR(r->next));
     brought_keys_clear(&r->brought);
+    beside_clear(&r->beside);
     result->elapsed_ms = lifecycle_elapsed_ms(&r->life);
     lifecycle_end(&r->life, &(struct job_result){.rotate = result}, err);
 }
@@ -151,20 +153,37 @@ static void finish_incomplete(struct rotate *r)
 
 /* Whether the configuration names the new key. The file is read again each time: somebody may have put the old key back
  * meanwhile. Errors: ERR_CONFIG. */
-static int check_configured(struct rotate *r, struct err *e)
+static int check_key(struct rotate *r, struct err *e)
 {
     struct rotate_result *result = &r->result;
     struct err why = ERR_INIT;
     char text[64];
     int n = keyring_current_fingerprint(core_conf(r->life.core), result->configured, &why);
 
-    if (r->dry_run || !core_conf(r->life.core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
+    if (!core_conf(r->life.core)->encryption_key_path || strcmp(result->configured, result->next) == 0)
         return 0;
     return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0,
             "all keys are rotated, but do NOT destroy %s yet: encryption_key_path %s%s; put the new "
             "key %s there, and run this again%s",
             so_far(r, text), n < 0 ? "cannot be read: " : "still holds ", n < 0 ? why.text : result->configured,
             result->next, r->purges && !result->purged ? " (no old version of a key was removed)" : "");
+}
+
+/* Whether that goes for the daemon, too, which makes the next backup. Errors: those of beside_check. */
+static int check_beside(const struct rotate *r, struct err *e)
+{
+    const char *bucket = core_bucket_url(r->life.core);
+    char words[KEY_FORM_WORDS_MAX], text[64];
+
+    if (beside_check(&r->beside, bucket, key_form_words(&r->form, r->result.next, words), e) == 0)
+        return 0;
+    return err_prepend(e, "all keys are rotated, but do NOT destroy %s yet: ", so_far(r, text));
+}
+
+/* What makes the next backup is to make what this has made of those that are there. */
+static int check_configured(struct rotate *r, struct err *e)
+{
+    return r->dry_run || (check_key(r, e) == 0 && check_beside(r, e) == 0) ? 0 : -1;
 }
 
 /* Nothing failed in the bucket. What remains is whether the daemon itself uses the new key, and whether the previous
@@ -532,6 +551,7 @@ static void free_unstarted(struct rotate *r)
     secret_free(r->previous);
     secret_free(r->next);
     brought_keys_clear(&r->brought);
+    beside_clear(&r->beside);
     free(r);
 }
 
@@ -557,7 +577,8 @@ struct rotate *rotate_start(
         return NULL;
     }
     if (secret_clone(request->previous, &r->previous, e) < 0 || secret_clone(request->next, &r->next, e) < 0 ||
-            brought_keys_copy(&request->brought, &r->brought, e) < 0) {
+            brought_keys_copy(&request->brought, &r->brought, e) < 0 ||
+            beside_copy(&request->beside, &r->beside, e) < 0) {
         free_unstarted(r);
         return NULL;
     }

@@ -14,12 +14,14 @@
  * the pass has listed nor, later, among the uploads: so the keys are listed once more behind the uploads, and one that
  * is new begins another pass. That a store does not list uploads at all is told; any other reason for which they cannot
  * be seen is a failure. Success also needs that the configuration names the new key, since what it names wraps the next
- * backup.
+ * backup; and that a daemon which runs beside a private one, which this is then, has that configuration, too
+ * (beside.h).
  */
 #pragma once
 
 #include "job/job.h"
 #include "job/keys/brought_keys.h"
+#include "job/rotate/beside.h"
 
 struct rotate;
 
@@ -27,13 +29,15 @@ struct rotate_request {
     const struct secret *previous; /* master keys, KEY_LEN bytes; copied; NULL: identities alone were brought */
     const struct secret *next;     /* NULL: the one that encryption_key_path names */
     struct brought_keys brought;   /* copied */
+    struct beside beside;          /* copied */
     bool dry_run;                  /* look, count, and change nothing */
     bool purge_versions;           /* remove what a versioned bucket keeps of the old wraps, after success */
 };
 
 /*
  * Starts one. Errors: ERR_RESOURCE; all else comes through `done`: ERR_CONFIG (keys that are the same, no new key,
- * nobody who vouches, a previous key that never was in use here, a new one that is not configured), ERR_NOT_FOUND (no
+ * nobody who vouches, a previous key that never was in use here, a new one that is not configured, a daemon beside this
+ * one that has another configuration), ERR_NOT_FOUND (no
  * encrypted backups), ERR_TRANSIENT (a backup is under way), that of the first key that failed. Frees itself after
  * `done`.
  */

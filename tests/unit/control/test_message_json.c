@@ -87,7 +87,8 @@ static void test_keys_are_not_told(void **state)
     rotate.previous_key = (ProtobufCBinaryData){.data = key, .len = sizeof(key)};
     text = json_of(&rotate.base);
     assert_string_equal(text,
-            "{\"previous_key\":null,\"new_key\":null,\"dry_run\":false,\"purge_versions\":false,\"brought\":null}");
+            "{\"previous_key\":null,\"new_key\":null,\"dry_run\":false,\"purge_versions\":false,\"brought\":null,"
+            "\"beside\":null}");
 }
 
 int main(void)

@@ -229,7 +229,7 @@ static void test_rotate(void **state)
 #define VERIFY_NOTHING                                                                                                 \
     "\"verify_schedule\":\"\",\"next_verify\":null,\"verify_began\":null,\"verify_ended\":null,"                       \
     "\"verify_good\":0,\"verify_bad\":0,\"verify_left\":0,\"verify_text\":\"\",\"verify_left_out\":\"\","              \
-    "\"proven\":null,\"bad_newest\":\"\",\"verify_vouched\":0"
+    "\"proven\":null,\"bad_newest\":\"\",\"verify_vouched\":0,\"key_form\":\"\""
 
 static void test_status(void **state)
 {

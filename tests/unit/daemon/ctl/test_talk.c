@@ -402,6 +402,53 @@ static void test_refused(void **state)
     }
 }
 
+/* ---- who asks for itself ---- */
+
+static void on_failure(void *ctx, const char *kind, const char *s)
+{
+    (void)snprintf(ctx, 200, "%s: %s", kind, s);
+}
+
+static void says_nothing(int fd)
+{
+    is_asked(fd);
+    while (next_request(fd) != CONTROL__REQUEST__BODY__NOT_SET) /* until it has left */
+        ;
+}
+
+/* What went wrong is taken and not shown, also that nothing comes. */
+static void test_failure_is_taken(void **state)
+{
+    static const struct {
+        void (*daemon)(int fd);
+        int status;
+        const char *taken;
+    } rows[] = {
+            {NULL, CTL_NO_DAEMON, "not-found: nobody is there"},
+            {refuses, CTL_FAILED, "auth: only root"},
+            {says_nothing, CTL_FAILED, "transient: the daemon says nothing for 1 seconds"},
+    };
+    const struct ctl ctl = {.socket = "s", .json = true};
+    Control__List list = CONTROL__LIST__INIT;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char taken[200] = "";
+        const struct talk t = {.ctx = taken, .patience = 1, .on_failure = on_failure};
+        Control__Request request = CONTROL__REQUEST__INIT;
+
+        memset(&other, 0, sizeof(other));
+        other.daemon = rows[i].daemon;
+        request.body_case = CONTROL__REQUEST__BODY_LIST;
+        request.list = &list;
+        failures[0] = json[0] = '\0';
+        assert_int_equal(talk(&ctl, &request, &t), rows[i].status);
+        assert_string_equal(taken, rows[i].taken);
+        assert_string_equal(failures, "");
+        assert_string_equal(json, "");
+    }
+}
+
 /* ---- master keys ---- */
 
 /* Whatever came after the Hello. */
@@ -722,6 +769,7 @@ int main(void)
             cmocka_unit_test(test_failures),
             cmocka_unit_test(test_failure_with_a_result),
             cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_failure_is_taken),
             cmocka_unit_test(test_keys),
             cmocka_unit_test(test_strangers),
             cmocka_unit_test(test_no_answer),
