@@ -222,7 +222,8 @@ def main():
     parser.add_argument("--etcd", default="3.7", choices=["3.4", "3.5", "3.6", "3.7"])
     parser.add_argument("--data", default="both", choices=["random", "kubernetes", "both"],
                         help="values that do not compress, or objects as kube-apiserver stores them")
-    parser.add_argument("--only", choices=["proofs"], help="of all the tables that of what `verify` costs")
+    parser.add_argument("--only", choices=["proofs", "bytes"],
+                        help="of all the tables that of what `verify` costs; or a backup and a restore beside etcdctl, and no more")
     parser.add_argument("--plain-http", action="store_true", help="no TLS on either side")
     options = parser.parse_args()
     # The store shares the few cores with all that is measured: no more threads than it can use, and memory stays its own.
@@ -279,6 +280,19 @@ def measure_backups(options, site, folder, size):
     return base
 
 
+def measure_bytes(options, site, folder, size):
+    """What is short enough for a large database, and for another etcd beside it."""
+    runs = []
+    for _ in range(options.runs + 1):
+        empty(site.bucket.ceph, site.bucket)
+        runs.append((save_plain(site.etcd, folder), backup(site), restore(site)))
+    saves, backups, restores = zip(*runs[1:])  # the first was warming up
+    print(HEAD)
+    base = row("`etcdctl snapshot save` (plain file)", saves, size)
+    row("`etcd-backupctl backup` (encrypted, in S3)", backups, size, base)
+    row("`etcd-backupctl restore` (decrypted, to a file)", restores, size, base)
+
+
 def measure_narrow(site, size):
     """What compression saves where the way to the store is narrow. Once: it takes as long as it must."""
     print(f"\nto a store that takes 12 MB/s:\n{HEAD}")
@@ -303,8 +317,11 @@ def measure(options, folder, ca, ceph, data):
               f"{os.cpu_count()} cores, medians of {options.runs}\n" + ("" if options.only else f"\n{HEAD}"), flush=True)
         Measured.servers = {"etcd": etcd.process.pid, "S3": ceph.process.pid}
         if options.only:
-            backup(site)
-            measure_proofs(options, site, size)
+            if options.only == "bytes":
+                measure_bytes(options, site, folder, size)
+            else:
+                backup(site)
+                measure_proofs(options, site, size)
             empty(ceph, bucket)
             return
         base = measure_backups(options, site, folder, size)
