@@ -7,14 +7,16 @@
 
 #include "base/json.h"
 
+/* Of the bucket, for our prefix. */
 static const char *const of_bucket[] = {
         "s3:ListBucket",
-        "s3:ListBucketMultipartUploads",
         "s3:ListBucketVersions",
 };
 
-/* Of the bucket, without a prefix. */
+/* Of the bucket, without a prefix: the list of uploads is judged without one, so that a condition on it is never met
+ * (Service Authorization Reference, "Condition keys for Amazon S3"). */
 static const char *const of_settings[] = {
+        "s3:ListBucketMultipartUploads",
         "s3:GetBucketVersioning",
         "s3:GetBucketObjectLockConfiguration",
         "s3:GetLifecycleConfiguration",
