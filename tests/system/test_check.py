@@ -36,7 +36,7 @@ def test_all_is_well(site):
     before = {name: site.bucket.get(name) for name in site.bucket.list()}
     done = site.ctl("check")
     assert done.status == 0, done
-    for words in ("etcd 3.5.", "snapshot", "list", "delete", "abort uploads", "write", "read", "read a part", "keys", "etcdutl",
+    for words in ("etcd 3.5.", "snapshot", "list", "delete", "abort uploads", "list parts", "write", "read", "read a part", "keys", "etcdutl",
                   "about 60 backups younger than 15d"):
         assert words in done.out, done
     site.start()
@@ -64,8 +64,9 @@ RIGHTS = [
     ("s3:DeleteObject", lambda r: r.call == "delete", {("fails", "bucket", "delete"), ("warning", "bucket", "read")}),
     ("s3:AbortMultipartUpload", lambda r: r.call == "abort", {("fails", "bucket", "abort uploads")}),
     ("s3:ListBucketMultipartUploads", lambda r: r.call == "uploads", {("fails", "bucket", "list uploads")}),
+    ("s3:ListMultipartUploadParts", lambda r: r.method == "GET" and asks(r, "uploadId"), {("fails", "bucket", "list parts")}),
     ("s3:PutObject", lambda r: r.call in ("put", "create"), {("fails", "bucket", "write")}),
-    ("s3:GetObject", lambda r: r.call in ("get", "head") and "-check-" in r.path, {("fails", "bucket", "read")}),
+    ("s3:GetObject", lambda r: r.call in ("get", "head") and "-check-" in r.path and not asks(r, "uploadId"), {("fails", "bucket", "read")}),
 ]
 
 
@@ -86,6 +87,40 @@ def test_what_prune_needs_fails_nothing_without_it(proxied, ceph, etcd):
     site, _ = proxied(ceph, etcd, lambda r: Answer(403, error("AccessDenied")) if r.call in ("delete", "abort", "uploads") else None)
     done = site.ctl("--json", "check")
     assert done.status == 0 and ("warning", "bucket", "delete") in bad(done), done
+
+
+PARTS = "s3:ListMultipartUploadParts"
+
+
+def with_rights_of(site, policy, *denied):
+    """The site's access key is another user's, who has the rights of this policy in the bucket, but for these: what he has put there
+    himself he may do anything with, unless that is denied."""
+    him = {"Principal": {"AWS": ["arn:aws:iam:::user/other"]}}
+    statements = [{**s, **him} for s in policy["Statement"]]
+    if denied:
+        statements.append({"Effect": "Deny", "Action": denied, "Resource": f"arn:aws:s3:::{site.bucket.name}/*", **him})
+    site.bucket.client.put_bucket_policy(Bucket=site.bucket.name, Policy=json.dumps({**policy, "Statement": statements}))
+    keys = site.write("other.yml", "access_key: otherkey\nsecret_key: othersecret\n")
+    site.configure({"s3_client": {"auth": {"key_auth": keys}}})
+
+
+def test_the_policy_and_less(site):
+    """The store itself judges: a user who has what --policy prints lacks nothing, and without the parts of uploads just that. It fails
+    nothing where nothing is pruned."""
+    site.configure(QUIET)
+    policy = site.ctl("check", "--policy").json
+    assert PARTS in str(policy)
+    with_rights_of(site, policy)
+    done = site.ctl("--json", "check")
+    assert done.status == 0 and not any(subject == "bucket" for _, subject, _ in bad(done)), bad(done)
+    with_rights_of(site, policy, PARTS)
+    for prunes, mark, status in ((QUIET["prune"], "fails", 1), (None, "warning", 0)):
+        site.configure({"prune": prunes})
+        done = site.ctl("--json", "check")
+        found, = (f for f in findings(done)[0] if f["subject"] == "bucket" and f["mark"] != "ok")
+        assert (found["mark"], found["what"], found["affects"], done.status) == (mark, "list parts", "prune", status), done
+        assert re.match(rf"unfinished uploads stay: HTTP 403 .*\(ListParts of backup-check-.*, which needs {PARTS}\)$", found["text"]), found
+        assert traces(site.bucket) == ([], [])
 
 
 def with_versions(bucket):

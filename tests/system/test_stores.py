@@ -5,6 +5,7 @@ Nearly all is tested with Ceph; here the same tests, imported by their names, ru
 import json
 import os
 
+import boto3
 import pytest
 
 import servers
@@ -12,6 +13,7 @@ from faults import Command
 from s3_proxy import LOSE, Answer, Hold, error
 from servers import MIB, wait_for
 from test_backup import check_backup
+from test_check import PARTS, QUIET, bad, traces
 from test_daemon import test_one_prefix_for_several_daemons  # pylint: disable=unused-import
 from test_object_lock import (lockable, test_a_legal_hold_goes_with_the_key, test_a_rotated_key_stays_locked, test_a_lock_that_is_refused_afterwards,  # pylint: disable=unused-import
                               test_buckets_without_locks, test_dump_and_key_are_locked, test_prune_waits_for_the_lock)
@@ -160,3 +162,23 @@ def test_uploads_cannot_be_seen(site):
     assert done.status == 0 and f"note: whether a backup is under way could not be seen: {words}" in done.err, done
     upload, = site.bucket.client.list_multipart_uploads(Bucket=site.bucket.name, Prefix=key)["Uploads"]
     site.bucket.client.abort_multipart_upload(Bucket=site.bucket.name, Key=key, UploadId=upload["UploadId"])
+
+
+def test_rights_of_a_check(minio, site):
+    """The store judges: credentials with what --policy prints lack nothing. That there are uploads MinIO does not say, so a prune asks
+    for the parts of none, and needs no right for that: it is not told as missing."""
+    site.configure(QUIET)
+    policy = site.ctl("check", "--policy").json
+    sts = boto3.client("sts", endpoint_url=minio.http, region_name="us-east-1", aws_access_key_id=minio.access_key,
+                       aws_secret_access_key=minio.secret_key)
+    assert PARTS in str(policy)
+    for lacking in (None, PARTS, "s3:AbortMultipartUpload"):
+        rights = {**policy, "Statement": [{**s, "Action": [a for a in s["Action"] if a != lacking]} for s in policy["Statement"]]}
+        given = sts.assume_role(RoleArn="arn:minio:iam:::role/none", RoleSessionName="check", Policy=json.dumps(rights))["Credentials"]
+        site.write("s3.yml", servers.yaml({"access_key": given["AccessKeyId"], "secret_key": given["SecretAccessKey"],
+                                           "session_token": given["SessionToken"]}))
+        done = site.ctl("--json", "check")
+        told = {(mark, what) for mark, subject, what in bad(done) if subject == "bucket"}
+        hidden = {("warning", "list uploads")}
+        assert told == (hidden if lacking in (None, PARTS) else {("fails", "abort uploads")}), (lacking, done)
+        assert done.status == (0 if lacking in (None, PARTS) else 1) and traces(site.bucket) == ([], []), done

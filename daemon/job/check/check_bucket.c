@@ -143,6 +143,8 @@ static bool is_wanted(struct check_bucket *b)
         return b->may_abort;
     case LIST_UPLOADS:
         return has_tried(b, CREATE);
+    case LIST_PARTS: /* of an upload that is there: Ceph says of another that it is not, whoever asks */
+        return b->has_created && !b->hides_uploads;
     case ABORT:
     case DELETE_VERSION:
         return b->n_ids > 0;
@@ -243,6 +245,8 @@ static struct s3_request *start_request(struct check_bucket *b, struct err *e)
         return s3_abort(b->client, b->name, "no-such-upload", b, on_answer, e);
     case CREATE:
         return create(b, e);
+    case LIST_PARTS:
+        return s3_list_parts(b->client, b->name, b->upload_id, 0, b, on_answer, e);
     case ABORT:
         return s3_abort(b->client, b->name, b->ids[b->n_ids - 1], b, on_answer, e);
     case PUT:

@@ -29,6 +29,7 @@ enum step {
     ABORT_NOTHING,
     CREATE,
     LIST_UPLOADS,
+    LIST_PARTS,
     ABORT, /* once for each upload */
     PUT,
     PUT_AGAIN,
@@ -52,6 +53,7 @@ struct check_bucket {
     uint64_t objects;
     unsigned tried;      /* a bit a step: its request was sent, so it may have done its work whatever came back */
     bool is_seen;        /* the upload, in the list of them */
+    bool hides_uploads;  /* the store does: nobody asks it for the parts of any */
     bool is_upload_sure; /* that of `upload_id` is the only one that was made, or none was */
     bool keeps_versions, locks; /* or nobody knows */
     bool has_lock;              /* the bucket was made with Object Lock, for all that is known */

@@ -155,6 +155,20 @@ static void on_create(struct check_bucket *b, const struct s3_response *res, con
         FAIL(b, "write", "backup", "%s", e.text);
 }
 
+/* Prune aborts none of which it does not know whether it had a part lately. */
+static void on_parts(struct check_bucket *b, const struct s3_response *res, const struct err *err)
+{
+    struct s3_parts_page page;
+    struct err e = err ? *err : ERR_INIT;
+
+    if (!err && s3_parts_read(res, &page, &e) == 0) {
+        OK(b, "list parts", "allowed");
+        return;
+    }
+    err_prepend(&e, "unfinished uploads stay: ");
+    fail_of_prune(b, "list parts", &e);
+}
+
 static void on_abort(struct check_bucket *b, const struct s3_response *res, const struct err *err)
 {
     (void)res;
@@ -227,6 +241,7 @@ static void (*const judges[N_STEPS])(struct check_bucket *b, const struct s3_res
         [DELETE_NO_VERSION] = on_delete_no_version,
         [ABORT_NOTHING] = on_abort_nothing,
         [CREATE] = on_create,
+        [LIST_PARTS] = on_parts,
         [ABORT] = on_abort,
         [PUT] = on_put,
         [PUT_AGAIN] = on_put_again,
@@ -243,15 +258,16 @@ void check_judge(struct check_bucket *b, const struct s3_response *res, const st
 
 static void judge_uploads(struct check_bucket *b, const struct err *err)
 {
-    const bool is_hidden = err && err->domain == ERR_DOMAIN_S3 && err->code == S3_FAULT_HIDES_UPLOADS;
-
-    if (err)
+    b->hides_uploads = err && err->domain == ERR_DOMAIN_S3 && err->code == S3_FAULT_HIDES_UPLOADS;
+    if (b->hides_uploads) /* prune leaves them to it */
+        WARN(b, "list uploads", "rotate-key", "%s", err->text);
+    else if (err)
         fail_of_prune(b, "list uploads", err);
     else if (b->has_created && !b->is_seen)
         WARN(b, "list uploads", "prune", "the store does not show an upload that has just begun");
     else
         OK(b, "list uploads", "allowed");
-    if (err && !is_hidden && !b->is_upload_sure)
+    if (err && !b->hides_uploads && !b->is_upload_sure)
         WARN(b, "abort uploads", "prune", "an upload of %s may be left there", b->name);
 }
 

@@ -23,6 +23,7 @@ enum asked {
     LIFECYCLE,
     LISTS_UPLOADS,
     LISTS_VERSIONS,
+    LISTS_PARTS,
     CREATES,
     ABORTS,
     PUTS,
@@ -33,8 +34,8 @@ enum asked {
 };
 
 static const char *const names[] = {"ListBucket", "GetBucketVersioning", "GetBucketObjectLockConfiguration",
-        "GetLifecycleConfiguration", "ListBucketMultipartUploads", "ListBucketVersions", "PutObject",
-        "AbortMultipartUpload", "PutObject", "GetObject", "DeleteObject", "DeleteObjectVersion"};
+        "GetLifecycleConfiguration", "ListBucketMultipartUploads", "ListBucketVersions", "ListMultipartUploadParts",
+        "PutObject", "AbortMultipartUpload", "PutObject", "GetObject", "DeleteObject", "DeleteObjectVersion"};
 
 /* What happens to the request that it is the turn of. */
 enum mishap {
@@ -55,7 +56,7 @@ struct thing {
 };
 
 static struct bucket {
-    bool keeps_versions, locks;
+    bool keeps_versions, locks, hides_uploads;
     unsigned denied; /* a bit a kind */
     enum mishap mishap;
     unsigned turn, n; /* of the requests; so many were started */
@@ -63,6 +64,7 @@ static struct bucket {
     unsigned n_things;
     bool put_under_lock;
     enum asked hit;
+    bool parts_were_asked;
     char told[16384];
     bool is_done;
 } w;
@@ -163,6 +165,9 @@ static struct bytes body_of(char id[128])
                 "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>",
                 w.things[w.n_things - 1].id);
         text = id;
+        break;
+    case LISTS_PARTS:
+        text = "<ListPartsResult/>";
         break;
     case GETS:
         text = content;
@@ -277,6 +282,22 @@ struct s3_request *s3_abort(struct s3_client *c, const char *key, const char *up
     return on_its_way(ctx, on_done);
 }
 
+struct s3_request *s3_list_parts(struct s3_client *c, const char *key, const char *upload_id, unsigned after, void *ctx,
+        void (*on_done)(void *ctx, const struct s3_response *res, const struct err *err), struct err *e)
+{
+    (void)c, (void)key;
+    assert_int_equal(after, 0);
+    assert_string_equal(upload_id, w.things[w.n_things - 1].id);
+    w.parts_were_asked = true;
+    return begin(LISTS_PARTS, e) ? on_its_way(ctx, on_done) : NULL;
+}
+
+int s3_parts_read(const struct s3_response *res, struct s3_parts_page *out, struct err *e)
+{
+    *out = (struct s3_parts_page){.next = 0};
+    return res->body.len && *res->body.data == '<' ? 0 : err_set(e, ERR_PROTOCOL, ERR_DOMAIN_NONE, 0, "no parts");
+}
+
 static enum asked asked_of(const struct s3_request_spec *spec)
 {
     if (!spec->n_query)
@@ -382,11 +403,16 @@ static void answer(unsigned attempts, const struct err *err)
 {
     char id[128], text[] = "?";
     struct s3_response res = {.status = 200, .attempts = attempts};
+    struct err hidden = ERR_INIT;
 
     way.is_there = false;
     if (way.listing.on_done) {
         if (!err)
             show_things();
+        if (!err && way.what == LISTS_UPLOADS && w.hides_uploads) {
+            (void)err_set(&hidden, ERR_CONFIG, ERR_DOMAIN_S3, S3_FAULT_HIDES_UPLOADS, "by their whole names alone");
+            err = &hidden;
+        }
         way.listing.on_done(way.listing.ctx, err);
         return;
     }
@@ -539,12 +565,34 @@ static void what_is_not_tried_is_told(void **state)
     assert_non_null(strstr(w.told, "read: not tried"));
 }
 
+/* Prune asks for the parts of what it has seen in the list. What is missing fails it, as the list itself would. */
+static void parts_of_uploads(void **state)
+{
+    (void)state;
+    assert_false(look(&(struct bucket){.turn = REQUESTS_MAX}));
+    assert_true(w.parts_were_asked);
+    assert_non_null(strstr(w.told, "0 list parts: allowed"));
+    assert_false(look(&(struct bucket){.turn = REQUESTS_MAX, .denied = 1u << LISTS_PARTS}));
+    assert_non_null(strstr(w.told, "1 list parts: unfinished uploads stay: HTTP 403"));
+    conf.prune.max_age_ms = 1;
+    assert_false(look(&(struct bucket){.turn = REQUESTS_MAX, .denied = 1u << LISTS_PARTS | 1u << LISTS_UPLOADS}));
+    assert_non_null(strstr(w.told, "2 list parts: unfinished uploads stay: HTTP 403"));
+    assert_false(look(&(struct bucket){.turn = REQUESTS_MAX, .denied = 1u << LISTS_PARTS, .hides_uploads = true}));
+    assert_null(strstr(w.told, "list parts"));
+    assert_non_null(strstr(w.told, "1 list uploads: by their whole names alone"));
+    assert_false(w.parts_were_asked);
+    assert_false(look(&(struct bucket){.turn = REQUESTS_MAX, .denied = 1u << CREATES})); /* there is none to ask of */
+    assert_false(w.parts_were_asked);
+    conf.prune.max_age_ms = 0;
+}
+
 int main(void)
 {
     static char prefix[] = "p";
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(all_is_tried),
             cmocka_unit_test(what_is_not_tried_is_told),
+            cmocka_unit_test(parts_of_uploads),
             cmocka_unit_test(nothing_is_left),
     };
 
