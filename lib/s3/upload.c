@@ -138,7 +138,7 @@ static void on_created(void *ctx, char *id, bool is_lost, const struct err *err)
         enter(u, SENDING);
         upload_parts_begin(u->parts, id);
     } else {
-        upload_parts_stop(u->parts);
+        upload_parts_give_up(u->parts);
         enter(u, FAILED);
         u->spec.on_failed(u->spec.ctx, err);
     }

@@ -70,7 +70,7 @@ static uint64_t blocked_ms(const struct upload_parts *p)
     return p->blocked_ms + (p->want ? now_ms(p) - p->want_since : 0);
 }
 
-static void stop(struct upload_parts *p)
+void upload_parts_give_up(struct upload_parts *p)
 {
     if (p->stopped)
         return;
@@ -90,7 +90,7 @@ static void stop(struct upload_parts *p)
 
 void upload_parts_stop(struct upload_parts *p)
 {
-    stop(p);
+    upload_parts_give_up(p);
     upload_buffers_take_back(&p->buffers);
     upload_buffers_release(&p->buffers);
 }
@@ -98,7 +98,7 @@ void upload_parts_stop(struct upload_parts *p)
 /* Nothing may be touched after it. */
 static void fail(struct upload_parts *p, const struct err *err)
 {
-    stop(p);
+    upload_parts_give_up(p);
     p->on_failed(p->ctx, err);
 }
 

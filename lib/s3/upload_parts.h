@@ -9,8 +9,8 @@
  *     at any time: on_failed, or stop
  *
  * What the owner calls does nothing itself but asks for the loop's next turn, so that no callback fires inside a call.
- * After on_stored, on_failed and stop it takes nothing and calls nobody any more, and its memory is given back but for
- * what the spool still works on, and what is lent.
+ * After on_stored, on_failed, give_up and stop it takes nothing and calls nobody any more, and its memory is given back
+ * but for what the spool still works on, and what is lent.
  */
 #pragma once
 
@@ -41,7 +41,10 @@ uint8_t *upload_parts_lend(struct upload_parts *p, size_t len);
 int upload_parts_write(struct upload_parts *p, struct bytes bytes, struct err *e);
 int upload_parts_end(struct upload_parts *p, struct err *e);
 
-/* Ends all work. Nobody makes bytes in what was lent. */
+/* Ends all work. Who was lent something may be making bytes in it still: that stays until upload_parts_stop. */
+void upload_parts_give_up(struct upload_parts *p);
+
+/* As that, when nobody makes bytes in what was lent any more. */
 void upload_parts_stop(struct upload_parts *p);
 
 /* From now on max_attempts counts for what is under way. */

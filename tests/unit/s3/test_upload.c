@@ -3,6 +3,7 @@
 #include "expect.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@ struct fixture {
     struct s3_client *client;
     struct s3_upload *upload;
     unsigned rooms; /* how often on_room came */
+    bool may_fail, has_failed;
 };
 
 static int credentials(void *ctx, struct s3_credentials *out, struct err *e)
@@ -97,6 +99,15 @@ static void on_err(void *ctx, const struct err *err)
     fail();
 }
 
+static void on_failed(void *ctx, const struct err *err)
+{
+    struct fixture *f = ctx;
+
+    (void)err;
+    assert_true(f->may_fail);
+    f->has_failed = true;
+}
+
 static struct s3_upload *start(struct fixture *f, uint64_t size, unsigned in_flight, struct err *e)
 {
     return s3_upload_start(f->client,
@@ -112,7 +123,7 @@ static struct s3_upload *start(struct fixture *f, uint64_t size, unsigned in_fli
                     .ctx = f,
                     .on_room = on_room,
                     .on_flushed = on_event,
-                    .on_failed = on_err,
+                    .on_failed = on_failed,
                     .on_committed = on_err,
                     .on_aborted = on_err},
             e);
@@ -276,6 +287,33 @@ static void turn(struct fixture *f)
     (void)uv_run(&f->loop, UV_RUN_NOWAIT);
 }
 
+/* The store refuses to begin it while somebody on another thread is at work in what was lent: bytes are taken before
+ * that answer comes. */
+static void what_is_lent_outlives_a_refusal(void **state)
+{
+    static const char refusal[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    uint8_t *place;
+    int store;
+
+    f->may_fail = true;
+    use(f, 10 * PART, 1);
+    place = s3_upload_lend(f->upload, PART);
+    assert_non_null(place);
+    assert_int_equal(fcntl(f->listener, F_SETFL, O_NONBLOCK), 0);
+    while ((store = accept(f->listener, NULL, NULL)) < 0)
+        turn(f);
+    assert_int_equal(write(store, refusal, strlen(refusal)), strlen(refusal));
+    while (!f->has_failed)
+        turn(f);
+    memset(place, 'x', PART);
+    assert_int_equal(s3_upload_write(f->upload, (struct bytes){place, PART}, &e), -1);
+    assert_int_equal(e.kind, ERR_CANCELLED);
+    assert_null(s3_upload_lend(f->upload, 1));
+    close(store);
+}
+
 static void room_is_told_once_for_each_time_it_was_asked_for(void **state)
 {
     struct fixture *f = *state;
@@ -361,6 +399,7 @@ int main(void)
             cmocka_unit_test(what_is_lent_outlives_a_failure),
             cmocka_unit_test(a_part_in_which_nothing_was_made_is_none),
             cmocka_unit_test_setup_teardown(a_last_part_that_is_short_is_full_when_it_ends, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(what_is_lent_outlives_a_refusal, set_up, tear_down),
             cmocka_unit_test_setup_teardown(room_is_told_once_for_each_time_it_was_asked_for, set_up, tear_down),
             cmocka_unit_test_setup_teardown(no_more_than_a_part_can_be_asked_for, set_up, tear_down),
             cmocka_unit_test_setup_teardown(waiting_is_measured_while_there_is_too_little_room, set_up, tear_down),
