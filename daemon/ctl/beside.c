@@ -5,13 +5,19 @@
 
 #include "ctl/talk.h"
 
-enum { PATIENCE = 10 }; /* seconds; a status is told at once */
+/* Seconds; a status is told at once. A private daemon waits for its request meanwhile, and not much longer
+ * (CONTROL_IDLE_MS). */
+enum { PATIENCE = 5 };
+
+/* No longer than a daemon's: who listens may be anybody, and they go into one message. */
+enum { BUCKET_MAX = 4096, FORM_MAX = 256, TROUBLE_MAX = 512 };
 
 static void on_done(void *ctx, const Control__Done *done)
 {
     Control__Beside *out = ctx;
 
-    if (done->result_case != CONTROL__DONE__RESULT_STATUS)
+    if (done->result_case != CONTROL__DONE__RESULT_STATUS || strlen(done->status->bucket) > BUCKET_MAX ||
+            strlen(done->status->key_form) > FORM_MAX)
         return;
     out->bucket = strdup(done->status->bucket);
     out->form = strdup(done->status->key_form);
@@ -23,7 +29,7 @@ static void on_failure(void *ctx, const char *kind, const char *text)
 
     (void)kind;
     free(out->trouble);
-    out->trouble = strdup(text);
+    out->trouble = strndup(text, TROUBLE_MAX);
 }
 
 bool beside_ask(const char *socket, Control__Beside *out)

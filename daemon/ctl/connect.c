@@ -14,8 +14,9 @@
 #include "base/cleanup.h"
 #include "version.h"
 
-static int connect_socket(const char *path, struct connection *c, struct err *e)
+static int connect_socket(const char *path, unsigned patience, struct connection *c, struct err *e)
 {
+    const struct timeval limit = {.tv_sec = patience}; /* socket(7): of a connect, too; 0: none */
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -24,10 +25,15 @@ static int connect_socket(const char *path, struct connection *c, struct err *e)
     if (strlen(path) >= sizeof(addr.sun_path))
         return err_set(e, ERR_CONFIG, ERR_DOMAIN_NONE, 0, "%s is too long for a socket", path);
     (void)strcpy(addr.sun_path, path);
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+        return err_errno(e, errno, "SO_SNDTIMEO");
     if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
         if (errno == EACCES || errno == EPERM)
             return err_set(
                     e, ERR_AUTH, ERR_DOMAIN_ERRNO, errno, "not allowed to use %s: be root or in control.group", path);
+        if (errno == EAGAIN) /* it listens, and those before us are enough for it */
+            return err_set(
+                    e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "%s takes no connection for %u seconds", path, patience);
         return err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_ERRNO, errno,
                 "no etcd-backupd listens on %s (%s); start it, or use -c FILE to work without one", path,
                 strerror(errno));
@@ -79,12 +85,12 @@ static int start_private(const char *config, enum purpose purpose, struct connec
     return 0;
 }
 
-int connect_daemon(const struct ctl *ctl, enum purpose purpose, struct connection *c, struct err *e)
+int connect_daemon(const struct ctl *ctl, enum purpose purpose, unsigned patience, struct connection *c, struct err *e)
 {
     *c = (struct connection){.fd = -1};
     if (ctl->config)
         return start_private(ctl->config, purpose, c, e);
-    return connect_socket(ctl->socket, c, e);
+    return connect_socket(ctl->socket, patience, c, e);
 }
 
 int connect_close(struct connection *c)

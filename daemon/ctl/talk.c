@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -24,7 +25,8 @@ struct session {
     struct connection connection;
     struct buf in;
     bool welcomed;
-    bool ended; /* Done has come */
+    bool ended;          /* Done has come */
+    int64_t deadline_ms; /* of all of it, on the monotonic clock; with patience alone */
     int status;
 };
 
@@ -215,16 +217,25 @@ static int take_replies(struct session *s, struct err *e)
     return n;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Waits for bytes or a signal. Returns 1 when there are bytes, 0 after a signal. */
 static int wait_for_bytes(struct session *s, const sigset_t *waiting, struct err *e)
 {
-    const struct timespec patience = {.tv_sec = s->talk->patience};
+    const int64_t left = s->talk->patience ? s->deadline_ms - now_ms() : 0;
+    const struct timespec limit = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
     struct pollfd fd = {.fd = s->connection.fd, .events = POLLIN};
-    int n = ppoll(&fd, 1, s->talk->patience ? &patience : NULL, waiting);
+    int n = left < 0 ? 0 : ppoll(&fd, 1, s->talk->patience ? &limit : NULL, waiting);
 
-    if (n == 0)
+    if (n == 0) /* also when much comes, and no answer with it */
         return err_set(
-                e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the daemon says nothing for %u seconds", s->talk->patience);
+                e, ERR_TRANSIENT, ERR_DOMAIN_NONE, 0, "the daemon has not answered for %u seconds", s->talk->patience);
     if (n > 0)
         return 1;
     return errno == EINTR ? 0 : err_errno(e, errno, "poll");
@@ -365,7 +376,8 @@ int talk(const struct ctl *ctl, Control__Request *request, const struct talk *t)
     struct err e = ERR_INIT;
     int left;
 
-    if (connect_daemon(ctl, purpose_of(request), &s.connection, &e) < 0) {
+    s.deadline_ms = t->patience ? now_ms() + (int64_t)t->patience * 1000 : 0;
+    if (connect_daemon(ctl, purpose_of(request), t->patience, &s.connection, &e) < 0) {
         tell_failure(&s, err_kind_name(e.kind), e.text);
         return e.kind == ERR_NOT_FOUND ? CTL_NO_DAEMON : CTL_FAILED;
     }

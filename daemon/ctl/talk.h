@@ -11,7 +11,7 @@
 
 struct talk {
     void *ctx;
-    unsigned patience; /* seconds in which something must come; 0: as long as it takes */
+    unsigned patience; /* seconds in which it must have answered, whatever comes; 0: as long as it takes */
     /* Any may be NULL. The messages end with the call. */
     void (*on_welcome)(void *ctx, const Control__Welcome *w); /* before a request with secrets is sent: it may change */
     void (*on_progress)(void *ctx, const Control__Progress *p);

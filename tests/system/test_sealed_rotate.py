@@ -10,9 +10,11 @@ import socket
 import pytest
 
 import reader
+from etcd_peer import message
 from faults import Command, has_connections
 from s3_proxy import DROP, LOSE
 from servers import wait_for
+from test_control import VERSION, frame
 from test_reader import wrap
 from test_rotate import At, Keys, counts, fingerprint, keeping_versions, key_name, opens, put_keys, stamp, state, versions
 from test_rounds import rounds, verifying
@@ -341,6 +343,34 @@ def test_a_daemon_that_does_not_answer(site, people):
         assert done.status == 1 and f"the daemon on {site.socket} could not be asked what its next key would be" in done.err, done
     done = beside(site, "-p", own_key(site))
     assert done.status == 0 and "and to nobody else" in done.out, done
+
+
+@pytest.mark.parametrize("how", ["is silent", "takes nobody", "says too much"])
+def test_a_daemon_that_is_none(site, people, how):
+    """What listens there may be anybody. It keeps the last word back, and nobody from rotating."""
+    ann, ben, _ = people
+    made = put_backups(site, 1)
+    seals_to(site, ann, ben)
+    long = "x" * 32000
+    status = message(f5=message(f4=message(f5=long, f38=long)))
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(site.socket))
+        listener.listen(0)
+        if how == "takes nobody":
+            first.connect(str(site.socket))
+            done = beside(site, "-p", own_key(site))
+        else:
+            command = Command(site, "rotate-key", "-p", own_key(site))
+            wait_for(lambda: select.select([listener], [], [], 0)[0] or command.process.poll() is not None, what="a question")
+            with listener.accept()[0] as other:
+                if how == "says too much":
+                    other.sendall(frame(message(f1=message(f1=VERSION))) + frame(status))
+                done = command.end()
+    why = {"is silent": "the daemon has not answered for 5 seconds", "says too much": "its answer is not what was asked for",
+           "takes nobody": f"{site.socket} takes no connection for 5 seconds"}[how]
+    assert done.status == 1 and re.search(r"rotated +1\n", done.out), done
+    assert re.search(f"the daemon on {site.socket} could not be asked what its next key would be: [^:]*: {why}$", done.err, re.M), done
+    check_sealed(site, made, ann, ben)
 
 
 def refuses(site, master):

@@ -161,11 +161,11 @@ static struct {
     pid_t child;
 } other;
 
-int connect_daemon(const struct ctl *ctl, enum purpose purpose, struct connection *c, struct err *e)
+int connect_daemon(const struct ctl *ctl, enum purpose purpose, unsigned patience, struct connection *c, struct err *e)
 {
     int pair[2];
 
-    (void)ctl, (void)purpose;
+    (void)ctl, (void)purpose, (void)patience;
     if (!other.daemon)
         return err_set(e, ERR_NOT_FOUND, ERR_DOMAIN_NONE, 0, "nobody is there");
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -416,7 +416,18 @@ static void says_nothing(int fd)
         ;
 }
 
-/* What went wrong is taken and not shown, also that nothing comes. */
+static void says_too_much(int fd)
+{
+    struct timeval limit = {.tv_usec = 10000};
+    char c;
+
+    is_asked(fd);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    while (recv(fd, &c, 1, 0) < 0) /* until it has left */
+        note(fd, "and");
+}
+
+/* What went wrong is taken and not shown, also that no answer comes. */
 static void test_failure_is_taken(void **state)
 {
     static const struct {
@@ -426,7 +437,8 @@ static void test_failure_is_taken(void **state)
     } rows[] = {
             {NULL, CTL_NO_DAEMON, "not-found: nobody is there"},
             {refuses, CTL_FAILED, "auth: only root"},
-            {says_nothing, CTL_FAILED, "transient: the daemon says nothing for 1 seconds"},
+            {says_nothing, CTL_FAILED, "transient: the daemon has not answered for 1 seconds"},
+            {says_too_much, CTL_FAILED, "transient: the daemon has not answered for 1 seconds"},
     };
     const struct ctl ctl = {.socket = "s", .json = true};
     Control__List list = CONTROL__LIST__INIT;
