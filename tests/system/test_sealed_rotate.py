@@ -373,6 +373,29 @@ def test_a_daemon_that_is_none(site, people, how):
     check_sealed(site, made, ann, ben)
 
 
+def test_a_daemon_that_needs_neither_key(site, people):
+    """Where the configuration names no master key, one can be handed over for what is there; new backups have none."""
+    ann, *_ = people
+    made = put_backups(site, 1)
+    keys = Keys(site, swap=False)
+    words = ["-p", keys.previous_file, "--new-key", keys.next_file]
+    site.start()
+    site.configure({"encryption_key_path": None})
+    done = beside(site, *words)
+    assert done.status == 1 and not_reloaded(site, f"the previous key {fingerprint(keys.previous)}") in done.err, done
+    assert f"be wrapped by master key {fingerprint(keys.previous)}, and not none)" in done.err, done
+    reload(site, TAKEN)
+    done = beside(site, *words)
+    assert done.status == 0 and f"{fingerprint(keys.previous)} any more: it can be destroyed" in done.out, done
+    seals_to(site, ann)
+    words = ["-p", keys.next_file, "--new-key", keys.previous_file]
+    assert "vouched for by nobody)" in beside(site, *words).err
+    reload(site, TAKEN)
+    done = beside(site, *words)
+    assert done.status == 0 and f"{fingerprint(keys.next)} any more: it can be destroyed" in done.out, done
+    check_sealed(site, made, ann)
+
+
 def refuses(site, master):
     """Whether no backup is made with that master key, on a machine that has the configuration of before."""
     current = site.master_key

@@ -174,8 +174,14 @@ static int check_beside(const struct rotate *r, struct err *e)
 {
     const char *bucket = core_bucket_url(r->life.core);
     char words[KEY_FORM_WORDS_MAX], text[64];
+    struct err ignored = ERR_INIT;
 
-    if (beside_check(&r->beside, bucket, key_form_words(&r->form, r->result.next, words), e) == 0)
+    if (beside_check(&r->beside, bucket, key_form_words(&r->form, r->result.next, words), &ignored) == 0)
+        return 0;
+    /* Where a key was handed over and the configuration names none, no backup is to come that needs either. */
+    if (!core_conf(r->life.core)->encryption_key_path)
+        (void)key_form_words(&r->form, "", words);
+    if (beside_check(&r->beside, bucket, words, e) == 0)
         return 0;
     return err_prepend(e, "all keys are rotated, but do NOT destroy %s yet: ", so_far(r, text));
 }
