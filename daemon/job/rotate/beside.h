@@ -24,8 +24,9 @@ int beside_copy(const struct beside *b, struct beside *out, struct err *e);
 
 /*
  * Whether new backups of that daemon in `bucket` are of the form that the rotation gives to all; `words` are those of
- * that form. One that makes backups elsewhere is nothing to this rotation. Errors: ERR_CONFIG: another form, or it does
- * not say, and ERR_TRANSIENT: it could not be asked; both say what is to be done.
+ * that form. One that makes backups elsewhere is nothing to this rotation: in a bucket of another name, or below
+ * another prefix. One store has addresses of many kinds, so another endpoint may be that of the same. Errors:
+ * ERR_CONFIG: another form, or it does not say, and ERR_TRANSIENT: it could not be asked; both say what is to be done.
  */
 int beside_check(const struct beside *b, const char *bucket, const char *words, struct err *e);
 

@@ -72,12 +72,17 @@ static void test_check(void **state)
         const char *text;
     } rows[] = {
             {{0}, ERR_NONE, ""},
-            {{"s", "b", "f", ""}, ERR_NONE, ""},
             {{"s", "other", "g", ""}, ERR_NONE, ""},
-            {{"s", "b", "g", ""}, ERR_CONFIG,
+            {{"s", "https://a/b/p-", "g", ""}, ERR_CONFIG,
                     "the daemon on s goes on with another configuration: reload it, and run this again (its next key "
                     "would be g, and not f)"},
-            {{"s", "b", "", ""}, ERR_CONFIG,
+            {{"s", "https://a/b/p-", "f", ""}, ERR_NONE, ""},
+            {{"s", "https://a/c/p-", "g", ""}, ERR_NONE, ""},
+            {{"s", "https://a/b/q-", "g", ""}, ERR_NONE, ""},
+            {{"s", "https://a:443/b/p-", "g", ""}, ERR_CONFIG,
+                    "the daemon on s goes on with another configuration: reload it, and run this again (its next key "
+                    "in https://a:443/b/p- would be g, and not f)"},
+            {{"s", "https://a/b/p-", "", ""}, ERR_CONFIG,
                     "the daemon on s does not say what its next key would be: it is of another version; restart it, "
                     "and run this again"},
             {{"s", "", "", "why"}, ERR_TRANSIENT,
@@ -94,7 +99,7 @@ static void test_check(void **state)
         struct beside copy;
 
         assert_int_equal(beside_copy(&rows[i].beside, &copy, &e), 0);
-        assert_int_equal(beside_check(&copy, "b", "f", &e), rows[i].kind == ERR_NONE ? 0 : -1);
+        assert_int_equal(beside_check(&copy, "https://a/b/p-", "f", &e), rows[i].kind == ERR_NONE ? 0 : -1);
         if (rows[i].kind != ERR_NONE)
             expect_error(&e, rows[i].kind, rows[i].text);
         beside_clear(&copy);
