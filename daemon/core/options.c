@@ -66,6 +66,14 @@ static int read_idle_exit(const char *text, uint64_t *ms)
     return -1;
 }
 
+static int end_of_answer(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    (void)fputs("etcd-backupd: what was asked for could not be written to stdout\n", stderr);
+    return 1;
+}
+
 int options_parse(int argc, char **argv, struct options *o)
 {
     static const struct option table[] = {
@@ -103,11 +111,11 @@ int options_parse(int argc, char **argv, struct options *o)
             break;
         case 'h':
             (void)fputs(usage, stdout);
-            return 0;
+            return end_of_answer();
         case 'V':
             (void)puts("etcd-backupd " VERSION);
             libraries_print(stdout);
-            return 0;
+            return end_of_answer();
         default:
             (void)fputs("try: etcd-backupd --help\n", stderr);
             return 2;

@@ -17,5 +17,6 @@ struct options {
     uint64_t idle_exit_ms; /* of one that was started by its socket and has no schedule */
 };
 
-/* Fills *o. Returns -1 to go on, else the exit status to leave with (0 after --help and --version, 2 for a mistake). */
+/* Fills *o. Returns -1 to go on, else the exit status to leave with (0 after --help and --version, 1 if those
+ * could not be written, 2 for a mistake). */
 int options_parse(int argc, char **argv, struct options *o);

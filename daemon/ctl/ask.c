@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "ctl/answer.h"
 #include "ctl/beside.h"
 #include "ctl/results.h"
 #include "ctl/rows.h"
@@ -219,6 +220,21 @@ static bool is_dry_run(const Control__Request *request)
     return request->body_case == CONTROL__REQUEST__BODY_PRUNE && request->prune->dry_run;
 }
 
+/* What is shown is all that it is for; of the others it tells what was done. */
+static bool is_answer(const Control__Request *request)
+{
+    switch (request->body_case) {
+    case CONTROL__REQUEST__BODY_LIST:
+    case CONTROL__REQUEST__BODY_STATUS:
+    case CONTROL__REQUEST__BODY_CHECK:
+        return true;
+    case CONTROL__REQUEST__BODY_ROTATE_KEY:
+        return request->rotate_key->dry_run;
+    default:
+        return is_dry_run(request);
+    }
+}
+
 int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
 {
     struct view view = {.ctl = ctl, .request = request, .is_dry_run = is_dry_run(request)};
@@ -245,9 +261,5 @@ int ask(const struct ctl *ctl, Control__Request *request, bool with_progress)
     if (request->body_case == CONTROL__REQUEST__BODY_LIST && status == CTL_DONE && !ctl->json && view.entries == 0)
         (void)fputs("no backups with the configured prefix; etcd-backupctl status shows where they are looked for\n",
                 stderr);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    /* A full disk must not look like success, also if only what was written earlier met it. */
-    show_failure("what was asked for could not be written to stdout");
-    return status == CTL_DONE ? CTL_FAILED : status;
+    return answer_end(status, is_answer(request));
 }

@@ -6,6 +6,7 @@
  *     show.h      results for people                   results.h  results for programs
  *     rows.h      the tables of list, verify and prune
  *     text.h      what strangers wrote, made fit to be shown
+ *     answer.h    whether that has gone to stdout
  *
  * No loop, no S3, no etcd: it asks a daemon and shows what it says. Of crypto it knows master keys alone: it makes
  * them, reads them for a rotation, and shows fingerprints.

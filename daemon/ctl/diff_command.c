@@ -1,4 +1,5 @@
 #include "ctl/diff_command.h"
+#include "ctl/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -335,7 +336,7 @@ static int run(const struct ctl *ctl, struct side *a, struct side *b)
     struct counts n = {.out = stdout};
     int status = diff.is_live ? run_live(ctl, a, &n) : run_both(ctl, a, b, &n);
 
-    status = look_end(status);
+    status = answer_end(status, true);
     if (status != CTL_DONE)
         return status == CTL_FAILED ? TROUBLE : status;
     return n.added + n.removed + n.changed ? DIFFERENT : SAME;

@@ -1,4 +1,5 @@
 #include "ctl/export_command.h"
+#include "ctl/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -114,7 +115,7 @@ int export_run(const struct ctl *ctl)
 
         look_put_json(&kv);
     }
-    status = look_end(status);
+    status = answer_end(status, true);
     look_tell_count(ctl, &d, live);
     return status;
 }

@@ -1,4 +1,5 @@
 #include "ctl/get_command.h"
+#include "ctl/answer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,7 +128,7 @@ static int put_history(const struct ctl *ctl, struct database *d)
         else
             put_change(&c);
     }
-    return look_end(CTL_DONE);
+    return answer_end(CTL_DONE, true);
 }
 
 /* ---- the value ---- */
@@ -225,7 +226,7 @@ static int put_value(const struct ctl *ctl, struct database *d)
         return refuse_terminal(ctl, found.kv.value);
     else if (found.kv.value.len)
         (void)fwrite(found.kv.value.data, 1, found.kv.value.len, stdout);
-    return look_end(CTL_DONE);
+    return answer_end(CTL_DONE, true);
 }
 
 /* What is asked for; NULL with a line printed. The caller frees what it stands in. */

@@ -5,6 +5,7 @@
 
 #include "age/identity.h"
 #include "base/secret.h"
+#include "ctl/answer.h"
 #include "ctl/results.h"
 #include "ctl/show.h"
 #include "seal/key.h"
@@ -37,24 +38,21 @@ int key_commands_failed(const struct ctl *ctl, const struct err *e)
     return e->kind == ERR_CONFIG || e->kind == ERR_NOT_FOUND ? CTL_USAGE : CTL_FAILED;
 }
 
-/* `name` is what may be known of it. */
-static int tell_name(const struct ctl *ctl, const char *kind, const char *name)
+/* `name` is what may be known of it, and, unless the key was made, all that was asked for. */
+static int tell_name(const struct ctl *ctl, const char *kind, const char *name, bool is_made)
 {
     if (ctl->json)
         results_key(ctl->argument, kind, name);
     else
         (void)printf("%s  %s\n", name, ctl->argument);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return CTL_DONE;
-    show_failure("what was asked for could not be written to stdout");
-    return CTL_FAILED;
+    return answer_end(CTL_DONE, !is_made);
 }
 
-static int tell(const struct ctl *ctl, const struct secret *key)
+static int tell(const struct ctl *ctl, const struct secret *key, bool is_made)
 {
     char fingerprint[KEY_FINGERPRINT_MAX];
 
-    return tell_name(ctl, "fingerprint", key_fingerprint(key, fingerprint));
+    return tell_name(ctl, "fingerprint", key_fingerprint(key, fingerprint), is_made);
 }
 
 static int generate_master(const struct ctl *ctl)
@@ -64,7 +62,7 @@ static int generate_master(const struct ctl *ctl)
 
     if (!key || key_write_master(ctl->argument, key, &e) < 0)
         return key_commands_failed(ctl, &e);
-    return tell(ctl, key);
+    return tell(ctl, key, true);
 }
 
 static int generate_identity(const struct ctl *ctl)
@@ -79,7 +77,7 @@ static int generate_identity(const struct ctl *ctl)
     if (!file || key_write_text(ctl->argument, file, &e) < 0)
         return key_commands_failed(ctl, &e);
     age_identity_recipient(identity, 0, &recipient);
-    return tell_name(ctl, "recipient", age_recipient_format(&recipient, text));
+    return tell_name(ctl, "recipient", age_recipient_format(&recipient, text), true);
 }
 
 int generate_key_run(const struct ctl *ctl)
@@ -94,5 +92,5 @@ int key_fingerprint_run(const struct ctl *ctl)
     struct err e = ERR_INIT;
     _cleanup_secret_ struct secret *key = key_read_brought(ctl->argument, &e);
 
-    return key ? tell(ctl, key) : key_commands_failed(ctl, &e);
+    return key ? tell(ctl, key, false) : key_commands_failed(ctl, &e);
 }

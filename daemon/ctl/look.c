@@ -197,11 +197,3 @@ void look_tell_count(const struct ctl *ctl, const struct database *d, const stru
         (void)fprintf(
                 stderr, "%zu %s at revision %" PRId64 " of %s\n", n, n == 1 ? "key" : "keys", d->revision, d->name);
 }
-
-int look_end(int status)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    show_failure("what was asked for could not be written to stdout");
-    return status == CTL_DONE ? CTL_FAILED : status;
-}

@@ -69,6 +69,3 @@ void look_tell_count(const struct ctl *ctl, const struct database *d, const stru
 
 /* Tells why it failed, also as JSON, and returns the exit status. */
 int look_failed(const struct ctl *ctl, const struct err *e);
-
-/* The last word of a command: whether what it wrote has gone to stdout. Returns the exit status. */
-int look_end(int status);

@@ -1,4 +1,5 @@
 #include "ctl/ls_command.h"
+#include "ctl/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -167,7 +168,7 @@ int ls_run(const struct ctl *ctl)
         put_prefixes(ctl, live);
     else
         put_keys(ctl, live);
-    status = look_end(status);
+    status = answer_end(status, true);
     look_tell_count(ctl, &d, live);
     return status;
 }

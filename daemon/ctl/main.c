@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/inherited.h"
 #include "base/option.h"
+#include "ctl/answer.h"
 #include "ctl/command.h"
 #include "ctl/ctl.h"
 #include "version.h"
@@ -109,12 +110,12 @@ static int read_options(int argc, char **argv, const struct command *command, st
             break;
         case 'h':
             print_usage(command);
-            return CTL_DONE;
+            return answer_end(CTL_DONE, true);
         case 'V':
             (void)printf("etcd-backupctl " VERSION "\nlibsodium %s, protobuf-c %s, libcrypto %s (what else is used is "
                          "the daemon's: etcd-backupd -V)\n",
                     sodium_version_string(), protobuf_c_version(), OpenSSL_version(OPENSSL_VERSION_STRING));
-            return CTL_DONE;
+            return answer_end(CTL_DONE, true);
         case '?':
             return usage_error();
         default:

@@ -8,10 +8,13 @@
 
 static int fill_descriptors(void)
 {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        const int how = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+
         /* The lowest free number is the one that is missing: those below are there by now. */
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", how) < 0)
             return -1;
+    }
     return 0;
 }
 

@@ -2,7 +2,8 @@
  * inherited.h: what a program gets from whoever started it without having asked for it. Called first thing in main.
  *
  * - Descriptors 0, 1 and 2 that are closed would be taken by the next files, sockets and pipes that are opened, and a
- *   line for a person would go there. Each gets /dev/null.
+ *   line for a person would go there. Each gets /dev/null; 1 only for reading, so that what is written fails as it
+ *   would have: whoever was asked for an answer must not take it for given.
  * - The signal mask and SIGCHLD that is ignored outlive exec(2) (POSIX, exec): a blocked SIGTERM is never heard, and a
  *   child whose parent ignores SIGCHLD leaves no status. Nothing is blocked afterwards, and what is ignored has its
  *   default again, but for what nohup(1) and shells ignore on purpose: SIGHUP, SIGINT, SIGQUIT, and those of job

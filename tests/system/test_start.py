@@ -67,6 +67,31 @@ def test_a_client_without_descriptors(site, unpacked):
     assert unpacked(preexec_fn=close_standard).status == 0
 
 
+def test_an_answer_that_nobody_can_hear(site, folder):
+    """What is done without a stdout is done. What is no more than an answer has failed, and says so."""
+    key = folder / "new.key"
+
+    def run(program, *words):
+        return site.run(program, *words, preexec_fn=lambda: os.close(1))
+
+    site.etcd.ctl("put", "heard", "nothing")
+    site.start()
+    client, words = (site.programs.ctl, "-s", site.socket), "could not be written to stdout"
+    for done in (["backup"], ["--json", "backup"], ["verify"], ["prune", "-a", "1h"], ["generate-key", key],
+                 ["restore", "--use-etcdutl=false"], ["ls", "none"]):
+        done = run(*client, *done)
+        assert done.status == 0 and words not in done.err, done
+    for asked in (["list"], ["status"], ["check"], ["check", "--policy"], ["prune", "-a", "1h", "--dry-run"], ["key-fingerprint", key],
+                  ["ls"], ["--json", "ls"], ["get", "heard"], ["export"], ["diff", "--live"], ["--help"], ["-V"]):
+        if asked == ["diff", "--live"]:
+            site.etcd.ctl("put", "heard", "more")
+        done = run(*client, *asked)
+        assert done.status == (2 if "diff" in asked else 1) and words in done.err, (asked, done)
+    for asked in ("-V", "--help"):
+        done = run(site.programs.daemon, asked)
+        assert done.status == 1 and words in done.err, done
+
+
 def test_a_log_that_nobody_reads(site):
     """A full pipe for stderr: the daemon makes backups, answers, ends, and says afterwards what is missing."""
     ours, its = os.pipe()

@@ -25,7 +25,8 @@ static int in_child(int (*run)(unsigned), unsigned arg)
     return WEXITSTATUS(status);
 }
 
-/* Bits of `closed` are the descriptors that are not there. Those that are stay what they were. */
+/* Bits of `closed` are the descriptors that are not there. Those that are stay what they were; and what is written to a
+ * stdout that is not there fails. */
 static int run_with_closed(unsigned closed)
 {
     struct stat before[3], after, null;
@@ -43,7 +44,9 @@ static int run_with_closed(unsigned closed)
         if (closed & 1U << fd ? after.st_rdev != null.st_rdev : after.st_ino != before[fd].st_ino)
             return 4;
     }
-    return open("/dev/null", O_RDONLY) >= 3 ? 0 : 5;
+    if (closed & 1U << STDOUT_FILENO && (write(STDOUT_FILENO, "x", 1) >= 0 || errno != EBADF))
+        return 5;
+    return open("/dev/null", O_RDONLY) >= 3 ? 0 : 6;
 }
 
 static void test_closed_descriptors(void **state)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "ctl/ask.h"
 #include "ctl/command.h"
 #include "ctl/results.h"
 #include "ctl/rows.h"
@@ -468,6 +469,73 @@ static void test_full_disk(void **state)
     (void)fclose(full);
 }
 
+static int run_unheard(Control__Request *request, int status)
+{
+    const struct ctl ctl = {.socket = "s"};
+
+    asked.status = status;
+    told[0] = '\0';
+    return ask(&ctl, request, false);
+}
+
+/* Where nobody can listen only what is no more than an answer has failed: what was done is done. */
+static void test_closed_stdout(void **state)
+{
+    Control__Restore restore = CONTROL__RESTORE__INIT;
+    Control__Prune prune = CONTROL__PRUNE__INIT;
+    Control__RotateKey rotate = CONTROL__ROTATE_KEY__INIT;
+    const struct {
+        Control__Request__BodyCase what;
+        bool dry_run, is_answer;
+    } rows[] = {
+            {CONTROL__REQUEST__BODY_BACKUP, false, false},
+            {CONTROL__REQUEST__BODY_RESTORE, false, false},
+            {CONTROL__REQUEST__BODY_RESTORE, true, true},
+            {CONTROL__REQUEST__BODY_VERIFY, false, false},
+            {CONTROL__REQUEST__BODY_PRUNE, false, false},
+            {CONTROL__REQUEST__BODY_PRUNE, true, true},
+            {CONTROL__REQUEST__BODY_ROTATE_KEY, false, false},
+            {CONTROL__REQUEST__BODY_ROTATE_KEY, true, true},
+            {CONTROL__REQUEST__BODY_LIST, false, true},
+            {CONTROL__REQUEST__BODY_STATUS, false, true},
+            {CONTROL__REQUEST__BODY_CHECK, false, true},
+    };
+    Control__Verify verify = CONTROL__VERIFY__INIT;
+    FILE *before = stdout, *closed = fopen("/dev/null", "re");
+    int out;
+
+    (void)state;
+    (void)fflush(stdout);
+    out = dup(STDOUT_FILENO);
+    assert_non_null(closed);
+    assert_true(out >= 0 && dup2(fileno(closed), STDOUT_FILENO) == STDOUT_FILENO);
+    stdout = closed;
+    (void)fputs("a line", closed); /* which cannot be written to it */
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        Control__Request request = CONTROL__REQUEST__INIT;
+        int done, bad;
+
+        restore.dry_run = prune.dry_run = rotate.dry_run = rows[i].dry_run;
+        request.body_case = rows[i].what;
+        request.restore = &restore; /* a union: of pointers */
+        if (rows[i].what == CONTROL__REQUEST__BODY_PRUNE)
+            request.prune = &prune;
+        else if (rows[i].what == CONTROL__REQUEST__BODY_ROTATE_KEY)
+            request.rotate_key = &rotate;
+        else if (rows[i].what == CONTROL__REQUEST__BODY_VERIFY)
+            request.verify = &verify;
+        done = run_unheard(&request, CTL_DONE);
+        assert_int_equal(done, rows[i].is_answer ? CTL_FAILED : CTL_DONE);
+        assert_int_equal(told[0] != '\0', rows[i].is_answer);
+        bad = run_unheard(&request, CTL_INTEGRITY);
+        assert_int_equal(bad, CTL_INTEGRITY);
+    }
+    stdout = before;
+    assert_true(dup2(out, STDOUT_FILENO) == STDOUT_FILENO);
+    close(out);
+    (void)fclose(closed);
+}
+
 /* ---- the program ---- */
 
 /* Runs `program arguments` by the shell, and by $EMULATOR where it is another machine's (tests/ports.sh); the output of
@@ -639,6 +707,7 @@ int main(int argc, char **argv)
             cmocka_unit_test_setup_teardown(test_restore, folder_setup, folder_teardown),
             cmocka_unit_test(test_verify),
             cmocka_unit_test(test_full_disk),
+            cmocka_unit_test(test_closed_stdout),
             cmocka_unit_test(test_help),
             cmocka_unit_test(test_rows),
             cmocka_unit_test_setup_teardown(test_exit_statuses, folder_setup, folder_teardown),
