@@ -1,9 +1,11 @@
 /* A file that is read where it lies, and whose end goes away meanwhile. */
 #include "expect.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -59,6 +61,15 @@ static void test_reads(void **state)
     mapping_close(&r.m);
 }
 
+/* Whether a SIGBUS says where. Under qemu-user 7.2 (tests/ports.sh) it does not on a big-endian machine: the emulator
+ * takes what the kernel tells for what sigqueue() does, and turns pid and uid over each for itself, which are the
+ * halves of the address: for 0x4000802005, s390x was told 0x80200500000040. A real machine tells the address, or its
+ * page's. */
+static bool tells_where(void)
+{
+    return BYTE_ORDER == LITTLE_ENDIAN || !getenv("EMULATOR");
+}
+
 /* Also where the signal is blocked, as it may be on a thread of a pool; which is left as it was. */
 static void lose(bool is_blocked)
 {
@@ -86,6 +97,8 @@ static void lose(bool is_blocked)
 static void test_loses(void **state)
 {
     (void)state;
+    if (!tells_where())
+        skip();
     lose(false);
     lose(true);
     lose(false); /* and again */
@@ -103,6 +116,8 @@ static void test_loses_on_threads(void **state)
     pthread_t threads[4];
 
     (void)state;
+    if (!tells_where())
+        skip();
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, lose_on_thread, NULL), 0);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
