@@ -5,7 +5,7 @@
  * One chunk at a time: the order of chunks is the order of calls. Without a data key the chunk is not sealed, without a
  * level it is not compressed, without both it is only hashed and passes as it is.
  *
- * The survey (keyspace/survey.h) looks at the database's structure: 0.1 to 0.2 ns a byte.
+ * The survey (keyspace/survey.h) looks at the database's structure: 0.05 ns a byte.
  *
  * What is compressed comes out as it fills chunks to be sealed: of one that goes in there may come none or two, and
  * behind the last one the end of the compressed stream (zstd/compress.h), as long as there is more.
