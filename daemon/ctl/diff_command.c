@@ -1,5 +1,4 @@
 #include "ctl/diff_command.h"
-#include "ctl/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/size.h"
+#include "ctl/answer.h"
 #include "ctl/key_text.h"
 #include "ctl/look.h"
 #include "ctl/show.h"

@@ -1,9 +1,9 @@
 #include "ctl/export_command.h"
-#include "ctl/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "ctl/answer.h"
 #include "ctl/key_text.h"
 #include "ctl/look.h"
 #include "ctl/show.h"

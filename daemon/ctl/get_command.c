@@ -1,5 +1,4 @@
 #include "ctl/get_command.h"
-#include "ctl/answer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "ctl/answer.h"
 #include "ctl/key_text.h"
 #include "ctl/look.h"
 #include "ctl/show.h"

@@ -1,12 +1,12 @@
 #include "ctl/key_text.h"
 
-#include <sodium.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/utf8.h"
 
-enum { CHARACTER_MAX = 4, STEP = 3 * 1024, STEP_TEXT = STEP / 3 * 4 + 1 /* the 0 of the last group */ };
+enum { CHARACTER_MAX = 4, STEP = 3 * 1024, STEP_TEXT = STEP / 3 * 4 + 1 /* a 0 */ };
 
 /* Bytes of the character at the front that may be shown, or 0. */
 static size_t shown_len(struct bytes at)
@@ -101,37 +101,17 @@ void key_text_quote(FILE *out, struct bytes bytes)
     (void)fwrite(text, 1, len, out);
 }
 
-/* libsodium's takes as long for one byte as for another, for whom that would tell something, and seven times as long as
- * this for all of them: it gets what is less than a group. Returns how much text it is. */
-static size_t encode(struct bytes bytes, char text[STEP_TEXT])
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *to = text;
-
-    for (; bytes.len >= 3; skip(&bytes, 3)) {
-        uint32_t group = (uint32_t)bytes.data[0] << 16 | (uint32_t)bytes.data[1] << 8 | bytes.data[2];
-
-        *to++ = digits[group >> 18];
-        *to++ = digits[group >> 12 & 0x3F];
-        *to++ = digits[group >> 6 & 0x3F];
-        *to++ = digits[group & 0x3F];
-    }
-    if (bytes.len > 0) {
-        (void)sodium_bin2base64(to, 5, bytes.data, bytes.len, sodium_base64_VARIANT_ORIGINAL);
-        to += 4;
-    }
-    return (size_t)(to - text);
-}
-
+/* By libcrypto: libsodium's takes as long for one byte as for another, for whom that would tell something, and seven
+ * times as long for all of them. */
 void key_text_base64(FILE *out, struct bytes bytes)
 {
-    char text[STEP_TEXT];
+    uint8_t text[STEP_TEXT];
 
     while (bytes.len > 0) {
-        struct bytes step = {.data = bytes.data, .len = bytes.len < STEP ? bytes.len : STEP};
+        size_t len = bytes.len < STEP ? bytes.len : STEP;
 
-        (void)fwrite(text, 1, encode(step, text), out);
-        skip(&bytes, step.len);
+        (void)fwrite(text, 1, (size_t)EVP_EncodeBlock(text, bytes.data, (int)len), out);
+        skip(&bytes, len);
     }
 }
 

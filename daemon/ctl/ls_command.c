@@ -1,11 +1,11 @@
 #include "ctl/ls_command.h"
-#include "ctl/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "ctl/answer.h"
 #include "ctl/key_text.h"
 #include "ctl/look.h"
 #include "ctl/show.h"

@@ -54,7 +54,7 @@ uint8_t *upload_buffers_lend(struct upload_buffers *b, const struct parts *table
  * ERR_RESOURCE. */
 int upload_buffers_write(struct upload_buffers *b, const struct parts *table, struct bytes bytes, struct err *e);
 
-/* No more bytes come: the one that is being filled counts as full. */
+/* No more bytes come: the one that is being filled counts as full, if there is anything in it. */
 void upload_buffers_end(struct upload_buffers *b);
 
 /* The full one with the lowest number, or NULL. */
